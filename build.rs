@@ -1,0 +1,28 @@
+//! Compiles `proto/` in pure Rust, so that a build needs no `protoc`.
+
+use std::{env, fs, path::PathBuf};
+
+use protox::prost::Message as _;
+
+const PROTOS: [&str; 1] = ["proto/claude/v1/claude_service.proto"];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let descriptors = protox::compile(PROTOS, ["proto"])?;
+
+    // Reflection serves the same descriptors that the code is made from.
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(
+        out.join("claude_descriptor.bin"),
+        descriptors.encode_to_vec(),
+    )?;
+
+    tonic_prost_build::configure()
+        // Pictures and documents: no copy out of the received message.
+        .bytes(".")
+        // The client is used by the command line and the tests.
+        .build_client(true)
+        .build_server(true)
+        .compile_fds(descriptors)?;
+    Ok(())
+}

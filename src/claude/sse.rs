@@ -1,0 +1,217 @@
+//! Server-sent events, as the HTML standard defines their framing
+//! (§ 9.2.6, "Interpreting an event stream").
+//!
+//! Bytes come in any split, also in the middle of a character or of a CR LF
+//! pair; events come out whole. Lines end in LF, CR LF or CR. An event that
+//! is not closed by an empty line is dropped, as the standard asks.
+
+use bytes::{Buf, Bytes, BytesMut};
+use thiserror::Error;
+
+/// Most bytes of one event. The largest events of the API hold one content
+/// block; a peer that never ends a line must not fill the memory.
+const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SseEvent {
+    /// The last `event:` field; empty when there was none.
+    pub name: Bytes,
+    /// The `data:` fields, joined by LF.
+    pub data: Bytes,
+}
+
+/// An event is longer than any that the API sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a server-sent event is longer than {MAX_EVENT_BYTES} bytes")]
+pub struct EventTooLong;
+
+/// Turns bytes into events.
+#[derive(Debug, Default)]
+pub struct SseDecoder {
+    buffer: BytesMut,
+    /// How much of `buffer` is known to hold no line end.
+    scanned: usize,
+    /// The last line ended in CR: an LF right behind it belongs to it.
+    after_cr: bool,
+    /// The byte order mark at the beginning, if any, has been dealt with.
+    begun: bool,
+    name: Bytes,
+    data: Option<Bytes>,
+    pending_bytes: usize,
+}
+
+impl SseDecoder {
+    /// Takes over more bytes. Call [`next_event`](Self::next_event) until it
+    /// gives `None` before feeding on.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next whole event, or `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// [`EventTooLong`] when an event exceeds 16 MiB; the stream is then
+    /// useless.
+    pub fn next_event(&mut self) -> Result<Option<SseEvent>, EventTooLong> {
+        while let Some(line) = self.next_line() {
+            if line.is_empty() {
+                self.pending_bytes = 0;
+                let name = std::mem::take(&mut self.name);
+                if let Some(data) = self.data.take() {
+                    return Ok(Some(SseEvent { name, data }));
+                }
+                continue;
+            }
+            self.pending_bytes += line.len();
+            self.field(line);
+            self.check_size(0)?;
+        }
+        self.check_size(self.buffer.len())?;
+        Ok(None)
+    }
+
+    fn check_size(&self, unread: usize) -> Result<(), EventTooLong> {
+        if self.pending_bytes + unread > MAX_EVENT_BYTES {
+            return Err(EventTooLong);
+        }
+        Ok(())
+    }
+
+    /// Takes one line off the buffer, without its end.
+    fn next_line(&mut self) -> Option<Bytes> {
+        if self.after_cr && !self.buffer.is_empty() {
+            self.after_cr = false;
+            if self.buffer[0] == b'\n' {
+                self.buffer.advance(1);
+            }
+        }
+        let unscanned = &self.buffer[self.scanned..];
+        let Some(offset) = unscanned.iter().position(|&b| b == b'\n' || b == b'\r') else {
+            self.scanned = self.buffer.len();
+            return None;
+        };
+        let end = self.scanned + offset;
+        self.scanned = 0;
+        let mut line = self.buffer.split_to(end).freeze();
+        self.after_cr = self.buffer[0] == b'\r';
+        self.buffer.advance(1);
+        if !self.begun {
+            self.begun = true;
+            if line.starts_with(b"\xEF\xBB\xBF") {
+                line.advance(3);
+            }
+        }
+        Some(line)
+    }
+
+    fn field(&mut self, line: Bytes) {
+        let (name_len, value_at) = match line.iter().position(|&b| b == b':') {
+            Some(colon) if line.get(colon + 1) == Some(&b' ') => (colon, colon + 2),
+            Some(colon) => (colon, colon + 1),
+            None => (line.len(), line.len()),
+        };
+        match &line[..name_len] {
+            b"event" => self.name = line.slice(value_at..),
+            b"data" => {
+                let value = line.slice(value_at..);
+                self.data = Some(match self.data.take() {
+                    None => value,
+                    Some(before) => {
+                        let mut joined = BytesMut::with_capacity(before.len() + 1 + value.len());
+                        joined.extend_from_slice(&before);
+                        joined.extend_from_slice(b"\n");
+                        joined.extend_from_slice(&value);
+                        joined.freeze()
+                    }
+                });
+            }
+            // Comments (an empty name), `id`, `retry` and unknown fields.
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decode(pieces: &[&[u8]]) -> Vec<(String, String)> {
+        let mut decoder = SseDecoder::default();
+        let mut events = Vec::new();
+        for piece in pieces {
+            decoder.feed(piece);
+            while let Some(event) = decoder.next_event().unwrap() {
+                events.push((
+                    String::from_utf8(event.name.to_vec()).unwrap(),
+                    String::from_utf8(event.data.to_vec()).unwrap(),
+                ));
+            }
+        }
+        events
+    }
+
+    fn pair(name: &str, data: &str) -> (String, String) {
+        (name.to_owned(), data.to_owned())
+    }
+
+    #[test]
+    fn reads_fields_comments_and_all_line_ends() {
+        let bytes = b"\xEF\xBB\xBF: hello\nevent: a\r\ndata: 1\r\n\r\nevent:b\rdata:2\rdata: 3\r\rid: 7\ndata\n\n";
+        assert_eq!(
+            decode(&[bytes]),
+            [pair("a", "1"), pair("b", "2\n3"), pair("", "")]
+        );
+    }
+
+    #[test]
+    fn drops_an_event_that_is_not_closed() {
+        assert_eq!(decode(&[b"data: 1\n\ndata: 2\n"]), [pair("", "1")]);
+        assert_eq!(decode(&[b"event: only a name\n\n"]), []);
+    }
+
+    #[test]
+    fn refuses_an_endless_line() {
+        let mut decoder = SseDecoder::default();
+        let chunk = vec![b'x'; 1024 * 1024];
+        let outcome = (0..20).try_for_each(|_| {
+            decoder.feed(&chunk);
+            decoder.next_event().map(|event| assert_eq!(event, None))
+        });
+        assert_eq!(outcome, Err(EventTooLong));
+    }
+
+    proptest! {
+        /// However the bytes are split, the events are those of the whole.
+        #[test]
+        fn any_split_gives_the_same_events(
+            events in prop::collection::vec(("[a-z_]{1,12}", "[^\r\n\u{feff}]{0,40}"), 0..8),
+            end in prop::sample::select(vec!["\n", "\r\n", "\r"]),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+        ) {
+            let text: String = events
+                .iter()
+                .map(|(name, data)| format!("event: {name}{end}data: {data}{end}{end}"))
+                .collect();
+            let bytes = text.as_bytes();
+            let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            at.extend([0, bytes.len()]);
+            at.sort_unstable();
+            let pieces: Vec<&[u8]> = at.windows(2).map(|w| &bytes[w[0]..w[1]]).collect();
+            prop_assert_eq!(decode(&pieces), events.clone());
+            let single: Vec<&[u8]> = bytes.chunks(1).collect();
+            prop_assert_eq!(decode(&single), events);
+        }
+
+        /// No bytes make it panic.
+        #[test]
+        fn arbitrary_bytes_are_survived(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..64), 0..16)) {
+            let mut decoder = SseDecoder::default();
+            for piece in &pieces {
+                decoder.feed(piece);
+                while decoder.next_event().unwrap().is_some() {}
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The Claude Messages API as a typed gRPC service.
+//!
+//! `ARCHITECTURE.md` at the top of the repository is the map: the way of one
+//! request through these modules, which may import which, and the invariants.
+
+pub mod claude;
+pub mod proto;
+pub mod upstream;
