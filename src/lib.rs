@@ -5,4 +5,8 @@
 
 pub mod claude;
 pub mod proto;
+pub mod server;
+pub mod service;
+pub mod simulator;
+pub mod telemetry;
 pub mod upstream;

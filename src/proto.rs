@@ -7,8 +7,7 @@ pub mod v1 {
 }
 
 /// The encoded `FileDescriptorSet` of `proto/`, as gRPC reflection serves it.
-pub const DESCRIPTORS: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/claude_descriptor.bin"));
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/claude_descriptor.bin"));
 
 /// Full name of the service, as health checks and method paths spell it.
 pub const SERVICE_NAME: &str = "claude.v1.ClaudeService";

@@ -61,7 +61,10 @@ impl ErrorBody {
             Ok(envelope) => ErrorBody {
                 kind: envelope.error.kind,
                 message: envelope.error.message,
-                code: envelope.error.details.and_then(|details| details.error_code),
+                code: envelope
+                    .error
+                    .details
+                    .and_then(|details| details.error_code),
                 request_id: envelope.request_id,
             },
             Err(_) => ErrorBody::default(),

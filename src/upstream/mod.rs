@@ -4,11 +4,13 @@
 //! here knows gRPC; nothing outside knows HTTP.
 
 mod call;
+mod config;
 mod error;
 mod limits;
 mod reply;
 
 pub use call::{Attempts, Call, Deadline, ModelsQuery, Payload, Priority, Transport};
+pub use config::UpstreamConfig;
 pub use error::{ApiFailure, UpstreamError};
 pub use limits::{Bucket, RateLimits};
 pub use reply::{Body, EventStream, Reply};

@@ -1,0 +1,5 @@
+//! The way in.
+
+mod config;
+
+pub use config::ServerConfig;

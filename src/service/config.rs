@@ -1,0 +1,85 @@
+//! `[service]`: models and defaults of the RPCs.
+
+use crate::claude::request::Effort;
+use serde::{Deserialize, Serialize};
+
+/// Models and defaults of the RPCs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServiceConfig {
+    /// Models that callers may ask for; empty for any.
+    pub allowed_models: Vec<String>,
+    /// Defaults of Generate, GenerateStream and CountTokens.
+    pub generate: GenerateConfig,
+    /// Defaults of Summarize and SummarizeStream.
+    pub summarize: SummarizeConfig,
+    /// Defaults of Classify.
+    pub classify: ClassifyConfig,
+}
+
+/// Defaults of Generate, GenerateStream and CountTokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GenerateConfig {
+    /// Model of requests that name none.
+    pub model: String,
+    /// `max_tokens` of requests that give none.
+    pub max_tokens: u32,
+}
+
+/// Defaults of Summarize and SummarizeStream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SummarizeConfig {
+    /// Model of requests that name none.
+    pub model: String,
+    /// `max_tokens` of requests that give none, unless their length asks for
+    /// more. Has to leave room for thinking.
+    pub max_tokens: u32,
+    /// Effort asked of the model; without it the model's own applies (older
+    /// models refuse the setting).
+    pub effort: Option<Effort>,
+}
+
+/// Defaults of Classify.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClassifyConfig {
+    /// Model of requests that name none.
+    pub model: String,
+    /// `max_tokens` of requests that give none, unless their labels need more.
+    /// Has to leave room for thinking.
+    pub max_tokens: u32,
+    /// Effort asked of the model; without it the model's own applies (older
+    /// models refuse the setting).
+    pub effort: Option<Effort>,
+}
+
+impl Default for GenerateConfig {
+    fn default() -> Self {
+        GenerateConfig {
+            model: "claude-sonnet-5-5".to_owned(),
+            max_tokens: 4096,
+        }
+    }
+}
+
+impl Default for SummarizeConfig {
+    fn default() -> Self {
+        SummarizeConfig {
+            model: "claude-sonnet-5-5".to_owned(),
+            max_tokens: 2048,
+            effort: Some(Effort::Low),
+        }
+    }
+}
+
+impl Default for ClassifyConfig {
+    fn default() -> Self {
+        ClassifyConfig {
+            model: "claude-haiku-5-5".to_owned(),
+            max_tokens: 1024,
+            effort: Some(Effort::Low),
+        }
+    }
+}

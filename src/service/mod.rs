@@ -1,0 +1,5 @@
+//! The business: one module an RPC.
+
+mod config;
+
+pub use config::{ClassifyConfig, GenerateConfig, ServiceConfig, SummarizeConfig};
