@@ -1,6 +1,6 @@
 //! The answer of `POST /v1/messages`.
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::value::RawValue;
 
 /// A whole answer.
@@ -71,9 +71,22 @@ pub enum AnswerBlock {
         /// Input of the tool: one JSON object, byte for byte as it came.
         input: Box<RawValue>,
     },
-    /// A block that is not known here, as it came.
-    #[serde(untagged)]
-    Other(Box<RawValue>),
+    /// A block that is not known here.
+    #[serde(untagged, serialize_with = "serialize_other")]
+    Other {
+        /// Its `type`.
+        kind: String,
+        /// The whole block as it came, `type` included.
+        json: Box<RawValue>,
+    },
+}
+
+fn serialize_other<S: Serializer>(
+    _kind: &String,
+    json: &RawValue,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    json.serialize(serializer)
 }
 
 /// The `type` of a block, event or delta: read first, to choose how to read
@@ -144,7 +157,10 @@ fn read_block(raw: &RawValue) -> serde_json::Result<AnswerBlock> {
                 input: block.input,
             }
         }
-        _ => AnswerBlock::Other(raw.to_owned()),
+        _ => AnswerBlock::Other {
+            kind: tag.kind.into_owned(),
+            json: raw.to_owned(),
+        },
     })
 }
 

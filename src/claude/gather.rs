@@ -102,7 +102,7 @@ impl Gather {
             (AnswerBlock::Thinking { signature, .. }, Delta::Signature(more)) => {
                 signature.push_str(&more);
             }
-            (AnswerBlock::ToolUse { .. } | AnswerBlock::Other(_), Delta::InputJson(more)) => {
+            (AnswerBlock::ToolUse { .. } | AnswerBlock::Other { .. }, Delta::InputJson(more)) => {
                 self.input_json.push_str(&more);
             }
             // A delta of a kind that is not known here: the API may add some.
@@ -125,7 +125,7 @@ impl Gather {
             }
             // Tools that run at the API are such blocks: they begin without
             // their input too.
-            AnswerBlock::Other(raw) => *raw = with_input(raw, &json)?,
+            AnswerBlock::Other { json: raw, .. } => *raw = with_input(raw, &json)?,
             _ => {}
         }
         self.open = None;

@@ -25,6 +25,9 @@ pub struct GenerateConfig {
     pub model: String,
     /// `max_tokens` of requests that give none.
     pub max_tokens: u32,
+    /// Whether identical unary calls in flight at the same moment share one
+    /// upstream call unless the metadata `claude-coalesce` says otherwise.
+    pub coalesce: bool,
 }
 
 /// Defaults of Summarize and SummarizeStream.
@@ -39,6 +42,9 @@ pub struct SummarizeConfig {
     /// Effort asked of the model; without it the model's own applies (older
     /// models refuse the setting).
     pub effort: Option<Effort>,
+    /// Whether identical unary calls in flight at the same moment share one
+    /// upstream call unless the metadata `claude-coalesce` says otherwise.
+    pub coalesce: bool,
 }
 
 /// Defaults of Classify.
@@ -53,6 +59,9 @@ pub struct ClassifyConfig {
     /// Effort asked of the model; without it the model's own applies (older
     /// models refuse the setting).
     pub effort: Option<Effort>,
+    /// Whether identical unary calls in flight at the same moment share one
+    /// upstream call unless the metadata `claude-coalesce` says otherwise.
+    pub coalesce: bool,
 }
 
 impl Default for GenerateConfig {
@@ -60,6 +69,7 @@ impl Default for GenerateConfig {
         GenerateConfig {
             model: "claude-sonnet-5-5".to_owned(),
             max_tokens: 4096,
+            coalesce: false,
         }
     }
 }
@@ -70,6 +80,7 @@ impl Default for SummarizeConfig {
             model: "claude-sonnet-5-5".to_owned(),
             max_tokens: 2048,
             effort: Some(Effort::Low),
+            coalesce: true,
         }
     }
 }
@@ -80,6 +91,7 @@ impl Default for ClassifyConfig {
             model: "claude-haiku-5-5".to_owned(),
             max_tokens: 1024,
             effort: Some(Effort::Low),
+            coalesce: true,
         }
     }
 }

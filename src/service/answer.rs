@@ -1,0 +1,65 @@
+//! The parts that every answer has: usage, stop reason, refusal.
+
+use crate::{
+    claude::answer::{StopDetails, Usage},
+    proto::v1,
+};
+
+/// The usage figures of an answer; what the API left out is 0.
+pub fn usage(usage: &Usage) -> v1::Usage {
+    let figure = |value: Option<u64>| saturating(value.unwrap_or(0));
+    let creation = usage.cache_creation.as_ref();
+    let details = usage.output_tokens_details.as_ref();
+    v1::Usage {
+        input_tokens: figure(usage.input_tokens),
+        output_tokens: figure(usage.output_tokens),
+        cache_creation_input_tokens: figure(usage.cache_creation_input_tokens),
+        cache_read_input_tokens: figure(usage.cache_read_input_tokens),
+        cache_creation_5m_input_tokens: figure(creation.map(|c| c.ephemeral_5m_input_tokens)),
+        cache_creation_1h_input_tokens: figure(creation.map(|c| c.ephemeral_1h_input_tokens)),
+        thinking_tokens: figure(details.map(|d| d.thinking_tokens)),
+        total_input_tokens: saturating(usage.total_input_tokens()),
+        service_tier: usage.service_tier.clone().unwrap_or_default(),
+    }
+}
+
+/// The stop reason; one that is not known here gives `Unspecified`, and its
+/// text stands beside it.
+pub fn stop_reason(text: &str) -> v1::StopReason {
+    match text {
+        "end_turn" => v1::StopReason::EndTurn,
+        "max_tokens" => v1::StopReason::MaxTokens,
+        "stop_sequence" => v1::StopReason::StopSequence,
+        "tool_use" => v1::StopReason::ToolUse,
+        "pause_turn" => v1::StopReason::PauseTurn,
+        "refusal" => v1::StopReason::Refusal,
+        "model_context_window_exceeded" => v1::StopReason::ModelContextWindowExceeded,
+        _ => v1::StopReason::Unspecified,
+    }
+}
+
+/// The details of a refusal, if that is why the model stopped.
+pub fn refusal(details: Option<StopDetails>) -> Option<v1::Refusal> {
+    let details = details.filter(|details| details.kind == "refusal")?;
+    Some(v1::Refusal {
+        category: details.category.unwrap_or_default(),
+        explanation: details.explanation.unwrap_or_default(),
+    })
+}
+
+/// Adds the figures of another call.
+pub fn add_usage(total: &mut v1::Usage, more: &v1::Usage) {
+    total.input_tokens += more.input_tokens;
+    total.output_tokens += more.output_tokens;
+    total.cache_creation_input_tokens += more.cache_creation_input_tokens;
+    total.cache_read_input_tokens += more.cache_read_input_tokens;
+    total.cache_creation_5m_input_tokens += more.cache_creation_5m_input_tokens;
+    total.cache_creation_1h_input_tokens += more.cache_creation_1h_input_tokens;
+    total.thinking_tokens += more.thinking_tokens;
+    total.total_input_tokens += more.total_input_tokens;
+}
+
+/// Proto has signed figures only, for languages without unsigned ones.
+pub fn saturating(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,83 @@
+//! What the metadata of a call says about how it is to be made.
+
+use super::violations::Violations;
+use crate::upstream::{CallOptions, Deadline, Priority};
+use std::time::Duration;
+use tonic::{Request, Status, metadata::MetadataMap};
+
+/// Metadata: `interactive` (the default) or `batch`.
+const PRIORITY: &str = "claude-priority";
+
+/// Metadata: `true` lets this call share the upstream call of an identical one
+/// in flight, `false` forbids it.
+const COALESCE: &str = "claude-coalesce";
+
+/// The deadline of a call that came without the inbound deadline layer.
+const FALLBACK_DEADLINE: Duration = Duration::from_secs(600);
+
+/// Reads how a call is to be made. `coalesce_by_default` is the setting of
+/// its RPC.
+///
+/// # Errors
+/// INVALID_ARGUMENT when metadata has a value that is not one of those allowed.
+pub fn options<T>(
+    request: &Request<T>,
+    coalesce_by_default: bool,
+) -> Result<CallOptions, Status> {
+    let deadline = request
+        .extensions()
+        .get::<Deadline>()
+        .copied()
+        .unwrap_or_else(|| Deadline::after(FALLBACK_DEADLINE));
+    let metadata = request.metadata();
+    let mut wrong = Violations::default();
+    let priority = one_of(
+        metadata,
+        PRIORITY,
+        &[
+            ("interactive", Priority::Interactive),
+            ("batch", Priority::Batch),
+        ],
+        Priority::Interactive,
+        &mut wrong,
+    );
+    let coalesce = one_of(
+        metadata,
+        COALESCE,
+        &[("true", true), ("false", false)],
+        coalesce_by_default,
+        &mut wrong,
+    );
+    wrong.into_result()?;
+    Ok(CallOptions {
+        priority,
+        coalesce,
+        ..CallOptions::new(deadline)
+    })
+}
+
+fn one_of<T: Copy>(
+    metadata: &MetadataMap,
+    key: &'static str,
+    allowed: &[(&str, T)],
+    default: T,
+    wrong: &mut Violations,
+) -> T {
+    let Some(value) = metadata.get(key) else {
+        return default;
+    };
+    let found = allowed
+        .iter()
+        .find(|(name, _)| value.as_bytes() == name.as_bytes());
+    match found {
+        Some((_, value)) => *value,
+        None => {
+            let names: Vec<&str> = allowed.iter().map(|(name, _)| *name).collect();
+            wrong.add(
+                format_args!("metadata.{key}"),
+                format!("has to be one of: {}", names.join(", ")),
+            );
+            default
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A whole answer on its way down.
+
+use crate::{
+    claude::answer::{AnswerBlock, Message},
+    proto::v1::{self, content_block::Block},
+    service::answer::{refusal, stop_reason, usage},
+};
+use serde_json::value::RawValue;
+
+/// The response for a whole answer. Texts are moved.
+pub fn response(message: Message, request_id: Option<String>) -> v1::GenerateResponse {
+    let stop_reason_text = message.stop_reason.unwrap_or_default();
+    v1::GenerateResponse {
+        id: message.id,
+        model: message.model,
+        content: message.content.into_iter().map(block).collect(),
+        stop_reason: stop_reason(&stop_reason_text).into(),
+        stop_reason_text,
+        stop_sequence: message.stop_sequence.unwrap_or_default(),
+        refusal: refusal(message.stop_details),
+        usage: Some(usage(&message.usage)),
+        request_id: request_id.unwrap_or_default(),
+    }
+}
+
+/// One block of an answer.
+pub fn block(block: AnswerBlock) -> v1::ContentBlock {
+    let block = match block {
+        AnswerBlock::Text { text, citations } => Block::Text(v1::TextBlock {
+            text,
+            cache_control: None,
+            citations_json: citations.into_iter().map(raw_text).collect(),
+        }),
+        AnswerBlock::Thinking {
+            thinking,
+            signature,
+        } => Block::Thinking(v1::ThinkingBlock {
+            thinking,
+            signature,
+        }),
+        AnswerBlock::RedactedThinking { data } => {
+            Block::RedactedThinking(v1::RedactedThinkingBlock { data })
+        }
+        AnswerBlock::ToolUse { id, name, input } => Block::ToolUse(v1::ToolUseBlock {
+            id,
+            name,
+            input_json: raw_text(input),
+            cache_control: None,
+        }),
+        AnswerBlock::Other { kind, json } => Block::Other(v1::OtherBlock {
+            r#type: kind,
+            json: raw_text(json),
+        }),
+    };
+    v1::ContentBlock { block: Some(block) }
+}
+
+/// JSON as it came.
+pub fn raw_text(json: Box<RawValue>) -> String {
+    Box::<str>::from(json).into_string()
+}

@@ -1,0 +1,359 @@
+//! Content blocks on their way up.
+
+use super::json;
+use crate::{
+    claude::request::{
+        CacheControl, CacheTtl, Citations, Content, DocumentSource, ImageSource, InputBlock, Role,
+    },
+    proto::v1::{
+        self, content_block::Block, document_block::Source as DocSource,
+        image_block::Source as PictureSource,
+    },
+    service::violations::{Path, Violations},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+
+/// Most cache marks in one request; the API refuses a fifth.
+const MAX_CACHE_MARKS: u32 = 4;
+
+/// Types of blocks that have a typed field, so that `other` can't be a way
+/// around its checks.
+const TYPED: [&str; 8] = [
+    "text",
+    "image",
+    "document",
+    "search_result",
+    "tool_use",
+    "tool_result",
+    "thinking",
+    "redacted_thinking",
+];
+
+/// Where blocks stand; what is allowed depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In a message of this role.
+    Message(Role),
+    /// In a tool_result.
+    ToolResult,
+}
+
+/// Turns content blocks into the API's, and notes what is wrong with them.
+pub struct ContentMapper<'v> {
+    /// Collects what is wrong.
+    pub wrong: &'v mut Violations,
+    cache_marks: u32,
+}
+
+impl<'v> ContentMapper<'v> {
+    /// A mapper for one request.
+    pub fn new(wrong: &'v mut Violations) -> Self {
+        ContentMapper {
+            wrong,
+            cache_marks: 0,
+        }
+    }
+
+    /// The blocks of one message or tool_result.
+    pub fn blocks(
+        &mut self,
+        blocks: Vec<v1::ContentBlock>,
+        place: Place,
+        parent: Path<'_>,
+    ) -> Vec<InputBlock> {
+        let mut mapped = Vec::with_capacity(blocks.len());
+        for (index, block) in blocks.into_iter().enumerate() {
+            let path = parent.field("content").item(index);
+            match block.block {
+                Some(block) => mapped.extend(self.block(block, place, path)),
+                None => self.wrong.add(path, "has to be one of the kinds of blocks"),
+            }
+        }
+        mapped
+    }
+
+    /// A text that must not be empty.
+    pub fn text(&mut self, block: v1::TextBlock, citable: bool, path: Path<'_>) -> InputBlock {
+        self.required(&block.text, path.field("text"));
+        let mut citations = Vec::with_capacity(block.citations_json.len());
+        for (index, citation) in block.citations_json.iter().enumerate() {
+            let path = path.field("citations_json").item(index);
+            if !citable {
+                self.wrong.add(path, "is for assistant messages only");
+                break;
+            }
+            citations.push(json::object(citation, path, self.wrong).into());
+        }
+        InputBlock::Text {
+            text: block.text,
+            cache_control: self.cache_control(block.cache_control, path.field("cache_control")),
+            citations: (!citations.is_empty()).then_some(citations),
+        }
+    }
+
+    /// A cache mark; counts it.
+    pub fn cache_control(
+        &mut self,
+        mark: Option<v1::CacheControl>,
+        path: Path<'_>,
+    ) -> Option<CacheControl> {
+        let mark = mark?;
+        self.cache_marks += 1;
+        if self.cache_marks == MAX_CACHE_MARKS + 1 {
+            self.wrong.add(
+                path,
+                format!("is one too many: {MAX_CACHE_MARKS} are allowed in a request"),
+            );
+        }
+        let ttl = match v1::CacheTtl::try_from(mark.ttl) {
+            Ok(v1::CacheTtl::Unspecified) => None,
+            Ok(v1::CacheTtl::CacheTtl5m) => Some(CacheTtl::FiveMinutes),
+            Ok(v1::CacheTtl::CacheTtl1h) => Some(CacheTtl::OneHour),
+            Err(_) => {
+                self.wrong.add(path.field("ttl"), "is no known value");
+                None
+            }
+        };
+        Some(CacheControl::Ephemeral { ttl })
+    }
+
+    fn block(&mut self, block: Block, place: Place, path: Path<'_>) -> Option<InputBlock> {
+        if let Some(complaint) = misplaced(&block, place) {
+            self.wrong.add(path, complaint);
+            return None;
+        }
+        match block {
+            Block::Text(text) => {
+                let citable = place == Place::Message(Role::Assistant);
+                Some(self.text(text, citable, path.field("text")))
+            }
+            Block::Image(image) => self.image(image, path.field("image")),
+            Block::Document(document) => self.document(document, path.field("document")),
+            Block::SearchResult(found) => {
+                Some(self.search_result(found, path.field("search_result")))
+            }
+            Block::ToolUse(tool_use) => Some(self.tool_use(tool_use, path.field("tool_use"))),
+            Block::ToolResult(result) => {
+                Some(self.tool_result(result, path.field("tool_result")))
+            }
+            Block::Thinking(block) => {
+                self.required(&block.signature, path.field("thinking").field("signature"));
+                Some(InputBlock::Thinking {
+                    thinking: block.thinking,
+                    signature: block.signature,
+                })
+            }
+            Block::RedactedThinking(block) => {
+                self.required(&block.data, path.field("redacted_thinking").field("data"));
+                Some(InputBlock::RedactedThinking { data: block.data })
+            }
+            Block::Other(block) => self.other(block, path.field("other")),
+        }
+    }
+
+    fn image(&mut self, image: v1::ImageBlock, path: Path<'_>) -> Option<InputBlock> {
+        let source = match image.source {
+            Some(PictureSource::Data(bytes)) => {
+                let Some(media_type) = picture_type(&bytes) else {
+                    self.wrong.add(
+                        path.field("data"),
+                        "is no JPEG, PNG, GIF or WebP file",
+                    );
+                    return None;
+                };
+                ImageSource::Base64 {
+                    media_type: media_type.to_owned(),
+                    data: BASE64.encode(&bytes),
+                }
+            }
+            Some(PictureSource::Url(url)) => {
+                self.https(&url, path.field("url"));
+                ImageSource::Url { url }
+            }
+            Some(PictureSource::FileId(file_id)) => {
+                self.required(&file_id, path.field("file_id"));
+                ImageSource::File { file_id }
+            }
+            None => {
+                self.wrong.add(path, "has to have data, url or file_id");
+                return None;
+            }
+        };
+        Some(InputBlock::Image {
+            source,
+            cache_control: self.cache_control(image.cache_control, path.field("cache_control")),
+        })
+    }
+
+    fn document(&mut self, document: v1::DocumentBlock, path: Path<'_>) -> Option<InputBlock> {
+        let source = match document.source {
+            Some(DocSource::Pdf(bytes)) => {
+                if !bytes.starts_with(b"%PDF-") {
+                    self.wrong
+                        .add(path.field("pdf"), "is no PDF file: it has to begin with %PDF-");
+                    return None;
+                }
+                DocumentSource::Base64 {
+                    media_type: "application/pdf".to_owned(),
+                    data: BASE64.encode(&bytes),
+                }
+            }
+            Some(DocSource::Text(data)) => {
+                self.required(&data, path.field("text"));
+                DocumentSource::Text {
+                    media_type: "text/plain".to_owned(),
+                    data,
+                }
+            }
+            Some(DocSource::Url(url)) => {
+                self.https(&url, path.field("url"));
+                DocumentSource::Url { url }
+            }
+            Some(DocSource::FileId(file_id)) => {
+                self.required(&file_id, path.field("file_id"));
+                DocumentSource::File { file_id }
+            }
+            None => {
+                self.wrong.add(path, "has to have pdf, text, url or file_id");
+                return None;
+            }
+        };
+        Some(InputBlock::Document {
+            source,
+            title: non_empty(document.title),
+            context: non_empty(document.context),
+            citations: citations(document.citations),
+            cache_control: self.cache_control(document.cache_control, path.field("cache_control")),
+        })
+    }
+
+    fn search_result(&mut self, found: v1::SearchResultBlock, path: Path<'_>) -> InputBlock {
+        self.required(&found.source, path.field("source"));
+        self.required(&found.title, path.field("title"));
+        if found.texts.is_empty() {
+            self.wrong.add(path.field("texts"), "must not be empty");
+        }
+        let mut content = Vec::with_capacity(found.texts.len());
+        for (index, text) in found.texts.into_iter().enumerate() {
+            self.required(&text, path.field("texts").item(index));
+            content.push(InputBlock::Text {
+                text,
+                cache_control: None,
+                citations: None,
+            });
+        }
+        InputBlock::SearchResult {
+            source: found.source,
+            title: found.title,
+            content,
+            citations: citations(found.citations),
+            cache_control: self.cache_control(found.cache_control, path.field("cache_control")),
+        }
+    }
+
+    fn tool_use(&mut self, tool_use: v1::ToolUseBlock, path: Path<'_>) -> InputBlock {
+        self.required(&tool_use.id, path.field("id"));
+        self.required(&tool_use.name, path.field("name"));
+        InputBlock::ToolUse {
+            id: tool_use.id,
+            name: tool_use.name,
+            input: json::object(&tool_use.input_json, path.field("input_json"), self.wrong),
+            cache_control: self.cache_control(tool_use.cache_control, path.field("cache_control")),
+        }
+    }
+
+    fn tool_result(&mut self, result: v1::ToolResultBlock, path: Path<'_>) -> InputBlock {
+        self.required(&result.tool_use_id, path.field("tool_use_id"));
+        let content = self.blocks(result.content, Place::ToolResult, path);
+        InputBlock::ToolResult {
+            tool_use_id: result.tool_use_id,
+            content: (!content.is_empty()).then_some(Content::Blocks(content)),
+            is_error: result.is_error,
+            cache_control: self.cache_control(result.cache_control, path.field("cache_control")),
+        }
+    }
+
+    fn other(&mut self, block: v1::OtherBlock, path: Path<'_>) -> Option<InputBlock> {
+        let json = json::object(&block.json, path.field("json"), self.wrong);
+        match json.get("type").and_then(|kind| kind.as_str()) {
+            Some(kind) if TYPED.contains(&kind) => {
+                self.wrong.add(
+                    path.field("json"),
+                    "is of a type that has a field of its own: use that",
+                );
+                None
+            }
+            Some(_) => Some(InputBlock::Other(json)),
+            None => {
+                self.wrong
+                    .add(path.field("json"), "has to have a type, as the API sent it");
+                None
+            }
+        }
+    }
+
+    fn required(&mut self, text: &str, path: Path<'_>) {
+        if text.trim().is_empty() {
+            self.wrong.add(path, "must not be empty");
+        }
+    }
+
+    fn https(&mut self, url: &str, path: Path<'_>) {
+        let is_https = url
+            .parse::<http::Uri>()
+            .is_ok_and(|uri| uri.scheme_str() == Some("https") && uri.host().is_some());
+        if !is_https {
+            self.wrong.add(path, "has to be an https address");
+        }
+    }
+}
+
+/// What is wrong with a block standing where it stands, if anything is.
+fn misplaced(block: &Block, place: Place) -> Option<&'static str> {
+    use Role::{Assistant, System, User};
+    let (allowed, complaint): (&[Place], _) = match block {
+        Block::Text(_) => return None,
+        Block::Image(_) | Block::Document(_) | Block::SearchResult(_) => (
+            &[Place::Message(User), Place::ToolResult],
+            "is allowed in user messages only",
+        ),
+        Block::ToolResult(_) => (
+            &[Place::Message(User)],
+            "is allowed in user messages only",
+        ),
+        Block::ToolUse(_) | Block::Thinking(_) | Block::RedactedThinking(_) | Block::Other(_) => (
+            &[Place::Message(Assistant)],
+            "is allowed in assistant messages only",
+        ),
+    };
+    if allowed.contains(&place) {
+        return None;
+    }
+    Some(match place {
+        Place::Message(System) => "is not allowed in system messages: they take text only",
+        Place::ToolResult => {
+            "is not allowed in a tool_result: it takes text, image, document and search_result"
+        }
+        Place::Message(_) => complaint,
+    })
+}
+
+/// The media type of a picture, by its first bytes.
+fn picture_type(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xFF, 0xD8, 0xFF, ..] => Some("image/jpeg"),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Some("image/png"),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        _ => None,
+    }
+}
+
+/// `None` for a text that was not given: proto3 does not tell the two apart.
+pub fn non_empty(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn citations(enabled: bool) -> Option<Citations> {
+    enabled.then_some(Citations { enabled })
+}

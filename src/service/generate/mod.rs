@@ -1,0 +1,107 @@
+//! Generate, GenerateStream and CountTokens.
+
+mod answer;
+mod content;
+mod json;
+mod request;
+mod stream;
+mod tools;
+
+pub use request::max_tokens;
+
+use super::{Service, call, status::status, violations::Violations};
+use crate::{claude::request::MessagesRequest, proto::v1, upstream::Failed};
+use futures::{Stream, StreamExt};
+use tonic::{Request, Response, Status};
+
+/// The field that holds the bulk of a request.
+const PAYLOAD: &str = "messages";
+
+/// The field that holds the bulk of a request that wraps a GenerateRequest.
+const WRAPPED_PAYLOAD: &str = "request.messages";
+
+impl Service {
+    pub(super) async fn generate(
+        &self,
+        request: Request<v1::GenerateRequest>,
+    ) -> Result<Response<v1::GenerateResponse>, Status> {
+        let options = call::options(&request, self.config.generate.coalesce)?;
+        let mut wrong = Violations::default();
+        let upstream = request::messages_request(request.into_inner(), &self.config, &mut wrong);
+        wrong.into_result()?;
+
+        let answered = self
+            .claude
+            .message(upstream, options)
+            .await
+            .map_err(|failed| status(&failed, PAYLOAD))?;
+        let response = answer::response(answered.value, answered.request_id);
+        Ok(Response::new(response))
+    }
+
+    pub(super) async fn generate_stream(
+        &self,
+        request: Request<v1::GenerateStreamRequest>,
+    ) -> Result<
+        Response<impl Stream<Item = Result<v1::GenerateStreamResponse, Status>> + Send + use<>>,
+        Status,
+    > {
+        let options = call::options(&request, false)?;
+        let upstream = self.wrapped(request.into_inner().request)?;
+
+        let answered = self
+            .claude
+            .stream(upstream, options)
+            .await
+            .map_err(|failed| status(&failed, WRAPPED_PAYLOAD))?;
+        let attempts = answered.attempts;
+        let mut translator = stream::Translator::new(answered.request_id);
+        let events = answered.value.filter_map(move |event| {
+            let outcome = match event {
+                Ok(event) => translator.translate(event).map(Ok),
+                Err(error) => Some(Err(status(&Failed { error, attempts }, WRAPPED_PAYLOAD))),
+            };
+            std::future::ready(outcome)
+        });
+        Ok(Response::new(events))
+    }
+
+    pub(super) async fn count_tokens(
+        &self,
+        request: Request<v1::CountTokensRequest>,
+    ) -> Result<Response<v1::CountTokensResponse>, Status> {
+        let options = call::options(&request, false)?;
+        // What does not change the count is no part of this request's body.
+        let upstream = MessagesRequest {
+            max_tokens: None,
+            stop_sequences: Vec::new(),
+            metadata: None,
+            service_tier: None,
+            ..self.wrapped(request.into_inner().request)?
+        };
+        let model = upstream.model.clone();
+
+        let answered = self
+            .claude
+            .count_tokens(upstream, options)
+            .await
+            .map_err(|failed| status(&failed, WRAPPED_PAYLOAD))?;
+        Ok(Response::new(v1::CountTokensResponse {
+            input_tokens: super::answer::saturating(answered.value.input_tokens),
+            model,
+            request_id: answered.request_id.unwrap_or_default(),
+        }))
+    }
+
+    fn wrapped(&self, request: Option<v1::GenerateRequest>) -> Result<MessagesRequest, Status> {
+        let Some(request) = request else {
+            let mut wrong = Violations::default();
+            wrong.add("request", "has to be given");
+            return Err(wrong.into_status());
+        };
+        let mut wrong = Violations::under("request");
+        let upstream = request::messages_request(request, &self.config, &mut wrong);
+        wrong.into_result()?;
+        Ok(upstream)
+    }
+}

@@ -1,0 +1,259 @@
+//! `GenerateRequest` on its way up.
+
+use super::{
+    content::{ContentMapper, Place},
+    json, tools,
+};
+use crate::{
+    claude::request::{
+        Content, Effort, InputMessage, MessagesRequest, Metadata, OutputConfig, OutputFormat, Role,
+        ServiceTier, SystemPrompt, Thinking, ThinkingDisplay,
+    },
+    proto::v1::{self, thinking::Mode},
+    service::{
+        ServiceConfig, model,
+        violations::{Path, Violations},
+    },
+};
+
+/// Most messages in one request.
+const MAX_MESSAGES: usize = 100_000;
+
+/// Longest `user_id`, in characters.
+const MAX_USER_ID: usize = 256;
+
+/// Smallest thinking budget that the API takes.
+const MIN_THINKING_BUDGET: u32 = 1024;
+
+/// Checks a request and turns it into the API's. Strings are moved.
+pub fn messages_request(
+    request: v1::GenerateRequest,
+    config: &ServiceConfig,
+    wrong: &mut Violations,
+) -> MessagesRequest {
+    let model = model::choose(
+        request.model,
+        &config.generate.model,
+        &config.allowed_models,
+        Path::root("model"),
+        wrong,
+    );
+    let max_tokens = max_tokens(request.max_tokens, config.generate.max_tokens, wrong);
+    let thinking = request
+        .thinking
+        .and_then(|it| thinking(it, max_tokens, wrong));
+    let output_config = output_config(request.effort, &request.output_schema_json, wrong);
+    let stop_sequences = stop_sequences(request.stop_sequences, wrong);
+    let metadata = metadata(request.user_id, wrong);
+    let service_tier = service_tier(request.service_tier, wrong);
+
+    let mut mapper = ContentMapper::new(wrong);
+    let tools = tools::tools(request.tools, &mut mapper);
+    let system = system(request.system, &mut mapper);
+    let messages = messages(request.messages, &mut mapper);
+    let cache_control = mapper.cache_control(request.cache_control, Path::root("cache_control"));
+    let tool_choice = request
+        .tool_choice
+        .and_then(|choice| tools::tool_choice(choice, &tools, wrong));
+
+    MessagesRequest {
+        model,
+        max_tokens: Some(max_tokens),
+        system,
+        tools,
+        tool_choice,
+        messages,
+        stop_sequences,
+        thinking,
+        output_config,
+        metadata,
+        service_tier,
+        cache_control,
+        stream: false,
+    }
+}
+
+/// `max_tokens`, or the default where none is given.
+pub fn max_tokens(requested: Option<i32>, default: u32, wrong: &mut Violations) -> u32 {
+    match requested.map(u32::try_from) {
+        None => default,
+        Some(Ok(tokens)) if tokens > 0 => tokens,
+        Some(_) => {
+            wrong.add("max_tokens", "has to be at least 1");
+            default
+        }
+    }
+}
+
+fn messages(messages: Vec<v1::Message>, mapper: &mut ContentMapper<'_>) -> Vec<InputMessage> {
+    if messages.is_empty() {
+        mapper.wrong.add("messages", "must not be empty");
+    }
+    if messages.len() > MAX_MESSAGES {
+        mapper
+            .wrong
+            .add("messages", format!("has to have {MAX_MESSAGES} at most"));
+        return Vec::new();
+    }
+    let mut mapped = Vec::with_capacity(messages.len());
+    for (index, one) in messages.into_iter().enumerate() {
+        mapped.extend(message(one, Path::root("messages").item(index), mapper));
+    }
+    mapped
+}
+
+fn message(
+    message: v1::Message,
+    path: Path<'_>,
+    mapper: &mut ContentMapper<'_>,
+) -> Option<InputMessage> {
+    let role = match v1::Role::try_from(message.role) {
+        Ok(v1::Role::User) => Role::User,
+        Ok(v1::Role::Assistant) => Role::Assistant,
+        Ok(v1::Role::System) => Role::System,
+        Ok(v1::Role::Unspecified) | Err(_) => {
+            mapper.wrong.add(
+                path.field("role"),
+                "has to be ROLE_USER, ROLE_ASSISTANT or ROLE_SYSTEM",
+            );
+            return None;
+        }
+    };
+    let content = match (message.text.is_empty(), message.content.is_empty()) {
+        (false, true) => {
+            if message.text.trim().is_empty() {
+                mapper.wrong.add(path.field("text"), "must not be empty");
+            }
+            Content::Text(message.text)
+        }
+        (true, false) => {
+            Content::Blocks(mapper.blocks(message.content, Place::Message(role), path))
+        }
+        (true, true) => {
+            mapper.wrong.add(path, "has to have text or content");
+            return None;
+        }
+        (false, false) => {
+            mapper
+                .wrong
+                .add(path, "must not have both text and content");
+            return None;
+        }
+    };
+    Some(InputMessage { role, content })
+}
+
+fn system(texts: Vec<v1::TextBlock>, mapper: &mut ContentMapper<'_>) -> Option<SystemPrompt> {
+    if texts.is_empty() {
+        return None;
+    }
+    let blocks = texts
+        .into_iter()
+        .enumerate()
+        .map(|(index, text)| mapper.text(text, false, Path::root("system").item(index)))
+        .collect();
+    Some(SystemPrompt::Blocks(blocks))
+}
+
+fn thinking(
+    thinking: v1::Thinking,
+    max_tokens: u32,
+    wrong: &mut Violations,
+) -> Option<Thinking> {
+    let path = Path::root("thinking");
+    match thinking.mode {
+        None => {
+            wrong.add(path, "has to have a mode");
+            None
+        }
+        Some(Mode::Adaptive(mode)) => {
+            let path = path.field("adaptive");
+            Some(Thinking::Adaptive {
+                display: display(mode.display, path, wrong),
+            })
+        }
+        Some(Mode::Enabled(mode)) => {
+            let path = path.field("enabled");
+            let budget = u32::try_from(mode.budget_tokens).unwrap_or(0);
+            if budget < MIN_THINKING_BUDGET || budget >= max_tokens {
+                wrong.add(
+                    path.field("budget_tokens"),
+                    format!(
+                        "has to be at least {MIN_THINKING_BUDGET} and less than max_tokens ({max_tokens})"
+                    ),
+                );
+            }
+            Some(Thinking::Enabled {
+                budget_tokens: budget,
+                display: display(mode.display, path, wrong),
+            })
+        }
+        Some(Mode::BetweenTools(_)) => Some(Thinking::BetweenTools {}),
+        Some(Mode::Disabled(_)) => Some(Thinking::Disabled {}),
+    }
+}
+
+fn display(value: i32, path: Path<'_>, wrong: &mut Violations) -> Option<ThinkingDisplay> {
+    match v1::ThinkingDisplay::try_from(value) {
+        Ok(v1::ThinkingDisplay::Unspecified) => None,
+        Ok(v1::ThinkingDisplay::Summarized) => Some(ThinkingDisplay::Summarized),
+        Ok(v1::ThinkingDisplay::Omitted) => Some(ThinkingDisplay::Omitted),
+        Err(_) => {
+            wrong.add(path.field("display"), "is no known value");
+            None
+        }
+    }
+}
+
+fn output_config(effort: i32, schema: &str, wrong: &mut Violations) -> Option<OutputConfig> {
+    let effort = match v1::Effort::try_from(effort) {
+        Ok(v1::Effort::Unspecified) => None,
+        Ok(v1::Effort::Low) => Some(Effort::Low),
+        Ok(v1::Effort::Medium) => Some(Effort::Medium),
+        Ok(v1::Effort::High) => Some(Effort::High),
+        Ok(v1::Effort::Xhigh) => Some(Effort::Xhigh),
+        Ok(v1::Effort::Max) => Some(Effort::Max),
+        Err(_) => {
+            wrong.add("effort", "is no known value");
+            None
+        }
+    };
+    let format = (!schema.is_empty()).then(|| OutputFormat::JsonSchema {
+        schema: json::schema(schema, Path::root("output_schema_json"), wrong),
+    });
+    (effort.is_some() || format.is_some()).then_some(OutputConfig { effort, format })
+}
+
+fn stop_sequences(sequences: Vec<String>, wrong: &mut Violations) -> Vec<String> {
+    for (index, sequence) in sequences.iter().enumerate() {
+        if sequence.trim().is_empty() {
+            let path = Path::root("stop_sequences").item(index);
+            wrong.add(path, "must not be empty or white space");
+        }
+    }
+    sequences
+}
+
+fn metadata(user_id: String, wrong: &mut Violations) -> Option<Metadata> {
+    if user_id.is_empty() {
+        return None;
+    }
+    if user_id.chars().count() > MAX_USER_ID {
+        wrong.add("user_id", format!("has to have {MAX_USER_ID} characters at most"));
+    }
+    Some(Metadata {
+        user_id: Some(user_id),
+    })
+}
+
+fn service_tier(tier: i32, wrong: &mut Violations) -> Option<ServiceTier> {
+    match v1::ServiceTier::try_from(tier) {
+        Ok(v1::ServiceTier::Unspecified) => None,
+        Ok(v1::ServiceTier::Auto) => Some(ServiceTier::Auto),
+        Ok(v1::ServiceTier::StandardOnly) => Some(ServiceTier::StandardOnly),
+        Err(_) => {
+            wrong.add("service_tier", "is no known value");
+            None
+        }
+    }
+}

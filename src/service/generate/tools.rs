@@ -1,0 +1,120 @@
+//! Tools and the choice among them, on their way up.
+
+use super::{
+    content::{ContentMapper, non_empty},
+    json,
+};
+use crate::{
+    claude::request::{Tool, ToolChoice},
+    proto::v1::{self, ToolChoiceMode},
+    service::violations::{Path, Violations},
+};
+use std::collections::HashSet;
+
+/// Longest tool name that the API takes.
+const MAX_NAME: usize = 128;
+
+/// The tools of a request.
+pub fn tools(tools: Vec<v1::Tool>, mapper: &mut ContentMapper<'_>) -> Vec<Tool> {
+    let mut names = HashSet::with_capacity(tools.len());
+    for (index, tool) in tools.iter().enumerate() {
+        let path = Path::root("tools").item(index);
+        if !is_tool_name(&tool.name) {
+            mapper.wrong.add(
+                path.field("name"),
+                format!("has to be 1 to {MAX_NAME} of letters, digits, _ and -"),
+            );
+        } else if !names.insert(tool.name.as_str()) {
+            mapper
+                .wrong
+                .add(path.field("name"), "is the name of another tool too");
+        }
+    }
+    tools
+        .into_iter()
+        .enumerate()
+        .map(|(index, one)| tool(one, Path::root("tools").item(index), mapper))
+        .collect()
+}
+
+fn tool(tool: v1::Tool, path: Path<'_>, mapper: &mut ContentMapper<'_>) -> Tool {
+    let schema_path = path.field("input_schema_json");
+    let input_schema = json::schema(&tool.input_schema_json, schema_path, mapper.wrong);
+    let is_object = input_schema.get("type").and_then(|kind| kind.as_str()) == Some("object");
+    if !is_object && !input_schema.is_empty() {
+        mapper
+            .wrong
+            .add(schema_path, "has to have \"type\": \"object\" at its top");
+    }
+    let input_examples = tool
+        .input_examples_json
+        .iter()
+        .enumerate()
+        .map(|(index, example)| {
+            let path = path.field("input_examples_json").item(index);
+            json::object(example, path, mapper.wrong)
+        })
+        .collect();
+    Tool {
+        name: tool.name,
+        description: non_empty(tool.description),
+        input_schema,
+        strict: tool.strict,
+        input_examples,
+        cache_control: mapper.cache_control(tool.cache_control, path.field("cache_control")),
+    }
+}
+
+/// The choice among the tools.
+pub fn tool_choice(
+    choice: v1::ToolChoice,
+    tools: &[Tool],
+    wrong: &mut Violations,
+) -> Option<ToolChoice> {
+    let path = Path::root("tool_choice");
+    let mode = ToolChoiceMode::try_from(choice.mode).unwrap_or_default();
+    if tools.is_empty() && mode != ToolChoiceMode::None {
+        wrong.add(path, "needs tools to choose from");
+    }
+    if mode != ToolChoiceMode::Tool && !choice.name.is_empty() {
+        wrong.add(path.field("name"), "is for the mode TOOL_CHOICE_MODE_TOOL only");
+    }
+    let disable_parallel_tool_use = choice.disable_parallel_tool_use;
+    match mode {
+        ToolChoiceMode::Unspecified => {
+            wrong.add(path.field("mode"), "has to be named");
+            None
+        }
+        ToolChoiceMode::Auto => Some(ToolChoice::Auto {
+            disable_parallel_tool_use,
+        }),
+        ToolChoiceMode::Any => Some(ToolChoice::Any {
+            disable_parallel_tool_use,
+        }),
+        ToolChoiceMode::Tool => {
+            if !tools.iter().any(|tool| tool.name == choice.name) {
+                wrong.add(path.field("name"), "is none of the tools");
+            }
+            Some(ToolChoice::Tool {
+                name: choice.name,
+                disable_parallel_tool_use,
+            })
+        }
+        ToolChoiceMode::None => {
+            if disable_parallel_tool_use {
+                wrong.add(
+                    path.field("disable_parallel_tool_use"),
+                    "has no meaning with the mode TOOL_CHOICE_MODE_NONE",
+                );
+            }
+            Some(ToolChoice::None {})
+        }
+    }
+}
+
+fn is_tool_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}

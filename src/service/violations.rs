@@ -1,0 +1,158 @@
+//! What is wrong with a request, field by field.
+
+use super::status::DOMAIN;
+use std::fmt;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+/// Trailers over 8 KiB are refused by many peers, and details are sent in
+/// Base64: violations beyond this many bytes are counted instead of listed.
+const MAX_LISTED_BYTES: usize = 4 * 1024;
+
+/// Where a field is, as `google.rpc.BadRequest` spells it:
+/// `messages[2].content[0].image.data`. Lives on the stack; it becomes text
+/// only when something is wrong.
+#[derive(Clone, Copy)]
+pub struct Path<'a> {
+    parent: Option<&'a Path<'a>>,
+    name: &'static str,
+    index: Option<usize>,
+}
+
+impl Path<'static> {
+    /// A field of the request itself.
+    pub const fn root(name: &'static str) -> Self {
+        Path {
+            parent: None,
+            name,
+            index: None,
+        }
+    }
+}
+
+impl<'a> Path<'a> {
+    /// A field of this message.
+    pub fn field(&'a self, name: &'static str) -> Path<'a> {
+        Path {
+            parent: Some(self),
+            name,
+            index: None,
+        }
+    }
+
+    /// An item of this repeated field.
+    pub fn item(self, index: usize) -> Path<'a> {
+        Path {
+            index: Some(index),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            write!(f, "{parent}.")?;
+        }
+        f.write_str(self.name)?;
+        match self.index {
+            Some(index) => write!(f, "[{index}]"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Collects violations, so that a caller learns of all of them at once.
+#[derive(Debug, Default)]
+pub struct Violations {
+    parent: Option<&'static str>,
+    listed: Vec<FieldViolation>,
+    listed_bytes: usize,
+    unlisted: usize,
+}
+
+impl Violations {
+    /// For the fields of a message that is itself a field of the request.
+    pub fn under(parent: &'static str) -> Self {
+        Violations {
+            parent: Some(parent),
+            ..Violations::default()
+        }
+    }
+
+    /// Notes that a field is wrong, and what it has to be. The description
+    /// must not quote the field's text.
+    pub fn add(&mut self, field: impl fmt::Display, description: impl Into<String>) {
+        let field = match self.parent {
+            Some(parent) => format!("{parent}.{field}"),
+            None => field.to_string(),
+        };
+        let violation = FieldViolation::new(field, description);
+        let bytes = violation.field.len() + violation.description.len();
+        if self.listed_bytes + bytes > MAX_LISTED_BYTES {
+            self.unlisted += 1;
+            return;
+        }
+        self.listed_bytes += bytes;
+        self.listed.push(violation);
+    }
+
+    /// INVALID_ARGUMENT with every violation, if there is any.
+    pub fn into_result(self) -> Result<(), Status> {
+        if self.listed.is_empty() {
+            return Ok(());
+        }
+        Err(self.into_status())
+    }
+
+    /// INVALID_ARGUMENT with every violation.
+    pub fn into_status(self) -> Status {
+        let message = self.summary();
+        let mut details = ErrorDetails::with_error_info("INVALID_REQUEST", DOMAIN, []);
+        details.set_bad_request(self.listed);
+        Status::with_error_details(Code::InvalidArgument, message, details)
+    }
+
+    /// One line for people: the first violations in words.
+    fn summary(&self) -> String {
+        const IN_WORDS: usize = 3;
+        let first: Vec<String> = self
+            .listed
+            .iter()
+            .take(IN_WORDS)
+            .map(|violation| format!("{}: {}", violation.field, violation.description))
+            .collect();
+        let more = self.listed.len().saturating_sub(IN_WORDS) + self.unlisted;
+        match more {
+            0 => format!("invalid request: {}", first.join("; ")),
+            _ => format!("invalid request: {}; and {more} more", first.join("; ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_reads_like_the_proto() {
+        let messages = Path::root("messages").item(2);
+        let content = messages.field("content").item(0);
+        let image = content.field("image");
+        assert_eq!(
+            image.field("data").to_string(),
+            "messages[2].content[0].image.data"
+        );
+    }
+
+    #[test]
+    fn details_stay_small_however_much_is_wrong() {
+        let mut violations = Violations::default();
+        for index in 0..10_000 {
+            violations.add(Path::root("messages").item(index), "must not be empty");
+        }
+        let status = violations.into_result().unwrap_err();
+        assert!(status.details().len() < 8 * 1024, "{}", status.details().len());
+        assert!(status.message().contains("more"), "{}", status.message());
+    }
+}
