@@ -1,5 +1,152 @@
-//! The way in.
+//! The way in: connections, what a request passes on its way to the service,
+//! health, and the drain.
 
+mod body;
+mod bounds;
 mod config;
+mod connection;
+mod details;
+mod drain;
+mod health;
+mod reflection;
+mod split;
+mod stack;
+mod status;
+mod timeout;
+mod web;
 
 pub use config::ServerConfig;
+pub use drain::Drain;
+
+use crate::service::Service;
+use connection::Connections;
+use health::HealthServices;
+use stack::InboundStacks;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::sleep,
+};
+use tokio_util::task::TaskTracker;
+use tonic_health::ServingStatus;
+
+/// How long callers get to see that their connection is to close. Calls that
+/// they send before are still answered.
+const GOAWAY_GRACE: Duration = Duration::from_secs(1);
+
+/// How long to wait when the system has no file descriptor left.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// A server that listens.
+pub struct Server {
+    listener: TcpListener,
+    config: ServerConfig,
+    service: Service,
+    drain: Drain,
+}
+
+impl Server {
+    /// Listens on the configured address. Callers wait until [`Server::run`].
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub async fn bind(config: ServerConfig, service: Service) -> io::Result<Server> {
+        Ok(Server {
+            listener: TcpListener::bind(config.listen).await?,
+            config,
+            service,
+            drain: Drain::default(),
+        })
+    }
+
+    /// The address listened on, with the port that the system chose for 0.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The handle that shuts the server down.
+    pub fn drain(&self) -> Drain {
+        self.drain.clone()
+    }
+
+    /// Serves until drained: until the calls that ran when the drain began are
+    /// done, or were cut after the configured time.
+    pub async fn run(self) {
+        let health = HealthServices::new().await;
+        let acceptor = Acceptor {
+            stacks: InboundStacks::build(&self.config, &self.service, &health, &self.drain),
+            connections: Connections::new(&self.config, self.drain.clone()),
+            places: Arc::new(Semaphore::new(self.config.max_connections)),
+            listener: self.listener,
+        };
+        let serving = TaskTracker::new();
+        health.say(ServingStatus::Serving).await;
+        tokio::select! {
+            () = acceptor.accept(&acceptor.stacks.serving, &serving) => {}
+            () = self.drain.begun() => {}
+        }
+
+        tracing::info!(calls = self.drain.running(), "draining");
+        health.say(ServingStatus::NotServing).await;
+        serving.close();
+        // The port stays open: a health check has to get its answer.
+        let checking = TaskTracker::new();
+        tokio::select! {
+            () = acceptor.accept(&acceptor.stacks.draining, &checking) => {}
+            () = serving.wait() => {}
+            () = async { sleep(GOAWAY_GRACE).await; self.drain.idle().await } => {}
+            () = sleep(self.config.drain_timeout) => {
+                tracing::warn!(calls = self.drain.running(), "cutting the calls that still run");
+            }
+            () = self.drain.until_cut() => {}
+        }
+
+        self.drain.cut();
+        checking.close();
+        tokio::join!(serving.wait(), checking.wait());
+        tracing::info!("drained");
+    }
+}
+
+/// Takes connections.
+struct Acceptor {
+    listener: TcpListener,
+    stacks: InboundStacks,
+    connections: Connections,
+    places: Arc<Semaphore>,
+}
+
+impl Acceptor {
+    /// Takes connections until dropped. Beyond the limit they wait in the
+    /// kernel's queue.
+    async fn accept(&self, stack: &stack::Inbound, tracker: &TaskTracker) {
+        loop {
+            let place = Arc::clone(&self.places)
+                .acquire_owned()
+                .await
+                .expect("the semaphore is never closed");
+            let stream = self.next_stream().await;
+            let served = self.connections.clone().serve(stream, stack.clone());
+            tracker.spawn(async move {
+                served.await;
+                drop(place);
+            });
+        }
+    }
+
+    async fn next_stream(&self) -> TcpStream {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _peer)) => return stream,
+                Err(error) => {
+                    tracing::warn!(%error, "could not accept a connection");
+                    sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+    }
+}

@@ -20,10 +20,7 @@ const FALLBACK_DEADLINE: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// INVALID_ARGUMENT when metadata has a value that is not one of those allowed.
-pub fn options<T>(
-    request: &Request<T>,
-    coalesce_by_default: bool,
-) -> Result<CallOptions, Status> {
+pub fn options<T>(request: &Request<T>, coalesce_by_default: bool) -> Result<CallOptions, Status> {
     let deadline = request
         .extensions()
         .get::<Deadline>()

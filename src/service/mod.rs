@@ -1,5 +1,122 @@
-//! The business: one module an RPC.
+//! The business: what each RPC checks, asks of the API, and answers.
 
+mod answer;
+mod call;
+mod classify;
 mod config;
+mod document;
+mod generate;
+mod model;
+mod models;
+pub mod status;
+mod summarize;
+mod text;
+mod violations;
 
 pub use config::{ClassifyConfig, GenerateConfig, ServiceConfig, SummarizeConfig};
+pub use violations::Violations;
+
+use crate::{
+    proto::v1::{self, claude_service_server::ClaudeService},
+    upstream::Client,
+};
+use futures::{StreamExt, stream::BoxStream};
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+/// The RPCs of `claude.v1.ClaudeService`. Cloning is cheap.
+#[derive(Clone)]
+pub struct Service {
+    claude: Client,
+    config: Arc<ServiceConfig>,
+}
+
+impl Service {
+    /// A service that asks the API through `claude`.
+    pub fn new(claude: Client, config: ServiceConfig) -> Self {
+        Service {
+            claude,
+            config: Arc::new(config),
+        }
+    }
+}
+
+/// Answers from so many bytes on are compressed, if the caller takes that;
+/// below, the time is worth more than the bytes.
+const COMPRESS_FROM: usize = 8 * 1024;
+
+type Events<T> = BoxStream<'static, Result<T, Status>>;
+
+#[tonic::async_trait]
+impl ClaudeService for Service {
+    type GenerateStreamStream = Events<v1::GenerateStreamResponse>;
+    type SummarizeStreamStream = Events<v1::SummarizeStreamResponse>;
+
+    async fn generate(
+        &self,
+        request: Request<v1::GenerateRequest>,
+    ) -> Result<Response<v1::GenerateResponse>, Status> {
+        Service::generate(self, request)
+            .await
+            .map(compressed_if_large)
+    }
+
+    async fn generate_stream(
+        &self,
+        request: Request<v1::GenerateStreamRequest>,
+    ) -> Result<Response<Self::GenerateStreamStream>, Status> {
+        let response = Service::generate_stream(self, request).await?;
+        Ok(response.map(|events| events.boxed()))
+    }
+
+    async fn summarize(
+        &self,
+        request: Request<v1::SummarizeRequest>,
+    ) -> Result<Response<v1::SummarizeResponse>, Status> {
+        Service::summarize(self, request)
+            .await
+            .map(compressed_if_large)
+    }
+
+    async fn summarize_stream(
+        &self,
+        request: Request<v1::SummarizeStreamRequest>,
+    ) -> Result<Response<Self::SummarizeStreamStream>, Status> {
+        let response = Service::summarize_stream(self, request).await?;
+        Ok(response.map(|events| events.boxed()))
+    }
+
+    async fn classify(
+        &self,
+        request: Request<v1::ClassifyRequest>,
+    ) -> Result<Response<v1::ClassifyResponse>, Status> {
+        Service::classify(self, request)
+            .await
+            .map(compressed_if_large)
+    }
+
+    async fn count_tokens(
+        &self,
+        request: Request<v1::CountTokensRequest>,
+    ) -> Result<Response<v1::CountTokensResponse>, Status> {
+        Service::count_tokens(self, request)
+            .await
+            .map(compressed_if_large)
+    }
+
+    async fn list_models(
+        &self,
+        request: Request<v1::ListModelsRequest>,
+    ) -> Result<Response<v1::ListModelsResponse>, Status> {
+        Service::list_models(self, request)
+            .await
+            .map(compressed_if_large)
+    }
+}
+
+fn compressed_if_large<T: prost::Message>(mut response: Response<T>) -> Response<T> {
+    if response.get_ref().encoded_len() < COMPRESS_FROM {
+        response.disable_compression();
+    }
+    response
+}

@@ -22,7 +22,10 @@ pub fn choose(
             format!("is no model id: up to {MAX_LEN} of letters, digits and -._:@/"),
         );
     } else if !is_allowed(&requested, allowed) {
-        wrong.add(path, format!("is not allowed; allowed: {}", allowed.join(", ")));
+        wrong.add(
+            path,
+            format!("is not allowed; allowed: {}", allowed.join(", ")),
+        );
     }
     requested
 }

@@ -65,6 +65,20 @@ pub fn status(failed: &Failed, payload_field: &'static str) -> Status {
     status
 }
 
+/// The status of an answer that came, and is not what the RPC promises.
+pub fn answer_broke_contract(
+    code: Code,
+    reason: &'static str,
+    message: String,
+    request_id: Option<String>,
+) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, []);
+    if let Some(request_id) = request_id {
+        details.set_request_info(request_id, "");
+    }
+    Status::with_error_details(code, message, details)
+}
+
 /// What gRPC clients with a retry policy are told. Layers that each retry
 /// multiply, so clients are told not to once the service has retried.
 fn pushback(code: Code, retry: Retry, attempts: u32) -> Option<i32> {
@@ -96,7 +110,11 @@ fn verdict(error: &UpstreamError) -> Verdict {
     let (code, reason, retry) = match error {
         UpstreamError::Api(failure) => return api_verdict(failure),
         UpstreamError::Connect => (Code::Unavailable, "UPSTREAM_UNREACHABLE", DEFAULT_RETRY),
-        UpstreamError::Broken => (Code::Unavailable, "UPSTREAM_CONNECTION_BROKEN", DEFAULT_RETRY),
+        UpstreamError::Broken => (
+            Code::Unavailable,
+            "UPSTREAM_CONNECTION_BROKEN",
+            DEFAULT_RETRY,
+        ),
         UpstreamError::Stalled(_) => (Code::Unavailable, "UPSTREAM_STALLED", DEFAULT_RETRY),
         UpstreamError::Malformed(_) => (Code::Internal, "UPSTREAM_MALFORMED", Retry::No),
         UpstreamError::TooLarge { .. } => (Code::InvalidArgument, "REQUEST_TOO_LARGE", Retry::No),
@@ -106,9 +124,11 @@ fn verdict(error: &UpstreamError) -> Verdict {
         UpstreamError::PoolFull { retry_after } => {
             (Code::Unavailable, "OVERLOADED", Retry::After(*retry_after))
         }
-        UpstreamError::CircuitOpen { retry_after } => {
-            (Code::Unavailable, "CIRCUIT_OPEN", Retry::After(*retry_after))
-        }
+        UpstreamError::CircuitOpen { retry_after } => (
+            Code::Unavailable,
+            "CIRCUIT_OPEN",
+            Retry::After(*retry_after),
+        ),
         UpstreamError::QuotaExhausted { retry_after } => (
             Code::ResourceExhausted,
             "UPSTREAM_QUOTA_EXHAUSTED",

@@ -152,7 +152,11 @@ mod tests {
             violations.add(Path::root("messages").item(index), "must not be empty");
         }
         let status = violations.into_result().unwrap_err();
-        assert!(status.details().len() < 8 * 1024, "{}", status.details().len());
+        assert!(
+            status.details().len() < 8 * 1024,
+            "{}",
+            status.details().len()
+        );
         assert!(status.message().contains("more"), "{}", status.message());
     }
 }

@@ -22,6 +22,8 @@ pub struct Call {
     pub deadline: Deadline,
     /// Who goes first when calls have to wait.
     pub priority: Priority,
+    /// Whether the call may share the answer of an identical one in flight.
+    pub coalesce: bool,
     /// Upper limit of output tokens: what the API's output bucket is charged
     /// before the answer is known. 0 where there is no output.
     pub max_tokens: u32,

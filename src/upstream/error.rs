@@ -22,6 +22,12 @@ pub enum UpstreamError {
     /// The API's answer is not what it documents.
     #[error("the answer of the Claude API could not be read: {0}")]
     Malformed(&'static str),
+    /// The request is larger than the API takes; it was not sent.
+    #[error("the request has {bytes} bytes as JSON; the Claude API takes 33554432")]
+    TooLarge {
+        /// Its size as JSON.
+        bytes: usize,
+    },
     /// The caller's deadline passed, or would pass before it makes sense to go
     /// on.
     #[error("the deadline passed {0}")]

@@ -3,17 +3,29 @@
 //! Everything here is a `tower::Service` from [`Call`] to [`Reply`]. Nothing
 //! here knows gRPC; nothing outside knows HTTP.
 
+mod attempt;
 mod call;
+mod client;
 mod config;
+mod deadline;
 mod error;
+mod http;
+mod keys;
 mod limits;
+mod places;
 mod reply;
+mod retry;
+mod stack;
 
+pub use self::http::HttpConfigError;
 pub use call::{Attempts, Call, Deadline, ModelsQuery, Payload, Priority, Transport};
-pub use config::UpstreamConfig;
-pub use error::{ApiFailure, UpstreamError};
+pub use client::{Answered, CallOptions, Client, Failed};
+pub use config::{RetryConfig, UpstreamConfig};
+pub use error::{ApiFailure, SPEND_LIMIT_REACHED, UpstreamError};
+pub use keys::{Key, Keys, UnusableKey};
 pub use limits::{Bucket, RateLimits};
 pub use reply::{Body, EventStream, Reply};
+pub use stack::connect;
 
 /// The stack as its users see it: any service from [`Call`] to [`Reply`].
 pub type BoxStack = tower::util::BoxCloneSyncService<Call, Reply, UpstreamError>;

@@ -133,9 +133,7 @@ impl<'v> ContentMapper<'v> {
                 Some(self.search_result(found, path.field("search_result")))
             }
             Block::ToolUse(tool_use) => Some(self.tool_use(tool_use, path.field("tool_use"))),
-            Block::ToolResult(result) => {
-                Some(self.tool_result(result, path.field("tool_result")))
-            }
+            Block::ToolResult(result) => Some(self.tool_result(result, path.field("tool_result"))),
             Block::Thinking(block) => {
                 self.required(&block.signature, path.field("thinking").field("signature"));
                 Some(InputBlock::Thinking {
@@ -155,10 +153,8 @@ impl<'v> ContentMapper<'v> {
         let source = match image.source {
             Some(PictureSource::Data(bytes)) => {
                 let Some(media_type) = picture_type(&bytes) else {
-                    self.wrong.add(
-                        path.field("data"),
-                        "is no JPEG, PNG, GIF or WebP file",
-                    );
+                    self.wrong
+                        .add(path.field("data"), "is no JPEG, PNG, GIF or WebP file");
                     return None;
                 };
                 ImageSource::Base64 {
@@ -189,8 +185,10 @@ impl<'v> ContentMapper<'v> {
         let source = match document.source {
             Some(DocSource::Pdf(bytes)) => {
                 if !bytes.starts_with(b"%PDF-") {
-                    self.wrong
-                        .add(path.field("pdf"), "is no PDF file: it has to begin with %PDF-");
+                    self.wrong.add(
+                        path.field("pdf"),
+                        "is no PDF file: it has to begin with %PDF-",
+                    );
                     return None;
                 }
                 DocumentSource::Base64 {
@@ -214,7 +212,8 @@ impl<'v> ContentMapper<'v> {
                 DocumentSource::File { file_id }
             }
             None => {
-                self.wrong.add(path, "has to have pdf, text, url or file_id");
+                self.wrong
+                    .add(path, "has to have pdf, text, url or file_id");
                 return None;
             }
         };
@@ -317,10 +316,7 @@ fn misplaced(block: &Block, place: Place) -> Option<&'static str> {
             &[Place::Message(User), Place::ToolResult],
             "is allowed in user messages only",
         ),
-        Block::ToolResult(_) => (
-            &[Place::Message(User)],
-            "is allowed in user messages only",
-        ),
+        Block::ToolResult(_) => (&[Place::Message(User)], "is allowed in user messages only"),
         Block::ToolUse(_) | Block::Thinking(_) | Block::RedactedThinking(_) | Block::Other(_) => (
             &[Place::Message(Assistant)],
             "is allowed in assistant messages only",
@@ -344,7 +340,21 @@ fn picture_type(bytes: &[u8]) -> Option<&'static str> {
         [0xFF, 0xD8, 0xFF, ..] => Some("image/jpeg"),
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Some("image/png"),
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => Some("image/webp"),
         _ => None,
     }
 }

@@ -155,11 +155,7 @@ fn system(texts: Vec<v1::TextBlock>, mapper: &mut ContentMapper<'_>) -> Option<S
     Some(SystemPrompt::Blocks(blocks))
 }
 
-fn thinking(
-    thinking: v1::Thinking,
-    max_tokens: u32,
-    wrong: &mut Violations,
-) -> Option<Thinking> {
+fn thinking(thinking: v1::Thinking, max_tokens: u32, wrong: &mut Violations) -> Option<Thinking> {
     let path = Path::root("thinking");
     match thinking.mode {
         None => {
@@ -239,7 +235,10 @@ fn metadata(user_id: String, wrong: &mut Violations) -> Option<Metadata> {
         return None;
     }
     if user_id.chars().count() > MAX_USER_ID {
-        wrong.add("user_id", format!("has to have {MAX_USER_ID} characters at most"));
+        wrong.add(
+            "user_id",
+            format!("has to have {MAX_USER_ID} characters at most"),
+        );
     }
     Some(Metadata {
         user_id: Some(user_id),

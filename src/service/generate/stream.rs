@@ -70,7 +70,9 @@ impl Translator {
                 index,
                 partial_json,
             }),
-            Delta::Thinking(thinking) => Event::ThinkingDelta(v1::ThinkingDelta { index, thinking }),
+            Delta::Thinking(thinking) => {
+                Event::ThinkingDelta(v1::ThinkingDelta { index, thinking })
+            }
             Delta::Signature(more) => {
                 self.signature.push_str(&more);
                 return None;

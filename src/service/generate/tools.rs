@@ -77,7 +77,10 @@ pub fn tool_choice(
         wrong.add(path, "needs tools to choose from");
     }
     if mode != ToolChoiceMode::Tool && !choice.name.is_empty() {
-        wrong.add(path.field("name"), "is for the mode TOOL_CHOICE_MODE_TOOL only");
+        wrong.add(
+            path.field("name"),
+            "is for the mode TOOL_CHOICE_MODE_TOOL only",
+        );
     }
     let disable_parallel_tool_use = choice.disable_parallel_tool_use;
     match mode {

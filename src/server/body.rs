@@ -1,0 +1,199 @@
+//! The body of a bounded answer.
+//!
+//! A caller that does not read leaves its body unpolled, so a timer inside the
+//! body would never fire. As soon as an answer turns out to be a stream, a
+//! task watches the time from outside. Unary answers never need it.
+
+use super::{
+    drain::{CallGuard, Drain},
+    status,
+};
+use crate::upstream::Deadline;
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Waker},
+};
+use tokio::task::AbortHandle;
+use tonic::{Status, body::Body};
+
+/// An answer that ends when its time is up.
+pub struct BoundBody(State);
+
+enum State {
+    /// Could still be a unary answer: one message and the trailers.
+    Unwatched {
+        body: Body,
+        messages: u8,
+        deadline: Deadline,
+        drain: Drain,
+        guard: Option<CallGuard>,
+    },
+    /// A stream, and the task that watches it.
+    Watched {
+        shared: Arc<Shared>,
+        watcher: AbortHandle,
+    },
+}
+
+struct Shared(Mutex<Slot>);
+
+enum Slot {
+    Running {
+        body: Body,
+        waker: Option<Waker>,
+        _guard: Option<CallGuard>,
+    },
+    /// The status is still to be sent.
+    Ended(Status),
+    Over,
+}
+
+type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
+
+impl BoundBody {
+    /// Bounds a body by a deadline and a drain. The guard is kept as long as
+    /// the body runs.
+    pub fn new(body: Body, deadline: Deadline, drain: Drain, guard: CallGuard) -> Self {
+        BoundBody(State::Unwatched {
+            body,
+            messages: 0,
+            deadline,
+            drain,
+            guard: Some(guard),
+        })
+    }
+
+    fn watch(&mut self, waker: Option<&Waker>) {
+        let State::Unwatched {
+            body,
+            deadline,
+            drain,
+            guard,
+            ..
+        } = &mut self.0
+        else {
+            return;
+        };
+        let shared = Arc::new(Shared(Mutex::new(Slot::Running {
+            body: std::mem::take(body),
+            waker: waker.cloned(),
+            _guard: guard.take(),
+        })));
+        let (deadline, cut) = (*deadline, drain.until_cut());
+        let watched = Arc::clone(&shared);
+        let watcher = tokio::spawn(async move {
+            let status = tokio::select! {
+                () = tokio::time::sleep_until(deadline.0) => status::deadline_exceeded(),
+                () = cut => status::draining(),
+            };
+            watched.end(status);
+        });
+        self.0 = State::Watched {
+            shared,
+            watcher: watcher.abort_handle(),
+        };
+    }
+}
+
+impl Shared {
+    /// Drops the body, and with it everything below, and leaves its status.
+    fn end(&self, status: Status) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Slot::Running { .. } = *slot {
+            let ended = std::mem::replace(&mut *slot, Slot::Ended(status));
+            // Dropping a body runs code that is not ours to lock around.
+            drop(slot);
+            if let Slot::Running {
+                waker: Some(waker), ..
+            } = ended
+            {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Drops the body, and with it everything below.
+    fn close(&self) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = std::mem::replace(&mut *slot, Slot::Over);
+        drop(slot);
+        drop(closed);
+    }
+
+    fn poll_frame(&self, cx: &mut Context<'_>) -> PolledFrame {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *slot {
+            Slot::Running { body, waker, .. } => {
+                let polled = Pin::new(body).poll_frame(cx);
+                if polled.is_pending() && !waker.as_ref().is_some_and(|it| it.will_wake(cx.waker()))
+                {
+                    *waker = Some(cx.waker().clone());
+                }
+                polled
+            }
+            Slot::Ended(_) => match std::mem::replace(&mut *slot, Slot::Over) {
+                Slot::Ended(status) => Poll::Ready(trailers(&status).map(Ok)),
+                _ => Poll::Ready(None),
+            },
+            Slot::Over => Poll::Ready(None),
+        }
+    }
+}
+
+fn trailers(status: &Status) -> Option<Frame<Bytes>> {
+    let mut trailers = http::HeaderMap::with_capacity(4);
+    status.add_header(&mut trailers).ok()?;
+    Some(Frame::trailers(trailers))
+}
+
+impl http_body::Body for BoundBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
+        match &mut self.0 {
+            State::Watched { shared, .. } => shared.poll_frame(cx),
+            State::Unwatched { body, messages, .. } => {
+                let polled = Pin::new(body).poll_frame(cx);
+                match &polled {
+                    Poll::Pending => self.watch(Some(cx.waker())),
+                    Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
+                        *messages += 1;
+                        if *messages > 1 {
+                            self.watch(None);
+                        }
+                    }
+                    Poll::Ready(_) => {}
+                }
+                polled
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            State::Unwatched { body, .. } => body.is_end_stream(),
+            State::Watched { .. } => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            State::Unwatched { body, .. } => body.size_hint(),
+            State::Watched { .. } => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for BoundBody {
+    fn drop(&mut self) {
+        if let State::Watched { shared, watcher } = &self.0 {
+            // At once, not when the watcher has been cleared away.
+            shared.close();
+            watcher.abort();
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! One connection, from its first byte to its last.
+
+use super::{config::ServerConfig, drain::Drain, stack::Inbound};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+    service::TowerToHyperService,
+};
+use rand::Rng;
+use std::{pin::pin, sync::Arc, time::Duration};
+use tokio::{net::TcpStream, time::sleep};
+
+/// How long a new connection may stay silent.
+const FIRST_BYTE: Duration = Duration::from_secs(10);
+
+/// How long a connection may take to send the last statuses after the cut.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// Streams that the caller opened and reset before they were taken: more end
+/// the connection (rapid reset, CVE-2023-44487).
+const MAX_PENDING_RESETS: usize = 20;
+
+/// Streams that the caller made us reset: more end the connection
+/// (CVE-2025-8671).
+const MAX_LOCAL_RESETS: usize = 1024;
+
+/// Most bytes of one request's headers.
+const MAX_HEADER_BYTES: u32 = 16 * 1024;
+
+/// How every connection is served.
+#[derive(Clone)]
+pub struct Connections {
+    builder: Arc<Builder<TokioExecutor>>,
+    max_age: Duration,
+    /// How long calls may go on once a connection has reached its age.
+    grace: Duration,
+    drain: Drain,
+}
+
+impl Connections {
+    /// Connections with the configured limits.
+    pub fn new(config: &ServerConfig, drain: Drain) -> Self {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(config.max_concurrent_streams)
+            .keep_alive_interval(config.keepalive_interval)
+            .keep_alive_timeout(config.keepalive_timeout)
+            .max_header_list_size(MAX_HEADER_BYTES)
+            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .max_local_error_reset_streams(MAX_LOCAL_RESETS);
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(FIRST_BYTE);
+        if !config.grpc_web {
+            builder = builder.http2_only();
+        }
+        Connections {
+            builder: Arc::new(builder),
+            max_age: config.max_connection_age,
+            grace: config.max_deadline,
+            drain,
+        }
+    }
+
+    /// Serves one connection until it closes, ages out or is cut. When it ends
+    /// here, it is closed together with everything on it.
+    pub async fn serve(self, stream: TcpStream, stack: Inbound) {
+        // A caller that connects and says nothing would hold its place until
+        // the connection ages out.
+        let first = tokio::time::timeout(FIRST_BYTE, stream.peek(&mut [0; 1])).await;
+        if !matches!(first, Ok(Ok(1))) {
+            return;
+        }
+        // A connection that fails to be so tuned is served all the same.
+        let _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(stack);
+        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
+            // How a connection broke concerns nobody but its calls.
+            _ = connection.as_mut() => return,
+            () = sleep(jittered(self.max_age)) => {}
+            () = self.drain.begun() => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = sleep(self.grace) => {}
+            () = self.drain.until_cut() => {}
+        }
+        let _ = tokio::time::timeout(FLUSH, connection).await;
+    }
+}
+
+/// Give or take a tenth (gRFC A9), so that connections that began together do
+/// not end together.
+fn jittered(age: Duration) -> Duration {
+    age.mul_f64(rand::rng().random_range(0.9..=1.1))
+}

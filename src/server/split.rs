@@ -1,0 +1,65 @@
+//! Sends calls to the calls' stack, and everything else to the rest.
+
+use crate::proto::SERVICE_NAME;
+use futures::future::BoxFuture;
+use http::{HeaderMap, Request, Response};
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+use tonic::{body::Body, service::Routes};
+use tower::{Service, ServiceExt};
+
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+
+/// Health and reflection stay outside the calls' stack: they have no deadline
+/// of ours, and a drain neither refuses nor waits for them.
+#[derive(Debug, Clone)]
+pub struct Split<C> {
+    /// For `claude.v1.ClaudeService`.
+    pub calls: C,
+    /// For all other services.
+    pub rest: Routes,
+}
+
+impl<C, B> Service<Request<B>> for Split<C>
+where
+    C: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
+    C::Future: Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<tonic::codegen::StdError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.calls.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        match method(request.uri().path()) {
+            Some(method) => {
+                let streams = method.ends_with("Stream");
+                if streams {
+                    leave_uncompressed(request.headers_mut());
+                }
+                Box::pin(self.calls.call(request))
+            }
+            None => Box::pin(self.rest.clone().oneshot(request)),
+        }
+    }
+}
+
+/// The method of our service that a path names.
+fn method(path: &str) -> Option<&str> {
+    path.strip_prefix('/')?
+        .strip_prefix(SERVICE_NAME)?
+        .strip_prefix('/')
+}
+
+/// Each message of a stream is compressed for itself, and ours are small:
+/// compressing them costs time and makes them larger.
+fn leave_uncompressed(headers: &mut HeaderMap) {
+    headers.remove(ACCEPT_ENCODING);
+}

@@ -1,0 +1,166 @@
+//! Classify.
+
+mod labels;
+mod prompt;
+mod schema;
+mod verdict;
+
+use super::{
+    Service, answer, call,
+    generate::max_tokens,
+    model,
+    status::{self, status},
+    text,
+    violations::{Path, Violations},
+};
+use crate::{
+    claude::request::{MessagesRequest, OutputConfig, OutputFormat, SystemPrompt},
+    proto::v1,
+};
+use schema::Question;
+use tonic::{Request, Response, Status};
+use verdict::{Breach, Verdict};
+
+/// The field that holds the bulk of a request.
+const PAYLOAD: &str = "text";
+
+const MAX_TASK: usize = 1000;
+
+/// How often the model is asked before a broken contract is an error.
+const ASKS: i32 = 2;
+
+/// Tokens of one confidence in the answer: a key and a number.
+const TOKENS_PER_LABEL: u32 = 16;
+
+/// Tokens of the rest of the answer, and room for thinking.
+const OTHER_TOKENS: u32 = 768;
+
+impl Service {
+    pub(super) async fn classify(
+        &self,
+        request: Request<v1::ClassifyRequest>,
+    ) -> Result<Response<v1::ClassifyResponse>, Status> {
+        let options = call::options(&request, self.config.classify.coalesce)?;
+        let mut request = request.into_inner();
+        let max_tokens_are_ours = request.max_tokens.is_none();
+        let mut wrong = Violations::default();
+        let mut upstream = self.classify_upstream(&mut request, &mut wrong);
+        wrong.into_result()?;
+
+        let mut usage = v1::Usage::default();
+        let mut asks = 0;
+        loop {
+            asks += 1;
+            let answered = self
+                .claude
+                .message(upstream.clone(), options.clone())
+                .await
+                .map_err(|failed| status(&failed, PAYLOAD))?;
+            let message = answered.value;
+            let used = answer::usage(&message.usage);
+            usage.service_tier.clone_from(&used.service_tier);
+            answer::add_usage(&mut usage, &used);
+            match verdict::read(&message, question(&request)) {
+                Ok(Verdict {
+                    labels,
+                    confidences,
+                    reason,
+                }) => {
+                    return Ok(Response::new(v1::ClassifyResponse {
+                        labels,
+                        confidences,
+                        reason,
+                        usage: Some(usage),
+                        model: message.model,
+                        request_id: answered.request_id.unwrap_or_default(),
+                        asks,
+                    }));
+                }
+                Err(breach) if asks < ASKS => {
+                    // What was cut would be cut again; a caller's own limit
+                    // stays all the same.
+                    if breach == Breach::Cut && max_tokens_are_ours {
+                        upstream.max_tokens = upstream.max_tokens.map(|tokens| tokens * 2);
+                    }
+                }
+                Err(breach) => return Err(broken(&breach, answered.request_id)),
+            }
+        }
+    }
+
+    /// Checks a request and turns it into the API's.
+    fn classify_upstream(
+        &self,
+        request: &mut v1::ClassifyRequest,
+        wrong: &mut Violations,
+    ) -> MessagesRequest {
+        let config = &self.config.classify;
+        text::required(&request.text, Path::root("text"), wrong);
+        text::at_most(&request.task, MAX_TASK, Path::root("task"), wrong);
+        labels::check(
+            &request.labels,
+            request.multi_label || request.allow_none,
+            wrong,
+        );
+        let model = model::choose(
+            std::mem::take(&mut request.model),
+            &config.model,
+            &self.config.allowed_models,
+            Path::root("model"),
+            wrong,
+        );
+        let count = u32::try_from(request.labels.len()).unwrap_or(u32::MAX);
+        let enough = OTHER_TOKENS.saturating_add(count.saturating_mul(TOKENS_PER_LABEL));
+        let max_tokens = max_tokens(request.max_tokens, config.max_tokens.max(enough), wrong);
+        let question = question(request);
+        MessagesRequest {
+            model,
+            max_tokens: Some(max_tokens),
+            system: Some(SystemPrompt::Text(prompt::system(question, &request.task))),
+            messages: vec![prompt::message(&request.text)],
+            output_config: Some(OutputConfig {
+                effort: config.effort,
+                format: Some(OutputFormat::JsonSchema {
+                    schema: schema::schema(question),
+                }),
+            }),
+            ..MessagesRequest::default()
+        }
+    }
+}
+
+fn question(request: &v1::ClassifyRequest) -> Question<'_> {
+    Question {
+        labels: &request.labels,
+        multi_label: request.multi_label,
+        allow_none: request.allow_none,
+        with_reason: request.with_reason,
+    }
+}
+
+/// The error when the last answer broke the contract as well.
+fn broken(breach: &Breach, request_id: Option<String>) -> Status {
+    match breach {
+        Breach::Refused(category) => status::answer_broke_contract(
+            tonic::Code::FailedPrecondition,
+            "ANSWER_REFUSED",
+            match category {
+                Some(category) => format!("the model refused to classify the text ({category})"),
+                None => "the model refused to classify the text".to_owned(),
+            },
+            request_id,
+        ),
+        Breach::Cut => status::answer_broke_contract(
+            tonic::Code::FailedPrecondition,
+            "ANSWER_CUT",
+            "the model's answer was cut; raise max_tokens or shorten the text".to_owned(),
+            request_id,
+        ),
+        Breach::Mismatch(what) => status::answer_broke_contract(
+            tonic::Code::Internal,
+            "ANSWER_MISMATCH",
+            format!("the model's answer is not a classification: {what}"),
+            request_id,
+        ),
+    }
+}

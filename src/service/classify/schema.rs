@@ -1,0 +1,177 @@
+//! The form that the model's answer has to have.
+//!
+//! The API's structured output holds the model to it: a label outside the set
+//! cannot even be written. Only what the API's schemas support is used, and
+//! the same labels give the same bytes, since the API compiles each new schema
+//! once.
+
+use crate::{claude::request::JsonObject, proto::v1};
+use serde_json::{Value, json};
+
+/// What is asked about a text.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The set to choose from.
+    pub labels: &'a [v1::Label],
+    /// Whether several can hold at once.
+    pub multi_label: bool,
+    /// Whether none may fit.
+    pub allow_none: bool,
+    /// Whether a reason is wanted.
+    pub with_reason: bool,
+}
+
+/// The key under which an answer gives its confidence in the label at an
+/// index. Not the label itself: keys have to be plain.
+pub fn confidence_key(index: usize) -> String {
+    format!("label_{}", index + 1)
+}
+
+/// The schema of an answer. The reason comes first, so that the choice follows
+/// from it.
+pub fn schema(question: Question<'_>) -> JsonObject {
+    let mut properties = JsonObject::new();
+    if question.with_reason {
+        properties.insert(
+            "reason".to_owned(),
+            json!({"type": "string", "description": "Why, in one short sentence."}),
+        );
+    }
+    if question.multi_label {
+        properties.insert("labels".to_owned(), several(question));
+    } else {
+        properties.insert("label".to_owned(), one(question));
+    }
+    properties.insert("confidences".to_owned(), confidences(question.labels));
+    object(properties)
+}
+
+fn names(labels: &[v1::Label]) -> Value {
+    labels.iter().map(|label| label.name.as_str()).collect()
+}
+
+fn one(question: Question<'_>) -> Value {
+    let label = json!({"type": "string", "enum": names(question.labels)});
+    if question.allow_none {
+        json!({
+            "description": "The label that fits best; null if none fits.",
+            "anyOf": [label, {"type": "null"}],
+        })
+    } else {
+        label
+    }
+}
+
+fn several(question: Question<'_>) -> Value {
+    let mut labels = json!({
+        "type": "array",
+        "description": "Every label that fits.",
+        "items": {"type": "string", "enum": names(question.labels)},
+    });
+    if !question.allow_none {
+        labels["minItems"] = json!(1);
+    }
+    labels
+}
+
+fn confidences(labels: &[v1::Label]) -> Value {
+    let properties = labels
+        .iter()
+        .enumerate()
+        .map(|(index, label)| {
+            let of = match label.description.as_str() {
+                "" => label.name.clone(),
+                description => format!("{}: {description}", label.name),
+            };
+            let schema = json!({"type": "number", "description": of});
+            (confidence_key(index), schema)
+        })
+        .collect();
+    let mut confidences = object(properties);
+    confidences.insert(
+        "description".to_owned(),
+        json!("How sure you are that each label fits: from 0 (surely not) to 1 (surely)."),
+    );
+    Value::Object(confidences)
+}
+
+fn object(properties: JsonObject) -> JsonObject {
+    let required: Value = properties.keys().map(String::as_str).collect();
+    let mut object = JsonObject::new();
+    object.insert("type".to_owned(), json!("object"));
+    object.insert("properties".to_owned(), Value::Object(properties));
+    object.insert("required".to_owned(), required);
+    object.insert("additionalProperties".to_owned(), json!(false));
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(name: &str) -> v1::Label {
+        v1::Label {
+            name: name.to_owned(),
+            description: format!("about {name}"),
+            examples: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_choice_is_an_enum_of_the_names() {
+        let labels = [label("billing"), label("bug")];
+        let question = Question {
+            labels: &labels,
+            multi_label: false,
+            allow_none: false,
+            with_reason: true,
+        };
+        let expected = json!({
+            "type": "object",
+            "properties": {
+                "reason": {"type": "string", "description": "Why, in one short sentence."},
+                "label": {"type": "string", "enum": ["billing", "bug"]},
+                "confidences": {
+                    "type": "object",
+                    "properties": {
+                        "label_1": {"type": "number", "description": "billing: about billing"},
+                        "label_2": {"type": "number", "description": "bug: about bug"},
+                    },
+                    "required": ["label_1", "label_2"],
+                    "additionalProperties": false,
+                    "description":
+                        "How sure you are that each label fits: from 0 (surely not) to 1 (surely).",
+                },
+            },
+            "required": ["reason", "label", "confidences"],
+            "additionalProperties": false,
+        });
+        assert_eq!(
+            serde_json::to_string(&schema(question)).unwrap(),
+            expected.to_string()
+        );
+    }
+
+    #[test]
+    fn none_is_a_null_or_an_empty_list_and_only_when_allowed() {
+        let labels = [label("spam")];
+        let mut question = Question {
+            labels: &labels,
+            multi_label: true,
+            allow_none: false,
+            with_reason: false,
+        };
+        assert_eq!(schema(question)["properties"]["labels"]["minItems"], 1);
+        question.allow_none = true;
+        assert!(
+            schema(question)["properties"]["labels"]
+                .get("minItems")
+                .is_none()
+        );
+        question.multi_label = false;
+        assert_eq!(
+            schema(question)["properties"]["label"]["anyOf"][1],
+            json!({"type": "null"})
+        );
+    }
+}

@@ -1,0 +1,228 @@
+//! Reading the model's answer, and holding it to the contract.
+
+use super::schema::{Question, confidence_key};
+use crate::{claude::answer::Message, proto::v1};
+use serde::Deserialize;
+use std::collections::HashMap;
+
+/// What the model decided.
+#[derive(Debug, PartialEq)]
+pub struct Verdict {
+    /// Chosen labels, in the order of the set.
+    pub labels: Vec<String>,
+    /// One for each label of the set, in its order.
+    pub confidences: Vec<v1::LabelConfidence>,
+    /// Empty unless asked for.
+    pub reason: String,
+}
+
+/// How an answer broke the contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Breach {
+    /// The model refused; the category where the API gave one.
+    Refused(Option<String>),
+    /// The answer was cut by `max_tokens` or by the context window.
+    Cut,
+    /// The answer is not what was asked for.
+    Mismatch(&'static str),
+}
+
+/// The answer, as the schema has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    label: Option<String>,
+    #[serde(default)]
+    labels: Option<Vec<String>>,
+    confidences: HashMap<String, f64>,
+}
+
+/// Reads an answer.
+///
+/// # Errors
+/// When it breaks the contract. Nothing is mended by guessing: the caller may
+/// ask once more.
+pub fn read(message: &Message, question: Question<'_>) -> Result<Verdict, Breach> {
+    match message.stop_reason.as_deref() {
+        Some("refusal") => {
+            let details = message.stop_details.as_ref();
+            return Err(Breach::Refused(details.and_then(|it| it.category.clone())));
+        }
+        Some("max_tokens" | "model_context_window_exceeded") => return Err(Breach::Cut),
+        _ => {}
+    }
+    let answer: Answer = serde_json::from_str(&message.text())
+        .map_err(|_| Breach::Mismatch("it is not the JSON that was asked for"))?;
+    Ok(Verdict {
+        labels: chosen(&answer, question)?,
+        confidences: confidences(&answer.confidences, question.labels)?,
+        reason: reason(answer.reason, question)?,
+    })
+}
+
+fn chosen(answer: &Answer, question: Question<'_>) -> Result<Vec<String>, Breach> {
+    let chosen: Vec<&str> = match (&answer.labels, &answer.label) {
+        (Some(labels), None) if question.multi_label => labels.iter().map(String::as_str).collect(),
+        (None, label) if !question.multi_label => label.as_deref().into_iter().collect(),
+        _ => return Err(Breach::Mismatch("it does not say which labels it chose")),
+    };
+    if chosen.is_empty() && !question.allow_none {
+        return Err(Breach::Mismatch("it chose no label"));
+    }
+    let in_set = |name: &&str| question.labels.iter().any(|label| label.name == *name);
+    if !chosen.iter().all(in_set) {
+        return Err(Breach::Mismatch("it chose a label outside the set"));
+    }
+    let in_order = question
+        .labels
+        .iter()
+        .filter(|label| chosen.contains(&label.name.as_str()));
+    Ok(in_order.map(|label| label.name.clone()).collect())
+}
+
+fn confidences(
+    given: &HashMap<String, f64>,
+    labels: &[v1::Label],
+) -> Result<Vec<v1::LabelConfidence>, Breach> {
+    if given.len() != labels.len() {
+        return Err(Breach::Mismatch("it does not give one confidence a label"));
+    }
+    labels
+        .iter()
+        .enumerate()
+        .map(|(index, label)| match given.get(&confidence_key(index)) {
+            Some(confidence) if (0.0..=1.0).contains(confidence) => Ok(v1::LabelConfidence {
+                label: label.name.clone(),
+                confidence: *confidence,
+            }),
+            Some(_) => Err(Breach::Mismatch("a confidence is not from 0 to 1")),
+            None => Err(Breach::Mismatch("it does not give one confidence a label")),
+        })
+        .collect()
+}
+
+fn reason(reason: Option<String>, question: Question<'_>) -> Result<String, Breach> {
+    match reason {
+        Some(reason) if question.with_reason => Ok(reason),
+        None if !question.with_reason => Ok(String::new()),
+        Some(_) => Err(Breach::Mismatch("it gives a reason unasked")),
+        None => Err(Breach::Mismatch("it gives no reason")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn labels() -> Vec<v1::Label> {
+        ["bug", "billing"]
+            .map(|name| v1::Label {
+                name: name.to_owned(),
+                ..v1::Label::default()
+            })
+            .to_vec()
+    }
+
+    fn message(text: &str, stop_reason: &str) -> Message {
+        serde_json::from_value(json!({
+            "id": "msg_1",
+            "model": "m",
+            "content": [{"type": "text", "text": text}],
+            "stop_reason": stop_reason,
+            "usage": {},
+        }))
+        .unwrap()
+    }
+
+    fn read_text(text: &str, multi_label: bool, allow_none: bool) -> Result<Verdict, Breach> {
+        let labels = labels();
+        let question = Question {
+            labels: &labels,
+            multi_label,
+            allow_none,
+            with_reason: false,
+        };
+        // The API's text goes through JSON twice, as on the wire.
+        let wire = serde_json::to_string(&message(text, "end_turn")).unwrap();
+        read(&serde_json::from_str(&wire).unwrap(), question)
+    }
+
+    #[test]
+    fn labels_come_in_the_order_of_the_set_and_once() {
+        let text =
+            r#"{"labels":["billing","bug","billing"],"confidences":{"label_1":0.5,"label_2":1}}"#;
+        let verdict = read_text(text, true, false).unwrap();
+        assert_eq!(verdict.labels, ["bug", "billing"]);
+        assert_eq!(verdict.confidences[1].confidence, 1.0);
+    }
+
+    #[test]
+    fn every_breach_is_found() {
+        let sure = r#""confidences":{"label_1":0.5,"label_2":0.5}"#;
+        for wrong in [
+            "The label is bug.".to_owned(),
+            format!(r#"{{"label":"Bug",{sure}}}"#),
+            format!(r#"{{"label":"fraud",{sure}}}"#),
+            format!(r#"{{"label":null,{sure}}}"#),
+            format!(r#"{{"labels":["bug"],{sure}}}"#),
+            format!(r#"{{"label":"bug","reason":"why",{sure}}}"#),
+            r#"{"label":"bug","confidences":{"label_1":0.5}}"#.to_owned(),
+            r#"{"label":"bug","confidences":{"label_1":0.5,"label_2":1.5}}"#.to_owned(),
+            r#"{"label":"bug"}"#.to_owned(),
+        ] {
+            let breach = read_text(&wrong, false, false).unwrap_err();
+            assert!(matches!(breach, Breach::Mismatch(_)), "{wrong}: {breach:?}");
+        }
+        let none = format!(r#"{{"label":null,{sure}}}"#);
+        assert_eq!(read_text(&none, false, true).unwrap().labels, [""; 0]);
+    }
+
+    #[test]
+    fn a_cut_or_refused_answer_is_a_breach_even_if_it_reads_well() {
+        let text = r#"{"label":"bug","confidences":{"label_1":1,"label_2":0}}"#;
+        let labels = labels();
+        let question = Question {
+            labels: &labels,
+            multi_label: false,
+            allow_none: false,
+            with_reason: false,
+        };
+        assert_eq!(
+            read(&message(text, "max_tokens"), question),
+            Err(Breach::Cut)
+        );
+        assert_eq!(
+            read(&message(text, "refusal"), question),
+            Err(Breach::Refused(None))
+        );
+    }
+
+    proptest! {
+        /// Whatever the model writes, a label that comes back is of the set.
+        #[test]
+        fn never_a_wrong_label(
+            names in prop::collection::vec("[a-z]{1,4}|bug|billing", 0..4),
+            sure in prop::collection::vec(-1.0..2.0f64, 0..4),
+            multi_label: bool,
+            allow_none: bool,
+        ) {
+            let confidences: serde_json::Map<_, _> = sure
+                .iter()
+                .enumerate()
+                .map(|(index, sure)| (confidence_key(index), json!(sure)))
+                .collect();
+            let text = json!({"labels": names, "confidences": confidences}).to_string();
+            if let Ok(verdict) = read_text(&text, multi_label, allow_none) {
+                let set = ["bug", "billing"];
+                prop_assert!(verdict.labels.iter().all(|name| set.contains(&name.as_str())));
+                prop_assert!(allow_none || !verdict.labels.is_empty());
+                prop_assert_eq!(verdict.confidences.len(), 2);
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! ListModels.
+
+use super::{Service, answer::saturating, call, model, status::status, violations::Violations};
+use crate::{claude::models::ModelInfo, proto::v1, upstream::ModelsQuery};
+use prost_types::Timestamp;
+use tonic::{Request, Response, Status};
+
+const LARGEST_PAGE: u32 = 1000;
+
+/// Longest page token taken: tokens are model ids.
+const MAX_TOKEN: usize = 256;
+
+impl Service {
+    pub(super) async fn list_models(
+        &self,
+        request: Request<v1::ListModelsRequest>,
+    ) -> Result<Response<v1::ListModelsResponse>, Status> {
+        let options = call::options(&request, false)?;
+        let query = query(request.into_inner())?;
+
+        let answered = self
+            .claude
+            .models(query, options)
+            .await
+            .map_err(|failed| status(&failed, "page_token"))?;
+        let page = answered.value;
+        let next_page_token = match (page.has_more, page.last_id) {
+            (true, Some(last_id)) => last_id,
+            _ => String::new(),
+        };
+        let allowed = &self.config.allowed_models;
+        Ok(Response::new(v1::ListModelsResponse {
+            models: page
+                .data
+                .into_iter()
+                .filter(|info| model::is_allowed(&info.id, allowed))
+                .map(listed)
+                .collect(),
+            next_page_token,
+        }))
+    }
+}
+
+fn query(request: v1::ListModelsRequest) -> Result<ModelsQuery, Status> {
+    let mut wrong = Violations::default();
+    let limit = match u32::try_from(request.page_size) {
+        Ok(0) => None,
+        Ok(size) if size <= LARGEST_PAGE => Some(size),
+        _ => {
+            wrong.add("page_size", "has to be 1 to 1000");
+            None
+        }
+    };
+    let token = request.page_token;
+    if token.len() > MAX_TOKEN || token.bytes().any(|byte| !byte.is_ascii_graphic()) {
+        wrong.add("page_token", "is not a token that this service gave");
+    }
+    wrong.into_result()?;
+    Ok(ModelsQuery {
+        limit,
+        after_id: Some(token).filter(|token| !token.is_empty()),
+    })
+}
+
+fn listed(info: ModelInfo) -> v1::Model {
+    let capabilities = info.supported();
+    v1::Model {
+        id: info.id,
+        display_name: info.display_name,
+        create_time: info.created_at.parse::<Timestamp>().ok(),
+        lifecycle: lifecycle(&info.lifecycle).into(),
+        retire_time: info
+            .retires_at
+            .and_then(|time| time.parse::<Timestamp>().ok()),
+        max_input_tokens: saturating(info.max_input_tokens.unwrap_or(0)),
+        max_tokens: saturating(info.max_tokens.unwrap_or(0)),
+        capabilities,
+    }
+}
+
+fn lifecycle(name: &str) -> v1::ModelLifecycle {
+    match name {
+        "active" => v1::ModelLifecycle::Active,
+        "deprecated" => v1::ModelLifecycle::Deprecated,
+        "retired" => v1::ModelLifecycle::Retired,
+        _ => v1::ModelLifecycle::Unspecified,
+    }
+}

@@ -1,0 +1,159 @@
+//! Summarize and SummarizeStream.
+
+mod prompt;
+mod stream;
+
+use super::{
+    Service, ServiceConfig, answer, call,
+    generate::max_tokens,
+    model,
+    status::status,
+    text,
+    violations::{Path, Violations},
+};
+use crate::{
+    claude::{
+        answer::Message,
+        request::{MessagesRequest, OutputConfig, SystemPrompt},
+    },
+    proto::v1,
+    upstream::Failed,
+};
+use futures::{Stream, StreamExt};
+use prompt::Wanted;
+use tonic::{Request, Response, Status};
+
+/// The field that holds the bulk of a request.
+const PAYLOAD: &str = "text";
+
+/// The field that holds the bulk of a request that wraps a SummarizeRequest.
+const WRAPPED_PAYLOAD: &str = "request.text";
+
+/// What thinking may take beside the summary when a length is asked for that
+/// the configured `max_tokens` would cut.
+const ROOM_FOR_THINKING: u32 = 1024;
+
+impl Service {
+    pub(super) async fn summarize(
+        &self,
+        request: Request<v1::SummarizeRequest>,
+    ) -> Result<Response<v1::SummarizeResponse>, Status> {
+        let options = call::options(&request, self.config.summarize.coalesce)?;
+        let mut wrong = Violations::default();
+        let asked = Asked::read(request.into_inner(), &self.config, &mut wrong);
+        wrong.into_result()?;
+
+        let answered = self
+            .claude
+            .message(asked.upstream, options)
+            .await
+            .map_err(|failed| status(&failed, PAYLOAD))?;
+        let response = response(answered.value, answered.request_id, asked.characters);
+        Ok(Response::new(response))
+    }
+
+    pub(super) async fn summarize_stream(
+        &self,
+        request: Request<v1::SummarizeStreamRequest>,
+    ) -> Result<
+        Response<impl Stream<Item = Result<v1::SummarizeStreamResponse, Status>> + Send + use<>>,
+        Status,
+    > {
+        let options = call::options(&request, false)?;
+        let Some(request) = request.into_inner().request else {
+            let mut wrong = Violations::default();
+            wrong.add("request", "has to be given");
+            return Err(wrong.into_status());
+        };
+        let mut wrong = Violations::under("request");
+        let asked = Asked::read(request, &self.config, &mut wrong);
+        wrong.into_result()?;
+
+        let answered = self
+            .claude
+            .stream(asked.upstream, options)
+            .await
+            .map_err(|failed| status(&failed, WRAPPED_PAYLOAD))?;
+        let attempts = answered.attempts;
+        let mut translator = stream::Translator::new(answered.request_id, asked.characters);
+        let events = answered.value.filter_map(move |event| {
+            let outcome = match event {
+                Ok(event) => translator.translate(event).map(Ok),
+                Err(error) => Some(Err(status(&Failed { error, attempts }, WRAPPED_PAYLOAD))),
+            };
+            std::future::ready(outcome)
+        });
+        Ok(Response::new(events))
+    }
+}
+
+/// A checked request.
+struct Asked {
+    upstream: MessagesRequest,
+    /// Length of the text.
+    characters: usize,
+}
+
+impl Asked {
+    fn read(
+        mut request: v1::SummarizeRequest,
+        config: &ServiceConfig,
+        wrong: &mut Violations,
+    ) -> Self {
+        text::required(&request.text, Path::root("text"), wrong);
+        let wanted = Wanted::take(&mut request, wrong);
+        let model = model::choose(
+            request.model,
+            &config.summarize.model,
+            &config.allowed_models,
+            Path::root("model"),
+            wrong,
+        );
+        let enough = config
+            .summarize
+            .max_tokens
+            .max(wanted.tokens() + ROOM_FOR_THINKING);
+        let max_tokens = max_tokens(request.max_tokens, enough, wrong);
+        Asked {
+            upstream: MessagesRequest {
+                model,
+                max_tokens: Some(max_tokens),
+                system: Some(SystemPrompt::Text(prompt::SYSTEM.to_owned())),
+                messages: vec![wanted.message(&request.text)],
+                output_config: config.summarize.effort.map(|effort| OutputConfig {
+                    effort: Some(effort),
+                    format: None,
+                }),
+                ..MessagesRequest::default()
+            },
+            characters: request.text.chars().count(),
+        }
+    }
+}
+
+fn response(
+    message: Message,
+    request_id: Option<String>,
+    characters: usize,
+) -> v1::SummarizeResponse {
+    let summary = message.text().trim().to_owned();
+    let stop_reason_text = message.stop_reason.unwrap_or_default();
+    v1::SummarizeResponse {
+        length_ratio: ratio(summary.chars().count(), characters),
+        summary,
+        stop_reason: answer::stop_reason(&stop_reason_text).into(),
+        stop_reason_text,
+        refusal: answer::refusal(message.stop_details),
+        usage: Some(answer::usage(&message.usage)),
+        model: message.model,
+        request_id: request_id.unwrap_or_default(),
+    }
+}
+
+/// The length of a summary as a share of its text's.
+fn ratio(summary: usize, text: usize) -> f64 {
+    if text == 0 {
+        return 0.0;
+    }
+    summary as f64 / text as f64
+}

@@ -1,0 +1,83 @@
+//! A summary while it is written.
+
+use super::ratio;
+use crate::{
+    claude::{
+        answer::{AnswerBlock, Usage},
+        event::{Delta, MessageDelta, StreamEvent},
+    },
+    proto::v1::{self, summarize_stream_response::Event},
+    service::answer::{refusal, stop_reason, usage},
+};
+
+/// Turns the API's events into pieces of a summary and its end.
+#[derive(Debug)]
+pub struct Translator {
+    request_id: String,
+    /// Length of the text that is summarized.
+    characters: usize,
+    /// Length of the summary so far.
+    written: usize,
+    model: String,
+    usage: Usage,
+    end: MessageDelta,
+}
+
+impl Translator {
+    /// A translator for the summary of a text with so many characters.
+    pub fn new(request_id: Option<String>, characters: usize) -> Self {
+        Translator {
+            request_id: request_id.unwrap_or_default(),
+            characters,
+            written: 0,
+            model: String::new(),
+            usage: Usage::default(),
+            end: MessageDelta::default(),
+        }
+    }
+
+    /// The event to send on, if this one gives any.
+    pub fn translate(&mut self, event: StreamEvent) -> Option<v1::SummarizeStreamResponse> {
+        let event = match event {
+            StreamEvent::MessageStart(message) => {
+                self.model = message.model;
+                self.usage = message.usage;
+                return None;
+            }
+            StreamEvent::BlockStart {
+                block: AnswerBlock::Text { text, .. },
+                ..
+            }
+            | StreamEvent::BlockDelta {
+                delta: Delta::Text(text),
+                ..
+            } if !text.is_empty() => {
+                self.written += text.chars().count();
+                Event::TextDelta(text)
+            }
+            StreamEvent::MessageDelta(end) => {
+                self.end = *end;
+                return None;
+            }
+            StreamEvent::MessageStop => Event::Finished(self.finished()),
+            _ => return None,
+        };
+        Some(v1::SummarizeStreamResponse { event: Some(event) })
+    }
+
+    fn finished(&mut self) -> v1::SummarizeResponse {
+        let end = std::mem::take(&mut self.end);
+        self.usage.update(end.usage);
+        let stop_reason_text = end.delta.stop_reason.unwrap_or_default();
+        v1::SummarizeResponse {
+            summary: String::new(),
+            length_ratio: ratio(self.written, self.characters),
+            stop_reason: stop_reason(&stop_reason_text).into(),
+            stop_reason_text,
+            refusal: refusal(end.delta.stop_details),
+            usage: Some(usage(&self.usage)),
+            model: std::mem::take(&mut self.model),
+            request_id: std::mem::take(&mut self.request_id),
+        }
+    }
+}

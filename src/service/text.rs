@@ -1,0 +1,18 @@
+//! Short texts that callers give beside the data.
+
+use super::violations::{Path, Violations};
+
+/// Notes it when a required text is missing: empty or only blanks.
+pub fn required(text: &str, path: Path<'_>, wrong: &mut Violations) {
+    if text.trim().is_empty() {
+        wrong.add(path, "must not be empty");
+    }
+}
+
+/// Notes it when a text has more than `limit` characters.
+pub fn at_most(text: &str, limit: usize, path: Path<'_>, wrong: &mut Violations) {
+    // Bytes bound characters, so most texts are never counted.
+    if text.len() > limit && text.chars().count() > limit {
+        wrong.add(path, format!("has to have {limit} characters at most"));
+    }
+}

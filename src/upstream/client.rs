@@ -1,0 +1,237 @@
+//! What the service holds of the way up: the questions it can ask.
+
+use super::{
+    Attempts, Body, BoxStack, Call, Deadline, EventStream, ModelsQuery, Payload, Priority, Reply,
+    Transport, UpstreamError,
+};
+use crate::claude::{
+    MAX_BODY_BYTES,
+    answer::Message,
+    models::{ModelPage, TokenCount},
+    request::MessagesRequest,
+};
+use bytes::Bytes;
+use std::{sync::Arc, time::Duration};
+use tower::ServiceExt;
+
+/// The API's output rate that the official SDKs assume when they refuse a call
+/// that would take too long without streaming: 128,000 tokens an hour.
+const TOKENS_PER_HOUR: u64 = 128_000;
+
+/// Asks the Claude API. Cloning is cheap; all clones share the stack and its
+/// connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    stack: BoxStack,
+    /// An answer that may take longer than this is streamed and gathered.
+    longest_whole: Duration,
+}
+
+/// How one call is to be made.
+#[derive(Debug, Clone)]
+pub struct CallOptions {
+    /// When the caller stops waiting.
+    pub deadline: Deadline,
+    /// Who goes first when calls have to wait.
+    pub priority: Priority,
+    /// Whether the call may share the answer of an identical one in flight.
+    pub coalesce: bool,
+}
+
+impl CallOptions {
+    /// An interactive call that shares nothing.
+    pub fn new(deadline: Deadline) -> Self {
+        CallOptions {
+            deadline,
+            priority: Priority::default(),
+            coalesce: false,
+        }
+    }
+}
+
+/// An answer, and what it took.
+#[derive(Debug)]
+pub struct Answered<T> {
+    /// The answer.
+    pub value: T,
+    /// The API's id of the request.
+    pub request_id: Option<String>,
+    /// Attempts made.
+    pub attempts: u32,
+}
+
+/// A failure, and what was tried.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// Why the last attempt failed, or why there was none.
+    pub error: UpstreamError,
+    /// Attempts made.
+    pub attempts: u32,
+}
+
+impl Client {
+    /// A client of a stack. `read_timeout` is the stack's: an answer that may
+    /// stay silent longer is streamed instead, since its events show that the
+    /// connection is alive.
+    pub fn new(stack: BoxStack, read_timeout: Duration) -> Self {
+        Client {
+            stack,
+            longest_whole: read_timeout,
+        }
+    }
+
+    /// Asks for one whole answer.
+    ///
+    /// # Errors
+    /// When no attempt succeeds before the deadline.
+    pub async fn message(
+        &self,
+        mut request: MessagesRequest,
+        options: CallOptions,
+    ) -> Result<Answered<Message>, Failed> {
+        let transport = self.transport(&request);
+        request.stream = transport != Transport::Whole;
+        let answered = self.messages(&request, transport, options).await?;
+        answered.expect(|body| match body {
+            Body::Message(message) => Some(*message),
+            _ => None,
+        })
+    }
+
+    /// Asks for an answer as events. It returns with the first one.
+    ///
+    /// # Errors
+    /// When no attempt brings a first event before the deadline.
+    pub async fn stream(
+        &self,
+        mut request: MessagesRequest,
+        options: CallOptions,
+    ) -> Result<Answered<EventStream>, Failed> {
+        request.stream = true;
+        let answered = self.messages(&request, Transport::Events, options).await?;
+        answered.expect(|body| match body {
+            Body::Events(events) => Some(events),
+            _ => None,
+        })
+    }
+
+    /// Asks how many tokens a request has.
+    ///
+    /// # Errors
+    /// When no attempt succeeds before the deadline.
+    pub async fn count_tokens(
+        &self,
+        request: MessagesRequest,
+        options: CallOptions,
+    ) -> Result<Answered<TokenCount>, Failed> {
+        let payload = Payload::CountTokens {
+            body: serialized(&request)?,
+        };
+        let answered = self.call(payload, &request, options).await?;
+        answered.expect(|body| match body {
+            Body::TokenCount(count) => Some(count),
+            _ => None,
+        })
+    }
+
+    /// Asks for a page of the catalogue.
+    ///
+    /// # Errors
+    /// When no attempt succeeds before the deadline.
+    pub async fn models(
+        &self,
+        query: ModelsQuery,
+        options: CallOptions,
+    ) -> Result<Answered<ModelPage>, Failed> {
+        let nothing = MessagesRequest::default();
+        let answered = self.call(Payload::Models(query), &nothing, options).await?;
+        answered.expect(|body| match body {
+            Body::Models(page) => Some(page),
+            _ => None,
+        })
+    }
+
+    /// Whether a whole answer can come in one piece before its silence looks
+    /// like a dead connection.
+    fn transport(&self, request: &MessagesRequest) -> Transport {
+        let tokens = u64::from(request.max_tokens.unwrap_or(0));
+        let longest = Duration::from_millis(tokens * 3_600_000 / TOKENS_PER_HOUR);
+        if longest <= self.longest_whole {
+            Transport::Whole
+        } else {
+            Transport::Gathered
+        }
+    }
+
+    async fn messages(
+        &self,
+        request: &MessagesRequest,
+        transport: Transport,
+        options: CallOptions,
+    ) -> Result<Answered<Body>, Failed> {
+        let payload = Payload::Messages {
+            body: serialized(request)?,
+            transport,
+        };
+        self.call(payload, request, options).await
+    }
+
+    async fn call(
+        &self,
+        payload: Payload,
+        request: &MessagesRequest,
+        options: CallOptions,
+    ) -> Result<Answered<Body>, Failed> {
+        let attempts = Attempts::default();
+        let call = Call {
+            payload,
+            model: Arc::from(request.model.as_str()),
+            deadline: options.deadline,
+            priority: options.priority,
+            coalesce: options.coalesce,
+            max_tokens: request.max_tokens.unwrap_or(0),
+            attempts: attempts.clone(),
+        };
+        match self.stack.clone().oneshot(call).await {
+            Ok(Reply {
+                request_id, body, ..
+            }) => Ok(Answered {
+                value: body,
+                request_id,
+                attempts: attempts.count(),
+            }),
+            Err(error) => Err(Failed {
+                error,
+                attempts: attempts.count(),
+            }),
+        }
+    }
+}
+
+impl Answered<Body> {
+    fn expect<T>(self, pick: impl FnOnce(Body) -> Option<T>) -> Result<Answered<T>, Failed> {
+        match pick(self.value) {
+            Some(value) => Ok(Answered {
+                value,
+                request_id: self.request_id,
+                attempts: self.attempts,
+            }),
+            None => Err(Failed {
+                error: UpstreamError::Malformed("it answers another question"),
+                attempts: self.attempts,
+            }),
+        }
+    }
+}
+
+/// The body of a request. One that the API would refuse for its size does not
+/// leave.
+fn serialized(request: &MessagesRequest) -> Result<Bytes, Failed> {
+    let failed = |error| Failed { error, attempts: 0 };
+    let body = serde_json::to_vec(request)
+        .map_err(|_| failed(UpstreamError::Malformed("the request cannot be written")))?;
+    if body.len() > MAX_BODY_BYTES {
+        return Err(failed(UpstreamError::TooLarge { bytes: body.len() }));
+    }
+    Ok(Bytes::from(body))
+}

@@ -1,0 +1,143 @@
+//! The bytes of a streamed answer, as events.
+
+use crate::{
+    claude::{event::StreamEvent, sse::SseDecoder},
+    upstream::{ApiFailure, EventStream, UpstreamError},
+};
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use std::{pin::pin, time::Duration};
+use tokio::time::timeout;
+
+/// How long the end of the body may take after the last event. Reading it
+/// gives the connection back to the pool.
+const END_OF_BODY: Duration = Duration::from_millis(100);
+
+/// The HTTP status that an `error` event would have had, by its type: a stream
+/// has sent its 200 before.
+const STATUS_OF_TYPE: [(&str, u16); 9] = [
+    ("invalid_request_error", 400),
+    ("authentication_error", 401),
+    ("billing_error", 402),
+    ("permission_error", 403),
+    ("not_found_error", 404),
+    ("request_too_large", 413),
+    ("rate_limit_error", 429),
+    ("timeout_error", 504),
+    ("overloaded_error", 529),
+];
+
+/// Reads events as they are asked for.
+pub fn events(
+    body: impl Stream<Item = reqwest::Result<Bytes>> + Send + 'static,
+    read_timeout: Duration,
+) -> EventStream {
+    EventStream::new(async_stream::stream! {
+        let mut body = pin!(body);
+        let mut decoder = SseDecoder::default();
+        loop {
+            match next(&mut decoder) {
+                Ok(Some(StreamEvent::MessageStop)) => break,
+                Ok(Some(event)) => {
+                    yield Ok(event);
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    yield Err(error);
+                    return;
+                }
+            }
+            match timeout(read_timeout, body.next()).await {
+                Ok(Some(Ok(bytes))) => decoder.feed(&bytes),
+                // A stream without `message_stop` was cut.
+                Ok(Some(Err(_)) | None) => {
+                    yield Err(UpstreamError::Broken);
+                    return;
+                }
+                Err(_) => {
+                    yield Err(UpstreamError::Stalled(read_timeout));
+                    return;
+                }
+            }
+        }
+        yield Ok(StreamEvent::MessageStop);
+        // Whatever comes now or does not, the answer is complete.
+        let _ = timeout(END_OF_BODY, async { while let Some(Ok(_)) = body.next().await {} }).await;
+    })
+}
+
+/// The next event that is known and whole.
+fn next(decoder: &mut SseDecoder) -> Result<Option<StreamEvent>, UpstreamError> {
+    loop {
+        let raw = decoder
+            .next_event()
+            .map_err(|_| UpstreamError::Malformed("an event is too long"))?;
+        let Some(raw) = raw else { return Ok(None) };
+        match StreamEvent::read(&raw) {
+            Ok(None) => {}
+            Ok(Some(StreamEvent::Error(body))) => {
+                let status = STATUS_OF_TYPE.iter().find(|(kind, _)| *kind == body.kind);
+                return Err(UpstreamError::Api(Box::new(ApiFailure {
+                    status: status.map_or(500, |(_, status)| *status),
+                    kind: body.kind,
+                    message: body.message,
+                    code: body.code,
+                    request_id: body.request_id,
+                    ..ApiFailure::default()
+                })));
+            }
+            Ok(Some(event)) => return Ok(Some(event)),
+            Err(_) => return Err(UpstreamError::Malformed("an event is not its JSON")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::stream;
+
+    async fn read(pieces: &[&'static str]) -> Vec<Result<StreamEvent, UpstreamError>> {
+        let pieces: Vec<_> = pieces.iter().map(|it| Ok(Bytes::from(*it))).collect();
+        events(stream::iter(pieces), Duration::from_secs(1))
+            .collect()
+            .await
+    }
+
+    #[tokio::test]
+    async fn it_ends_after_message_stop_and_only_then() {
+        let whole = read(&["event: message_stop\ndata: {}\n\n", "event: ping\n\n"]).await;
+        assert!(matches!(whole[..], [Ok(StreamEvent::MessageStop)]));
+        let cut = read(&["event: content_block_stop\ndata: {\"index\":0}\n\n"]).await;
+        assert!(matches!(
+            cut[..],
+            [
+                Ok(StreamEvent::BlockStop { index: 0 }),
+                Err(UpstreamError::Broken)
+            ]
+        ));
+    }
+
+    #[tokio::test]
+    async fn an_error_event_has_the_status_of_its_type() {
+        let read = read(&[
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"}}\n\n",
+        ])
+        .await;
+        let [Err(UpstreamError::Api(failure))] = &read[..] else {
+            panic!("{read:?}");
+        };
+        assert_eq!(
+            (failure.status, failure.kind.as_str()),
+            (529, "overloaded_error")
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_it() {
+        let mut silent = events(stream::pending(), Duration::from_secs(30));
+        let event = silent.next().await;
+        assert!(matches!(event, Some(Err(UpstreamError::Stalled(_)))));
+    }
+}

@@ -1,0 +1,148 @@
+//! What the headers of an answer say.
+
+use crate::upstream::{Bucket, RateLimits};
+use http::{HeaderMap, header::RETRY_AFTER};
+use std::time::{Duration, SystemTime};
+
+/// The three headers of one bucket.
+struct Names {
+    limit: &'static str,
+    remaining: &'static str,
+    reset: &'static str,
+}
+
+const REQUESTS: Names = Names {
+    limit: "anthropic-ratelimit-requests-limit",
+    remaining: "anthropic-ratelimit-requests-remaining",
+    reset: "anthropic-ratelimit-requests-reset",
+};
+const TOKENS: Names = Names {
+    limit: "anthropic-ratelimit-tokens-limit",
+    remaining: "anthropic-ratelimit-tokens-remaining",
+    reset: "anthropic-ratelimit-tokens-reset",
+};
+const INPUT_TOKENS: Names = Names {
+    limit: "anthropic-ratelimit-input-tokens-limit",
+    remaining: "anthropic-ratelimit-input-tokens-remaining",
+    reset: "anthropic-ratelimit-input-tokens-reset",
+};
+const OUTPUT_TOKENS: Names = Names {
+    limit: "anthropic-ratelimit-output-tokens-limit",
+    remaining: "anthropic-ratelimit-output-tokens-remaining",
+    reset: "anthropic-ratelimit-output-tokens-reset",
+};
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+/// The API's id of the request.
+pub fn request_id(headers: &HeaderMap) -> Option<String> {
+    text(headers, "request-id").map(str::to_owned)
+}
+
+/// `x-should-retry`.
+pub fn should_retry(headers: &HeaderMap) -> Option<bool> {
+    match text(headers, "x-should-retry")? {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// When the API wants to be asked again: `retry-after-ms`, else `retry-after`
+/// in seconds or as an HTTP date (the order of the official SDKs).
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let millis = text(headers, "retry-after-ms").and_then(|text| positive(text, 1000.0));
+    millis.or_else(|| {
+        let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        positive(text, 1.0).or_else(|| {
+            let date = httpdate::parse_http_date(text).ok()?;
+            // A date that has passed means: now.
+            Some(date.duration_since(now).unwrap_or_default())
+        })
+    })
+}
+
+fn positive(text: &str, per_second: f64) -> Option<Duration> {
+    let figure: f64 = text.parse().ok()?;
+    Duration::try_from_secs_f64(figure / per_second).ok()
+}
+
+/// What is left of the API's limits.
+pub fn rate_limits(headers: &HeaderMap) -> RateLimits {
+    RateLimits {
+        requests: bucket(headers, &REQUESTS),
+        tokens: bucket(headers, &TOKENS),
+        input_tokens: bucket(headers, &INPUT_TOKENS),
+        output_tokens: bucket(headers, &OUTPUT_TOKENS),
+    }
+}
+
+fn bucket(headers: &HeaderMap, names: &Names) -> Option<Bucket> {
+    Some(Bucket {
+        limit: text(headers, names.limit)?.parse().ok()?,
+        remaining: text(headers, names.remaining)?.parse().ok()?,
+        reset: humantime::parse_rfc3339_weak(text(headers, names.reset)?).ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                let name = http::HeaderName::from_static(name);
+                (name, value.parse().unwrap())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn retry_after_is_read_in_all_its_forms() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let of = |pairs: &[(&'static str, &str)]| retry_after(&headers(pairs), now);
+        assert_eq!(of(&[("retry-after", "2")]), Some(Duration::from_secs(2)));
+        assert_eq!(
+            of(&[("retry-after", "0.5")]),
+            Some(Duration::from_millis(500))
+        );
+        assert_eq!(
+            of(&[("retry-after-ms", "15"), ("retry-after", "2")]),
+            Some(Duration::from_millis(15))
+        );
+        assert_eq!(
+            of(&[("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT")]),
+            Some(Duration::from_secs(60))
+        );
+        assert_eq!(
+            of(&[("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")]),
+            Some(Duration::ZERO)
+        );
+        for nonsense in ["", "-1", "NaN", "inf", "soon", "1e400"] {
+            assert_eq!(of(&[("retry-after", nonsense)]), None, "{nonsense:?}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_needs_all_three_of_its_headers() {
+        let mut given = headers(&[
+            ("anthropic-ratelimit-requests-limit", "1000"),
+            ("anthropic-ratelimit-requests-remaining", "999"),
+            ("anthropic-ratelimit-requests-reset", "1970-01-01T00:01:00Z"),
+        ]);
+        assert_eq!(
+            rate_limits(&given).requests,
+            Some(Bucket {
+                limit: 1000,
+                remaining: 999,
+                reset: SystemTime::UNIX_EPOCH + Duration::from_secs(60),
+            })
+        );
+        given.remove("anthropic-ratelimit-requests-reset");
+        assert_eq!(rate_limits(&given), RateLimits::default());
+    }
+}

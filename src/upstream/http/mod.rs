@@ -1,0 +1,312 @@
+//! One HTTP attempt over pooled connections: the innermost service.
+//!
+//! It answers `Ok` only when there is something to show: a whole answer, or
+//! the first event of a stream. Until then nothing has gone to the caller, and
+//! the attempt may be repeated.
+
+mod events;
+mod headers;
+
+use super::{
+    ApiFailure, Body, EventStream, ModelsQuery, Payload, Reply, Transport, UpstreamConfig,
+    UpstreamError, attempt::Attempt,
+};
+use crate::claude::{answer::Message, error::ErrorBody, gather::Gather};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, future::BoxFuture, stream};
+use http::{
+    HeaderName, HeaderValue, Method,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
+};
+use reqwest::{Request, Response, Url};
+use serde::de::DeserializeOwned;
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
+use thiserror::Error;
+use tokio::time::timeout;
+use tower::Service;
+
+const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
+/// The figures of the official SDKs.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+const TCP_KEEPALIVE_PROBES: u32 = 5;
+
+/// An HTTP/2 connection that does not answer a ping for so long is dead.
+const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
+const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A link slower than this is too slow for documents: while a body may still
+/// be on its way, silence is not the API's.
+const SLOWEST_UPLOAD: u64 = 256 * 1024;
+
+/// Most bytes of an error body that are read.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// Most bytes of a whole answer; the largest answers of the API are far below.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// Makes attempts. Cloning is cheap; all clones share the connections.
+#[derive(Debug, Clone)]
+pub struct HttpApi {
+    http: reqwest::Client,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    messages: Url,
+    count_tokens: Url,
+    models: Url,
+    version: HeaderValue,
+    read_timeout: Duration,
+}
+
+/// The client cannot be built.
+#[derive(Debug, Error)]
+pub enum HttpConfigError {
+    /// `base_url` is no `http` or `https` address.
+    #[error("upstream.base_url has to be an http or https address")]
+    BaseUrl,
+    /// `api_version` cannot be sent.
+    #[error("upstream.api_version has characters that no HTTP header can carry")]
+    ApiVersion,
+    /// TLS could not be set up.
+    #[error("the HTTP client could not be built")]
+    Client(#[source] reqwest::Error),
+}
+
+impl HttpApi {
+    /// A client with a pool of connections.
+    ///
+    /// # Errors
+    /// When the configuration has an address or a version that cannot be used.
+    pub fn new(config: &UpstreamConfig) -> Result<Self, HttpConfigError> {
+        let base = config.base_url.trim_end_matches('/');
+        let url = |path: &str| {
+            Url::parse(&format!("{base}{path}"))
+                .ok()
+                .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+                .ok_or(HttpConfigError::BaseUrl)
+        };
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("claude-grpc/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(config.connect_timeout)
+            .pool_max_idle_per_host(config.max_idle_connections)
+            .pool_idle_timeout(config.idle_timeout)
+            .tcp_nodelay(true)
+            .tcp_keepalive(TCP_KEEPALIVE)
+            .tcp_keepalive_interval(TCP_KEEPALIVE)
+            .tcp_keepalive_retries(TCP_KEEPALIVE_PROBES)
+            .tcp_user_timeout(config.write_timeout)
+            .http2_keep_alive_interval(HTTP2_PING_INTERVAL)
+            .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT)
+            .http2_adaptive_window(true)
+            // Following a redirect would take the key to another host.
+            .redirect(reqwest::redirect::Policy::none())
+            // Repeating is the retry layer's, which counts it.
+            .retry(reqwest::retry::never())
+            .build()
+            .map_err(HttpConfigError::Client)?;
+        Ok(HttpApi {
+            http,
+            shared: Arc::new(Shared {
+                messages: url("/v1/messages")?,
+                count_tokens: url("/v1/messages/count_tokens")?,
+                models: url("/v1/models")?,
+                version: HeaderValue::try_from(config.api_version.as_str())
+                    .map_err(|_| HttpConfigError::ApiVersion)?,
+                read_timeout: config.read_timeout,
+            }),
+        })
+    }
+
+    async fn attempt(self, attempt: Attempt) -> Result<Reply, UpstreamError> {
+        attempt.call.attempts.begin();
+        let response = self.head(&attempt).await?;
+        if !response.status().is_success() {
+            return Err(self.failure(response).await);
+        }
+        let request_id = headers::request_id(response.headers());
+        let limits = headers::rate_limits(response.headers());
+        let body = match self.body(&attempt.call.payload, response).await {
+            Ok(body) => body,
+            Err(error) => return Err(with_request_id(error, request_id)),
+        };
+        Ok(Reply {
+            request_id,
+            limits,
+            body,
+        })
+    }
+
+    /// Sends the request and awaits the head of its answer.
+    async fn head(&self, attempt: &Attempt) -> Result<Response, UpstreamError> {
+        let request = self.request(attempt);
+        let sent = request.body().and_then(|body| body.as_bytes());
+        let sent = sent.map_or(0, |bytes| bytes.len() as u64);
+        let silence = self.shared.read_timeout + Duration::from_secs(sent / SLOWEST_UPLOAD);
+        match timeout(silence, self.http.execute(request)).await {
+            Ok(outcome) => outcome.map_err(|error| transport_error(&error)),
+            Err(_) => Err(UpstreamError::Stalled(silence)),
+        }
+    }
+
+    fn request(&self, attempt: &Attempt) -> Request {
+        let shared = &self.shared;
+        let post = |url: &Url, body: &Bytes| {
+            let mut request = Request::new(Method::POST, url.clone());
+            *request.body_mut() = Some(body.clone().into());
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(CONTENT_TYPE, json);
+            request
+        };
+        let mut request = match &attempt.call.payload {
+            Payload::Messages { body, .. } => post(&shared.messages, body),
+            Payload::CountTokens { body } => post(&shared.count_tokens, body),
+            Payload::Models(query) => Request::new(Method::GET, page(&shared.models, query)),
+        };
+        let headers = request.headers_mut();
+        headers.insert(VERSION, shared.version.clone());
+        headers.insert(AUTHORIZATION, attempt.key.authorization());
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        request
+    }
+
+    async fn body(&self, payload: &Payload, response: Response) -> Result<Body, UpstreamError> {
+        Ok(match payload {
+            Payload::Messages { transport, .. } => match transport {
+                Transport::Whole => Body::Message(self.json(response).await?),
+                Transport::Gathered => Body::Message(gathered(self.events(response)).await?),
+                Transport::Events => Body::Events(begun(self.events(response)).await?),
+            },
+            Payload::CountTokens { .. } => Body::TokenCount(self.json(response).await?),
+            Payload::Models(_) => Body::Models(self.json(response).await?),
+        })
+    }
+
+    fn events(&self, response: Response) -> EventStream {
+        events::events(response.bytes_stream(), self.shared.read_timeout)
+    }
+
+    async fn json<T: DeserializeOwned>(&self, response: Response) -> Result<T, UpstreamError> {
+        let body = self.read(response, MAX_ANSWER).await?;
+        serde_json::from_slice(&body)
+            .map_err(|_| UpstreamError::Malformed("its body is not the JSON it should be"))
+    }
+
+    /// The error that an answer is.
+    async fn failure(&self, response: Response) -> UpstreamError {
+        let status = response.status().as_u16();
+        let headers = response.headers();
+        let mut failure = ApiFailure {
+            status,
+            retry_after: headers::retry_after(headers, SystemTime::now()),
+            should_retry: headers::should_retry(headers),
+            limits: headers::rate_limits(headers),
+            request_id: headers::request_id(headers),
+            ..ApiFailure::default()
+        };
+        // The status says enough when the body does not come.
+        if let Ok(body) = self.read(response, MAX_ERROR_BODY).await {
+            let body = ErrorBody::read(&body);
+            failure.kind = body.kind;
+            failure.message = body.message;
+            failure.code = body.code;
+            failure.request_id = failure.request_id.or(body.request_id);
+        }
+        UpstreamError::Api(Box::new(failure))
+    }
+
+    /// Reads a body to its end.
+    async fn read(&self, response: Response, most: usize) -> Result<Vec<u8>, UpstreamError> {
+        let read_timeout = self.shared.read_timeout;
+        let announced = response.content_length().unwrap_or(0);
+        let mut read = Vec::with_capacity(usize::try_from(announced).map_or(0, |it| it.min(most)));
+        let mut body = std::pin::pin!(response.bytes_stream());
+        loop {
+            match timeout(read_timeout, body.next()).await {
+                Ok(Some(Ok(bytes))) if read.len() + bytes.len() <= most => {
+                    read.extend_from_slice(&bytes);
+                }
+                Ok(Some(Ok(_))) => return Err(UpstreamError::Malformed("its body is too long")),
+                Ok(Some(Err(_))) => return Err(UpstreamError::Broken),
+                Ok(None) => return Ok(read),
+                Err(_) => return Err(UpstreamError::Stalled(read_timeout)),
+            }
+        }
+    }
+}
+
+/// A stream whose first event has come.
+async fn begun(mut events: EventStream) -> Result<EventStream, UpstreamError> {
+    let first = events.next().await.ok_or(UpstreamError::Broken)??;
+    Ok(EventStream::new(
+        stream::once(async { Ok(first) }).chain(events),
+    ))
+}
+
+/// The whole answer that events make.
+async fn gathered(
+    mut events: impl Stream<Item = Result<crate::claude::event::StreamEvent, UpstreamError>> + Unpin,
+) -> Result<Box<Message>, UpstreamError> {
+    let mut gather = Gather::default();
+    let mut answer = None;
+    while let Some(event) = events.next().await {
+        let whole = gather
+            .push(event?)
+            .map_err(|_| UpstreamError::Malformed("its events do not make an answer"))?;
+        answer = answer.or(whole);
+    }
+    answer.map(Box::new).ok_or(UpstreamError::Broken)
+}
+
+fn page(models: &Url, query: &ModelsQuery) -> Url {
+    let mut url = models.clone();
+    if let Some(limit) = query.limit {
+        url.query_pairs_mut()
+            .append_pair("limit", &limit.to_string());
+    }
+    if let Some(after_id) = &query.after_id {
+        url.query_pairs_mut().append_pair("after_id", after_id);
+    }
+    url
+}
+
+/// An `error` event need not repeat the id that the head has told.
+fn with_request_id(mut error: UpstreamError, request_id: Option<String>) -> UpstreamError {
+    if let UpstreamError::Api(failure) = &mut error
+        && failure.request_id.is_none()
+    {
+        failure.request_id = request_id;
+    }
+    error
+}
+
+/// What kind of failure it was. The error itself names the address and goes
+/// nowhere.
+fn transport_error(error: &reqwest::Error) -> UpstreamError {
+    if error.is_connect() {
+        UpstreamError::Connect
+    } else {
+        UpstreamError::Broken
+    }
+}
+
+impl Service<Attempt> for HttpApi {
+    type Response = Reply;
+    type Error = UpstreamError;
+    type Future = BoxFuture<'static, Result<Reply, UpstreamError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        // The limit on calls in flight is a layer of its own.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, attempt: Attempt) -> Self::Future {
+        Box::pin(self.clone().attempt(attempt))
+    }
+}

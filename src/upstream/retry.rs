@@ -1,0 +1,221 @@
+//! Repeats failed attempts: `tower`'s retry layer with the API's rules.
+//!
+//! Above the choice of a key and the wait for a place: each attempt chooses
+//! anew, and no place is held during a backoff. Nothing of an answer has gone
+//! to the caller before an attempt says `Ok`, so a repeated attempt is never
+//! seen by it.
+
+use super::{Call, Reply, RetryConfig, UpstreamError};
+use futures::future::BoxFuture;
+use rand::Rng;
+use std::{sync::Arc, time::Duration};
+use tower::retry::{
+    Policy,
+    budget::{Budget, TpsBudget},
+};
+
+/// How long a success counts for the budget.
+const BUDGET_WINDOW: Duration = Duration::from_secs(10);
+
+/// An attempt needs at least this long: one that would begin later is not
+/// begun.
+const SHORTEST_ATTEMPT: Duration = Duration::from_millis(20);
+
+/// Which attempts are repeated, how often and when. Cloned for each call, which
+/// counts its retries in its clone; the budget is shared.
+#[derive(Debug, Clone)]
+pub struct RetryPolicy {
+    config: Arc<RetryConfig>,
+    budget: Arc<TpsBudget>,
+    retries: u32,
+}
+
+/// Whether an attempt that failed may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    No,
+    /// After our own backoff.
+    Backoff,
+    /// When the API wants it.
+    After(Duration),
+}
+
+impl RetryPolicy {
+    /// A policy with a budget of its own.
+    pub fn new(config: &RetryConfig) -> Self {
+        RetryPolicy {
+            config: Arc::new(config.clone()),
+            budget: Arc::new(TpsBudget::new(
+                BUDGET_WINDOW,
+                config.budget_floor,
+                config.budget_share,
+            )),
+            retries: 0,
+        }
+    }
+
+    /// How long to wait before the next attempt, if there is to be one.
+    fn delay(&self, call: &Call, error: &UpstreamError) -> Option<Duration> {
+        if self.retries >= self.config.max_retries {
+            return None;
+        }
+        let delay = match repeat(error) {
+            Repeat::No => return None,
+            Repeat::Backoff => self.backoff(),
+            Repeat::After(delay) if delay <= self.config.max_retry_after => spread(delay),
+            Repeat::After(_) => return None,
+        };
+        (delay + SHORTEST_ATTEMPT <= call.deadline.remaining()).then_some(delay)
+    }
+
+    /// Full jitter: evenly from 0 to a bound that doubles.
+    fn backoff(&self) -> Duration {
+        let doubled = self
+            .config
+            .first_backoff
+            .saturating_mul(2_u32.saturating_pow(self.retries));
+        doubled
+            .min(self.config.max_backoff)
+            .mul_f64(rand::rng().random_range(0.0..=1.0))
+    }
+}
+
+/// Never before the API's time, and up to a tenth after it: callers that were
+/// refused together do not come back together.
+fn spread(delay: Duration) -> Duration {
+    delay.mul_f64(rand::rng().random_range(1.0..=1.1))
+}
+
+fn repeat(error: &UpstreamError) -> Repeat {
+    let failure = match error {
+        UpstreamError::Api(failure) => failure,
+        UpstreamError::Connect | UpstreamError::Broken => return Repeat::Backoff,
+        // Standing still took the read timeout already: the caller's time is
+        // better spent on being told.
+        _ => return Repeat::No,
+    };
+    if failure.is_spend_limit() || failure.should_retry == Some(false) {
+        return Repeat::No;
+    }
+    let by_status = matches!(
+        failure.status,
+        408 | 409 | 429 | 500 | 502 | 503 | 504 | 529
+    );
+    if !by_status && failure.should_retry != Some(true) {
+        return Repeat::No;
+    }
+    failure.retry_after.map_or(Repeat::Backoff, Repeat::After)
+}
+
+impl Policy<Call, Reply, UpstreamError> for RetryPolicy {
+    type Future = BoxFuture<'static, ()>;
+
+    fn retry(
+        &mut self,
+        call: &mut Call,
+        outcome: &mut Result<Reply, UpstreamError>,
+    ) -> Option<Self::Future> {
+        let error = match outcome {
+            Ok(_) => {
+                self.budget.deposit();
+                return None;
+            }
+            Err(error) => error,
+        };
+        let delay = self.delay(call, error)?;
+        if !self.budget.withdraw() {
+            return None;
+        }
+        self.retries += 1;
+        tracing::debug!(%error, ?delay, retry = self.retries, "repeating an attempt");
+        Some(Box::pin(tokio::time::sleep(delay)))
+    }
+
+    fn clone_request(&mut self, call: &Call) -> Option<Call> {
+        Some(call.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::ApiFailure;
+
+    fn api(status: u16) -> ApiFailure {
+        ApiFailure {
+            status,
+            ..ApiFailure::default()
+        }
+    }
+
+    fn repeat_of(failure: ApiFailure) -> Repeat {
+        repeat(&UpstreamError::Api(Box::new(failure)))
+    }
+
+    #[test]
+    fn only_what_may_pass_is_repeated() {
+        for status in [408, 409, 429, 500, 502, 503, 504, 529] {
+            assert_eq!(repeat_of(api(status)), Repeat::Backoff, "{status}");
+        }
+        for status in [400, 401, 402, 403, 404, 413, 418, 422] {
+            assert_eq!(repeat_of(api(status)), Repeat::No, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_api_has_the_last_word() {
+        let told = |should_retry| ApiFailure {
+            should_retry: Some(should_retry),
+            ..api(if should_retry { 400 } else { 529 })
+        };
+        assert_eq!(repeat_of(told(true)), Repeat::Backoff);
+        assert_eq!(repeat_of(told(false)), Repeat::No);
+        let spent = ApiFailure {
+            code: Some(crate::upstream::SPEND_LIMIT_REACHED.to_owned()),
+            should_retry: Some(true),
+            ..api(429)
+        };
+        assert_eq!(repeat_of(spent), Repeat::No);
+        let wait = ApiFailure {
+            retry_after: Some(Duration::from_secs(2)),
+            ..api(429)
+        };
+        assert_eq!(repeat_of(wait), Repeat::After(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn the_backoff_doubles_up_to_its_bound() {
+        let mut policy = RetryPolicy::new(&RetryConfig::default());
+        for (retries, bound) in [
+            (0, 500),
+            (1, 1000),
+            (2, 2000),
+            (3, 4000),
+            (9, 8000),
+            (99, 8000),
+        ] {
+            policy.retries = retries;
+            let longest = (0..200).map(|_| policy.backoff()).max().unwrap();
+            assert!(longest <= Duration::from_millis(bound));
+            assert!(
+                longest > Duration::from_millis(bound / 2),
+                "no jitter up to the bound"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_budget_keeps_retries_a_share_of_the_calls() {
+        let mut policy = RetryPolicy::new(&RetryConfig {
+            budget_floor: 0,
+            budget_share: 0.2,
+            ..RetryConfig::default()
+        });
+        for _ in 0..100 {
+            policy.budget.deposit();
+        }
+        let granted = (0..1000).filter(|_| policy.budget.withdraw()).count();
+        assert_eq!(granted, 20);
+        policy.retries = 0;
+    }
+}
