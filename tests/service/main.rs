@@ -1,0 +1,7 @@
+//! The service from outside: a real gRPC client, real sockets, and the
+//! simulator as the Claude API.
+
+mod faults;
+mod hang_ups;
+mod streams;
+mod support;
