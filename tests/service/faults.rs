@@ -1,13 +1,7 @@
 //! The fault matrix: what each failure of the API becomes for the caller.
 
-use crate::support::{
-    World, ask, dead_address, pushback, reason, soon, streamed, within,
-};
-use claude_grpc::{
-    proto::v1,
-    simulator::Behaviour,
-    upstream::BreakerState,
-};
+use crate::support::{World, ask, dead_address, pushback, reason, soon, streamed, within};
+use claude_grpc::{proto::v1, simulator::Behaviour, upstream::BreakerState};
 use std::time::{Duration, Instant};
 use tokio_stream::StreamExt;
 use tonic::{Code, Status};
@@ -79,7 +73,12 @@ fn matrix() -> Vec<Fault> {
     };
     let mut faults = vec![
         fault(Overloaded, Code::Unavailable, "UPSTREAM_OVERLOADED", 4),
-        fault(SpendLimit, Code::ResourceExhausted, "UPSTREAM_SPEND_LIMIT", 1),
+        fault(
+            SpendLimit,
+            Code::ResourceExhausted,
+            "UPSTREAM_SPEND_LIMIT",
+            1,
+        ),
         fault(HtmlError, Code::Unavailable, "UPSTREAM_ERROR", 4),
         fault(Drop, Code::Unavailable, "UPSTREAM_CONNECTION_BROKEN", 4),
         fault(Garbage, Code::Internal, "UPSTREAM_MALFORMED", 1),
@@ -140,9 +139,8 @@ fn matrix() -> Vec<Fault> {
         (529, Code::Unavailable, "UPSTREAM_OVERLOADED", 4),
     ];
     faults.extend(
-        by_status.map(|(status, code, reason, attempts)| {
-            fault(Error(status), code, reason, attempts)
-        }),
+        by_status
+            .map(|(status, code, reason, attempts)| fault(Error(status), code, reason, attempts)),
     );
     faults
 }
@@ -160,7 +158,11 @@ async fn each_fault_has_its_status_and_its_number_of_attempts() {
                 assert_eq!(reason(&status), row.reason, "{what}");
                 assert_eq!(world.attempts(), attempts, "{what}");
                 assert_eq!(world.upstream.places.in_use(), 0, "{what}");
-                assert_eq!(world.upstream.breaker.state(), BreakerState::Closed, "{what}");
+                assert_eq!(
+                    world.upstream.breaker.state(),
+                    BreakerState::Closed,
+                    "{what}"
+                );
             }
         }
     }
@@ -190,8 +192,15 @@ async fn a_hanging_upstream_costs_the_deadline_and_no_more() {
             let began = Instant::now();
             let status = soon(call(&world, way, Some(DEADLINE))).await.unwrap_err();
             let took = began.elapsed();
-            assert_eq!(status.code(), Code::DeadlineExceeded, "{way:?} {behaviour}: {status:?}");
-            assert!(took < DEADLINE + Duration::from_millis(100), "{way:?}: {took:?}");
+            assert_eq!(
+                status.code(),
+                Code::DeadlineExceeded,
+                "{way:?} {behaviour}: {status:?}"
+            );
+            assert!(
+                took < DEADLINE + Duration::from_millis(100),
+                "{way:?}: {took:?}"
+            );
             soon(world.simulator.until(|counts| counts.hung_up == 1)).await;
             assert_eq!(world.attempts(), 1);
         }
@@ -235,7 +244,9 @@ async fn silence_on_the_line_is_noticed_without_a_deadline() {
 async fn retry_after_is_waited_for_exactly_when_there_is_time() {
     const WAIT: Duration = Duration::from_secs(1);
     let world = World::start().await;
-    world.simulator.next([Behaviour::RateLimited { retry_after: WAIT }]);
+    world
+        .simulator
+        .next([Behaviour::RateLimited { retry_after: WAIT }]);
     let began = Instant::now();
     soon(call(&world, Way::Unary, None)).await.unwrap();
     assert!(began.elapsed() >= WAIT, "{:?}", began.elapsed());
@@ -246,11 +257,17 @@ async fn retry_after_is_waited_for_exactly_when_there_is_time() {
 async fn a_retry_after_beyond_the_deadline_is_told_at_once() {
     let world = World::start().await;
     let wait = Duration::from_secs(30);
-    world.simulator.always(Some(Behaviour::RateLimited { retry_after: wait }));
+    world
+        .simulator
+        .always(Some(Behaviour::RateLimited { retry_after: wait }));
     let began = Instant::now();
     let deadline = Some(Duration::from_secs(5));
     let status = soon(call(&world, Way::Unary, deadline)).await.unwrap_err();
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
     assert_eq!(status.code(), Code::ResourceExhausted);
     let retry = status.get_details_retry_info().unwrap();
     assert_eq!(retry.retry_delay, Some(wait));
@@ -297,7 +314,10 @@ async fn nothing_listens() {
         .unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
     assert_eq!(reason(&status), "UPSTREAM_UNREACHABLE");
-    assert!(!status.message().contains(&dead.to_string()), "an address leaked");
+    assert!(
+        !status.message().contains(&dead.to_string()),
+        "an address leaked"
+    );
 }
 
 #[tokio::test]
@@ -318,7 +338,11 @@ async fn the_breaker_opens_after_five_failed_calls_and_closes_after_a_probe() {
     let status = soon(call(&world, Way::Streamed, None)).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(reason(&status), "CIRCUIT_OPEN");
-    let retry = status.get_details_retry_info().unwrap().retry_delay.unwrap();
+    let retry = status
+        .get_details_retry_info()
+        .unwrap()
+        .retry_delay
+        .unwrap();
     assert!(retry <= open_for && retry > Duration::ZERO, "{retry:?}");
     assert_eq!(world.attempts(), 5, "an open breaker lets nothing through");
 
@@ -342,7 +366,10 @@ async fn a_refused_key_loses_no_call_while_another_works() {
         }
     }
     let refused = world.upstream.keys.refused();
-    assert!(refused[0].1.is_some() && refused[1].1.is_none(), "{refused:?}");
+    assert!(
+        refused[0].1.is_some() && refused[1].1.is_none(),
+        "{refused:?}"
+    );
     // One request found out; the rest went to the other key at once.
     assert_eq!(world.attempts(), 13);
 }

@@ -3,7 +3,7 @@
 //! The simulator notes when the client of a request closes before its answer
 //! is complete; the bound of 100 ms is the product's promise.
 
-use crate::support::{World, ask, soon, streamed, within};
+use crate::support::{World, ask, connect, soon, streamed, within};
 use claude_grpc::{
     proto::v1::{self, generate_stream_response::Event},
     simulator::Behaviour,
@@ -69,7 +69,9 @@ async fn a_streaming_caller_before_the_first_token() {
 #[tokio::test]
 async fn a_streaming_caller_in_the_middle() {
     let mut world = World::start().await;
-    world.simulator.always(Some(Behaviour::Deltas(1_000_000_000)));
+    world
+        .simulator
+        .always(Some(Behaviour::Deltas(1_000_000_000)));
     let mut events = world
         .grpc
         .generate_stream(streamed(ask("count")))
@@ -89,8 +91,7 @@ async fn a_streaming_caller_in_the_middle() {
 async fn a_caller_that_vanishes_with_its_connection() {
     let world = World::start().await;
     world.simulator.always(Some(Behaviour::Hang));
-    let channel = crate::support::connect(world.address).await;
-    let mut grpc = crate::support::Grpc::new(channel);
+    let mut grpc = connect(world.address);
     let call = tokio::spawn(async move { grpc.generate(ask("hello")).await });
     soon(world.simulator.until(|counts| counts.in_flight == 1)).await;
     call.abort();
@@ -128,8 +129,11 @@ async fn one_caller_of_a_shared_call_does_not_cancel_the_others() {
     soon(world.simulator.until(|counts| counts.in_flight == 1)).await;
     let (mut second, asked) = (world.grpc.clone(), request.clone());
     // Its deadline has to be no later than the leader's to join.
-    let joined =
-        tokio::spawn(async move { second.summarize(within(Duration::from_secs(60), asked)).await });
+    let joined = tokio::spawn(async move {
+        second
+            .summarize(within(Duration::from_secs(60), asked))
+            .await
+    });
     while world.upstream.coalesced.count() == 0 {
         tokio::task::yield_now().await;
     }

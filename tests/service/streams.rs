@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use tokio_stream::StreamExt;
 use tonic::{Code, Streaming};
 
-async fn open(world: &mut World, request: v1::GenerateRequest) -> Streaming<v1::GenerateStreamResponse> {
+async fn open(
+    world: &mut World,
+    request: v1::GenerateRequest,
+) -> Streaming<v1::GenerateStreamResponse> {
     let opened = world.grpc.generate_stream(streamed(request));
     soon(opened).await.unwrap().into_inner()
 }
@@ -40,14 +43,20 @@ async fn ten_thousand_deltas_arrive_in_order() {
         .split_whitespace()
         .map(|number| number.parse().unwrap())
         .collect();
-    assert!(numbers.iter().copied().eq(0..10_000), "{} numbers", numbers.len());
+    assert!(
+        numbers.iter().copied().eq(0..10_000),
+        "{} numbers",
+        numbers.len()
+    );
 }
 
 #[tokio::test]
 async fn the_first_event_comes_with_the_first_upstream_frame() {
     let mut world = World::start().await;
     // The upstream sends message_start and then nothing for a long time.
-    world.simulator.always(Some(Behaviour::HangAfter { events: 1 }));
+    world
+        .simulator
+        .always(Some(Behaviour::HangAfter { events: 1 }));
     let mut events = open(&mut world, ask("hello")).await;
     let first = soon(events.next()).await.unwrap().unwrap();
     assert!(matches!(first.event, Some(Event::Started(_))), "{first:?}");
@@ -65,8 +74,16 @@ async fn a_slow_reader_slows_the_upstream() {
     // anyone read ahead, the answer would be complete after some seconds.
     let complete = world.simulator.until(|counts| counts.answered == 1);
     let read_ahead = tokio::time::timeout(Duration::from_secs(3), complete).await;
-    assert!(read_ahead.is_err(), "the whole answer was read ahead of the reader");
-    assert_eq!(world.upstream.places.in_use(), 1);
+    assert!(
+        read_ahead.is_err(),
+        "the whole answer was read ahead of the reader"
+    );
+    assert_eq!(
+        world.upstream.places.in_use(),
+        1,
+        "{:?}",
+        world.simulator.counts()
+    );
     drop(events);
     soon(world.simulator.until(|counts| counts.hung_up == 1)).await;
 }
@@ -103,10 +120,16 @@ async fn every_block_of_an_answer_is_typed_and_what_is_unknown_is_carried() {
         Behaviour::Citations,
     ]);
     let thinking = all(open(&mut world, ask("hello")).await).await;
-    assert!(thinking.iter().any(|event| matches!(event, Event::ThinkingDelta(_))));
-    assert!(thinking.iter().any(
-        |event| matches!(event, Event::BlockFinished(block) if !block.signature.is_empty())
-    ));
+    assert!(
+        thinking
+            .iter()
+            .any(|event| matches!(event, Event::ThinkingDelta(_)))
+    );
+    assert!(
+        thinking.iter().any(
+            |event| matches!(event, Event::BlockFinished(block) if !block.signature.is_empty())
+        )
+    );
     let redacted = |event: &Event| match event {
         Event::BlockStarted(started) => {
             matches!(
@@ -127,11 +150,19 @@ async fn every_block_of_an_answer_is_typed_and_what_is_unknown_is_carried() {
         _ => false,
     });
     assert!(carried, "{unknown:?}");
-    assert!(unknown.iter().any(|event| matches!(event, Event::OtherDelta(_))));
+    assert!(
+        unknown
+            .iter()
+            .any(|event| matches!(event, Event::OtherDelta(_)))
+    );
     assert!(matches!(unknown.last(), Some(Event::Finished(_))));
 
     let cited = all(open(&mut world, ask("hello")).await).await;
-    assert!(cited.iter().any(|event| matches!(event, Event::CitationDelta(_))));
+    assert!(
+        cited
+            .iter()
+            .any(|event| matches!(event, Event::CitationDelta(_)))
+    );
 }
 
 #[tokio::test]
@@ -142,6 +173,9 @@ async fn the_final_usage_covers_the_whole_call() {
         panic!("{events:?}");
     };
     let usage = finished.usage.as_ref().unwrap();
-    assert!(usage.input_tokens > 0 && usage.output_tokens > 0, "{usage:?}");
+    assert!(
+        usage.input_tokens > 0 && usage.output_tokens > 0,
+        "{usage:?}"
+    );
     assert_eq!(finished.stop_reason(), v1::StopReason::EndTurn);
 }

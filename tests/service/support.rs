@@ -7,16 +7,20 @@ use claude_grpc::{
     simulator::{Handle, Simulator, SimulatorConfig},
     upstream::{Key, Keys, Upstream, UpstreamConfig},
 };
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use secrecy::SecretString;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
-use tonic::{
-    Request, Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Request, Status};
 use tonic_types::StatusExt;
 
-pub type Grpc = ClaudeServiceClient<Channel>;
+/// A client that leaves it to the server to keep a deadline; tonic's own channel
+/// ends calls itself, as CANCELLED.
+pub type Grpc = ClaudeServiceClient<HttpClient>;
+pub type HttpClient = Client<HttpConnector, tonic::body::Body>;
 
 /// No test waits longer than this for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,7 +37,6 @@ pub struct Setup {
 /// A running service.
 pub struct World {
     pub grpc: Grpc,
-    pub channel: Channel,
     pub address: SocketAddr,
     pub simulator: Handle,
     pub upstream: Upstream,
@@ -88,10 +91,8 @@ impl World {
         let address = server.local_addr().unwrap();
         let drain = server.drain();
         let server = tokio::spawn(server.run());
-        let channel = connect(address).await;
         World {
-            grpc: ClaudeServiceClient::new(channel.clone()).max_decoding_message_size(usize::MAX),
-            channel,
+            grpc: connect(address),
             address,
             simulator: handle,
             upstream,
@@ -124,12 +125,15 @@ impl Drop for World {
 }
 
 /// A connection of its own to a service.
-pub async fn connect(address: SocketAddr) -> Channel {
-    Endpoint::from_shared(format!("http://{address}"))
-        .unwrap()
-        .connect()
-        .await
-        .unwrap()
+pub fn connect(address: SocketAddr) -> Grpc {
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        // A reader that stops must not make h2 take the small frames that pile
+        // up for an attack (see the README on Rust clients).
+        .http2_initial_stream_window_size(64 * 1024)
+        .build_http();
+    let origin = format!("http://{address}").parse().unwrap();
+    ClaudeServiceClient::with_origin(client, origin).max_decoding_message_size(usize::MAX)
 }
 
 /// An address at which nobody listens.
@@ -175,18 +179,26 @@ pub fn within<T>(deadline: Duration, message: T) -> Request<T> {
 /// `reason` of the `ErrorInfo` that every error carries.
 pub fn reason(status: &Status) -> String {
     let info = status.get_details_error_info();
-    info.unwrap_or_else(|| panic!("no ErrorInfo in {status:?}")).reason
+    info.unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"))
+        .reason
 }
 
 /// The fields that a refused request is told are wrong.
 pub fn wrong_fields(status: &Status) -> Vec<String> {
     let bad = status.get_details_bad_request();
     let bad = bad.unwrap_or_else(|| panic!("no BadRequest in {status:?}"));
-    bad.field_violations.into_iter().map(|it| it.field).collect()
+    bad.field_violations
+        .into_iter()
+        .map(|it| it.field)
+        .collect()
 }
 
 pub fn pushback(status: &Status) -> Option<&str> {
-    status.metadata().get("grpc-retry-pushback-ms")?.to_str().ok()
+    status
+        .metadata()
+        .get("grpc-retry-pushback-ms")?
+        .to_str()
+        .ok()
 }
 
 /// Waits, but not for ever.
