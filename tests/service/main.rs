@@ -3,5 +3,6 @@
 
 mod faults;
 mod hang_ups;
+mod overload;
 mod streams;
 mod support;
