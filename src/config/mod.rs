@@ -82,6 +82,12 @@ impl Config {
             .check(&mut |key, problem| wrong(&format!("service.{key}"), problem));
         self.log
             .check(&mut |key, problem| wrong(&format!("log.{key}"), problem));
+        if let Err(error) = self.simulator.check() {
+            wrong(
+                &format!("simulator.{}", error.field),
+                error.problem.to_owned(),
+            );
+        }
     }
 }
 
