@@ -1,5 +1,6 @@
 //! The command line: the service, its simulator, and a client of it.
 
+mod client;
 mod config_check;
 mod exit;
 mod output;
@@ -44,6 +45,16 @@ enum Command {
     Serve(serve::Args),
     /// Runs the simulator of the Claude API alone.
     Simulate(simulate::Args),
+    /// Answers a prompt, and prints the answer while it is written.
+    Generate(client::generate::Args),
+    /// Summarizes texts.
+    Summarize(client::summarize::Args),
+    /// Sorts texts under labels.
+    Classify(client::classify::Args),
+    /// Counts the input tokens of a prompt without answering it.
+    CountTokens(client::count_tokens::Args),
+    /// Lists the models that the service offers.
+    Models(client::models::Args),
     /// What concerns the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -79,6 +90,11 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => serve::run(args).await,
         Command::Simulate(args) => simulate::run(args).await,
+        Command::Generate(args) => client::generate::run(args).await,
+        Command::Summarize(args) => client::summarize::run(args).await,
+        Command::Classify(args) => client::classify::run(args).await,
+        Command::CountTokens(args) => client::count_tokens::run(args).await,
+        Command::Models(args) => client::models::run(args).await,
         Command::Config(ConfigCommand::Check(args)) => config_check::run(&args),
     }
 }

@@ -25,3 +25,33 @@ pub fn write(text: &str) -> Result<(), Failure> {
 pub fn line(text: &str) -> Result<(), Failure> {
     write(&format!("{text}\n"))
 }
+
+/// Text that comes in pieces, and is to end with a line end.
+#[derive(Debug, Default)]
+pub struct Lines {
+    in_line: bool,
+}
+
+impl Lines {
+    /// Writes the next piece, at once.
+    ///
+    /// # Errors
+    /// [`Failure::PipeClosed`] when nobody reads any more.
+    pub fn write(&mut self, text: &str) -> Result<(), Failure> {
+        if !text.is_empty() {
+            self.in_line = !text.ends_with('\n');
+        }
+        write(text)
+    }
+
+    /// Ends the last line.
+    ///
+    /// # Errors
+    /// [`Failure::PipeClosed`] when nobody reads any more.
+    pub fn end(&mut self) -> Result<(), Failure> {
+        if std::mem::take(&mut self.in_line) {
+            return write("\n");
+        }
+        Ok(())
+    }
+}
