@@ -107,8 +107,10 @@ pub struct LimitsConfig {
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error("simulator.{field} {problem}")]
 pub struct ConfigError {
-    field: String,
-    problem: &'static str,
+    /// The dotted key below `simulator`.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: &'static str,
 }
 
 impl SimulatorConfig {
