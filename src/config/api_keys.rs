@@ -155,7 +155,8 @@ impl ApiKeys {
     /// When a key has characters that no header can carry.
     pub fn ring(&self) -> Result<Keys, ApiKeysError> {
         let keys = self.keys.iter().enumerate().map(|(index, key)| {
-            Key::new(key).map_err(|error| ApiKeysError::Unusable {
+            let name = format!("key-{}", index + 1);
+            Key::new(&name, key).map_err(|error| ApiKeysError::Unusable {
                 from: self.source.clone(),
                 position: index + 1,
                 error,

@@ -85,6 +85,7 @@ impl ServerConfig {
             u32::MAX as usize,
         );
         let most_connections = Semaphore::MAX_PERMITS;
+        at_least_one("max_calls", self.max_calls, usize::MAX);
         at_least_one("max_connections", self.max_connections, most_connections);
 
         for (key, time, may_be_zero) in [

@@ -166,6 +166,8 @@ impl UpstreamConfig {
             ("retry.first_backoff", self.retry.first_backoff, true),
             ("retry.max_backoff", self.retry.max_backoff, true),
             ("retry.max_retry_after", self.retry.max_retry_after, true),
+            ("breaker.window", self.breaker.window, false),
+            ("breaker.open_for", self.breaker.open_for, false),
         ] {
             if time > LONGEST || (time.is_zero() && !may_be_zero) {
                 let least = if may_be_zero { "" } else { "more than 0 and " };
@@ -173,6 +175,25 @@ impl UpstreamConfig {
             }
         }
         self.retry.check(wrong);
+        self.breaker.check(wrong);
+    }
+}
+
+impl BreakerConfig {
+    fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
+        if self.consecutive_failures == 0 {
+            wrong(
+                "breaker.consecutive_failures",
+                "has to be at least 1".to_owned(),
+            );
+        }
+        if !(self.failure_rate > 0.0 && self.failure_rate <= 1.0) {
+            let problem = "has to be more than 0 and at most 1";
+            wrong("breaker.failure_rate", problem.to_owned());
+        }
+        if self.min_calls == 0 {
+            wrong("breaker.min_calls", "has to be at least 1".to_owned());
+        }
     }
 }
 
