@@ -45,7 +45,11 @@ fn main() -> ExitCode {
             }
         };
     }
-    if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if held {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Prints one figure beside its bound; tells whether it holds.

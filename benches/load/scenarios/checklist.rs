@@ -36,8 +36,18 @@ pub async fn run() -> bool {
         outcomes.extend(at_once(1000).await);
     }
     let p99 = quantile(outcomes.iter().map(|it| it.took), 0.99);
-    let mut held = bound("success", success(&outcomes), success(&outcomes) >= 0.995, ">= 0.995");
-    held &= bound("p99, ms, four times 1000 calls at once", p99, p99 < 500.0, "< 500");
+    let mut held = bound(
+        "success",
+        success(&outcomes),
+        success(&outcomes) >= 0.995,
+        ">= 0.995",
+    );
+    held &= bound(
+        "p99, ms, four times 1000 calls at once",
+        p99,
+        p99 < 500.0,
+        "< 500",
+    );
     let together = at_once(4000).await;
     held &= bound(
         "success, 4000 calls at once",
@@ -45,6 +55,9 @@ pub async fn run() -> bool {
         success(&together) >= 0.995,
         ">= 0.995",
     );
-    figure("p99, ms, 4000 calls at once", quantile(together.iter().map(|it| it.took), 0.99));
+    figure(
+        "p99, ms, 4000 calls at once",
+        quantile(together.iter().map(|it| it.took), 0.99),
+    );
     held
 }

@@ -40,15 +40,33 @@ pub async fn run() -> bool {
     })
     .await;
     let calls = outcomes.len() as f64;
-    let late = outcomes.iter().filter(|it| it.took > DEADLINE + GRACE).count() as f64;
+    let late = outcomes
+        .iter()
+        .filter(|it| it.took > DEADLINE + GRACE)
+        .count() as f64;
     let attempts = rig.simulator.counts().requests as f64 / calls;
     figure("calls", calls);
     figure("p50, ms", quantile(outcomes.iter().map(|it| it.took), 0.5));
     figure("p99, ms", quantile(outcomes.iter().map(|it| it.took), 0.99));
     let closed = rig.upstream.breaker.state() == BreakerState::Closed;
-    let mut held = bound("success", success(&outcomes), success(&outcomes) >= 0.9995, ">= 0.9995");
-    held &= bound("upstream attempts a call", attempts, attempts <= 1.2, "<= 1.2");
+    let mut held = bound(
+        "success",
+        success(&outcomes),
+        success(&outcomes) >= 0.9995,
+        ">= 0.9995",
+    );
+    held &= bound(
+        "upstream attempts a call",
+        attempts,
+        attempts <= 1.2,
+        "<= 1.2",
+    );
     held &= bound("calls past their deadline", late, late == 0.0, "= 0");
-    held &= bound("the breaker stayed closed", f64::from(closed), closed, "= 1");
+    held &= bound(
+        "the breaker stayed closed",
+        f64::from(closed),
+        closed,
+        "= 1",
+    );
     held
 }

@@ -56,16 +56,26 @@ pub async fn run() -> bool {
     let outcomes = load.await.expect("the load runs to its end");
 
     let between = |from: Instant, to: Instant| -> Vec<Outcome> {
-        let within = outcomes.iter().filter(|it| it.began >= from && it.began < to);
+        let within = outcomes
+            .iter()
+            .filter(|it| it.began >= from && it.began < to);
         within.copied().collect()
     };
     let before = between(gone - BEFORE, gone);
     let open = between(opened, back);
     let after = between(back + PROBE_INTERVAL, back + PROBE_INTERVAL * 3);
     let p99 = quantile(open.iter().map(|it| it.took), 0.99);
-    figure("seconds until the breaker opened", (opened - gone).as_secs_f64());
+    figure(
+        "seconds until the breaker opened",
+        (opened - gone).as_secs_f64(),
+    );
     figure("calls while it was open", open.len() as f64);
-    let mut held = bound("success before", success(&before), success(&before) >= 0.999, ">= 0.999");
+    let mut held = bound(
+        "success before",
+        success(&before),
+        success(&before) >= 0.999,
+        ">= 0.999",
+    );
     held &= bound("p99 of failing while open, ms", p99, p99 < 50.0, "< 50");
     held &= bound(
         "success one probe interval after",

@@ -45,14 +45,27 @@ pub async fn run() -> bool {
     println!("{:<28} {:>12} {:>12}", "", "paced", "unpaced");
     for (what, paced, unpaced) in [
         ("goodput / quota", paced.goodput, unpaced.goodput),
-        ("upstream 429s / calls", paced.refused_upstream, unpaced.refused_upstream),
-        ("interactive p99, ms", paced.interactive_p99, unpaced.interactive_p99),
+        (
+            "upstream 429s / calls",
+            paced.refused_upstream,
+            unpaced.refused_upstream,
+        ),
+        (
+            "interactive p99, ms",
+            paced.interactive_p99,
+            unpaced.interactive_p99,
+        ),
         ("batch p99, ms", paced.batch_p99, unpaced.batch_p99),
     ] {
         println!("{what:<28} {paced:>12.4} {unpaced:>12.4}");
     }
     let ratio = paced.batch_p99 / paced.interactive_p99;
-    let mut held = bound("goodput / quota", paced.goodput, paced.goodput >= 0.95, ">= 0.95");
+    let mut held = bound(
+        "goodput / quota",
+        paced.goodput,
+        paced.goodput >= 0.95,
+        ">= 0.95",
+    );
     held &= bound(
         "upstream 429s / calls",
         paced.refused_upstream,
