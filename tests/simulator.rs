@@ -1,5 +1,7 @@
 //! The simulator as its clients see it: over a socket.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
 use claude_grpc::simulator::{Behaviour, Handle, LimitsConfig, Simulator, SimulatorConfig};
 use futures::StreamExt;
 use reqwest::{Client, Response, StatusCode};

@@ -23,8 +23,13 @@ const MAX_ACCOUNTS: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Limiter {
     config: LimitsConfig,
-    accounts: Mutex<HashMap<(String, String), Arc<Mutex<Account>>>>,
+    accounts: Mutex<HashMap<Payer, SharedAccount>>,
 }
+
+/// API key and model.
+type Payer = (String, String);
+
+type SharedAccount = Arc<Mutex<Account>>;
 
 /// The three buckets of one key and model.
 #[derive(Debug)]
@@ -121,7 +126,7 @@ pub(super) struct Exceeded {
 /// was not used.
 #[derive(Debug)]
 pub(super) struct Charged {
-    account: Option<Arc<Mutex<Account>>>,
+    account: Option<SharedAccount>,
     output: f64,
     /// Output tokens of the answer.
     pub(super) used: u64,
@@ -145,7 +150,7 @@ impl Limiter {
         model: &str,
         input: u64,
         max_tokens: u64,
-    ) -> Result<(Charged, Remaining), Exceeded> {
+    ) -> Result<(Charged, Remaining), Box<Exceeded>> {
         if self.config == LimitsConfig::default() {
             let charged = Charged {
                 account: None,
@@ -158,11 +163,11 @@ impl Limiter {
         let mut account = lock(&shared);
         let waits = account.waits(input, max_tokens);
         if let Some((what, retry_after)) = waits {
-            return Err(Exceeded {
+            return Err(Box::new(Exceeded {
                 what,
                 retry_after,
                 remaining: account.remaining(),
-            });
+            }));
         }
         let output = account.output.charge(max_tokens);
         account.requests.level -= account.requests.charge(1);
@@ -178,7 +183,7 @@ impl Limiter {
         Ok((charged, remaining))
     }
 
-    fn account(&self, key: &str, model: &str) -> Arc<Mutex<Account>> {
+    fn account(&self, key: &str, model: &str) -> SharedAccount {
         let mut accounts = lock(&self.accounts);
         if accounts.len() >= MAX_ACCOUNTS {
             // An account that nobody holds and that is full is like a new one.
