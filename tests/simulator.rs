@@ -619,6 +619,20 @@ async fn a_stalled_stream_is_seen_to_be_left() {
 }
 
 #[tokio::test]
+async fn stopping_closes_every_connection() {
+    let simulator = started().await;
+    simulator.handle.next([Behaviour::Hang]);
+    let asking = tokio::spawn(simulator.request("/v1/messages", &body(json!({}))).send());
+    simulator.handle.until(|counts| counts.in_flight == 1).await;
+    simulator.serving.abort();
+    assert!(asking.await.unwrap().is_err());
+    simulator
+        .handle
+        .until(|counts| counts.connections_open == 0)
+        .await;
+}
+
+#[tokio::test]
 async fn a_stream_is_made_as_its_reader_takes_it() {
     let simulator = started().await;
     let (events, whole) = simulator.stream(Some(Behaviour::Deltas(10_000))).await;
