@@ -30,6 +30,9 @@ pub struct ServerConfig {
     pub cors_origins: Vec<String>,
     /// Most HTTP/2 streams at once on one connection.
     pub max_concurrent_streams: u32,
+    /// Most calls at once, over all connections; more are shed with
+    /// UNAVAILABLE, since another replica may have room.
+    pub max_calls: usize,
     /// Most connections at once; more wait in the kernel's queue.
     pub max_connections: usize,
     /// After this time, give or take a tenth, a connection is asked to close,
@@ -55,6 +58,7 @@ impl Default for ServerConfig {
             grpc_web: false,
             cors_origins: Vec::new(),
             max_concurrent_streams: 250,
+            max_calls: 10_000,
             max_connections: 10_000,
             max_connection_age: Duration::from_secs(30 * 60),
             keepalive_interval: Duration::from_secs(60),

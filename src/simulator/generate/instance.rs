@@ -257,8 +257,8 @@ impl<'a> Filling<'a> {
 
     fn choose_several(&mut self, values: &[Value], least: usize, most: usize) -> Value {
         let Some(scores) = self.scores(values) else {
-            let count = least.clamp(1, most.max(1)).min(values.len());
-            return values[..count].iter().cloned().collect();
+            let wanted = least.max(1).min(most);
+            return values.iter().cycle().take(wanted).cloned().collect();
         };
         let mut chosen = scores.good();
         for index in scores.ranked() {
@@ -268,10 +268,10 @@ impl<'a> Filling<'a> {
         }
         chosen.truncate(most);
         chosen.sort_unstable();
-        let labels = chosen
-            .into_iter()
-            .map(|index| values[index].clone())
-            .collect();
+        // When there are fewer options than are wanted, they come again.
+        let wanted = least.max(chosen.len());
+        let labels = chosen.iter().cycle().take(wanted).map(|index| values[*index].clone());
+        let labels = labels.collect();
         self.chosen = Some((scores, true));
         labels
     }

@@ -125,7 +125,9 @@ fn read(told: &str) -> Wanted {
 }
 
 /// The last number before a word for a unit: `one or two sentences` is two.
+/// Of several lengths the last one counts: `one point a line` comes before it.
 fn length(told: &str) -> Length {
+    let mut length = Length::Sentences(SENTENCES);
     let mut number = None;
     for word in told.split(|c: char| !c.is_alphanumeric()) {
         let figure = word
@@ -140,16 +142,20 @@ fn length(told: &str) -> Length {
             (Some(figure), _) => Some(figure),
             (None, Some(figure)) => match word {
                 "sentence" | "sentences" | "bullet" | "bullets" | "point" | "points" => {
-                    return Length::Sentences(figure);
+                    length = Length::Sentences(figure);
+                    None
                 }
-                "words" => return Length::Words(figure),
+                "words" => {
+                    length = Length::Words(figure);
+                    None
+                }
                 "or" | "to" | "short" | "concise" | "" => Some(figure),
                 _ => None,
             },
             (None, None) => None,
         };
     }
-    Length::Sentences(SENTENCES)
+    length
 }
 
 /// The sentences that make the summary, in their order.

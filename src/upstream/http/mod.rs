@@ -39,6 +39,16 @@ const TCP_KEEPALIVE_PROBES: u32 = 5;
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What the API may send ahead of a slow reader on an HTTP/2 stream. With the
+/// default of 2 MiB, one reader that stops lets more small DATA frames pile up
+/// than h2 (0.4.16 and later) takes, and it closes the connection under
+/// everybody else.
+const HTTP2_STREAM_WINDOW: u32 = 64 * 1024;
+
+/// h2 takes small frames up to half of this, for all streams together: enough
+/// for two hundred readers that stop.
+const HTTP2_CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
+
 /// A link slower than this is too slow for documents: while a body may still
 /// be on its way, silence is not the API's.
 const SLOWEST_UPLOAD: u64 = 256 * 1024;
@@ -104,7 +114,8 @@ impl HttpApi {
             .tcp_user_timeout(config.write_timeout)
             .http2_keep_alive_interval(HTTP2_PING_INTERVAL)
             .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT)
-            .http2_adaptive_window(true)
+            .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW)
+            .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
             // Following a redirect would take the key to another host.
             .redirect(reqwest::redirect::Policy::none())
             // Repeating is the retry layer's, which counts it.
@@ -127,20 +138,18 @@ impl HttpApi {
     async fn attempt(self, attempt: Attempt) -> Result<Reply, UpstreamError> {
         attempt.call.attempts.begin();
         let response = self.head(&attempt).await?;
+        attempt
+            .limits_seen
+            .tell(|| headers::rate_limits(response.headers()));
         if !response.status().is_success() {
             return Err(self.failure(response).await);
         }
         let request_id = headers::request_id(response.headers());
-        let limits = headers::rate_limits(response.headers());
         let body = match self.body(&attempt.call.payload, response).await {
             Ok(body) => body,
             Err(error) => return Err(with_request_id(error, request_id)),
         };
-        Ok(Reply {
-            request_id,
-            limits,
-            body,
-        })
+        Ok(Reply { request_id, body })
     }
 
     /// Sends the request and awaits the head of its answer.
@@ -206,7 +215,6 @@ impl HttpApi {
             status,
             retry_after: headers::retry_after(headers, SystemTime::now()),
             should_retry: headers::should_retry(headers),
-            limits: headers::rate_limits(headers),
             request_id: headers::request_id(headers),
             ..ApiFailure::default()
         };
