@@ -12,7 +12,7 @@ use crate::{
     service::Service,
     simulator::{Simulator, SimulatorConfig},
     telemetry,
-    upstream::{self, Client, Keys, UpstreamConfig},
+    upstream::{Client, Key, Keys, Upstream, UpstreamConfig},
 };
 use reqwest::Url;
 use secrecy::SecretString;
@@ -100,7 +100,10 @@ fn api_keys(config: &UpstreamConfig, environment: &Environment) -> Result<Keys, 
 }
 
 fn connect(config: &UpstreamConfig, keys: Keys) -> Result<Client, Failure> {
-    upstream::connect(config, keys).map_err(|error| Failure::usage(with_causes(&error)))
+    let upstream = Upstream::new(config, keys);
+    upstream
+        .map(|upstream| upstream.client)
+        .map_err(|error| Failure::usage(with_causes(&error)))
 }
 
 /// Takes the simulator's port.
@@ -125,7 +128,7 @@ fn connect_to_simulator(config: &Config, simulator: &Simulator) -> Result<Client
     };
     let accepted = config.simulator.api_keys.first();
     let key = SecretString::from(accepted.map_or("simulated", String::as_str));
-    let key = upstream::Key::new(&key)
+    let key = Key::new("simulated", &key)
         .map_err(|error| Failure::usage(format!("simulator.api_keys: {error}")))?;
     connect(&upstream, Keys::new([key]))
 }

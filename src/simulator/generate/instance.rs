@@ -270,7 +270,11 @@ impl<'a> Filling<'a> {
         chosen.sort_unstable();
         // When there are fewer options than are wanted, they come again.
         let wanted = least.max(chosen.len());
-        let labels = chosen.iter().cycle().take(wanted).map(|index| values[*index].clone());
+        let labels = chosen
+            .iter()
+            .cycle()
+            .take(wanted)
+            .map(|index| values[*index].clone());
         let labels = labels.collect();
         self.chosen = Some((scores, true));
         labels
