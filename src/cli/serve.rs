@@ -12,7 +12,7 @@ use crate::{
     service::Service,
     simulator::{Simulator, SimulatorConfig},
     telemetry,
-    upstream::{Client, Key, Keys, Upstream, UpstreamConfig},
+    upstream::{Key, Keys, Upstream, UpstreamConfig},
 };
 use reqwest::Url;
 use secrecy::SecretString;
@@ -42,37 +42,40 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 
     if !args.simulate {
         let keys = api_keys(&config.upstream, &environment)?;
-        let claude = connect(&config.upstream, keys)?;
+        let upstream = connect(&config.upstream, keys)?;
         let host = host(&config.upstream.base_url);
-        return serve(config, claude, &host, signals).await;
+        return serve(config, upstream, &host, signals).await;
     }
 
     let simulator = bind_simulator(config.simulator.clone()).await?;
-    let claude = connect_to_simulator(&config, &simulator)?;
+    let upstream = connect_to_simulator(&config, &simulator)?;
     tokio::select! {
-        served = serve(config, claude, "simulator", signals) => served,
+        served = serve(config, upstream, "simulator", signals) => served,
         () = simulator.run() => unreachable!("the simulator runs until it is dropped"),
     }
 }
 
 async fn serve(
     config: Config,
-    claude: Client,
-    upstream: &str,
+    upstream: Upstream,
+    api: &str,
     signals: Signals,
 ) -> Result<(), Failure> {
     let listen = config.server.listen;
-    let server = Server::bind(config.server, Service::new(claude, config.service))
-        .await
-        .map_err(|error| {
-            let reason = format!("cannot listen on {listen} (--listen): {error}");
-            Failure::new(Exit::Failed, reason)
-        })?;
+    let server = Server::bind(
+        config.server,
+        Service::new(upstream.client.clone(), config.service),
+    )
+    .await
+    .map_err(|error| {
+        let reason = format!("cannot listen on {listen} (--listen): {error}");
+        Failure::new(Exit::Failed, reason)
+    })?;
     let address = server.local_addr().map_err(address_unknown)?;
 
     tracing::info!(
         %address,
-        upstream,
+        upstream = api,
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
@@ -99,11 +102,8 @@ fn api_keys(config: &UpstreamConfig, environment: &Environment) -> Result<Keys, 
     }
 }
 
-fn connect(config: &UpstreamConfig, keys: Keys) -> Result<Client, Failure> {
-    let upstream = Upstream::new(config, keys);
-    upstream
-        .map(|upstream| upstream.client)
-        .map_err(|error| Failure::usage(with_causes(&error)))
+fn connect(config: &UpstreamConfig, keys: Keys) -> Result<Upstream, Failure> {
+    Upstream::new(config, keys).map_err(|error| Failure::usage(with_causes(&error)))
 }
 
 /// Takes the simulator's port.
@@ -118,9 +118,9 @@ pub async fn bind_simulator(config: SimulatorConfig) -> Result<Simulator, Failur
     })
 }
 
-/// A client that takes the way of the real API, over HTTP, to the simulator.
+/// An upstream that takes the way of the real API, over HTTP, to the simulator.
 /// Our real keys stay out of it.
-fn connect_to_simulator(config: &Config, simulator: &Simulator) -> Result<Client, Failure> {
+fn connect_to_simulator(config: &Config, simulator: &Simulator) -> Result<Upstream, Failure> {
     let address = simulator.local_addr().map_err(address_unknown)?;
     let upstream = UpstreamConfig {
         base_url: format!("http://{address}"),
@@ -128,7 +128,7 @@ fn connect_to_simulator(config: &Config, simulator: &Simulator) -> Result<Client
     };
     let accepted = config.simulator.api_keys.first();
     let key = SecretString::from(accepted.map_or("simulated", String::as_str));
-    let key = Key::new("simulated", &key)
+    let key = Key::new("simulator", &key)
         .map_err(|error| Failure::usage(format!("simulator.api_keys: {error}")))?;
     connect(&upstream, Keys::new([key]))
 }

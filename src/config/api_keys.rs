@@ -149,16 +149,16 @@ impl ApiKeys {
         Ok(ApiKeys { keys, source })
     }
 
-    /// The keys as the upstream stack takes them, named `key-1`, `key-2`, …
+    /// The keys as the upstream stack takes them.
     ///
     /// # Errors
     /// When a key has characters that no header can carry.
     pub fn ring(&self) -> Result<Keys, ApiKeysError> {
         let keys = self.keys.iter().enumerate().map(|(index, key)| {
-            let position = index + 1;
-            Key::new(&format!("key-{position}"), key).map_err(|error| ApiKeysError::Unusable {
+            let name = format!("key-{}", index + 1);
+            Key::new(&name, key).map_err(|error| ApiKeysError::Unusable {
                 from: self.source.clone(),
-                position,
+                position: index + 1,
                 error,
             })
         });

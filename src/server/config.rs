@@ -84,9 +84,9 @@ impl ServerConfig {
             self.max_concurrent_streams as usize,
             u32::MAX as usize,
         );
-        let most_permits = Semaphore::MAX_PERMITS;
-        at_least_one("max_calls", self.max_calls, most_permits);
-        at_least_one("max_connections", self.max_connections, most_permits);
+        let most_connections = Semaphore::MAX_PERMITS;
+        at_least_one("max_calls", self.max_calls, usize::MAX);
+        at_least_one("max_connections", self.max_connections, most_connections);
 
         for (key, time, may_be_zero) in [
             ("max_deadline", self.max_deadline, false),

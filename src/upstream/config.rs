@@ -179,6 +179,24 @@ impl UpstreamConfig {
     }
 }
 
+impl BreakerConfig {
+    fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
+        if self.consecutive_failures == 0 {
+            wrong(
+                "breaker.consecutive_failures",
+                "has to be at least 1".to_owned(),
+            );
+        }
+        if !(self.failure_rate > 0.0 && self.failure_rate <= 1.0) {
+            let problem = "has to be more than 0 and at most 1";
+            wrong("breaker.failure_rate", problem.to_owned());
+        }
+        if self.min_calls == 0 {
+            wrong("breaker.min_calls", "has to be at least 1".to_owned());
+        }
+    }
+}
+
 impl RetryConfig {
     fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
         if self.max_backoff < self.first_backoff {
@@ -194,24 +212,6 @@ impl RetryConfig {
         let most = i32::MAX.unsigned_abs() - 1;
         if self.budget_floor > most {
             wrong("retry.budget_floor", format!("has to be at most {most}"));
-        }
-    }
-}
-
-impl BreakerConfig {
-    fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
-        // Without a failure the breaker would be open from the start.
-        for (key, calls) in [
-            ("breaker.consecutive_failures", self.consecutive_failures),
-            ("breaker.min_calls", self.min_calls),
-        ] {
-            if calls == 0 {
-                wrong(key, "has to be at least 1".to_owned());
-            }
-        }
-        if !(self.failure_rate > 0.0 && self.failure_rate <= 1.0) {
-            let problem = "has to be more than 0 and at most 1";
-            wrong("breaker.failure_rate", problem.to_owned());
         }
     }
 }
@@ -259,10 +259,6 @@ mod tests {
         assert_eq!(keys, ["retry.budget_floor"]);
         let keys = wrong(|config| config.retry.max_backoff = Duration::from_millis(1));
         assert_eq!(keys, ["retry.max_backoff"]);
-        let keys = wrong(|config| config.breaker.failure_rate = 0.0);
-        assert_eq!(keys, ["breaker.failure_rate"]);
-        let keys = wrong(|config| config.breaker.min_calls = 0);
-        assert_eq!(keys, ["breaker.min_calls"]);
         let keys = wrong(|config| config.api_version = "2023\n".to_owned());
         assert_eq!(keys, ["api_version"]);
     }

@@ -68,6 +68,7 @@ pub(super) async fn respond(
 }
 
 fn refuse(asking: &Asking, exceeded: Exceeded) -> Response<AnswerBody> {
+    asking.state.refused();
     let message = format!(
         "This request would exceed the rate limit of {} per minute.",
         exceeded.what
