@@ -636,6 +636,22 @@ fn tokens_and_models_are_listed() {
 // === failures of the verbs ===
 
 #[test]
+fn help_documents_the_exit_codes() {
+    for arguments in [
+        &["--help"][..],
+        &["classify", "--help"],
+        &["models", "--help"],
+    ] {
+        let help = run(arguments).succeeded();
+        assert!(
+            help.stdout.contains("3  the service could not be reached"),
+            "{help:?}"
+        );
+    }
+    run(&["generate", "--no-such-flag"]).failed(2);
+}
+
+#[test]
 fn each_failure_has_its_exit_code_and_its_line() {
     let service = Running::service(&[]);
     let wrong = service.run_on(&["summarize", "--sentences", "0"], LICENCE.as_bytes());
@@ -666,6 +682,21 @@ fn each_failure_has_its_exit_code_and_its_line() {
         .failed(2);
     assert!(unknown.reason().starts_with("NOT_FOUND: "), "{unknown:?}");
     assert!(unknown.reason().contains("(request id req_"), "{unknown:?}");
+
+    // Failures of different kinds have no common code but that of failure.
+    let files = Files::texts();
+    let (missing, licence) = (files.path("missing.txt"), files.path("licence.txt"));
+    let cut = [
+        "summarize",
+        "--json",
+        "--max-tokens",
+        "1",
+        &licence,
+        &missing,
+    ];
+    let ended = service.run(&cut).failed(1);
+    assert_eq!(ended.stderr.lines().count(), 2, "{ended:?}");
+    assert_eq!(ended.stdout.lines().count(), 1, "{ended:?}");
 
     let ended = run(&["generate", "--timeout", "never", "hello"]).failed(2);
     assert!(ended.stderr.contains("--timeout"), "{ended:?}");
