@@ -8,6 +8,7 @@ mod serve;
 mod settings;
 mod signals;
 mod simulate;
+mod systemd;
 
 use clap::{Parser, Subcommand};
 use exit::{Exit, Failure};

@@ -5,6 +5,7 @@ use super::{
     output,
     settings::ServeFlags,
     signals::Signals,
+    systemd,
 };
 use crate::{
     config::{Config, Environment, api_keys::ApiKeys},
@@ -62,12 +63,12 @@ async fn serve(
     signals: Signals,
 ) -> Result<(), Failure> {
     let listen = config.server.listen;
-    let server = Server::bind(
-        config.server,
-        Service::new(upstream.client.clone(), config.service),
-    )
-    .await
-    .map_err(|error| {
+    let service = Service::new(upstream.client.clone(), config.service);
+    let bound = match systemd::listener()? {
+        Some(listener) => Server::on(listener, config.server, service),
+        None => Server::bind(config.server, service).await,
+    };
+    let server = bound.map_err(|error| {
         let reason = format!("cannot listen on {listen} (--listen): {error}");
         Failure::new(Exit::Failed, reason)
     })?;
@@ -86,7 +87,8 @@ async fn serve(
     let drain = server.drain();
     tokio::select! {
         () = server.run() => Ok(()),
-        never = signals.drain(drain) => match never {},
+        never = signals.drain(drain.clone()) => match never {},
+        () = systemd::report(drain) => unreachable!("it reports until it is dropped"),
     }
 }
 
