@@ -67,7 +67,8 @@ grpcurl() {
 spawn() {
     local log=$1
     shift
-    "$@" >"$log" 2>&1 &
+    : >"$log"
+    "$@" >>"$log" 2>&1 &
     spawned=$!
     children+=("$spawned")
 }
