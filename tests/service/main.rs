@@ -1,6 +1,7 @@
 //! The service from outside: a real gRPC client, real sockets, and the
 //! simulator as the Claude API.
 
+mod attacks;
 mod faults;
 mod hang_ups;
 mod overload;
