@@ -11,6 +11,7 @@ mod faults;
 mod filled;
 mod generate;
 mod hang_ups;
+mod invalid;
 mod models;
 mod samples;
 mod streams;
