@@ -4,6 +4,8 @@
 //! request through these modules, which may import which, and the invariants.
 
 pub mod claude;
+pub mod cli;
+pub mod config;
 pub mod proto;
 pub mod server;
 pub mod service;

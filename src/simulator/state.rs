@@ -54,6 +54,8 @@ pub struct Counts {
     pub answered: u64,
     /// Requests whose client closed before the answer was complete.
     pub hung_up: u64,
+    /// Requests that the rate limits refused.
+    pub rate_limited: u64,
     /// Connections that are open.
     pub connections_open: u64,
     /// Connections accepted since the start.
@@ -179,6 +181,11 @@ impl State {
         InFlight {
             state: Some(Arc::clone(self)),
         }
+    }
+
+    /// Counts a request that the rate limits refused.
+    pub(super) fn refused(&self) {
+        self.counts.send_modify(|counts| counts.rate_limited += 1);
     }
 
     /// Counts a connection until what is returned is dropped.

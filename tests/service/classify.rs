@@ -1,13 +1,12 @@
 //! Classify, on real text.
 
 use crate::{
-    support::{World, reason, soon, wrong_fields},
+    support::{World, soon, wrong_fields},
     texts::{INCIDENT_REPORT, ORIGIN_OF_SPECIES, SUPPORT_MAIL, assert_is_data, injections},
 };
-use claude_grpc::{proto::v1, simulator::Behaviour};
-use serde_json::{Value, json};
+use claude_grpc::proto::v1;
+use serde_json::Value;
 use tonic::{Code, Status};
-use tonic_types::StatusExt;
 
 pub fn label(name: &str, description: &str) -> v1::Label {
     v1::Label {

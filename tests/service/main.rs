@@ -13,6 +13,7 @@ mod generate;
 mod hang_ups;
 mod invalid;
 mod models;
+mod overload;
 mod samples;
 mod streams;
 mod summarize;

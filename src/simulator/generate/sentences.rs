@@ -81,6 +81,8 @@ fn is_clause_number(word: &str) -> bool {
 fn is_heading(paragraph: &str) -> bool {
     let ends_like_a_sentence = paragraph
         .trim_end_matches(is_closing)
+        .trim_end_matches(" and")
+        .trim_end_matches(" or")
         .ends_with(|c: char| is_end(c) || matches!(c, ';' | ':' | ','));
     !ends_like_a_sentence && paragraph.split(' ').count() <= 12
 }

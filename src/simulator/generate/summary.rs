@@ -13,6 +13,10 @@ use std::collections::HashSet;
 const SENTENCES: usize = 5;
 const HEADLINE_WORDS: usize = 15;
 
+/// What has fewer words is a title or a fragment, and taken only where there
+/// is nothing else.
+const FEWEST_WORDS: usize = 4;
+
 const NUMBERS: [&str; 21] = [
     "zero",
     "one",
@@ -125,7 +129,9 @@ fn read(told: &str) -> Wanted {
 }
 
 /// The last number before a word for a unit: `one or two sentences` is two.
+/// Of several lengths the last one counts: `one point a line` comes before it.
 fn length(told: &str) -> Length {
+    let mut length = Length::Sentences(SENTENCES);
     let mut number = None;
     for word in told.split(|c: char| !c.is_alphanumeric()) {
         let figure = word
@@ -140,21 +146,29 @@ fn length(told: &str) -> Length {
             (Some(figure), _) => Some(figure),
             (None, Some(figure)) => match word {
                 "sentence" | "sentences" | "bullet" | "bullets" | "point" | "points" => {
-                    return Length::Sentences(figure);
+                    length = Length::Sentences(figure);
+                    None
                 }
-                "words" => return Length::Words(figure),
+                "words" => {
+                    length = Length::Words(figure);
+                    None
+                }
                 "or" | "to" | "short" | "concise" | "" => Some(figure),
                 _ => None,
             },
             (None, None) => None,
         };
     }
-    Length::Sentences(SENTENCES)
+    length
 }
 
 /// The sentences that make the summary, in their order.
 fn choose<'a>(sentences: &'a [String], wanted: &Wanted) -> Vec<&'a str> {
     let mut ranked = rank(sentences, &wanted.focus);
+    let is_long = |index: &usize| sentences[*index].split(' ').count() >= FEWEST_WORDS;
+    if ranked.iter().any(is_long) {
+        ranked.retain(is_long);
+    }
     if wanted.form == Form::Headline {
         ranked.truncate(1);
     }
