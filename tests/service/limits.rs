@@ -157,11 +157,10 @@ async fn garbage_is_an_error_and_no_request() {
         assert_eq!(reason(&status), "MALFORMED_MESSAGE");
     }
     assert_eq!(world.attempts(), 0);
+    // A unary call has one message; more of them are not looked at.
     let status = status_of(&world, GENERATE, &[], two.into()).await;
-    assert!(
-        matches!(status.code(), Code::Ok | Code::Internal),
-        "{status:?}"
-    );
+    assert_eq!(status.code(), Code::Ok, "{status:?}");
+    assert_eq!(world.attempts(), 1);
 }
 
 #[tokio::test]
@@ -174,7 +173,7 @@ async fn the_trailers_stay_small_however_much_is_wrong() {
     })
     .await;
     let many = |block: &dyn Fn() -> Block| {
-        let messages = (0..5000).map(|_| message_of(v1::Role::User, vec![block()]));
+        let messages = (0..500).map(|_| message_of(v1::Role::User, vec![block()]));
         v1::GenerateRequest {
             messages: messages.collect(),
             ..ask("")
