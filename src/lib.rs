@@ -5,6 +5,7 @@
 
 pub mod claude;
 pub mod proto;
+pub mod secrets;
 pub mod server;
 pub mod service;
 pub mod simulator;
