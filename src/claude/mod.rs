@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod error;
+pub mod estimate;
 pub mod event;
 pub mod gather;
 pub mod models;

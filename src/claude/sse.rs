@@ -199,9 +199,9 @@ mod tests {
             at.extend([0, bytes.len()]);
             at.sort_unstable();
             let pieces: Vec<&[u8]> = at.windows(2).map(|w| &bytes[w[0]..w[1]]).collect();
-            prop_assert_eq!(decode(&pieces), events.clone());
+            prop_assert_eq!(&decode(&pieces), &events);
             let single: Vec<&[u8]> = bytes.chunks(1).collect();
-            prop_assert_eq!(decode(&single), events);
+            prop_assert_eq!(&decode(&single), &events);
         }
 
         /// No bytes make it panic.

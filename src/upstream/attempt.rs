@@ -1,6 +1,6 @@
-//! One attempt of a call: the call, and the key it is made with.
+//! One attempt of a call.
 
-use super::{Call, keys::Key};
+use super::{Call, keys::Key, limits::LimitsSeen};
 use std::sync::Arc;
 
 /// What the layers below the choice of a key see.
@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub struct Attempt {
     /// The call.
     pub call: Call,
-    /// The key.
+    /// The key that it is made with.
     pub key: Arc<Key>,
+    /// To be told what the head of the answer says of the API's limits.
+    pub limits_seen: LimitsSeen,
 }

@@ -24,6 +24,11 @@ pub struct Call {
     pub priority: Priority,
     /// Whether the call may share the answer of an identical one in flight.
     pub coalesce: bool,
+    /// Whose call it is; answers are shared within a tenant only.
+    pub tenant: Option<Arc<str>>,
+    /// Estimate of the input tokens: what the API's input bucket is charged
+    /// before the answer is known.
+    pub input_tokens: u32,
     /// Upper limit of output tokens: what the API's output bucket is charged
     /// before the answer is known. 0 where there is no output.
     pub max_tokens: u32,
@@ -107,6 +112,11 @@ impl Attempts {
     /// Attempts begun so far.
     pub fn count(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Takes over the count of the call that was shared.
+    pub fn are(&self, count: u32) {
+        self.0.store(count, Ordering::Relaxed);
     }
 
     /// Notes that one more attempt begins; gives its number, from 1.

@@ -7,6 +7,7 @@ use super::{
 use crate::claude::{
     MAX_BODY_BYTES,
     answer::Message,
+    estimate,
     models::{ModelPage, TokenCount},
     request::MessagesRequest,
 };
@@ -36,6 +37,8 @@ pub struct CallOptions {
     pub priority: Priority,
     /// Whether the call may share the answer of an identical one in flight.
     pub coalesce: bool,
+    /// Whose call it is; answers are shared within a tenant only.
+    pub tenant: Option<Arc<str>>,
 }
 
 impl CallOptions {
@@ -45,6 +48,7 @@ impl CallOptions {
             deadline,
             priority: Priority::default(),
             coalesce: false,
+            tenant: None,
         }
     }
 }
@@ -189,6 +193,8 @@ impl Client {
             deadline: options.deadline,
             priority: options.priority,
             coalesce: options.coalesce,
+            tenant: options.tenant,
+            input_tokens: estimate::input_tokens(request),
             max_tokens: request.max_tokens.unwrap_or(0),
             attempts: attempts.clone(),
         };

@@ -34,6 +34,11 @@ pub struct UpstreamConfig {
     pub idle_timeout: Duration,
     /// How failed attempts are repeated.
     pub retry: RetryConfig,
+    /// When calls fail at once because the API does.
+    pub breaker: BreakerConfig,
+    /// Whether calls are held back until the API's own limits have room for
+    /// them, instead of being sent to be refused.
+    pub pacing: bool,
 }
 
 /// How failed attempts are repeated.
@@ -61,6 +66,26 @@ pub struct RetryConfig {
     pub budget_floor: u32,
 }
 
+/// When calls fail at once because the API does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BreakerConfig {
+    /// Calls that fail one after the other, after their retries.
+    pub consecutive_failures: u32,
+    /// Or: the share of the calls in the window that fail, more than 0 and at
+    /// most 1,
+    pub failure_rate: f64,
+    /// when there were at least so many.
+    pub min_calls: u32,
+    /// The window.
+    #[serde(with = "humantime_serde")]
+    pub window: Duration,
+    /// How long calls then fail at once, before one of them is let through to
+    /// see whether the API is back.
+    #[serde(with = "humantime_serde")]
+    pub open_for: Duration,
+}
+
 impl Default for UpstreamConfig {
     fn default() -> Self {
         UpstreamConfig {
@@ -74,6 +99,20 @@ impl Default for UpstreamConfig {
             max_idle_connections: 50,
             idle_timeout: Duration::from_secs(300),
             retry: RetryConfig::default(),
+            breaker: BreakerConfig::default(),
+            pacing: true,
+        }
+    }
+}
+
+impl Default for BreakerConfig {
+    fn default() -> Self {
+        BreakerConfig {
+            consecutive_failures: 5,
+            failure_rate: 0.5,
+            min_calls: 20,
+            window: Duration::from_secs(30),
+            open_for: Duration::from_secs(60),
         }
     }
 }

@@ -75,8 +75,6 @@ pub struct ApiFailure {
     pub retry_after: Option<Duration>,
     /// `x-should-retry`: decides over the status.
     pub should_retry: Option<bool>,
-    /// What the headers say is left of the API's limits.
-    pub limits: super::RateLimits,
 }
 
 /// The `error_code` of a 429 that lasts until the month ends.

@@ -4,28 +4,35 @@
 //! here knows gRPC; nothing outside knows HTTP.
 
 mod attempt;
+mod breaker;
 mod call;
 mod client;
+mod coalesce;
 mod config;
 mod deadline;
 mod error;
 mod http;
 mod keys;
 mod limits;
+mod pacing;
 mod places;
 mod reply;
 mod retry;
 mod stack;
 
 pub use self::http::HttpConfigError;
+pub use breaker::{Breaker, BreakerState};
 pub use call::{Attempts, Call, Deadline, ModelsQuery, Payload, Priority, Transport};
 pub use client::{Answered, CallOptions, Client, Failed};
-pub use config::{RetryConfig, UpstreamConfig};
+pub use coalesce::Coalesced;
+pub use config::{BreakerConfig, RetryConfig, UpstreamConfig};
 pub use error::{ApiFailure, SPEND_LIMIT_REACHED, UpstreamError};
 pub use keys::{Key, Keys, UnusableKey};
-pub use limits::{Bucket, RateLimits};
+pub use limits::{Bucket, LimitsSeen, RateLimits};
+pub use pacing::{Account, Ledger, Remaining};
+pub use places::Places;
 pub use reply::{Body, EventStream, Reply};
-pub use stack::connect;
+pub use stack::Upstream;
 
 /// The stack as its users see it: any service from [`Call`] to [`Reply`].
 pub type BoxStack = tower::util::BoxCloneSyncService<Call, Reply, UpstreamError>;

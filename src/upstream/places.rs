@@ -7,27 +7,90 @@
 use super::{Body, Reply, UpstreamError, attempt::Attempt};
 use futures::future::BoxFuture;
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use tower::{Layer, Service};
+
+/// The places. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Places {
+    free: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    count: usize,
+}
+
+impl Places {
+    /// So many places.
+    pub fn new(count: usize) -> Self {
+        let count = count.min(Semaphore::MAX_PERMITS);
+        Places {
+            free: Arc::new(Semaphore::new(count)),
+            waiting: Arc::default(),
+            count,
+        }
+    }
+
+    /// Places that are taken.
+    pub fn in_use(&self) -> usize {
+        self.count - self.free.available_permits()
+    }
+
+    /// Attempts that wait for one.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// A place, as soon as one is free: first come, first served.
+    async fn take(self, longest: Duration) -> Result<OwnedSemaphorePermit, UpstreamError> {
+        if let Ok(place) = Arc::clone(&self.free).try_acquire_owned() {
+            return Ok(place);
+        }
+        let _waiting = Waiting::begin(self.waiting);
+        match timeout(longest, self.free.acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(UpstreamError::PoolFull {
+                retry_after: longest,
+            }),
+        }
+    }
+}
+
+/// Counts one that waits, as long as it does.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn begin(waiting: Arc<AtomicUsize>) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(waiting)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// The layer that makes [`InPlace`].
 #[derive(Debug, Clone)]
 pub struct PlacesLayer {
-    places: Arc<Semaphore>,
+    places: Places,
     timeout: Duration,
 }
 
 impl PlacesLayer {
-    /// So many places, and the longest wait for one.
-    pub fn new(places: usize, timeout: Duration) -> Self {
-        PlacesLayer {
-            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
-            timeout,
-        }
+    /// Attempts take one of these places, and wait for it no longer than this.
+    pub fn new(places: Places, timeout: Duration) -> Self {
+        PlacesLayer { places, timeout }
     }
 }
 
@@ -37,7 +100,7 @@ impl<S> Layer<S> for PlacesLayer {
     fn layer(&self, inner: S) -> Self::Service {
         InPlace {
             inner,
-            places: self.clone(),
+            layer: self.clone(),
         }
     }
 }
@@ -46,7 +109,7 @@ impl<S> Layer<S> for PlacesLayer {
 #[derive(Debug, Clone)]
 pub struct InPlace<S> {
     inner: S,
-    places: PlacesLayer,
+    layer: PlacesLayer,
 }
 
 // === impl InPlace ===
@@ -65,22 +128,11 @@ where
     }
 
     fn call(&mut self, attempt: Attempt) -> Self::Future {
-        let places = self.places.clone();
+        let place = self.layer.places.clone().take(self.layer.timeout);
         let waiting = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, waiting);
         Box::pin(async move {
-            let place = match Arc::clone(&places.places).try_acquire_owned() {
-                Ok(place) => place,
-                Err(_) => {
-                    let place = places.places.acquire_owned();
-                    let Ok(Ok(place)) = timeout(places.timeout, place).await else {
-                        return Err(UpstreamError::PoolFull {
-                            retry_after: places.timeout,
-                        });
-                    };
-                    place
-                }
-            };
+            let place = place.await?;
             let mut reply = inner.call(attempt).await?;
             // A stream keeps its place until it ends or is dropped.
             if let Body::Events(events) = reply.body {

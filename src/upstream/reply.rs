@@ -1,6 +1,6 @@
 //! What comes back from the API.
 
-use super::{RateLimits, UpstreamError};
+use super::UpstreamError;
 use crate::claude::{
     answer::Message,
     event::StreamEvent,
@@ -18,8 +18,6 @@ use std::{
 pub struct Reply {
     /// The API's id of the request.
     pub request_id: Option<String>,
-    /// What the answer's headers say is left of the API's limits.
-    pub limits: RateLimits,
     /// The answer.
     pub body: Body,
 }

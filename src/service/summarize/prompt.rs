@@ -46,7 +46,7 @@ impl Wanted {
         if format == v1::SummaryFormat::Headline && length.is_some() {
             wrong.add("length", "must not be given with the format headline");
         }
-        let length = length.unwrap_or(Length::Preset(v1::SummaryLength::Medium.into()));
+        let length = length.unwrap_or_else(|| Length::Preset(v1::SummaryLength::Medium.into()));
         check_length(&length, wrong);
         let bounded = |text: &mut String, name, limit, wrong: &mut Violations| {
             text::at_most(text, limit, Path::root(name), wrong);

@@ -4,32 +4,24 @@ use crate::upstream::{Bucket, RateLimits};
 use http::{HeaderMap, header::RETRY_AFTER};
 use std::time::{Duration, SystemTime};
 
-/// The three headers of one bucket.
+/// The headers of one bucket. Its `-reset` says nothing more: a bucket refills
+/// within a minute.
 struct Names {
     limit: &'static str,
     remaining: &'static str,
-    reset: &'static str,
 }
 
 const REQUESTS: Names = Names {
     limit: "anthropic-ratelimit-requests-limit",
     remaining: "anthropic-ratelimit-requests-remaining",
-    reset: "anthropic-ratelimit-requests-reset",
-};
-const TOKENS: Names = Names {
-    limit: "anthropic-ratelimit-tokens-limit",
-    remaining: "anthropic-ratelimit-tokens-remaining",
-    reset: "anthropic-ratelimit-tokens-reset",
 };
 const INPUT_TOKENS: Names = Names {
     limit: "anthropic-ratelimit-input-tokens-limit",
     remaining: "anthropic-ratelimit-input-tokens-remaining",
-    reset: "anthropic-ratelimit-input-tokens-reset",
 };
 const OUTPUT_TOKENS: Names = Names {
     limit: "anthropic-ratelimit-output-tokens-limit",
     remaining: "anthropic-ratelimit-output-tokens-remaining",
-    reset: "anthropic-ratelimit-output-tokens-reset",
 };
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -73,7 +65,6 @@ fn positive(text: &str, per_second: f64) -> Option<Duration> {
 pub fn rate_limits(headers: &HeaderMap) -> RateLimits {
     RateLimits {
         requests: bucket(headers, &REQUESTS),
-        tokens: bucket(headers, &TOKENS),
         input_tokens: bucket(headers, &INPUT_TOKENS),
         output_tokens: bucket(headers, &OUTPUT_TOKENS),
     }
@@ -83,7 +74,6 @@ fn bucket(headers: &HeaderMap, names: &Names) -> Option<Bucket> {
     Some(Bucket {
         limit: text(headers, names.limit)?.parse().ok()?,
         remaining: text(headers, names.remaining)?.parse().ok()?,
-        reset: humantime::parse_rfc3339_weak(text(headers, names.reset)?).ok()?,
     })
 }
 
@@ -128,21 +118,19 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_needs_all_three_of_its_headers() {
+    fn a_bucket_needs_both_of_its_headers() {
         let mut given = headers(&[
             ("anthropic-ratelimit-requests-limit", "1000"),
             ("anthropic-ratelimit-requests-remaining", "999"),
-            ("anthropic-ratelimit-requests-reset", "1970-01-01T00:01:00Z"),
         ]);
         assert_eq!(
             rate_limits(&given).requests,
             Some(Bucket {
                 limit: 1000,
                 remaining: 999,
-                reset: SystemTime::UNIX_EPOCH + Duration::from_secs(60),
             })
         );
-        given.remove("anthropic-ratelimit-requests-reset");
-        assert_eq!(rate_limits(&given), RateLimits::default());
+        given.remove("anthropic-ratelimit-requests-remaining");
+        assert!(rate_limits(&given).is_empty());
     }
 }

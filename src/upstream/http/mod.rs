@@ -127,20 +127,18 @@ impl HttpApi {
     async fn attempt(self, attempt: Attempt) -> Result<Reply, UpstreamError> {
         attempt.call.attempts.begin();
         let response = self.head(&attempt).await?;
+        attempt
+            .limits_seen
+            .tell(|| headers::rate_limits(response.headers()));
         if !response.status().is_success() {
             return Err(self.failure(response).await);
         }
         let request_id = headers::request_id(response.headers());
-        let limits = headers::rate_limits(response.headers());
         let body = match self.body(&attempt.call.payload, response).await {
             Ok(body) => body,
             Err(error) => return Err(with_request_id(error, request_id)),
         };
-        Ok(Reply {
-            request_id,
-            limits,
-            body,
-        })
+        Ok(Reply { request_id, body })
     }
 
     /// Sends the request and awaits the head of its answer.
@@ -206,7 +204,6 @@ impl HttpApi {
             status,
             retry_after: headers::retry_after(headers, SystemTime::now()),
             should_retry: headers::should_retry(headers),
-            limits: headers::rate_limits(headers),
             request_id: headers::request_id(headers),
             ..ApiFailure::default()
         };

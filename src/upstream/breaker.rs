@@ -1,0 +1,408 @@
+//! The circuit breaker: while the API fails, calls fail at once.
+//!
+//! It stands above the retries and so counts calls, not attempts. An API that
+//! fails in part is the retries' business: when one attempt in nine fails, a
+//! call fails in one of several thousand, and five in a row never happen by
+//! chance, while attempts would open the breaker every few seconds. When the
+//! API is down, calls fail as well, quickly so, since the retry budget is soon
+//! used up.
+//!
+//! What counts as a failure is what tells of the API's health: no connection,
+//! a broken or silent one, 408, 5xx and 529 after all retries. What the caller
+//! or our own limits caused (4xx, 429, a deadline, no place) counts neither
+//! way.
+
+use super::{BreakerConfig, Call, Reply, UpstreamError};
+use futures::future::BoxFuture;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+/// Slots of the sliding window.
+const SLOTS: usize = 10;
+
+/// The breaker, shared by the layer and whoever shows its state. Cloning is
+/// cheap.
+#[derive(Debug, Clone)]
+pub struct Breaker {
+    config: Arc<BreakerConfig>,
+    inner: Arc<Mutex<Inner>>,
+}
+
+/// Whether calls go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerState {
+    /// They do.
+    Closed,
+    /// They fail at once.
+    Open,
+    /// One does, to see whether the API is back.
+    HalfOpen,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: State,
+    consecutive: u32,
+    window: Window,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Closed,
+    Open { until: Instant },
+    HalfOpen { probing: bool },
+}
+
+/// What an outcome says about the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Healthy,
+    Failing,
+    Nothing,
+}
+
+// === impl Breaker ===
+
+impl Breaker {
+    /// A closed breaker.
+    pub fn new(config: &BreakerConfig) -> Self {
+        Breaker {
+            config: Arc::new(config.clone()),
+            inner: Arc::new(Mutex::new(Inner {
+                state: State::Closed,
+                consecutive: 0,
+                window: Window::new(config.window),
+            })),
+        }
+    }
+
+    /// The state as of now.
+    pub fn state(&self) -> BreakerState {
+        match self.lock().state {
+            State::Closed => BreakerState::Closed,
+            State::Open { until } if Instant::now() < until => BreakerState::Open,
+            State::Open { .. } | State::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a call through, or says when to come back.
+    fn admit(&self) -> Result<Passage, Duration> {
+        let mut inner = self.lock();
+        let is_probe = match inner.state {
+            State::Closed => false,
+            State::Open { until } => {
+                let left = until.saturating_duration_since(Instant::now());
+                if !left.is_zero() {
+                    return Err(left);
+                }
+                true
+            }
+            // The probe will tell; until then nobody knows.
+            State::HalfOpen { probing: true } => return Err(Duration::from_secs(1)),
+            State::HalfOpen { probing: false } => true,
+        };
+        if is_probe {
+            inner.state = State::HalfOpen { probing: true };
+        }
+        Ok(Passage {
+            breaker: self.clone(),
+            is_probe,
+            told: false,
+        })
+    }
+
+    fn told(&self, sign: Sign, is_probe: bool) {
+        let mut inner = self.lock();
+        let now = Instant::now();
+        match (inner.state, sign) {
+            (State::HalfOpen { .. }, Sign::Healthy) if is_probe => inner.close(),
+            (State::HalfOpen { .. }, Sign::Failing) if is_probe => self.open(&mut inner, now),
+            (State::HalfOpen { .. }, Sign::Nothing) if is_probe => {
+                inner.state = State::HalfOpen { probing: false };
+            }
+            (State::Closed, Sign::Healthy) => {
+                inner.consecutive = 0;
+                inner.window.count(now, false);
+            }
+            (State::Closed, Sign::Failing) => {
+                inner.consecutive += 1;
+                inner.window.count(now, true);
+                let (calls, failures) = inner.window.totals();
+                let too_many = calls >= self.config.min_calls
+                    && f64::from(failures) >= f64::from(calls) * self.config.failure_rate;
+                if inner.consecutive >= self.config.consecutive_failures || too_many {
+                    self.open(&mut inner, now);
+                }
+            }
+            // A call from before the breaker opened says nothing new.
+            _ => {}
+        }
+    }
+
+    fn open(&self, inner: &mut Inner, now: Instant) {
+        tracing::error!(open_for = ?self.config.open_for, "the Claude API is failing: the circuit breaker opens");
+        inner.state = State::Open {
+            until: now + self.config.open_for,
+        };
+    }
+}
+
+impl Inner {
+    fn close(&mut self) {
+        tracing::info!("the Claude API answers again: the circuit breaker closes");
+        self.state = State::Closed;
+        self.consecutive = 0;
+        self.window.clear();
+    }
+}
+
+/// A call on its way. Dropped without an outcome, it says nothing.
+#[derive(Debug)]
+struct Passage {
+    breaker: Breaker,
+    is_probe: bool,
+    told: bool,
+}
+
+impl Passage {
+    fn outcome(mut self, outcome: &Result<Reply, UpstreamError>) {
+        self.told = true;
+        let sign = match outcome {
+            Ok(_) => Sign::Healthy,
+            Err(error) => sign(error, self.is_probe),
+        };
+        self.breaker.told(sign, self.is_probe);
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        if !self.told && self.is_probe {
+            self.breaker.told(Sign::Nothing, true);
+        }
+    }
+}
+
+fn sign(error: &UpstreamError, is_probe: bool) -> Sign {
+    match error {
+        UpstreamError::Connect
+        | UpstreamError::Broken
+        | UpstreamError::Stalled(_)
+        | UpstreamError::Malformed(_) => Sign::Failing,
+        UpstreamError::Api(failure) => match failure.status {
+            408 | 500.. => Sign::Failing,
+            // An API that refuses is alive: that is all a probe asks.
+            _ if is_probe => Sign::Healthy,
+            _ => Sign::Nothing,
+        },
+        _ => Sign::Nothing,
+    }
+}
+
+/// Calls and failures of the last while, in slots.
+#[derive(Debug)]
+struct Window {
+    slots: [(u32, u32); SLOTS],
+    slot_length: Duration,
+    current: usize,
+    began: Instant,
+}
+
+// === impl Window ===
+
+impl Window {
+    fn new(length: Duration) -> Self {
+        Window {
+            slots: [(0, 0); SLOTS],
+            slot_length: (length / SLOTS as u32).max(Duration::from_millis(1)),
+            current: 0,
+            began: Instant::now(),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.slots = [(0, 0); SLOTS];
+    }
+
+    fn count(&mut self, now: Instant, failed: bool) {
+        self.advance(now);
+        let (calls, failures) = &mut self.slots[self.current];
+        *calls += 1;
+        *failures += u32::from(failed);
+    }
+
+    fn advance(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.began);
+        let passed = elapsed.as_nanos() / self.slot_length.as_nanos();
+        if passed == 0 {
+            return;
+        }
+        for _ in 0..passed.min(SLOTS as u128) {
+            self.current = (self.current + 1) % SLOTS;
+            self.slots[self.current] = (0, 0);
+        }
+        self.began = now;
+    }
+
+    fn totals(&self) -> (u32, u32) {
+        self.slots.iter().fold((0, 0), |(calls, failures), slot| {
+            (calls + slot.0, failures + slot.1)
+        })
+    }
+}
+
+/// The layer that makes [`Breaking`].
+#[derive(Debug, Clone)]
+pub struct BreakerLayer {
+    breaker: Breaker,
+}
+
+impl BreakerLayer {
+    /// Calls go through this breaker.
+    pub fn new(breaker: Breaker) -> Self {
+        BreakerLayer { breaker }
+    }
+}
+
+impl<S> Layer<S> for BreakerLayer {
+    type Service = Breaking<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Breaking {
+            inner,
+            breaker: self.breaker.clone(),
+        }
+    }
+}
+
+/// Lets calls through while the breaker is closed.
+#[derive(Debug, Clone)]
+pub struct Breaking<S> {
+    inner: S,
+    breaker: Breaker,
+}
+
+// === impl Breaking ===
+
+impl<S> Service<Call> for Breaking<S>
+where
+    S: Service<Call, Response = Reply, Error = UpstreamError>,
+    S::Future: Send + 'static,
+{
+    type Response = Reply;
+    type Error = UpstreamError;
+    type Future = BoxFuture<'static, Result<Reply, UpstreamError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        let passage = match self.breaker.admit() {
+            Ok(passage) => passage,
+            Err(retry_after) => {
+                return Box::pin(async move { Err(UpstreamError::CircuitOpen { retry_after }) });
+            }
+        };
+        let answer = self.inner.call(call);
+        Box::pin(async move {
+            let outcome = answer.await;
+            passage.outcome(&outcome);
+            outcome
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::ApiFailure;
+
+    fn breaker() -> Breaker {
+        Breaker::new(&BreakerConfig::default())
+    }
+
+    fn fails(breaker: &Breaker, error: &UpstreamError) {
+        let passage = breaker.admit().expect("it is closed or half open");
+        passage.outcome(&Err(error.clone()));
+    }
+
+    fn api(status: u16) -> UpstreamError {
+        UpstreamError::Api(Box::new(ApiFailure {
+            status,
+            ..ApiFailure::default()
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn five_failures_in_a_row_open_it_for_a_minute() {
+        let breaker = breaker();
+        for _ in 0..5 {
+            assert_eq!(breaker.state(), BreakerState::Closed);
+            fails(&breaker, &api(529));
+        }
+        assert_eq!(breaker.state(), BreakerState::Open);
+        assert_eq!(breaker.admit().err(), Some(Duration::from_secs(60)));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(breaker.state(), BreakerState::HalfOpen);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_open_lets_one_probe_through() {
+        let breaker = breaker();
+        (0..5).for_each(|_| fails(&breaker, &UpstreamError::Connect));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let probe = breaker.admit().expect("a probe");
+        assert!(breaker.admit().is_err(), "a second probe");
+        // Its caller hung up: the next one may probe.
+        drop(probe);
+        fails(&breaker, &UpstreamError::Connect);
+        assert_eq!(breaker.state(), BreakerState::Open);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        // Refused is alive.
+        fails(&breaker, &api(400));
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_callers_and_our_own_failures_do_not_count() {
+        let breaker = breaker();
+        for _ in 0..100 {
+            fails(&breaker, &api(400));
+            fails(&breaker, &api(429));
+            fails(&breaker, &UpstreamError::DeadlineExceeded("in a test"));
+        }
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_high_rate_opens_it_and_old_failures_are_forgotten() {
+        let breaker = breaker();
+        let succeeds = || breaker.told(Sign::Healthy, false);
+        for _ in 0..9 {
+            fails(&breaker, &api(500));
+            succeeds();
+        }
+        tokio::time::advance(Duration::from_secs(31)).await;
+        fails(&breaker, &api(500));
+        assert_eq!(
+            breaker.state(),
+            BreakerState::Closed,
+            "too few calls lately"
+        );
+        for _ in 0..10 {
+            succeeds();
+            fails(&breaker, &api(500));
+        }
+        assert_eq!(breaker.state(), BreakerState::Open);
+    }
+}

@@ -1,0 +1,316 @@
+//! Identical calls in flight at the same moment share one upstream call.
+//!
+//! Above the breaker, the retries and every limit: what is shared is asked for
+//! and paid for once. The shared call belongs to all who wait for it: it goes
+//! on while one of them is left, and is dropped with the last. There is no task
+//! behind it.
+//!
+//! Calls are identical when their request bodies are, byte for byte, and their
+//! tenants; the body is written from typed messages, always in the same way.
+
+use super::{Body, Call, Payload, Reply, Transport, UpstreamError};
+use crate::claude::answer::Message;
+use bytes::Bytes;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared, WeakShared},
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+use tower::{Layer, Service};
+
+/// What makes two calls identical.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Question {
+    tenant: Option<Arc<str>>,
+    body: Bytes,
+}
+
+/// An answer for several.
+#[derive(Debug, Clone)]
+struct Answer {
+    request_id: Option<String>,
+    message: Arc<Message>,
+    attempts: u32,
+}
+
+type SharedCall = Shared<BoxFuture<'static, Result<Answer, UpstreamError>>>;
+
+struct InFlight {
+    id: u64,
+    call: WeakShared<BoxFuture<'static, Result<Answer, UpstreamError>>>,
+    /// The call ends with its first caller's deadline: only callers that stop
+    /// waiting before that may join it.
+    deadline: super::Deadline,
+}
+
+#[derive(Default)]
+struct Table {
+    calls: Mutex<HashMap<Question, InFlight>>,
+    next_id: AtomicU64,
+    joined: AtomicU64,
+}
+
+/// Counts the calls that shared another's answer.
+#[derive(Clone, Default)]
+pub struct Coalesced(Arc<Table>);
+
+impl Coalesced {
+    /// Calls that joined another one, so far.
+    pub fn count(&self) -> u64 {
+        self.0.joined.load(Ordering::Relaxed)
+    }
+}
+
+/// The layer that makes [`Coalesce`].
+#[derive(Clone)]
+pub struct CoalesceLayer {
+    coalesced: Coalesced,
+}
+
+impl CoalesceLayer {
+    /// Calls that join are counted in `coalesced`.
+    pub fn new(coalesced: Coalesced) -> Self {
+        CoalesceLayer { coalesced }
+    }
+}
+
+impl<S> Layer<S> for CoalesceLayer {
+    type Service = Coalesce<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Coalesce {
+            inner,
+            table: Arc::clone(&self.coalesced.0),
+        }
+    }
+}
+
+/// Lets identical calls share.
+#[derive(Clone)]
+pub struct Coalesce<S> {
+    inner: S,
+    table: Arc<Table>,
+}
+
+/// Takes a call off the table when it ends or is dropped.
+struct Entry {
+    table: Arc<Table>,
+    question: Question,
+    id: u64,
+}
+
+// === impl Coalesce ===
+
+impl<S> Coalesce<S>
+where
+    S: Service<Call, Response = Reply, Error = UpstreamError>,
+    S::Future: Send + 'static,
+{
+    /// The call to wait for, and whether it is another caller's.
+    fn join_or_begin(&mut self, question: Question, call: Call) -> (SharedCall, bool) {
+        let table = Arc::clone(&self.table);
+        let mut calls = table.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(in_flight) = calls.get(&question)
+            && in_flight.deadline >= call.deadline
+            && let Some(shared) = in_flight.call.upgrade()
+        {
+            return (shared, true);
+        }
+        let id = table.next_id.fetch_add(1, Ordering::Relaxed);
+        let entry = Entry {
+            table: Arc::clone(&table),
+            question: question.clone(),
+            id,
+        };
+        let deadline = call.deadline;
+        let attempts = call.attempts.clone();
+        let answer = self.inner.call(call);
+        let shared = async move {
+            let _entry = entry;
+            let reply = answer.await?;
+            match reply.body {
+                Body::Message(message) => Ok(Answer {
+                    request_id: reply.request_id,
+                    message: Arc::new(*message),
+                    attempts: attempts.count(),
+                }),
+                _ => Err(UpstreamError::Malformed("it answers another question")),
+            }
+        }
+        .boxed()
+        .shared();
+        if let Some(weak) = shared.downgrade() {
+            let call = InFlight {
+                id,
+                call: weak,
+                deadline,
+            };
+            calls.insert(question, call);
+        }
+        (shared, false)
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut calls = self
+            .table
+            .calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Another call may have taken its place.
+        if calls.get(&self.question).is_some_and(|it| it.id == self.id) {
+            calls.remove(&self.question);
+        }
+    }
+}
+
+fn question(call: &Call) -> Option<Question> {
+    match &call.payload {
+        Payload::Messages {
+            body,
+            transport: Transport::Whole | Transport::Gathered,
+        } if call.coalesce => Some(Question {
+            tenant: call.tenant.clone(),
+            body: body.clone(),
+        }),
+        _ => None,
+    }
+}
+
+impl<S> Service<Call> for Coalesce<S>
+where
+    S: Service<Call, Response = Reply, Error = UpstreamError>,
+    S::Future: Send + 'static,
+{
+    type Response = Reply;
+    type Error = UpstreamError;
+    type Future = BoxFuture<'static, Result<Reply, UpstreamError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        let Some(question) = question(&call) else {
+            return self.inner.call(call).boxed();
+        };
+        let attempts = call.attempts.clone();
+        let (shared, joined) = self.join_or_begin(question, call);
+        if joined {
+            self.table.joined.fetch_add(1, Ordering::Relaxed);
+        }
+        async move {
+            let answer = shared.await?;
+            if joined {
+                attempts.are(answer.attempts);
+            }
+            let message = Arc::try_unwrap(answer.message).unwrap_or_else(|it| (*it).clone());
+            Ok(Reply {
+                request_id: answer.request_id,
+                body: Body::Message(Box::new(message)),
+            })
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::{Attempts, Deadline, Priority};
+    use std::time::Duration;
+    use tower_test::mock;
+
+    fn call(body: &'static str, deadline: Duration) -> Call {
+        Call {
+            payload: Payload::Messages {
+                body: Bytes::from_static(body.as_bytes()),
+                transport: Transport::Whole,
+            },
+            model: Arc::from("m"),
+            deadline: Deadline::after(deadline),
+            priority: Priority::default(),
+            coalesce: true,
+            tenant: None,
+            input_tokens: 0,
+            max_tokens: 1,
+            attempts: Attempts::default(),
+        }
+    }
+
+    fn reply() -> Reply {
+        let answer =
+            r#"{"id":"msg_1","model":"m","content":[],"stop_reason":"end_turn","usage":{}}"#;
+        Reply {
+            request_id: None,
+            body: Body::Message(serde_json::from_str(answer).unwrap()),
+        }
+    }
+
+    /// The mock's errors are boxed; ours are not.
+    fn coalesce() -> (
+        Coalesce<impl Service<Call, Response = Reply, Error = UpstreamError, Future: Send> + Clone>,
+        mock::Handle<Call, Reply>,
+    ) {
+        let (service, handle) = mock::pair::<Call, Reply>();
+        let service = tower::ServiceBuilder::new()
+            .map_err(|_| UpstreamError::Broken)
+            .service(service);
+        (
+            CoalesceLayer::new(Coalesced::default()).layer(service),
+            handle,
+        )
+    }
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn identical_calls_share_and_one_cancel_does_not_cancel_the_others() {
+        let (mut service, mut handle) = coalesce();
+        handle.allow(2);
+        futures::future::poll_fn(|cx| service.poll_ready(cx))
+            .await
+            .unwrap();
+        let first = tokio::spawn(service.call(call("a", MINUTE)));
+        let (asked, respond) = handle.next_request().await.unwrap();
+        assert!(matches!(asked.payload, Payload::Messages { .. }));
+        let joined = call("a", MINUTE / 2);
+        let attempts = joined.attempts.clone();
+        let second = service.call(joined);
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        asked.attempts.begin();
+        respond.send_response(reply());
+        second.await.unwrap();
+        assert_eq!(attempts.count(), 1);
+        assert!(service.table.calls.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_waits_longer_does_not_join() {
+        let (mut service, mut handle) = coalesce();
+        handle.allow(2);
+        futures::future::poll_fn(|cx| service.poll_ready(cx))
+            .await
+            .unwrap();
+        let short = service.call(call("a", MINUTE));
+        futures::future::poll_fn(|cx| service.poll_ready(cx))
+            .await
+            .unwrap();
+        let long = service.call(call("a", MINUTE * 2));
+        for _ in 0..2 {
+            let (_, respond) = handle.next_request().await.unwrap();
+            respond.send_response(reply());
+        }
+        short.await.unwrap();
+        long.await.unwrap();
+    }
+}

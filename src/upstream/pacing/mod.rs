@@ -1,0 +1,171 @@
+//! Holds calls back until the API's own limits have room for them.
+//!
+//! The headers of every answer tell what is left. Instead of sending a call to
+//! be refused, it waits here until it fits; a call that cannot fit before its
+//! deadline is refused at once.
+//!
+//! Below the choice of a key, since each key has limits of its own, and above
+//! the places: a call that waits for the API's limits holds no place.
+
+mod account;
+mod bucket;
+mod ledger;
+
+pub use account::{Account, Charge, Remaining};
+pub use bucket::Cost;
+pub use ledger::Ledger;
+
+use super::{Body, Call, EventStream, LimitsSeen, Payload, Reply, UpstreamError, attempt::Attempt};
+use crate::claude::{answer::Usage, event::StreamEvent};
+use futures::{StreamExt, future::BoxFuture};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+/// The layer that makes [`Paced`].
+#[derive(Debug, Clone)]
+pub struct PacingLayer {
+    ledger: Ledger,
+    enabled: bool,
+}
+
+impl PacingLayer {
+    /// Attempts are paced by this ledger, if enabled.
+    pub fn new(ledger: Ledger, enabled: bool) -> Self {
+        PacingLayer { ledger, enabled }
+    }
+}
+
+impl<S> Layer<S> for PacingLayer {
+    type Service = Paced<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Paced {
+            inner,
+            pacing: self.clone(),
+        }
+    }
+}
+
+/// Lets an attempt begin when the API's limits have room for it.
+#[derive(Debug, Clone)]
+pub struct Paced<S> {
+    inner: S,
+    pacing: PacingLayer,
+}
+
+/// What a call takes from the API's buckets at its beginning.
+pub fn cost(call: &Call) -> Cost {
+    Cost {
+        requests: 1.0,
+        input_tokens: f64::from(call.input_tokens),
+        output_tokens: f64::from(call.max_tokens),
+    }
+}
+
+// === impl Paced ===
+
+impl<S> Service<Attempt> for Paced<S>
+where
+    S: Service<Attempt, Response = Reply, Error = UpstreamError> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Reply;
+    type Error = UpstreamError;
+    type Future = BoxFuture<'static, Result<Reply, UpstreamError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut attempt: Attempt) -> Self::Future {
+        // Counting tokens and the catalogue have limits of their own, which no
+        // header tells.
+        let is_message = matches!(attempt.call.payload, Payload::Messages { .. });
+        if !(self.pacing.enabled && is_message) {
+            return Box::pin(self.inner.call(attempt));
+        }
+        let ledger = self.pacing.ledger.clone();
+        let waiting = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, waiting);
+        Box::pin(async move {
+            let call = &attempt.call;
+            let account = ledger.account(attempt.key.name(), &call.model);
+            let charge = account
+                .admit(cost(call), call.priority, call.deadline)
+                .await
+                .map_err(|retry_after| UpstreamError::QuotaExhausted { retry_after })?;
+            attempt.limits_seen = limits_seen(&charge);
+            settled(inner.call(attempt).await, charge)
+        })
+    }
+}
+
+/// The head of an answer tells the limits long before a streamed answer ends.
+fn limits_seen(charge: &Charge) -> LimitsSeen {
+    let (account, levels) = (Arc::clone(charge.account()), charge.levels());
+    LimitsSeen::new(move |told| account.observe(told, &levels))
+}
+
+fn settled(
+    outcome: Result<Reply, UpstreamError>,
+    mut charge: Charge,
+) -> Result<Reply, UpstreamError> {
+    match outcome {
+        Ok(mut reply) => {
+            reply.body = match reply.body {
+                Body::Message(message) => {
+                    charge.uses(used(&message.usage));
+                    Body::Message(message)
+                }
+                Body::Events(events) => Body::Events(settled_at_end(events, charge)),
+                other => other,
+            };
+            Ok(reply)
+        }
+        Err(error) => {
+            match &error {
+                UpstreamError::Api(failure) if failure.status == 429 => {
+                    let wait = failure.retry_after.unwrap_or(Duration::ZERO);
+                    charge.refused(Instant::now() + wait.min(Duration::from_secs(60)));
+                }
+                _ => charge.refund(),
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The same events; the charge is settled by the figures among them when the
+/// stream ends or is dropped.
+fn settled_at_end(events: EventStream, mut charge: Charge) -> EventStream {
+    let mut usage = Usage::default();
+    EventStream::new(events.map(move |event| {
+        match &event {
+            Ok(StreamEvent::MessageStart(message)) => usage.clone_from(&message.usage),
+            Ok(StreamEvent::MessageDelta(end)) => usage.update(end.usage.clone()),
+            // A stream that is cut has used about a token for each delta.
+            Ok(StreamEvent::BlockDelta { .. }) => {
+                usage.output_tokens = Some(usage.output_tokens.unwrap_or(0) + 1);
+            }
+            _ => return event,
+        }
+        charge.uses(used(&usage));
+        event
+    }))
+}
+
+/// What the API charges for a call: reading from the cache is free.
+fn used(usage: &Usage) -> Cost {
+    let fresh = usage.input_tokens.unwrap_or(0);
+    let written = usage.cache_creation_input_tokens.unwrap_or(0);
+    Cost {
+        requests: 1.0,
+        input_tokens: (fresh + written) as f64,
+        output_tokens: usage.output_tokens.unwrap_or(0) as f64,
+    }
+}
