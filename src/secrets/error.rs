@@ -59,7 +59,7 @@ pub enum SecretError {
 }
 
 impl SecretError {
-    pub(super) fn read(path: &std::path::Path) -> impl FnOnce(io::Error) -> SecretError {
+    pub(crate) fn read(path: &std::path::Path) -> impl FnOnce(io::Error) -> SecretError {
         let path = path.to_owned();
         move |source| SecretError::Read { path, source }
     }

@@ -18,7 +18,7 @@ mod web;
 pub use config::ServerConfig;
 pub use drain::Drain;
 
-use crate::service::Service;
+use crate::{access::Access, service::Service};
 use connection::Connections;
 use health::HealthServices;
 use stack::InboundStacks;
@@ -43,6 +43,7 @@ pub struct Server {
     listener: TcpListener,
     config: ServerConfig,
     service: Service,
+    access: Option<Access>,
     drain: Drain,
 }
 
@@ -56,8 +57,15 @@ impl Server {
             listener: TcpListener::bind(config.listen).await?,
             config,
             service,
+            access: None,
             drain: Drain::default(),
         })
+    }
+
+    /// Lets in only whom `access` lets in.
+    #[must_use]
+    pub fn guarded(self, access: Option<Access>) -> Server {
+        Server { access, ..self }
     }
 
     /// The address listened on, with the port that the system chose for 0.
@@ -78,7 +86,13 @@ impl Server {
     pub async fn run(self) {
         let health = HealthServices::new().await;
         let acceptor = Acceptor {
-            stacks: InboundStacks::build(&self.config, &self.service, &health, &self.drain),
+            stacks: InboundStacks::build(
+                &self.config,
+                &self.service,
+                self.access,
+                &health,
+                &self.drain,
+            ),
             connections: Connections::new(&self.config, self.drain.clone()),
             places: Arc::new(Semaphore::new(self.config.max_connections)),
             listener: self.listener,

@@ -4,7 +4,11 @@ use super::{
     bounds::BoundsLayer, config::ServerConfig, details::DetailsLayer, drain::Drain,
     health::HealthServices, reflection, split::Split, web,
 };
-use crate::{proto::v1::claude_service_server::ClaudeServiceServer, service::Service};
+use crate::{
+    access::{Access, AccessLayer},
+    proto::v1::claude_service_server::ClaudeServiceServer,
+    service::Service,
+};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use std::convert::Infallible;
@@ -13,7 +17,7 @@ use tonic::{
     codec::CompressionEncoding::{Gzip, Zstd},
     service::RoutesBuilder,
 };
-use tower::{ServiceBuilder, util::BoxCloneSyncService};
+use tower::{Layer, ServiceBuilder, util::BoxCloneSyncService};
 
 /// The stack as a connection uses it.
 pub type Inbound = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
@@ -33,16 +37,18 @@ impl InboundStacks {
     pub fn build(
         config: &ServerConfig,
         service: &Service,
+        access: Option<Access>,
         health: &HealthServices,
         drain: &Drain,
     ) -> Self {
+        let access = AccessLayer::new(access, config.max_message_bytes);
         let build = |refused| {
             let bounds = BoundsLayer {
                 drain: drain.clone(),
                 refused,
                 max_deadline: config.max_deadline,
             };
-            inbound(config, service, health, bounds)
+            inbound(config, service, &access, health, bounds)
         };
         InboundStacks {
             serving: build(false),
@@ -55,15 +61,18 @@ impl InboundStacks {
 fn inbound(
     config: &ServerConfig,
     service: &Service,
+    access: &AccessLayer,
     health: &HealthServices,
     bounds: BoundsLayer,
 ) -> Inbound {
     let calls = ServiceBuilder::new()
         // Whatever refuses a call below, its status gets details.
         .layer(DetailsLayer)
-        // Next to the handler, so that its deadline covers reading the message
-        // as well as answering.
+        // Its deadline covers reading the message as well as answering.
         .layer(bounds)
+        // Last, and within the deadline: a signature is over the message, so
+        // that has to be read to know who calls.
+        .layer(access.clone())
         .service(claude_service(config, service));
     let mut routes = RoutesBuilder::default();
     routes.add_service(health.server());
@@ -72,7 +81,8 @@ fn inbound(
     }
     let split = Split {
         calls,
-        rest: routes.routes(),
+        // Reflection needs credentials, health does not.
+        rest: access.layer(routes.routes()),
     };
     if config.grpc_web {
         return BoxCloneSyncService::new(web::layered(config, split));
