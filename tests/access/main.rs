@@ -1,0 +1,5 @@
+//! Access and limits as a caller sees them: over a real socket.
+
+mod harness;
+mod keys;
+mod signatures;
