@@ -5,6 +5,8 @@
 
 pub mod access;
 pub mod claude;
+pub mod cli;
+pub mod config;
 pub mod proto;
 pub mod secrets;
 pub mod server;

@@ -1,3 +1,9 @@
 //! The binary: parses the command line and delegates.
 
-fn main() {}
+use clap::Parser;
+use claude_grpc::cli::{self, Cli};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run(Cli::parse())
+}

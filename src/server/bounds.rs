@@ -1,4 +1,5 @@
-//! Bounds every call: by its deadline, and by the drain.
+//! Bounds every call: by its deadline, by the drain, and by the limit on calls
+//! of the whole process.
 //!
 //! The gRPC library's own timeout answers CANCELLED, does not cover streams,
 //! and ignores a header that it cannot read; so it is done here. A call whose
@@ -24,6 +25,8 @@ pub struct BoundsLayer {
     /// Whether the connection came after the drain began: its calls are
     /// refused.
     pub refused: bool,
+    /// Most calls at once, in the whole process.
+    pub max_calls: usize,
     /// Longest time a call may take.
     pub max_deadline: Duration,
 }
@@ -64,6 +67,10 @@ where
         if self.bounds.refused {
             return refuse(&status::draining());
         }
+        let guard = self.bounds.drain.call();
+        if self.bounds.drain.running() > self.bounds.max_calls {
+            return refuse(&status::overloaded());
+        }
         let deadline = match timeout::requested(request.headers()) {
             Ok(requested) => {
                 let longest = self.bounds.max_deadline;
@@ -73,7 +80,6 @@ where
         };
         request.extensions_mut().insert(deadline);
         let drain = self.bounds.drain.clone();
-        let guard = drain.call();
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(async move {
             let answered = tokio::select! {

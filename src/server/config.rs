@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, time::Duration};
+use tokio::sync::Semaphore;
+
+/// No time is longer than this, so that adding them up cannot overflow.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// The gRPC port and its limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +30,9 @@ pub struct ServerConfig {
     pub cors_origins: Vec<String>,
     /// Most HTTP/2 streams at once on one connection.
     pub max_concurrent_streams: u32,
+    /// Most calls at once, over all connections; more are shed with
+    /// UNAVAILABLE, since another replica may have room.
+    pub max_calls: usize,
     /// Most connections at once; more wait in the kernel's queue.
     pub max_connections: usize,
     /// After this time, give or take a tenth, a connection is asked to close,
@@ -51,10 +58,115 @@ impl Default for ServerConfig {
             grpc_web: false,
             cors_origins: Vec::new(),
             max_concurrent_streams: 250,
+            max_calls: 10_000,
             max_connections: 10_000,
             max_connection_age: Duration::from_secs(30 * 60),
             keepalive_interval: Duration::from_secs(60),
             keepalive_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Checks what the types do not say. `wrong` is told the key and the
+    /// problem of each fault.
+    pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
+        let mut at_least_one = |key: &str, figure: usize, most: usize| {
+            if figure == 0 || figure > most {
+                wrong(key, format!("has to be from 1 to {most}"));
+            }
+        };
+        // A gRPC message has a length of four bytes.
+        let largest_message = u32::MAX as usize;
+        at_least_one("max_message_bytes", self.max_message_bytes, largest_message);
+        at_least_one(
+            "max_concurrent_streams",
+            self.max_concurrent_streams as usize,
+            u32::MAX as usize,
+        );
+        let most_connections = Semaphore::MAX_PERMITS;
+        at_least_one("max_calls", self.max_calls, usize::MAX);
+        at_least_one("max_connections", self.max_connections, most_connections);
+
+        for (key, time, may_be_zero) in [
+            ("max_deadline", self.max_deadline, false),
+            ("drain_timeout", self.drain_timeout, true),
+            ("max_connection_age", self.max_connection_age, false),
+            ("keepalive_interval", self.keepalive_interval, false),
+            ("keepalive_timeout", self.keepalive_timeout, false),
+        ] {
+            if time > LONGEST || (time.is_zero() && !may_be_zero) {
+                let least = if may_be_zero { "" } else { "more than 0 and " };
+                wrong(key, format!("has to be {least}at most a year"));
+            }
+        }
+
+        for origin in &self.cors_origins {
+            if !is_origin(origin) {
+                let problem =
+                    format!("{origin:?} is no origin such as https://app.example.com, and not `*`");
+                wrong("cors_origins", problem);
+            }
+        }
+    }
+}
+
+/// Whether a browser could send this as `Origin`: no path, no slash at the
+/// end. They are compared as text.
+fn is_origin(text: &str) -> bool {
+    if text == "*" {
+        return true;
+    }
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
+        !host.is_empty() && host.bytes().all(allowed)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(change: fn(&mut ServerConfig)) -> Vec<String> {
+        let mut config = ServerConfig::default();
+        change(&mut config);
+        let mut keys = Vec::new();
+        config.check(&mut |key, _| keys.push(key.to_owned()));
+        keys
+    }
+
+    #[test]
+    fn what_would_break_is_named() {
+        assert!(wrong(|_| {}).is_empty());
+        assert!(wrong(|config| config.drain_timeout = Duration::ZERO).is_empty());
+        assert_eq!(wrong(|c| c.max_message_bytes = 0), ["max_message_bytes"]);
+        assert_eq!(
+            wrong(|c| c.max_connections = usize::MAX),
+            ["max_connections"]
+        );
+        assert_eq!(wrong(|c| c.max_deadline = Duration::ZERO), ["max_deadline"]);
+        assert_eq!(
+            wrong(|c| c.drain_timeout = Duration::MAX),
+            ["drain_timeout"]
+        );
+    }
+
+    #[test]
+    fn an_origin_is_as_a_browser_sends_it() {
+        for good in ["*", "https://app.example.com", "http://localhost:8080"] {
+            assert!(is_origin(good), "{good}");
+        }
+        for bad in [
+            "",
+            "app.example.com",
+            "https://",
+            "https://a.com/",
+            "https://a b",
+        ] {
+            assert!(!is_origin(bad), "{bad}");
         }
     }
 }

@@ -46,6 +46,7 @@ impl InboundStacks {
             let bounds = BoundsLayer {
                 drain: drain.clone(),
                 refused,
+                max_calls: config.max_calls,
                 max_deadline: config.max_deadline,
             };
             inbound(config, service, &access, health, bounds)

@@ -17,6 +17,20 @@ pub fn draining() -> Status {
     Status::with_error_details(Code::Unavailable, "the server is shutting down", details)
 }
 
+/// When calls that run now are likely to have made room.
+const RETRY_WHEN_OVERLOADED: Duration = Duration::from_secs(1);
+
+/// More calls than this process takes at once.
+pub fn overloaded() -> Status {
+    let mut details = ErrorDetails::with_error_info("OVERLOADED", DOMAIN, []);
+    details.set_retry_info(Some(RETRY_WHEN_OVERLOADED));
+    Status::with_error_details(
+        Code::Unavailable,
+        "the server has as many calls as it takes at once",
+        details,
+    )
+}
+
 /// The caller's deadline, or the longest time that a call may take, passed.
 pub fn deadline_exceeded() -> Status {
     with_reason(

@@ -1,5 +1,6 @@
 //! `[service]`: models and defaults of the RPCs.
 
+use super::model;
 use crate::claude::request::Effort;
 use serde::{Deserialize, Serialize};
 
@@ -93,5 +94,66 @@ impl Default for ClassifyConfig {
             effort: Some(Effort::Low),
             coalesce: true,
         }
+    }
+}
+
+impl ServiceConfig {
+    /// Checks what the types do not say. `wrong` is told the key and the
+    /// problem of each fault.
+    pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
+        for model in &self.allowed_models {
+            if !model::is_model_id(model) {
+                wrong("allowed_models", format!("{model:?} is no model id"));
+            }
+        }
+        for (rpc, model, max_tokens) in [
+            ("generate", &self.generate.model, self.generate.max_tokens),
+            (
+                "summarize",
+                &self.summarize.model,
+                self.summarize.max_tokens,
+            ),
+            ("classify", &self.classify.model, self.classify.max_tokens),
+        ] {
+            if !model::is_model_id(model) {
+                wrong(&format!("{rpc}.model"), format!("{model:?} is no model id"));
+            } else if !model::is_allowed(model, &self.allowed_models) {
+                let problem = format!("{model:?} is not in service.allowed_models");
+                wrong(&format!("{rpc}.model"), problem);
+            }
+            if max_tokens == 0 {
+                wrong(
+                    &format!("{rpc}.max_tokens"),
+                    "has to be at least 1".to_owned(),
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_models_are_allowed_ones() {
+        let mut config = ServiceConfig {
+            allowed_models: vec!["claude-sonnet-5-5".to_owned(), String::new()],
+            ..ServiceConfig::default()
+        };
+        config.generate.model.clear();
+        config.summarize.max_tokens = 0;
+        let mut keys = Vec::new();
+        config.check(&mut |key, _| keys.push(key.to_owned()));
+        assert_eq!(
+            keys,
+            [
+                "allowed_models",
+                "generate.model",
+                "summarize.max_tokens",
+                "classify.model"
+            ]
+        );
+        ServiceConfig::default().check(&mut |key, problem| panic!("{key} {problem}"));
     }
 }

@@ -35,8 +35,10 @@ pub fn is_allowed(model: &str, allowed: &[String]) -> bool {
     allowed.is_empty() || allowed.iter().any(|one| one == model)
 }
 
-fn is_model_id(text: &str) -> bool {
-    text.len() <= MAX_LEN
+/// Whether a text could be the id of a model.
+pub fn is_model_id(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= MAX_LEN
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"-._:@/".contains(&b))

@@ -1,7 +1,8 @@
 //! `[simulator]`: the stand-in for the Claude API.
 
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
+use thiserror::Error;
 
 /// Where the simulator listens, and how it behaves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -9,12 +10,168 @@ use std::net::SocketAddr;
 pub struct SimulatorConfig {
     /// Address and port to listen on; port 0 for any free one.
     pub listen: SocketAddr,
+    /// API keys that are accepted; when empty, any key that is not empty is.
+    pub api_keys: Vec<String>,
+    /// Time from a whole request to the first byte of its answer.
+    #[serde(with = "humantime_serde")]
+    pub time_to_first_token: Duration,
+    /// Output tokens per second of one answer; 0 for as fast as possible.
+    pub tokens_per_second: f64,
+    /// `retry-after` of the 429 that `faults.rate_limited` makes, in whole
+    /// seconds.
+    #[serde(with = "humantime_serde")]
+    pub retry_after: Duration,
+    /// Keeps the last 20,000 requests for inspection, bodies included.
+    pub record: bool,
+    /// How often which fault happens.
+    pub faults: FaultRates,
+    /// Rate limits, for each API key and model.
+    pub limits: LimitsConfig,
 }
 
 impl Default for SimulatorConfig {
     fn default() -> Self {
         SimulatorConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            api_keys: Vec::new(),
+            time_to_first_token: Duration::ZERO,
+            tokens_per_second: 0.0,
+            retry_after: Duration::from_secs(1),
+            record: false,
+            faults: FaultRates::default(),
+            limits: LimitsConfig::default(),
         }
+    }
+}
+
+/// How often which fault happens: each figure is a share of the requests to
+/// `/v1/messages` and `count_tokens`, from 0 to 1, and all together make 1 at
+/// most.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FaultRates {
+    /// The same seed gives the same faults in the same order.
+    pub seed: u64,
+    /// 429 with `retry-after`.
+    pub rate_limited: f64,
+    /// 529.
+    pub overloaded: f64,
+    /// 500.
+    pub error: f64,
+    /// The connection is closed instead of an answer.
+    pub drop: f64,
+    /// The answer breaks off in the middle.
+    pub cut: f64,
+    /// An `error` event in the middle of a stream; a plain answer is a 529.
+    pub error_event: f64,
+    /// No answer, ever.
+    pub hang: f64,
+    /// Something that is not JSON.
+    pub garbage: f64,
+    /// The answer trickles.
+    pub slow_body: f64,
+}
+
+impl FaultRates {
+    /// Each rate with its name.
+    pub(super) fn named(&self) -> [(&'static str, f64); 9] {
+        [
+            ("rate_limited", self.rate_limited),
+            ("overloaded", self.overloaded),
+            ("error", self.error),
+            ("drop", self.drop),
+            ("cut", self.cut),
+            ("error_event", self.error_event),
+            ("hang", self.hang),
+            ("garbage", self.garbage),
+            ("slow_body", self.slow_body),
+        ]
+    }
+}
+
+/// Rate limits: token buckets that hold one minute's worth and refill
+/// continuously. 0 is unlimited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Requests per minute.
+    pub requests_per_minute: u64,
+    /// Input tokens per minute; what the prompt cache serves is free.
+    pub input_tokens_per_minute: u64,
+    /// Output tokens per minute, charged by `max_tokens` at the start and
+    /// settled by what was written at the end.
+    pub output_tokens_per_minute: u64,
+}
+
+/// What is wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[error("simulator.{field} {problem}")]
+pub struct ConfigError {
+    /// The dotted key below `simulator`.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+impl SimulatorConfig {
+    /// Checks the figures.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, by name.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |field: String, problem| Err(ConfigError { field, problem });
+        let rates = self.faults.named();
+        for (name, rate) in rates {
+            if !(0.0..=1.0).contains(&rate) {
+                return wrong(format!("faults.{name}"), "has to be from 0 to 1");
+            }
+        }
+        // Rates such as ten times 0.1 make a little more than 1 in binary.
+        if rates.iter().map(|(_, rate)| rate).sum::<f64>() > 1.0 + 1e-9 {
+            return wrong("faults".to_owned(), "has to make 1 at most in sum");
+        }
+        if !(0.0..=1e9).contains(&self.tokens_per_second) {
+            return wrong("tokens_per_second".to_owned(), "has to be from 0 to 1e9");
+        }
+        if self.api_keys.iter().any(String::is_empty) {
+            return wrong("api_keys".to_owned(), "must not have an empty key");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_out_of_range_is_named() {
+        let problem = |change: fn(&mut SimulatorConfig)| {
+            let mut config = SimulatorConfig::default();
+            change(&mut config);
+            config.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(problem(|_| {}), Ok(()));
+        let negative = problem(|config| config.faults.cut = -0.1).unwrap_err();
+        assert_eq!(negative, "simulator.faults.cut has to be from 0 to 1");
+        let sum = problem(|config| {
+            config.faults.cut = 0.6;
+            config.faults.hang = 0.6;
+        });
+        assert_eq!(
+            sum.unwrap_err(),
+            "simulator.faults has to make 1 at most in sum"
+        );
+        let nan = problem(|config| config.tokens_per_second = f64::NAN).unwrap_err();
+        assert!(nan.contains("tokens_per_second"), "{nan}");
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused() {
+        assert!(toml::from_str::<SimulatorConfig>("lissten = '127.0.0.1:1'").is_err());
+        let text = "time_to_first_token = '250ms'\n[faults]\noverloaded = 0.5\n";
+        let config: SimulatorConfig = toml::from_str(text).unwrap();
+        assert_eq!(config.time_to_first_token, Duration::from_millis(250));
+        assert_eq!(config.faults.overloaded, 0.5);
     }
 }

@@ -1,5 +1,49 @@
 //! A stand-in for the Claude API over real HTTP.
+//!
+//! It serves `/v1/messages` (plain and as server-sent events),
+//! `/v1/messages/count_tokens` and `/v1/models`, holds requests to the API's
+//! rules, and answers with a deterministic function of the request that is
+//! marked `[simulated]`: an extract for a summary, the label that shares most
+//! words with the text for a classification, an instance of any JSON schema.
+//! It can be slow, limit rates and fail in every way of the real one
+//! ([`Behaviour`]), by rate, by a header on the request or by a [`Handle`].
+//!
+//! What differs from the real API:
+//!
+//! - No model is asked. Answers follow from words that texts share; nothing is
+//!   understood, translated or reasoned about, and a summary is written in the
+//!   language of its document.
+//! - Tokens are estimated, at about four characters each. Pictures count as
+//!   1,600 tokens and documents that are not text as 3,000.
+//! - Fields and blocks of the API that this crate does not send (server tools,
+//!   containers, batches, files …) are refused as unknown. Sampling parameters
+//!   are refused with every API version, and beta headers change nothing.
+//! - The wording of error messages is close to the API's, not equal to it.
+//! - The rate limits are kept for each key and model, not for an organization
+//!   and a family of models, and `count_tokens` and `/v1/models` are not
+//!   limited. A request for more tokens than a bucket holds is charged the
+//!   whole bucket.
+//! - The prompt cache forgets when the process ends, and needs 1,024 tokens
+//!   with every model.
+//! - Signatures of thinking are not checked when they come back.
 
+mod answer;
+mod behaviour;
+mod body;
+mod cache;
+mod catalogue;
+mod check;
 mod config;
+mod error;
+mod events;
+mod generate;
+mod limits;
+mod routes;
+mod server;
+mod state;
+mod tokens;
 
-pub use config::SimulatorConfig;
+pub use behaviour::{Behaviour, UnknownBehaviour};
+pub use config::{ConfigError, FaultRates, LimitsConfig, SimulatorConfig};
+pub use server::Simulator;
+pub use state::{Counts, Handle, Recorded};

@@ -39,6 +39,16 @@ const TCP_KEEPALIVE_PROBES: u32 = 5;
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What the API may send ahead of a slow reader on an HTTP/2 stream. With the
+/// default of 2 MiB, one reader that stops lets more small DATA frames pile up
+/// than h2 (0.4.16 and later) takes, and it closes the connection under
+/// everybody else.
+const HTTP2_STREAM_WINDOW: u32 = 64 * 1024;
+
+/// h2 takes small frames up to half of this, for all streams together: enough
+/// for two hundred readers that stop.
+const HTTP2_CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
+
 /// A link slower than this is too slow for documents: while a body may still
 /// be on its way, silence is not the API's.
 const SLOWEST_UPLOAD: u64 = 256 * 1024;
@@ -104,7 +114,8 @@ impl HttpApi {
             .tcp_user_timeout(config.write_timeout)
             .http2_keep_alive_interval(HTTP2_PING_INTERVAL)
             .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT)
-            .http2_adaptive_window(true)
+            .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW)
+            .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
             // Following a redirect would take the key to another host.
             .redirect(reqwest::redirect::Policy::none())
             // Repeating is the retry layer's, which counts it.

@@ -1,0 +1,65 @@
+//! Load runs: the service under traffic, faults and limits, over real sockets.
+//!
+//! `cargo bench --bench load -- SCENARIO` runs one, without a scenario the
+//! short ones. Each prints its figures beside its bounds and fails when one is
+//! missed. Bounds are ratios and counts; absolute times depend on the machine.
+
+mod rig;
+mod scenarios;
+mod traffic;
+
+use scenarios::{checklist, faults, outage, overhead, quota};
+use std::process::ExitCode;
+
+const USAGE: &str = "scenarios: checklist, faults, outage, overhead, quota";
+
+fn main() -> ExitCode {
+    // Cargo adds `--bench`.
+    let named: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| arg != "--bench")
+        .collect();
+    if let [role, upstream] = &named[..]
+        && role == "--forwarder"
+    {
+        return overhead::forwarder::run(upstream);
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let all = ["checklist", "faults", "outage", "overhead", "quota"];
+    let chosen: Vec<&str> = match &named[..] {
+        [] => all.to_vec(),
+        named => named.iter().map(String::as_str).collect(),
+    };
+    let mut held = true;
+    for name in chosen {
+        println!("\n=== {name}");
+        held &= match name {
+            "checklist" => runtime.block_on(checklist::run()),
+            "faults" => runtime.block_on(faults::run()),
+            "outage" => runtime.block_on(outage::run()),
+            "overhead" => runtime.block_on(overhead::run()),
+            "quota" => runtime.block_on(quota::run()),
+            other => {
+                eprintln!("there is no scenario {other}; {USAGE}");
+                return ExitCode::from(2);
+            }
+        };
+    }
+    if held {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Prints one figure beside its bound; tells whether it holds.
+fn bound(what: &str, figure: f64, holds: bool, bound: &str) -> bool {
+    let verdict = if holds { "ok" } else { "MISSED" };
+    println!("{what:<52} {figure:>12.4}   {bound:<12} {verdict}");
+    holds
+}
+
+/// Prints one figure that has no bound.
+fn figure(what: &str, figure: f64) {
+    println!("{what:<52} {figure:>12.4}");
+}

@@ -1,0 +1,66 @@
+//! A service on a simulator, both in this process.
+
+use claude_grpc::{
+    proto::v1::claude_service_client::ClaudeServiceClient,
+    server::{Server, ServerConfig},
+    service::{Service, ServiceConfig},
+    simulator::{Handle, Simulator, SimulatorConfig},
+    upstream::{Key, Keys, Upstream, UpstreamConfig},
+};
+use secrecy::SecretString;
+use std::net::SocketAddr;
+use tokio::task::JoinSet;
+use tonic::transport::{Channel, Endpoint};
+
+/// A running service and its simulator.
+pub struct Rig {
+    pub simulator: Handle,
+    pub upstream: Upstream,
+    address: SocketAddr,
+    _tasks: JoinSet<()>,
+}
+
+impl Rig {
+    pub async fn start(mut upstream: UpstreamConfig, mut simulator: SimulatorConfig) -> Rig {
+        simulator.listen = any_port();
+        let simulator = Simulator::bind(simulator).await.expect("a free port");
+        upstream.base_url = format!("http://{}", simulator.local_addr().expect("its address"));
+        let handle = simulator.handle();
+        let key = Key::new("key-1", &SecretString::from("sk-load-test")).expect("a key");
+        let upstream = Upstream::new(&upstream, Keys::new([key])).expect("a valid address");
+        let service = Service::new(upstream.client.clone(), ServiceConfig::default());
+        let config = ServerConfig {
+            listen: any_port(),
+            ..ServerConfig::default()
+        };
+        let server = Server::bind(config, service).await.expect("a free port");
+        let address = server.local_addr().expect("its address");
+        let mut tasks = JoinSet::new();
+        tasks.spawn(simulator.run());
+        tasks.spawn(server.run());
+        Rig {
+            simulator: handle,
+            upstream,
+            address,
+            _tasks: tasks,
+        }
+    }
+
+    /// A client over some connections, as many callers would have.
+    pub async fn client(&self) -> ClaudeServiceClient<Channel> {
+        client(self.address).await
+    }
+}
+
+pub async fn client(address: SocketAddr) -> ClaudeServiceClient<Channel> {
+    let channel = Endpoint::from_shared(format!("http://{address}"))
+        .expect("an address")
+        .connect()
+        .await
+        .expect("a connection");
+    ClaudeServiceClient::new(channel)
+}
+
+pub fn any_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}

@@ -1,0 +1,7 @@
+//! What is run.
+
+pub mod checklist;
+pub mod faults;
+pub mod outage;
+pub mod overhead;
+pub mod quota;

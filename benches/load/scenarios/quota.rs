@@ -1,0 +1,135 @@
+//! Twice the API's quota is asked for, for a minute; once with pacing and once
+//! without.
+
+use crate::{
+    bound, figure,
+    rig::Rig,
+    traffic::{Outcome, ask, open_loop, quantile},
+};
+use claude_grpc::{
+    simulator::{LimitsConfig, SimulatorConfig},
+    upstream::UpstreamConfig,
+};
+use std::time::{Duration, Instant};
+use tonic::Code;
+
+const REQUESTS_PER_MINUTE: u64 = 1200;
+const OUTPUT_TOKENS_PER_MINUTE: u64 = 200_000;
+const TIME: Duration = Duration::from_secs(60);
+
+/// Long enough to use up the full buckets of the beginning: what is measured is
+/// the refill.
+const WARM_UP: Duration = Duration::from_secs(75);
+const DEADLINE: Duration = Duration::from_secs(8);
+
+/// One call in four is interactive: together half of the quota.
+const INTERACTIVE: u64 = 4;
+
+struct Call {
+    outcome: Outcome,
+    interactive: bool,
+}
+
+struct Figures {
+    goodput: f64,
+    refused_upstream: f64,
+    interactive_p99: f64,
+    batch_p99: f64,
+}
+
+pub async fn run() -> bool {
+    println!("with pacing");
+    let paced = measure(true).await;
+    println!("without pacing");
+    let unpaced = measure(false).await;
+    println!("{:<28} {:>12} {:>12}", "", "paced", "unpaced");
+    for (what, paced, unpaced) in [
+        ("goodput / quota", paced.goodput, unpaced.goodput),
+        (
+            "upstream 429s / calls",
+            paced.refused_upstream,
+            unpaced.refused_upstream,
+        ),
+        (
+            "interactive p99, ms",
+            paced.interactive_p99,
+            unpaced.interactive_p99,
+        ),
+        ("batch p99, ms", paced.batch_p99, unpaced.batch_p99),
+    ] {
+        println!("{what:<28} {paced:>12.4} {unpaced:>12.4}");
+    }
+    let ratio = paced.batch_p99 / paced.interactive_p99;
+    let mut held = bound(
+        "goodput / quota",
+        paced.goodput,
+        paced.goodput >= 0.95,
+        ">= 0.95",
+    );
+    held &= bound(
+        "upstream 429s / calls",
+        paced.refused_upstream,
+        paced.refused_upstream <= 0.005,
+        "<= 0.005",
+    );
+    held &= bound("batch p99 / interactive p99", ratio, ratio >= 5.0, ">= 5");
+    held
+}
+
+async fn measure(pacing: bool) -> Figures {
+    let simulator = SimulatorConfig {
+        time_to_first_token: Duration::from_millis(100),
+        limits: LimitsConfig {
+            requests_per_minute: REQUESTS_PER_MINUTE,
+            input_tokens_per_minute: 0,
+            output_tokens_per_minute: OUTPUT_TOKENS_PER_MINUTE,
+        },
+        ..SimulatorConfig::default()
+    };
+    let upstream = UpstreamConfig {
+        pacing,
+        ..UpstreamConfig::default()
+    };
+    let rig = Rig::start(upstream, simulator).await;
+    let client = rig.client().await;
+    let began = Instant::now();
+    let demand = 2.0 * REQUESTS_PER_MINUTE as f64 / 60.0;
+    let calls = open_loop(demand, WARM_UP + TIME, |number| {
+        let mut client = client.clone();
+        let interactive = number % INTERACTIVE == 0;
+        async move {
+            let mut request = ask(format!("call {number}"), DEADLINE);
+            let priority = if interactive { "interactive" } else { "batch" };
+            let value = priority.parse().expect("ASCII");
+            request.metadata_mut().insert("claude-priority", value);
+            Call {
+                outcome: Outcome::of(client.generate(request)).await,
+                interactive,
+            }
+        }
+    })
+    .await;
+    let (from, to) = (began + WARM_UP, began + WARM_UP + TIME);
+    let ended_within = |call: &&Call| {
+        let ended = call.outcome.began + call.outcome.took;
+        ended >= from && ended < to
+    };
+    let measured: Vec<&Call> = calls.iter().filter(ended_within).collect();
+    let good = |call: &&&Call| call.outcome.code == Code::Ok;
+    let p99 = |interactive: bool| {
+        let of_kind = measured
+            .iter()
+            .filter(good)
+            .filter(|call| call.interactive == interactive);
+        quantile(of_kind.map(|call| call.outcome.took), 0.99)
+    };
+    let counts = rig.simulator.counts();
+    figure("calls", calls.len() as f64);
+    figure("upstream requests", counts.requests as f64);
+    Figures {
+        goodput: measured.iter().filter(good).count() as f64 / REQUESTS_PER_MINUTE as f64,
+        refused_upstream: counts.rate_limited as f64 / calls.len() as f64,
+        interactive_p99: p99(true),
+        batch_p99: p99(false),
+    }
+}

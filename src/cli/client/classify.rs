@@ -1,0 +1,203 @@
+//! `claude-grpc classify`.
+
+use super::{batch::BatchFlags, connection::ConnectionFlags, input::Source, json::Json};
+use crate::{
+    cli::{
+        exit::{Failure, one_line},
+        output,
+    },
+    proto::v1::{ClassifyRequest, ClassifyResponse, Label},
+};
+use std::path::PathBuf;
+
+/// Flags of `classify`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Prints a line for each chosen label: the label, the model's confidence from 0
+to 1 and, with --reason, the reason, with tabs between them. With several files
+the name of the file stands in front; where none of the labels fits, the label
+and the confidence are empty.")]
+pub struct Args {
+    /// Texts, UTF-8; standard input if one is `-` or none is given.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// A label to choose from, once for each.
+    #[arg(long = "label", value_name = "NAME[=DESCRIPTION]", value_parser = label)]
+    labels: Vec<Label>,
+    /// File with labels, `NAME` or `NAME=DESCRIPTION`, one a line.
+    #[arg(long, value_name = "FILE")]
+    labels_file: Option<PathBuf>,
+    /// Several labels can hold at once.
+    #[arg(long)]
+    multi: bool,
+    /// It may be that none of the labels fits.
+    #[arg(long)]
+    allow_none: bool,
+    /// Asks for a short reason.
+    #[arg(long)]
+    reason: bool,
+    /// What the classification is for, for example `support tickets, by team`.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    task: String,
+    /// Model id; without it the service's default.
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    model: String,
+    /// Prints one JSON object a text.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    batch: BatchFlags,
+    #[command(flatten)]
+    connection: ConnectionFlags,
+}
+
+/// Prints the labels of each text.
+///
+/// # Errors
+/// When any of them could not be classified.
+pub async fn run(args: Args) -> Result<(), Failure> {
+    let mut labels = args.labels;
+    if let Some(path) = args.labels_file {
+        labels.extend(labels_in(path).await?);
+    }
+    if labels.is_empty() {
+        return Err(Failure::usage("no labels: give --label or --labels-file"));
+    }
+    let sources = Source::all(args.files)?;
+    let several = sources.len() > 1;
+    let question = ClassifyRequest {
+        labels,
+        multi_label: args.multi,
+        allow_none: args.allow_none,
+        with_reason: args.reason,
+        task: args.task,
+        model: args.model,
+        ..ClassifyRequest::default()
+    };
+    let connection = args.connection.connect().await?.in_batch(several);
+    let ask = async |source: &Source| {
+        let request = ClassifyRequest {
+            text: source.text().await?,
+            ..question.clone()
+        };
+        connection
+            .unary(request, async |mut client, request| {
+                client.classify(request).await
+            })
+            .await
+    };
+    let json = args.json.then(Json::new);
+    let print = |source: &Source, answer: ClassifyResponse| {
+        let name = source.name();
+        match &json {
+            Some(json) => output::line(&json.line("ClassifyResponse", &answer, Some(&name))),
+            None => {
+                let rows = rows(&answer, several.then_some(name.as_str()), args.reason);
+                rows.iter().try_for_each(|row| output::line(row))
+            }
+        }
+    };
+    args.batch.run(&sources, ask, print).await
+}
+
+/// A row for each chosen label; with a file in front, one for none as well.
+fn rows(answer: &ClassifyResponse, file: Option<&str>, with_reason: bool) -> Vec<String> {
+    let confidence_in = |label: &str| {
+        let mut confidences = answer.confidences.iter();
+        let found = confidences.find(|one| one.label == label);
+        found.map_or_else(String::new, |one| format!("{:.2}", one.confidence))
+    };
+    let mut chosen: Vec<(&str, String)> = answer
+        .labels
+        .iter()
+        .map(|label| (label.as_str(), confidence_in(label)))
+        .collect();
+    if chosen.is_empty() && file.is_some() {
+        chosen.push(("", String::new()));
+    }
+    let row = |(label, confidence): (&str, String)| {
+        let mut columns: Vec<&str> = file.into_iter().collect();
+        columns.extend([label, &confidence]);
+        let reason = one_line(&answer.reason);
+        if with_reason {
+            columns.push(&reason);
+        }
+        columns.join("\t")
+    };
+    chosen.into_iter().map(row).collect()
+}
+
+async fn labels_in(path: PathBuf) -> Result<Vec<Label>, Failure> {
+    let source = Source::File(path);
+    let text = source.text().await;
+    let text = text.map_err(|failure| source.failure(failure))?;
+    let lines = text.lines().enumerate();
+    lines
+        .filter(|(_, line)| !line.trim().is_empty())
+        .map(|(index, line)| {
+            label(line).map_err(|problem| {
+                source.failure(Failure::usage(format!("line {}: {problem}", index + 1)))
+            })
+        })
+        .collect()
+}
+
+fn label(text: &str) -> Result<Label, String> {
+    let (name, description) = text.split_once('=').unwrap_or((text, ""));
+    if name.trim().is_empty() {
+        return Err("a label needs a name".to_owned());
+    }
+    Ok(Label {
+        name: name.trim().to_owned(),
+        description: description.trim().to_owned(),
+        ..Label::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::v1::LabelConfidence;
+
+    fn answer(labels: &[&str]) -> ClassifyResponse {
+        let confidence = |label: &str, confidence| LabelConfidence {
+            label: label.to_owned(),
+            confidence,
+        };
+        ClassifyResponse {
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            confidences: vec![confidence("a", 0.912), confidence("b", 0.5)],
+            reason: "it\nfits".to_owned(),
+            ..ClassifyResponse::default()
+        }
+    }
+
+    #[test]
+    fn each_chosen_label_has_its_row() {
+        assert_eq!(rows(&answer(&["a"]), None, false), ["a\t0.91"]);
+        assert_eq!(
+            rows(&answer(&["a", "b"]), Some("f"), false),
+            ["f\ta\t0.91", "f\tb\t0.50"]
+        );
+        assert_eq!(rows(&answer(&["b"]), None, true), ["b\t0.50\tit fits"]);
+        assert!(rows(&answer(&[]), None, false).is_empty());
+        assert_eq!(rows(&answer(&[]), Some("f"), false), ["f\t\t"]);
+    }
+
+    #[test]
+    fn a_label_may_have_a_description() {
+        let label_of = |text| label(text).map(|label| (label.name, label.description));
+        let pair = |a: &str, b: &str| Ok((a.to_owned(), b.to_owned()));
+        assert_eq!(label_of("bug"), pair("bug", ""));
+        assert_eq!(
+            label_of("bug = it broke: a=b"),
+            pair("bug", "it broke: a=b")
+        );
+        assert!(label_of("= no name").is_err());
+    }
+}

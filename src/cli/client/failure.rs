@@ -1,0 +1,160 @@
+//! What a failed or incomplete call tells: its line, and its exit code.
+
+use crate::{
+    cli::exit::{Exit, Failure},
+    proto::v1::{Refusal, StopReason},
+};
+use humantime::format_duration;
+use std::{fmt::Write, time::Duration};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// The failure of a call: code, message, bad fields, when to try again, and
+/// the API's id of the request.
+pub fn failed(status: &Status) -> Failure {
+    // Before the service can say so, the library ends a call itself.
+    if status.code() == Code::Cancelled && status.message() == "Timeout expired" {
+        return failed(&Status::deadline_exceeded("no answer within the timeout"));
+    }
+    let details = status.get_error_details();
+    let mut line = format!("{}: {}", name(status.code()), status.message());
+    for violation in details
+        .bad_request()
+        .map_or(&[][..], |bad| &bad.field_violations)
+    {
+        // The service puts the first ones into the message.
+        if !status.message().contains(&violation.description) {
+            let _ = write!(line, "; {}: {}", violation.field, violation.description);
+        }
+    }
+    if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
+        let delay = Duration::from_millis(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+        let _ = write!(line, "; try again in {}", format_duration(delay));
+    }
+    if let Some(request) = details.request_info() {
+        let _ = write!(line, " (request id {})", request.request_id);
+    }
+    Failure::new(exit(status), line)
+}
+
+fn exit(status: &Status) -> Exit {
+    let details = status.get_error_details();
+    let reason = details.error_info().map(|info| info.reason.as_str());
+    match (status.code(), reason) {
+        (_, Some("ANSWER_REFUSED" | "ANSWER_CUT")) => Exit::Incomplete,
+        // Not found is the model.
+        (Code::InvalidArgument | Code::NotFound, _) | (_, Some("MESSAGE_TOO_LARGE")) => Exit::Usage,
+        // Every status of the service has a reason: this one was made here.
+        (Code::Unavailable, None) => Exit::Unreachable,
+        (Code::Unavailable | Code::ResourceExhausted, _) => Exit::Busy,
+        _ => Exit::Failed,
+    }
+}
+
+/// The code as the gRPC specification writes it.
+fn name(code: Code) -> String {
+    let mut name = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+/// Whether an answer is whole.
+///
+/// # Errors
+/// [`Exit::Incomplete`] when the model refused, or its answer was cut.
+pub fn complete(stop_reason: StopReason, refusal: Option<&Refusal>) -> Result<(), Failure> {
+    let reason = match stop_reason {
+        StopReason::MaxTokens => "the answer was cut at max_tokens".to_owned(),
+        StopReason::ModelContextWindowExceeded => {
+            "the answer was cut: the model's context window is full".to_owned()
+        }
+        StopReason::Refusal => {
+            let mut reason = "the model refused to answer".to_owned();
+            if let Some(refusal) = refusal {
+                let told = [&refusal.category, &refusal.explanation];
+                for part in told.into_iter().filter(|part| !part.is_empty()) {
+                    let _ = write!(reason, ": {part}");
+                }
+            }
+            reason
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::new(Exit::Incomplete, reason))
+}
+
+/// The stream ended without the event that says that it is whole.
+pub fn cut_off() -> Failure {
+    Failure::new(Exit::Failed, "the answer broke off")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic_types::ErrorDetails;
+
+    fn told(status: &Status) -> (Exit, String) {
+        match failed(status) {
+            Failure::Told { exit, reasons } => (exit, reasons.join("\n")),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn with(code: Code, reason: &str) -> Status {
+        let details = ErrorDetails::with_error_info(reason, "claude-grpc", []);
+        Status::with_error_details(code, "why", details)
+    }
+
+    #[test]
+    fn the_line_has_all_that_helps() {
+        let mut details = ErrorDetails::with_error_info("INVALID_REQUEST", "claude-grpc", []);
+        details.add_bad_request_violation("text", "must not be empty");
+        details.add_bad_request_violation("labels[0].name", "is too long");
+        details.set_retry_info(Some(Duration::from_millis(2500)));
+        details.set_request_info("req_1", "");
+        let message = "text: must not be empty";
+        let status = Status::with_error_details(Code::InvalidArgument, message, details);
+        let line = "INVALID_ARGUMENT: text: must not be empty; labels[0].name: is too long; \
+                    try again in 2s 500ms (request id req_1)";
+        assert_eq!(told(&status), (Exit::Usage, line.to_owned()));
+    }
+
+    #[test]
+    fn each_kind_of_failure_has_its_exit_code() {
+        for (status, exit) in [
+            (with(Code::Unavailable, "OVERLOADED"), Exit::Busy),
+            (
+                with(Code::ResourceExhausted, "UPSTREAM_RATE_LIMITED"),
+                Exit::Busy,
+            ),
+            (
+                with(Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
+                Exit::Usage,
+            ),
+            (
+                with(Code::FailedPrecondition, "ANSWER_REFUSED"),
+                Exit::Incomplete,
+            ),
+            (with(Code::Internal, "UPSTREAM_AUTH"), Exit::Failed),
+            (with(Code::NotFound, "UPSTREAM_NOT_FOUND"), Exit::Usage),
+            (Status::unavailable("tcp connect error"), Exit::Unreachable),
+            (Status::cancelled("Timeout expired"), Exit::Failed),
+        ] {
+            assert_eq!(told(&status).0, exit, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_whole_answer_is_a_success() {
+        assert_eq!(complete(StopReason::EndTurn, None), Ok(()));
+        assert_eq!(complete(StopReason::StopSequence, None), Ok(()));
+        for stop in [StopReason::MaxTokens, StopReason::Refusal] {
+            assert!(complete(stop, None).is_err(), "{stop:?}");
+        }
+    }
+}

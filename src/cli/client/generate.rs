@@ -1,0 +1,130 @@
+//! `claude-grpc generate`.
+
+use super::{
+    connection::ConnectionFlags,
+    failure::{complete, cut_off, failed},
+    input::Source,
+    json::Json,
+    prompt::PromptArgs,
+};
+use crate::{
+    cli::{exit::Failure, output},
+    proto::v1::{
+        self, GenerateRequest, GenerateStreamRequest, GenerateStreamResponse,
+        generate_stream_response::Event,
+    },
+};
+use clap::ValueEnum;
+use std::path::PathBuf;
+use tonic::Streaming;
+
+/// Flags of `generate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    prompt: PromptArgs,
+    /// Upper limit of output tokens, thinking included.
+    #[arg(long, value_name = "NUMBER")]
+    max_tokens: Option<i32>,
+    /// How much effort the model puts in.
+    #[arg(long, value_name = "EFFORT")]
+    effort: Option<Effort>,
+    /// File with a JSON Schema that the answer has to match.
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// Prints the whole answer as one JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: ConnectionFlags,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Effort {
+    Low,
+    Medium,
+    High,
+    Xhigh,
+    Max,
+}
+
+/// Prints the answer to a prompt.
+///
+/// # Errors
+/// When there is none, or it is refused or cut.
+pub async fn run(args: Args) -> Result<(), Failure> {
+    let mut request = args.prompt.request().await?;
+    request.max_tokens = args.max_tokens;
+    if let Some(effort) = args.effort {
+        request.set_effort(effort.into());
+    }
+    if let Some(path) = args.schema {
+        let source = Source::File(path);
+        let schema = source.text().await;
+        request.output_schema_json = schema.map_err(|failure| source.failure(failure))?;
+    }
+    if args.json {
+        as_json(&args.connection, request).await
+    } else {
+        as_text(&args.connection, request).await
+    }
+}
+
+async fn as_json(connection: &ConnectionFlags, request: GenerateRequest) -> Result<(), Failure> {
+    let connection = connection.connect().await?;
+    let answer = connection
+        .unary(request, async |mut client, request| {
+            client.generate(request).await
+        })
+        .await?;
+    output::line(&Json::new().line("GenerateResponse", &answer, None))?;
+    complete(answer.stop_reason(), answer.refusal.as_ref())
+}
+
+async fn as_text(connection: &ConnectionFlags, request: GenerateRequest) -> Result<(), Failure> {
+    let connection = connection.connect().await?;
+    let request = GenerateStreamRequest {
+        request: Some(request),
+    };
+    connection
+        .call(request, async |mut client, request| {
+            let response = client.generate_stream(request).await;
+            let events = response.map_err(|status| failed(&status))?;
+            print(events.into_inner()).await
+        })
+        .await
+}
+
+/// Prints text as it comes.
+async fn print(mut events: Streaming<GenerateStreamResponse>) -> Result<(), Failure> {
+    let mut line = output::Lines::default();
+    loop {
+        let event = events.message().await.map_err(|status| failed(&status));
+        match event.and_then(|event| event.ok_or_else(cut_off)) {
+            Ok(event) => match event.event {
+                Some(Event::TextDelta(delta)) => line.write(&delta.text)?,
+                Some(Event::Finished(finished)) => {
+                    line.end()?;
+                    return complete(finished.stop_reason(), finished.refusal.as_ref());
+                }
+                _ => {}
+            },
+            Err(failure) => {
+                line.end()?;
+                return Err(failure);
+            }
+        }
+    }
+}
+
+impl From<Effort> for v1::Effort {
+    fn from(effort: Effort) -> Self {
+        match effort {
+            Effort::Low => v1::Effort::Low,
+            Effort::Medium => v1::Effort::Medium,
+            Effort::High => v1::Effort::High,
+            Effort::Xhigh => v1::Effort::Xhigh,
+            Effort::Max => v1::Effort::Max,
+        }
+    }
+}

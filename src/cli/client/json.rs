@@ -1,0 +1,81 @@
+//! Messages as JSON: the names of the proto JSON mapping, enums by name.
+//! 64-bit integers are numbers, not strings: none of ours leaves the range
+//! that a double holds exactly. Fields at their default are there too, so that
+//! a script need not know what may be missing.
+
+use crate::proto::DESCRIPTORS;
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use serde_json::{Map, Value};
+
+const OPTIONS: SerializeOptions = SerializeOptions::new()
+    .stringify_64_bit_integers(false)
+    .skip_default_fields(false);
+
+/// Turns messages into JSON.
+#[derive(Debug, Clone)]
+pub struct Json {
+    pool: DescriptorPool,
+}
+
+impl Json {
+    /// For the messages of `proto/`.
+    pub fn new() -> Self {
+        Json {
+            pool: DescriptorPool::decode(DESCRIPTORS)
+                .expect("the descriptors were made by the build"),
+        }
+    }
+
+    /// One message of the type `name` in the package `claude.v1`, on one line.
+    /// `file` goes in front, if there is one.
+    pub fn line(&self, name: &str, message: &impl Message, file: Option<&str>) -> String {
+        let mut object = Map::new();
+        if let Some(file) = file {
+            object.insert("file".to_owned(), Value::from(file));
+        }
+        if let Value::Object(fields) = self.value(name, message) {
+            object.extend(fields);
+        }
+        Value::Object(object).to_string()
+    }
+
+    fn value(&self, name: &str, message: &impl Message) -> Value {
+        let descriptor = self
+            .pool
+            .get_message_by_name(&format!("claude.v1.{name}"))
+            .expect("commands print messages of the package");
+        DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
+            .expect("a message is what its descriptor says")
+            .serialize_with_options(serde_json::value::Serializer, &OPTIONS)
+            .expect("a message without Any can be JSON")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::v1;
+
+    #[test]
+    fn names_and_enums_are_those_of_the_proto() {
+        let response = v1::SummarizeResponse {
+            summary: "Short.".to_owned(),
+            stop_reason: v1::StopReason::EndTurn.into(),
+            usage: Some(v1::Usage {
+                input_tokens: 12,
+                ..v1::Usage::default()
+            }),
+            ..v1::SummarizeResponse::default()
+        };
+        let line = Json::new().line("SummarizeResponse", &response, Some("a.txt"));
+        assert!(
+            line.starts_with(r#"{"file":"a.txt","summary":"Short.","lengthRatio":0.0,"#),
+            "{line}"
+        );
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["stopReason"], "STOP_REASON_END_TURN");
+        assert_eq!(value["usage"]["inputTokens"], 12);
+        assert_eq!(value["requestId"], "");
+    }
+}

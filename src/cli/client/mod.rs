@@ -1,0 +1,13 @@
+//! The verbs that talk to a running service, over gRPC like any client.
+
+mod batch;
+pub mod classify;
+mod connection;
+pub mod count_tokens;
+mod failure;
+pub mod generate;
+mod input;
+mod json;
+pub mod models;
+mod prompt;
+pub mod summarize;

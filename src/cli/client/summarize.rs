@@ -1,0 +1,218 @@
+//! `claude-grpc summarize`.
+
+use super::{
+    batch::BatchFlags,
+    connection::{Connection, ConnectionFlags},
+    failure::{complete, cut_off, failed},
+    input::Source,
+    json::Json,
+};
+use crate::{
+    cli::{exit::Failure, output},
+    proto::v1::{
+        SummarizeRequest, SummarizeResponse, SummarizeStreamRequest, SummarizeStreamResponse,
+        SummaryFormat, SummaryLength, summarize_request, summarize_stream_response::Event,
+    },
+};
+use clap::ValueEnum;
+use std::path::PathBuf;
+use tonic::Streaming;
+
+/// Flags of `summarize`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Texts, UTF-8; standard input if one is `-` or none is given. Of several
+    /// each gets a summary of its own, below a line with its name.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    form: Form,
+    /// Prints one JSON object a text.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    batch: BatchFlags,
+    #[command(flatten)]
+    connection: ConnectionFlags,
+}
+
+/// How a summary is to be.
+#[derive(Debug, Clone, clap::Args)]
+struct Form {
+    /// Number of sentences (of bullets, with `--format bullets`).
+    #[arg(long, value_name = "NUMBER", group = "size")]
+    sentences: Option<i32>,
+    /// About so many words.
+    #[arg(long, value_name = "NUMBER", group = "size")]
+    words: Option<i32>,
+    /// A length by name.
+    #[arg(long, value_name = "LENGTH", group = "size")]
+    length: Option<Length>,
+    /// The form; a headline takes no length.
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// What to dwell on, for example `deadlines and costs`.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    focus: String,
+    /// Language of the summary; without it that of the text.
+    #[arg(
+        long,
+        value_name = "LANGUAGE",
+        default_value = "",
+        hide_default_value = true
+    )]
+    language: String,
+    /// Model id; without it the service's default.
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    model: String,
+    /// Upper limit of output tokens, thinking included.
+    #[arg(long, value_name = "NUMBER")]
+    max_tokens: Option<i32>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Length {
+    Short,
+    Medium,
+    Long,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Paragraph,
+    Bullets,
+    Headline,
+}
+
+/// Prints a summary of each text.
+///
+/// # Errors
+/// When any of them has none, or one that is refused or cut.
+pub async fn run(args: Args) -> Result<(), Failure> {
+    let sources = Source::all(args.files)?;
+    let connection = args.connection.connect().await?;
+    match sources.as_slice() {
+        [source] if !args.json => {
+            let streamed = stream(&connection, source, &args.form).await;
+            streamed.map_err(|failure| source.failure(failure))
+        }
+        sources => {
+            let several = sources.len() > 1;
+            let connection = connection.in_batch(several);
+            let ask = async |source: &Source| whole(&connection, source, &args.form).await;
+            let mut printer = Printer {
+                json: args.json.then(Json::new),
+                first: true,
+            };
+            let print = |source: &Source, answer| printer.print(source, &answer);
+            args.batch.run(sources, ask, print).await
+        }
+    }
+}
+
+async fn whole(
+    connection: &Connection,
+    source: &Source,
+    form: &Form,
+) -> Result<SummarizeResponse, Failure> {
+    let request = form.request(source.text().await?);
+    connection
+        .unary(request, async |mut client, request| {
+            client.summarize(request).await
+        })
+        .await
+}
+
+async fn stream(connection: &Connection, source: &Source, form: &Form) -> Result<(), Failure> {
+    let request = SummarizeStreamRequest {
+        request: Some(form.request(source.text().await?)),
+    };
+    connection
+        .call(request, async |mut client, request| {
+            let response = client.summarize_stream(request).await;
+            let events = response.map_err(|status| failed(&status))?;
+            print_events(events.into_inner()).await
+        })
+        .await
+}
+
+/// Prints text as it comes.
+async fn print_events(mut events: Streaming<SummarizeStreamResponse>) -> Result<(), Failure> {
+    let mut line = output::Lines::default();
+    loop {
+        let event = events.message().await.map_err(|status| failed(&status));
+        match event.and_then(|event| event.ok_or_else(cut_off)) {
+            Ok(event) => match event.event {
+                Some(Event::TextDelta(text)) => line.write(&text)?,
+                Some(Event::Finished(finished)) => {
+                    line.end()?;
+                    return complete(finished.stop_reason(), finished.refusal.as_ref());
+                }
+                None => {}
+            },
+            Err(failure) => {
+                line.end()?;
+                return Err(failure);
+            }
+        }
+    }
+}
+
+/// Prints whole summaries: of several texts each below its name.
+struct Printer {
+    json: Option<Json>,
+    first: bool,
+}
+
+impl Printer {
+    fn print(&mut self, source: &Source, answer: &SummarizeResponse) -> Result<(), Failure> {
+        let name = source.name();
+        match &self.json {
+            Some(json) => output::line(&json.line("SummarizeResponse", answer, Some(&name)))?,
+            None => {
+                let gap = if self.first { "" } else { "\n" };
+                output::line(&format!(
+                    "{gap}==> {name} <==\n{}",
+                    answer.summary.trim_end()
+                ))?;
+            }
+        }
+        self.first = false;
+        complete(answer.stop_reason(), answer.refusal.as_ref())
+    }
+}
+
+impl Form {
+    fn request(&self, text: String) -> SummarizeRequest {
+        let mut request = SummarizeRequest {
+            text,
+            model: self.model.clone(),
+            focus: self.focus.clone(),
+            language: self.language.clone(),
+            max_tokens: self.max_tokens,
+            ..SummarizeRequest::default()
+        };
+        let by_name = self.length.map(|length| match length {
+            Length::Short => SummaryLength::Short,
+            Length::Medium => SummaryLength::Medium,
+            Length::Long => SummaryLength::Long,
+        });
+        request.length = None
+            .or(self.sentences.map(summarize_request::Length::Sentences))
+            .or(self.words.map(summarize_request::Length::Words))
+            .or(by_name.map(|length| summarize_request::Length::Preset(length.into())));
+        if let Some(format) = self.format {
+            request.set_format(match format {
+                Format::Paragraph => SummaryFormat::Paragraph,
+                Format::Bullets => SummaryFormat::Bullets,
+                Format::Headline => SummaryFormat::Headline,
+            });
+        }
+        request
+    }
+}

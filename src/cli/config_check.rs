@@ -1,0 +1,45 @@
+//! `claude-grpc config check`.
+
+use super::{
+    exit::{Exit, Failure},
+    output,
+    settings::ServeFlags,
+};
+use crate::config::{Config, Environment, api_keys::ApiKeys};
+
+/// Flags of `config check`: those of `serve`, to see what they make.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    flags: ServeFlags,
+}
+
+/// Prints the configuration that `serve` would have, as a TOML file.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let environment = Environment::of_process();
+    let config = args.flags.load(&environment)?;
+    let keys = ApiKeys::find(&config.upstream, &environment)?;
+    if let Some(keys) = &keys {
+        keys.ring()?;
+    }
+    output::write(&printed(config, keys.as_ref())?)
+}
+
+/// The configuration as a file. Of secrets it tells where they are from and
+/// how many, and no part of them.
+fn printed(mut config: Config, keys: Option<&ApiKeys>) -> Result<String, Failure> {
+    let mut comments = match keys {
+        Some(keys) => format!("# API keys: {} from {}\n", keys.keys.len(), keys.source),
+        None => "# API keys: none; `serve` needs one, or --simulate\n".to_owned(),
+    };
+    let accepted = std::mem::take(&mut config.simulator.api_keys).len();
+    if accepted > 0 {
+        comments += &format!("# simulator.api_keys: {accepted}, not shown\n");
+    }
+    let text = toml::to_string(&config)
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot be printed: {error}")))?;
+    Ok(format!("{comments}\n{text}"))
+}

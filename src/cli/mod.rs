@@ -1,0 +1,100 @@
+//! The command line: the service, its simulator, and a client of it.
+
+mod client;
+mod config_check;
+mod exit;
+mod output;
+mod serve;
+mod settings;
+mod signals;
+mod simulate;
+
+use clap::{Parser, Subcommand};
+use exit::{Exit, Failure};
+use std::process::ExitCode;
+use tokio::runtime::Runtime;
+
+/// What `--help` says below the commands.
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  success
+  1  the call failed, or the service could not start
+  2  wrong usage, configuration or input
+  3  the service could not be reached
+  4  the answer was refused, or cut at a limit
+  5  a quota is used up, or the service or the API is overloaded
+
+The API key is taken from a file named in ANTHROPIC_API_KEY_FILE,
+CLAUDE_API_KEY_FILE or upstream.api_key_file, else from ANTHROPIC_API_KEY or
+CLAUDE_API_KEY. Several keys: one a line in the file, or with commas.
+
+Every key of the configuration can be set by a variable: server.listen by
+CLAUDE_GRPC_SERVER__LISTEN. `claude-grpc config check` prints all keys.";
+
+/// The Claude Messages API as a typed gRPC service.
+#[derive(Debug, Parser)]
+#[command(name = "claude-grpc", version, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the service.
+    Serve(serve::Args),
+    /// Runs the simulator of the Claude API alone.
+    Simulate(simulate::Args),
+    /// Answers a prompt, and prints the answer while it is written.
+    Generate(client::generate::Args),
+    /// Summarizes texts.
+    Summarize(client::summarize::Args),
+    /// Sorts texts under labels.
+    Classify(client::classify::Args),
+    /// Counts the input tokens of a prompt without answering it.
+    CountTokens(client::count_tokens::Args),
+    /// Lists the models that the service offers.
+    Models(client::models::Args),
+    /// What concerns the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Checks the configuration and prints what holds, secrets left out.
+    Check(config_check::Args),
+}
+
+/// Does what the command line says. Failures go to stderr, one a line.
+pub fn run(cli: Cli) -> ExitCode {
+    let outcome = match Runtime::new() {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(dispatch(cli.command));
+            // A read of standard input may still block, and cannot be stopped.
+            runtime.shutdown_background();
+            outcome
+        }
+        Err(error) => Err(Failure::new(
+            Exit::Failed,
+            format!("no threads can be started: {error}"),
+        )),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Simulate(args) => simulate::run(args).await,
+        Command::Generate(args) => client::generate::run(args).await,
+        Command::Summarize(args) => client::summarize::run(args).await,
+        Command::Classify(args) => client::classify::run(args).await,
+        Command::CountTokens(args) => client::count_tokens::run(args).await,
+        Command::Models(args) => client::models::run(args).await,
+        Command::Config(ConfigCommand::Check(args)) => config_check::run(&args),
+    }
+}

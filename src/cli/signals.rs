@@ -1,0 +1,58 @@
+//! The signals that a service is told by.
+
+use super::exit::{Exit, Failure};
+use crate::server::Drain;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The signals of a running service.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Takes the signals from the system: from now on none of them ends the
+    /// process by itself.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn take() -> Result<Self, Failure> {
+        let take = |kind| {
+            signal(kind).map_err(|error| {
+                Failure::new(Exit::Failed, format!("no signals can be taken: {error}"))
+            })
+        };
+        Ok(Signals {
+            terminate: take(SignalKind::terminate())?,
+            interrupt: take(SignalKind::interrupt())?,
+            hang_up: take(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    pub async fn stop(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => self.reload(),
+            }
+        }
+    }
+
+    /// The first signal begins the drain, a second one cuts it short.
+    pub async fn drain(mut self, drain: Drain) {
+        self.stop().await;
+        drain.begin();
+        self.stop().await;
+        tracing::warn!("told to stop a second time: cutting what still runs");
+        drain.cut();
+    }
+
+    /// SIGHUP, which ends a process unless it is taken.
+    fn reload(&self) {
+        tracing::info!("SIGHUP: nothing to reload");
+    }
+}

@@ -1,0 +1,82 @@
+//! `claude-grpc simulate`.
+
+use super::{
+    exit::Failure,
+    output,
+    serve::{address_unknown, bind_simulator},
+    settings::CommonFlags,
+    signals::Signals,
+};
+use crate::{config::Environment, telemetry};
+use std::{net::SocketAddr, time::Duration};
+
+/// Flags of `simulate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    common: CommonFlags,
+    /// Address and port to listen on; port 0 for any free one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Time to the first byte of an answer, for example `300ms`.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    time_to_first_token: Option<Duration>,
+    /// Output tokens per second of one answer; 0 for as fast as possible.
+    #[arg(long, value_name = "NUMBER")]
+    tokens_per_second: Option<f64>,
+    /// How often a fault happens, as a share of the requests. Again for each
+    /// fault: `--fault overloaded=0.1 --fault cut=0.05`.
+    #[arg(long = "fault", value_name = "NAME=SHARE", value_parser = fault)]
+    faults: Vec<(String, f64)>,
+    /// The same seed gives the same faults in the same order.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+}
+
+/// Runs the simulator until it is told to stop.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run(args: Args) -> Result<(), Failure> {
+    let mut values = args.common.values();
+    values.set("simulator.listen", "--listen", args.listen);
+    values.set(
+        "simulator.time_to_first_token",
+        "--time-to-first-token",
+        args.time_to_first_token
+            .map(|time| humantime::format_duration(time).to_string()),
+    );
+    let tokens_per_second = args.tokens_per_second;
+    values.set(
+        "simulator.tokens_per_second",
+        "--tokens-per-second",
+        tokens_per_second,
+    );
+    for (name, share) in args.faults {
+        values.set(format!("simulator.faults.{name}"), "--fault", Some(share));
+    }
+    values.set("simulator.faults.seed", "--seed", args.seed);
+
+    let config = args.common.load(values, &Environment::of_process())?;
+    telemetry::init(&config.log).map_err(|error| Failure::usage(error.to_string()))?;
+    let mut signals = Signals::take()?;
+
+    let simulator = bind_simulator(config.simulator).await?;
+    let address = simulator.local_addr().map_err(address_unknown)?;
+    let _ = output::line(&format!("simulator listening on http://{address}"));
+    tokio::select! {
+        () = signals.stop() => {}
+        () = simulator.run() => {}
+    }
+    Ok(())
+}
+
+fn fault(text: &str) -> Result<(String, f64), String> {
+    let expected = "has to be a name, `=` and a share, for example overloaded=0.1";
+    let (name, share) = text.split_once('=').ok_or(expected)?;
+    let share = share.parse().map_err(|_| expected)?;
+    let named = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    named
+        .then(|| (name.to_owned(), share))
+        .ok_or(expected.to_owned())
+}

@@ -1,0 +1,53 @@
+//! The environment as a parameter, so that a test can bring its own.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    fmt,
+};
+
+/// Environment variables. `Debug` shows their names only.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// The variables of this process, as they are now.
+    pub fn of_process() -> Self {
+        Environment(std::env::vars_os().collect())
+    }
+
+    /// The value of a variable. One that is set to nothing counts as not set:
+    /// that is how many deployment tools leave out an optional one.
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0
+            .get(OsStr::new(name))
+            .map(OsString::as_os_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The variables whose names begin with `prefix`, by their whole names.
+    pub fn with_prefix<'a>(
+        &'a self,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a OsStr)> {
+        self.0.iter().filter_map(move |(name, value)| {
+            let name = name.to_str().filter(|name| name.starts_with(prefix))?;
+            Some((name, value.as_os_str()))
+        })
+    }
+}
+
+impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        let owned = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        Environment(owned.collect())
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,360 @@
+//! The layers above the defaults: file, environment, flags.
+
+use super::{
+    environment::Environment,
+    fault::{Fault, Origin},
+};
+use figment::{
+    Metadata, Profile, Provider, Source,
+    value::{Dict, Empty, Map, Value},
+};
+use std::{ffi::OsStr, fs, path::Path};
+
+/// What the variables of the configuration begin with.
+pub const PREFIX: &str = "CLAUDE_GRPC_";
+
+/// Stands between the sections and the key in a variable's name.
+const SEPARATOR: &str = "__";
+
+/// Variables with our prefix that the command line reads itself.
+const OF_THE_COMMAND_LINE: [&str; 2] = ["CLAUDE_GRPC_CONFIG", "CLAUDE_GRPC_ADDR"];
+
+/// The values of one source.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    dict: Dict,
+    metadata: Metadata,
+}
+
+impl Layer {
+    /// Values that all came from one place.
+    pub fn new(dict: Dict, origin: &Origin) -> Self {
+        let metadata = match origin {
+            Origin::Default => Metadata::named("defaults"),
+            Origin::File(path) => Metadata::from("file", path.as_path()),
+            Origin::Variable(name) => Metadata::from("variable", Source::Custom(name.clone())),
+            Origin::Flag(name) => Metadata::from("flag", Source::Custom(name.clone())),
+        };
+        Layer { dict, metadata }
+    }
+
+    /// The values, by section.
+    pub fn dict(&self) -> &Dict {
+        &self.dict
+    }
+
+    /// Where the values came from.
+    pub fn origin(&self) -> Origin {
+        origin_of(&self.metadata)
+    }
+}
+
+/// Where a value came from, as its layer told figment.
+pub fn origin_of(metadata: &Metadata) -> Origin {
+    match (&*metadata.name, &metadata.source) {
+        (_, Some(Source::File(path))) => Origin::File(path.clone()),
+        ("variable", Some(Source::Custom(name))) => Origin::Variable(name.clone()),
+        ("flag", Some(Source::Custom(name))) => Origin::Flag(name.clone()),
+        _ => Origin::Default,
+    }
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        self.metadata.clone()
+    }
+
+    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
+        Ok(Profile::Default.collect(self.dict.clone()))
+    }
+}
+
+/// The values of a TOML file.
+///
+/// # Errors
+/// When it cannot be read or is no TOML. The error tells the place, but shows
+/// no text of the file: there may be a secret in it.
+pub fn file(path: &Path) -> Result<Layer, Fault> {
+    let fault = |problem: String| Fault::File {
+        path: path.to_owned(),
+        problem,
+    };
+    let text = fs::read_to_string(path)
+        .map_err(|error| fault(format!("the configuration file cannot be read: {error}")))?;
+    let table: toml::Table = toml::from_str(&text).map_err(|error| {
+        let line = error
+            .span()
+            .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        let what = error.message().lines().next().unwrap_or_default();
+        fault(format!("line {line} is no TOML: {what}"))
+    })?;
+    let value = Value::serialize(table).map_err(|error| fault(error.to_string()))?;
+    let dict = value.into_dict().unwrap_or_default();
+    Ok(Layer::new(dict, &Origin::File(path.to_owned())))
+}
+
+/// A value set by a flag: the dotted key, the flag with its dashes, the value.
+#[derive(Debug, Clone)]
+pub struct FlagValue {
+    /// The dotted key.
+    pub key: String,
+    /// The flag, with its dashes.
+    pub flag: &'static str,
+    /// What it sets.
+    pub value: Value,
+}
+
+/// The layer of one flag.
+pub fn flag(flag: &FlagValue) -> Layer {
+    let dict = nested(flag.key.split('.'), flag.value.clone());
+    Layer::new(dict, &Origin::Flag(flag.flag.to_owned()))
+}
+
+/// A layer for each variable, or what is wrong with it. What a variable may
+/// hold is told from the default in its place.
+pub fn variables(environment: &Environment, defaults: &Dict) -> Vec<Result<Layer, Fault>> {
+    environment
+        .with_prefix(PREFIX)
+        .filter(|(name, _)| !OF_THE_COMMAND_LINE.contains(name) && !is_service_link(name))
+        .map(|(name, value)| variable(name, value, defaults))
+        .collect()
+}
+
+fn variable(name: &str, value: &OsStr, defaults: &Dict) -> Result<Layer, Fault> {
+    let wrong = |problem: &str| Fault::Variable {
+        name: name.to_owned(),
+        problem: problem.to_owned(),
+    };
+    let lower = name[PREFIX.len()..].to_ascii_lowercase();
+    let path: Vec<&str> = lower.split(SEPARATOR).collect();
+    let default = find(defaults, &path).map_err(|unknown| match unknown {
+        Unknown::Key => wrong(misplaced_key(path.last().copied()).unwrap_or(
+            "no such variable; a key's variable is CLAUDE_GRPC_SECTION__KEY, \
+             and `config check` prints all keys",
+        )),
+        Unknown::Section => wrong("is a section; name one of its keys, after `__`"),
+    })?;
+    let text = value.to_str().ok_or_else(|| wrong("is no UTF-8 text"))?;
+    let value = typed(text, default).map_err(|problem| Fault::Key {
+        key: path.join("."),
+        problem,
+        origin: Origin::Variable(name.to_owned()),
+    })?;
+    let dict = nested(path.into_iter(), value);
+    Ok(Layer::new(dict, &Origin::Variable(name.to_owned())))
+}
+
+/// Kubernetes gives every pod such variables for a Service named
+/// `claude-grpc`. None of them can be ours, which all have a `__`.
+fn is_service_link(name: &str) -> bool {
+    let rest = &name[PREFIX.len()..];
+    !rest.contains(SEPARATOR)
+        && (rest == "SERVICE_HOST"
+            || rest == "PORT"
+            || rest.starts_with("SERVICE_PORT")
+            || rest.starts_with("PORT_"))
+}
+
+/// What to say to somebody who puts an API key where none belongs.
+pub fn misplaced_key(name: Option<&str>) -> Option<&'static str> {
+    let name = name?;
+    ["api_key", "api_keys", "anthropic_api_key", "claude_api_key"]
+        .contains(&name)
+        .then_some(
+            "an API key has no place in the configuration; set ANTHROPIC_API_KEY, \
+             or name a file that holds it in ANTHROPIC_API_KEY_FILE or upstream.api_key_file",
+        )
+}
+
+/// Why a variable has no default in its place.
+enum Unknown {
+    Key,
+    Section,
+}
+
+fn find<'a>(defaults: &'a Dict, path: &[&str]) -> Result<&'a Value, Unknown> {
+    let (last, sections) = path.split_last().ok_or(Unknown::Key)?;
+    let mut dict = defaults;
+    for section in sections {
+        match dict.get(*section) {
+            Some(Value::Dict(_, inner)) => dict = inner,
+            _ => return Err(Unknown::Key),
+        }
+    }
+    match dict.get(*last) {
+        // An empty one is a map whose keys are free, not a section.
+        Some(Value::Dict(_, inner)) if !inner.is_empty() => Err(Unknown::Section),
+        Some(value) => Ok(value),
+        None => Err(Unknown::Key),
+    }
+}
+
+/// The value of a variable, of the type that its default has.
+fn typed(text: &str, default: &Value) -> Result<Value, String> {
+    match default {
+        Value::String(..) | Value::Char(..) => Ok(Value::from(text)),
+        Value::Bool(..) => match text.parse::<bool>() {
+            Ok(value) => Ok(Value::from(value)),
+            Err(_) => Err("has to be true or false".to_owned()),
+        },
+        Value::Num(..) => number(text).ok_or_else(|| "has to be a number".to_owned()),
+        Value::Array(..) if !text.trim_start().starts_with('[') => Ok(listed(text)),
+        Value::Array(..) => in_toml(text).ok_or_else(|| "is no TOML list".to_owned()),
+        Value::Dict(..) => in_toml(text).ok_or_else(|| "is no TOML table".to_owned()),
+        // What is not set by default could be anything.
+        Value::Empty(..) => Ok(text
+            .parse::<bool>()
+            .map(Value::from)
+            .ok()
+            .or_else(|| number(text))
+            .or_else(|| {
+                text.starts_with(['[', '{'])
+                    .then(|| in_toml(text))
+                    .flatten()
+            })
+            .unwrap_or_else(|| Value::from(text))),
+    }
+}
+
+fn number(text: &str) -> Option<Value> {
+    text.parse::<i64>()
+        .map(Value::from)
+        .or_else(|_| text.parse::<u64>().map(Value::from))
+        .or_else(|_| text.parse::<f64>().map(Value::from))
+        .ok()
+}
+
+fn listed(text: &str) -> Value {
+    let items = text.split(',').map(str::trim);
+    let items: Vec<Value> = items
+        .filter(|item| !item.is_empty())
+        .map(Value::from)
+        .collect();
+    Value::from(items)
+}
+
+fn in_toml(text: &str) -> Option<Value> {
+    let mut table: toml::Table = toml::from_str(&format!("value = {text}")).ok()?;
+    (table.len() == 1).then_some(())?;
+    Value::serialize(table.remove("value")?).ok()
+}
+
+fn nested<'a>(path: impl DoubleEndedIterator<Item = &'a str>, value: Value) -> Dict {
+    let wrapped = path.rev().fold(value, |inner, name| {
+        Value::from(Dict::from([(name.to_owned(), inner)]))
+    });
+    wrapped.into_dict().unwrap_or_default()
+}
+
+/// The defaults as figment sees them: what is not set is there too, as
+/// nothing, so that its name is known.
+pub fn defaults(config: impl serde::Serialize) -> Dict {
+    Value::serialize(config)
+        .unwrap_or_else(|_| Value::from(Empty::None))
+        .into_dict()
+        .unwrap_or_default()
+}
+
+/// The dotted names of the keys in `given` that `known` does not have. What
+/// is free in `known` (lists, empty maps) is left to serde.
+pub fn unknown_keys(given: &Dict, known: &Dict, prefix: &str, unknown: &mut Vec<String>) {
+    for (name, value) in given {
+        let key = format!("{prefix}{name}");
+        match (known.get(name), value) {
+            (None, _) => unknown.push(key),
+            (Some(Value::Dict(_, known)), Value::Dict(_, given)) if !known.is_empty() => {
+                unknown_keys(given, known, &format!("{key}."), unknown);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape() -> Dict {
+        let text = "flag = true\nlist = ['x']\n[log]\nlevel = 'info'\nlines = 3\nshare = 0.5";
+        let mut dict = defaults(toml::from_str::<toml::Table>(text).unwrap());
+        dict.insert("nothing".to_owned(), Value::from(Empty::None));
+        dict
+    }
+
+    fn read(name: &str, value: &str) -> Result<Value, String> {
+        let layer = variable(name, OsStr::new(value), &shape()).map_err(|e| e.to_string())?;
+        let path = name[PREFIX.len()..].to_lowercase().replace("__", ".");
+        Ok(Value::from(layer.dict).find(&path).unwrap())
+    }
+
+    #[test]
+    fn a_variable_has_the_type_of_its_default() {
+        let read = |name, value| read(name, value).unwrap();
+        assert_eq!(read("CLAUDE_GRPC_LOG__LEVEL", "true"), Value::from("true"));
+        assert_eq!(read("CLAUDE_GRPC_LOG__LINES", "7"), Value::from(7_i64));
+        assert_eq!(read("CLAUDE_GRPC_LOG__SHARE", "1"), Value::from(1_i64));
+        assert_eq!(read("CLAUDE_GRPC_FLAG", "false"), Value::from(false));
+        let list = Value::from(vec!["a", "b"]);
+        assert_eq!(read("CLAUDE_GRPC_LIST", "a, b,"), list);
+        assert_eq!(read("CLAUDE_GRPC_LIST", "['a', \"b\"]"), list);
+        assert_eq!(read("CLAUDE_GRPC_NOTHING", "/a/b"), Value::from("/a/b"));
+    }
+
+    #[test]
+    fn what_a_variable_cannot_hold_is_named_without_its_value() {
+        let error = read("CLAUDE_GRPC_LOG__LINES", "hush").unwrap_err();
+        assert_eq!(
+            error,
+            "log.lines: has to be a number (from CLAUDE_GRPC_LOG__LINES)"
+        );
+        let error = read("CLAUDE_GRPC_LIST", "[hush").unwrap_err();
+        assert_eq!(error, "list: is no TOML list (from CLAUDE_GRPC_LIST)");
+    }
+
+    #[test]
+    fn unknown_variables_are_named() {
+        for name in [
+            "CLAUDE_GRPC_LOG__LEVLE",
+            "CLAUDE_GRPC_LEVEL",
+            "CLAUDE_GRPC_",
+        ] {
+            let error = read(name, "hush").unwrap_err();
+            assert!(
+                error.starts_with(&format!("{name}: no such variable")),
+                "{error}"
+            );
+        }
+        let error = read("CLAUDE_GRPC_LOG", "hush").unwrap_err();
+        assert!(
+            error.starts_with("CLAUDE_GRPC_LOG: is a section"),
+            "{error}"
+        );
+        let error = read("CLAUDE_GRPC_LOG__API_KEY", "hush").unwrap_err();
+        assert!(error.contains("set ANTHROPIC_API_KEY"), "{error}");
+        assert!(!error.contains("hush"));
+    }
+
+    #[test]
+    fn the_variables_that_kubernetes_gives_are_not_ours() {
+        let environment: Environment = [
+            "CLAUDE_GRPC_SERVICE_HOST",
+            "CLAUDE_GRPC_SERVICE_PORT_GRPC",
+            "CLAUDE_GRPC_PORT",
+            "CLAUDE_GRPC_PORT_50051_TCP_ADDR",
+        ]
+        .map(|name| (name, "10.0.0.1"))
+        .into_iter()
+        .collect();
+        assert!(variables(&environment, &shape()).is_empty());
+    }
+
+    #[test]
+    fn a_secret_on_a_broken_line_is_not_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("broken.toml");
+        fs::write(&path, "[upstream]\napi_key = \"hush\n").unwrap();
+        let error = file(&path).unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
+        assert!(!error.contains("hush"), "{error}");
+    }
+}

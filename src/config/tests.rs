@@ -1,0 +1,122 @@
+use super::*;
+use figment::value::Value;
+use std::{fs, time::Duration};
+
+fn load(
+    toml: &str,
+    variables: &[(&str, &str)],
+    flags: &[(&str, &'static str, &str)],
+) -> Result<Config, Vec<String>> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("claude-grpc.toml");
+    fs::write(&path, toml).unwrap();
+    let flags = flags.iter().map(|(key, flag, value)| FlagValue {
+        key: (*key).to_owned(),
+        flag,
+        value: Value::from(*value),
+    });
+    let loaded = Config::load(&Sources {
+        file: Some(path),
+        environment: variables.iter().copied().collect(),
+        flags: flags.collect(),
+    });
+    let here = format!("{}/", directory.path().display());
+    loaded.map_err(|errors| {
+        let lines = errors.0.iter();
+        lines
+            .map(|fault| fault.to_string().replace(&here, ""))
+            .collect()
+    })
+}
+
+#[test]
+fn nothing_set_is_the_defaults() {
+    assert_eq!(Config::load(&Sources::default()), Ok(Config::default()));
+}
+
+#[test]
+fn each_layer_goes_over_the_one_below() {
+    let toml = "[server]\nlisten = '127.0.0.1:1'\ndrain_timeout = '1s'\nmax_connections = 1";
+    let variables = [
+        ("CLAUDE_GRPC_SERVER__LISTEN", "127.0.0.1:2"),
+        ("CLAUDE_GRPC_SERVER__DRAIN_TIMEOUT", "2s"),
+        ("CLAUDE_GRPC_UPSTREAM__RETRY__BUDGET_SHARE", "0.5"),
+        ("CLAUDE_GRPC_SERVICE__CLASSIFY__EFFORT", "high"),
+        (
+            "CLAUDE_GRPC_SERVER__CORS_ORIGINS",
+            "https://a.example,https://b.example",
+        ),
+        ("CLAUDE_GRPC_UPSTREAM__API_KEY_FILE", "/some/file"),
+        ("UNRELATED", "1"),
+    ];
+    let flags = [("server.listen", "--listen", "127.0.0.1:3")];
+    let config = load(toml, &variables, &flags).unwrap();
+    assert_eq!(config.server.listen.port(), 3);
+    assert_eq!(config.server.drain_timeout, Duration::from_secs(2));
+    assert_eq!(config.server.max_connections, 1);
+    assert_eq!(config.server.cors_origins.len(), 2);
+    assert_eq!(config.upstream.retry.budget_share, 0.5);
+    assert_eq!(config.upstream.api_key_file, Some("/some/file".into()));
+    assert_eq!(config.log, LogConfig::default());
+}
+
+#[test]
+fn a_fault_names_its_key_and_its_place() {
+    let toml = "[server]\nmax_message_bytes = 0\nlisten = '127.0.0.1:1'\n[log]\nformat = 'odd'";
+    let variables = [
+        ("CLAUDE_GRPC_UPSTREAM__READ_TIMEOUT", "soon"),
+        ("CLAUDE_GRPC_SERVICE__GENERATE__MODEL", ""),
+    ];
+    let flags = [("server.listen", "--listen", "nowhere")];
+    assert_eq!(
+        load(toml, &variables, &flags).unwrap_err(),
+        [
+            "server.listen: invalid socket address syntax (from --listen)",
+            "upstream.read_timeout: \"soon\" is not a duration \
+             (from CLAUDE_GRPC_UPSTREAM__READ_TIMEOUT)",
+            "log.format: has to be one of pretty, json (in claude-grpc.toml)",
+        ]
+    );
+    let toml = "[server]\nmax_message_bytes = 0\n[service]\nallowed_models = ['claude-a']";
+    assert_eq!(
+        load(toml, &variables[1..], &[]).unwrap_err(),
+        [
+            "server.max_message_bytes: has to be from 1 to 4294967295 (in claude-grpc.toml)",
+            "service.generate.model: \"\" is no model id \
+             (from CLAUDE_GRPC_SERVICE__GENERATE__MODEL)",
+            "service.summarize.model: \"claude-sonnet-5-5\" is not in service.allowed_models \
+             (by default)",
+            "service.classify.model: \"claude-haiku-5-5\" is not in service.allowed_models \
+             (by default)",
+        ]
+    );
+}
+
+#[test]
+fn every_unknown_key_is_named() {
+    let toml = "lisen = 1\n[server]\nlisen = 2\n[upstream.retry]\nmax = 3\n[sever]\na = 1";
+    assert_eq!(
+        load(toml, &[], &[]).unwrap_err(),
+        ["lisen", "server.lisen", "sever", "upstream.retry.max"]
+            .map(|key| format!("{key}: unknown key (in claude-grpc.toml)"))
+    );
+}
+
+#[test]
+fn a_key_in_the_file_is_told_where_it_belongs() {
+    let faults = load("[upstream]\napi_key = 'hush'", &[], &[]).unwrap_err();
+    assert_eq!(faults.len(), 1);
+    assert!(faults[0].starts_with("upstream.api_key: an API key has no place"));
+    assert!(faults[0].contains("ANTHROPIC_API_KEY_FILE"));
+    assert!(!faults[0].contains("hush"));
+}
+
+#[test]
+fn a_missing_file_is_an_error() {
+    let sources = Sources {
+        file: Some("/nowhere/claude-grpc.toml".into()),
+        ..Sources::default()
+    };
+    let error = Config::load(&sources).unwrap_err().to_string();
+    assert!(error.starts_with("/nowhere/claude-grpc.toml: the configuration file cannot be read"));
+}

@@ -1,0 +1,202 @@
+//! What an answer consists of, and why it stops.
+
+use super::{
+    super::{
+        behaviour::Behaviour,
+        generate::{self, MARK, Prompt},
+    },
+    Block,
+};
+use crate::claude::{
+    answer::{AnswerBlock, StopDetails},
+    event::Stop,
+    request::{JsonObject, MessagesRequest, OutputFormat, Thinking, ThinkingDisplay},
+};
+use serde::Serialize;
+use serde_json::{json, value::RawValue};
+
+/// Type of the block that nobody knows.
+pub(in crate::simulator) const UNKNOWN_BLOCK: &str = "simulated_unknown";
+
+/// Characters of a token, as [`super::tokens`] estimates them.
+const CHARS_PER_TOKEN: usize = 4;
+
+/// The blocks of the answer and why it stops. `hash` is of the request.
+pub(super) fn compose(
+    request: &MessagesRequest,
+    prompt: &Prompt,
+    behaviour: Option<&Behaviour>,
+    hash: u64,
+) -> (Vec<Block>, Stop) {
+    match behaviour {
+        // These are exactly as asked, whatever else the request says.
+        Some(Behaviour::Text(text)) => return (vec![Block::text(text.clone())], stop("end_turn")),
+        Some(Behaviour::Deltas(count)) => return (vec![Block::Numbers(*count)], stop("end_turn")),
+        Some(Behaviour::Refusal) => {
+            return (vec![Block::text(format!("{MARK}I cannot"))], refusal());
+        }
+        _ => {}
+    }
+    let (mut blocks, mut stop) = ordinary(request, prompt, hash);
+    match behaviour {
+        Some(Behaviour::UnknownBlock) => blocks.insert(0, unknown_block()),
+        Some(Behaviour::Thinking) => {
+            let omitted = false;
+            blocks.splice(0..0, [thinking(prompt, omitted, hash), redacted(hash)]);
+        }
+        Some(Behaviour::Citations) => blocks = vec![cited(prompt)],
+        Some(Behaviour::UnknownStopReason) => stop.stop_reason = Some(UNKNOWN_BLOCK.to_owned()),
+        _ => {}
+    }
+    stop_at_sequence(&mut blocks, &mut stop, &request.stop_sequences);
+    let mut budget = u64::from(request.max_tokens.unwrap_or(0));
+    if behaviour == Some(&Behaviour::MaxTokens) {
+        let all: u64 = blocks.iter().map(Block::tokens).sum();
+        budget = budget.min(all / 2);
+    }
+    cut(&mut blocks, &mut stop, budget);
+    (blocks, stop)
+}
+
+fn ordinary(request: &MessagesRequest, prompt: &Prompt, hash: u64) -> (Vec<Block>, Stop) {
+    let mut blocks = Vec::new();
+    if let Some(Thinking::Adaptive { display } | Thinking::Enabled { display, .. }) =
+        request.thinking
+    {
+        let omitted = display == Some(ThinkingDisplay::Omitted);
+        blocks.push(thinking(prompt, omitted, hash));
+    }
+    if let Some(tool) = generate::pick_tool(request, prompt) {
+        blocks.push(Block::Wire(AnswerBlock::ToolUse {
+            id: format!("toolu_sim_{hash:016x}"),
+            name: tool.name.clone(),
+            input: raw(&generate::tool_input(&tool.input_schema, prompt)),
+        }));
+        return (blocks, stop("tool_use"));
+    }
+    let text = match schema(request) {
+        Some(schema) => generate::instance(schema, prompt).to_string(),
+        None => generate::text(prompt),
+    };
+    blocks.push(Block::text(text));
+    (blocks, stop("end_turn"))
+}
+
+fn schema(request: &MessagesRequest) -> Option<&JsonObject> {
+    let OutputFormat::JsonSchema { schema } = request.output_config.as_ref()?.format.as_ref()?;
+    Some(schema)
+}
+
+fn thinking(prompt: &Prompt, omitted: bool, hash: u64) -> Block {
+    let thinking = if omitted {
+        String::new()
+    } else {
+        generate::thinking(prompt)
+    };
+    Block::Wire(AnswerBlock::Thinking {
+        thinking,
+        signature: format!("c2lt{hash:016x}"),
+    })
+}
+
+fn redacted(hash: u64) -> Block {
+    Block::Wire(AnswerBlock::RedactedThinking {
+        data: format!("cmVk{hash:016x}"),
+    })
+}
+
+fn unknown_block() -> Block {
+    Block::Wire(AnswerBlock::Other {
+        kind: UNKNOWN_BLOCK.to_owned(),
+        json: raw(&json!({"type": UNKNOWN_BLOCK, "payload": {"answer": 42}})),
+    })
+}
+
+fn cited(prompt: &Prompt) -> Block {
+    let text = generate::text(prompt);
+    let citation = json!({
+        "type": "char_location",
+        "cited_text": "simulated",
+        "document_index": 0,
+        "document_title": null,
+        "file_id": null,
+        "start_char_index": 0,
+        "end_char_index": 9,
+    });
+    Block::Wire(AnswerBlock::Text {
+        text,
+        citations: vec![raw(&citation)],
+    })
+}
+
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).expect("plain data always serializes")
+}
+
+fn stop(reason: &str) -> Stop {
+    Stop {
+        stop_reason: Some(reason.to_owned()),
+        ..Stop::default()
+    }
+}
+
+fn refusal() -> Stop {
+    Stop {
+        stop_details: Some(StopDetails {
+            kind: "refusal".to_owned(),
+            category: Some("general_harms".to_owned()),
+            explanation: Some(format!("{MARK}a refusal was asked for")),
+        }),
+        ..stop("refusal")
+    }
+}
+
+/// Ends the answer before the first stop sequence in its text.
+fn stop_at_sequence(blocks: &mut Vec<Block>, stop: &mut Stop, sequences: &[String]) {
+    for index in 0..blocks.len() {
+        let Block::Wire(AnswerBlock::Text { text, .. }) = &mut blocks[index] else {
+            continue;
+        };
+        let found = sequences
+            .iter()
+            .filter_map(|sequence| Some((text.find(sequence.as_str())?, sequence)))
+            .min_by_key(|(position, _)| *position);
+        if let Some((position, sequence)) = found {
+            text.truncate(position);
+            let is_empty = text.is_empty();
+            blocks.truncate(if is_empty { index } else { index + 1 });
+            stop.stop_reason = Some("stop_sequence".to_owned());
+            stop.stop_sequence = Some(sequence.clone());
+            return;
+        }
+    }
+}
+
+/// Ends the answer when so many tokens are written.
+fn cut(blocks: &mut Vec<Block>, stop: &mut Stop, mut budget: u64) {
+    for index in 0..blocks.len() {
+        let tokens = blocks[index].tokens();
+        if tokens <= budget {
+            budget -= tokens;
+            continue;
+        }
+        // Only a text can end in the middle; what else does not fit is left
+        // out.
+        let mut keep = index;
+        if let Block::Wire(AnswerBlock::Text { text, .. }) = &mut blocks[index]
+            && budget > 0
+        {
+            *text = text
+                .chars()
+                .take(budget as usize * CHARS_PER_TOKEN)
+                .collect();
+            keep += 1;
+        }
+        blocks.truncate(keep);
+        *stop = Stop {
+            stop_reason: Some("max_tokens".to_owned()),
+            ..Stop::default()
+        };
+        return;
+    }
+}

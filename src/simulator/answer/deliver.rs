@@ -1,0 +1,167 @@
+//! Writing an answer: at once or as a stream, at its speed, and with the
+//! faults that strike in the middle.
+
+use super::{
+    super::{
+        behaviour::Behaviour,
+        body::{AnswerBody, BrokenOff, Pieces, Whole, respond},
+        config::SimulatorConfig,
+        error::ApiError,
+        events::{self, Event},
+        limits::Charged,
+        routes::{Asking, Failure},
+    },
+    Answer,
+};
+use bytes::Bytes;
+use http::Response;
+use std::{future::pending, time::Duration};
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// What is sent where JSON belongs.
+const GARBAGE: &str = "<<< this is not JSON >>>";
+
+/// A slow plain answer comes in pieces of this size.
+const SLOW_BYTES: usize = 16;
+
+/// Writes the answer.
+///
+/// # Errors
+/// When the behaviour wants an error.
+pub(super) async fn deliver(
+    asking: &Asking,
+    answer: Answer,
+    streams: bool,
+    mut charged: Charged,
+) -> Result<Response<AnswerBody>, Failure> {
+    charged.used = answer.output_tokens();
+    let config = &asking.state.config;
+    if !config.time_to_first_token.is_zero() {
+        sleep(config.time_to_first_token).await;
+    }
+    if streams {
+        let error = ApiError::overloaded().json(&asking.request_id);
+        let pace = Pace::new(config);
+        let pieces = stream(answer, asking.behaviour.clone(), error, pace, charged);
+        return Ok(respond(
+            "text/event-stream; charset=utf-8",
+            AnswerBody::pieces(pieces),
+        ));
+    }
+    Pace::new(config).wait(answer.output_tokens()).await;
+    Ok(plain(answer.json(), asking.behaviour.as_ref())?)
+}
+
+/// A whole answer in JSON.
+///
+/// # Errors
+/// When the behaviour wants an error.
+pub(in crate::simulator) fn plain(
+    json: String,
+    behaviour: Option<&Behaviour>,
+) -> Result<Response<AnswerBody>, ApiError> {
+    let bytes = Bytes::from(json);
+    let pieces: Pieces = match behaviour {
+        Some(Behaviour::Garbage) => return Ok(Whole::json(GARBAGE).respond()),
+        Some(Behaviour::ErrorEvent { .. }) => return Err(ApiError::overloaded()),
+        Some(Behaviour::Cut { .. }) => Box::pin(async_stream::stream! {
+            yield Ok(bytes.slice(..bytes.len() / 2));
+            flushed().await;
+            yield Err(BrokenOff);
+        }),
+        Some(Behaviour::HangAfter { .. }) => Box::pin(async_stream::stream! {
+            yield Ok(bytes.slice(..bytes.len() / 2));
+            pending::<()>().await;
+        }),
+        Some(Behaviour::SlowBody { delay }) => {
+            let delay = *delay;
+            Box::pin(async_stream::stream! {
+                let mut rest = bytes;
+                while !rest.is_empty() {
+                    sleep(delay).await;
+                    yield Ok(rest.split_to(SLOW_BYTES.min(rest.len())));
+                }
+            })
+        }
+        _ => return Ok(Whole::json(bytes).respond()),
+    };
+    Ok(respond("application/json", AnswerBody::pieces(pieces)))
+}
+
+/// The events, made when the reader takes them. What was charged is settled
+/// when the stream is dropped.
+fn stream(
+    answer: Answer,
+    behaviour: Option<Behaviour>,
+    error: String,
+    pace: Pace,
+    charged: Charged,
+) -> Pieces {
+    Box::pin(async_stream::stream! {
+        let _charged = charged;
+        let mut tokens = 0;
+        for (position, mut event) in events::of(answer).enumerate() {
+            match behaviour {
+                Some(Behaviour::Cut { after_events }) if ends(&event, position, after_events) => {
+                    flushed().await;
+                    yield Err(BrokenOff);
+                    return;
+                }
+                Some(Behaviour::ErrorEvent { after_events })
+                    if ends(&event, position, after_events) =>
+                {
+                    yield Ok(Event::new("error", error).frame());
+                    return;
+                }
+                Some(Behaviour::HangAfter { events }) if ends(&event, position, events) => {
+                    pending::<()>().await;
+                }
+                Some(Behaviour::SlowBody { delay }) => sleep(delay).await,
+                Some(Behaviour::Garbage) => event.data = GARBAGE.to_owned(),
+                _ => {}
+            }
+            tokens += event.tokens;
+            pace.wait(tokens).await;
+            yield Ok(event.frame());
+        }
+    })
+}
+
+/// Whether the stream ends before this event: an answer that is shorter than
+/// asked still does not become whole.
+fn ends(event: &Event, position: usize, after_events: usize) -> bool {
+    position >= after_events || event.name == "message_stop"
+}
+
+/// Lets hyper send what it holds before the connection is closed: it does so
+/// whenever the body has nothing ready.
+async fn flushed() {
+    tokio::task::yield_now().await;
+}
+
+/// The speed of an answer.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    begun: Instant,
+    /// 0 for as fast as possible.
+    tokens_per_second: f64,
+}
+
+impl Pace {
+    fn new(config: &SimulatorConfig) -> Self {
+        Pace {
+            begun: Instant::now(),
+            tokens_per_second: config.tokens_per_second,
+        }
+    }
+
+    /// Waits until so many tokens can have been written.
+    async fn wait(&self, tokens: u64) {
+        if self.tokens_per_second > 0.0 && tokens > 0 {
+            let seconds = tokens as f64 / self.tokens_per_second;
+            // A very slow simulator hangs, rather than overflow the clock.
+            let taken = Duration::try_from_secs_f64(seconds.min(1e6)).unwrap_or_default();
+            sleep_until(self.begun + taken).await;
+        }
+    }
+}

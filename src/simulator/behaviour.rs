@@ -1,0 +1,325 @@
+//! What a request can be made to meet: faults, and answers out of the
+//! ordinary.
+//!
+//! A client asks for one with the header `x-simulator: NAME[=VALUE]`, to which
+//! `;times=N` limits it to the first N attempts of a call, as the official
+//! SDKs number them in `x-stainless-retry-count`.
+
+use std::{fmt, str::FromStr, time::Duration};
+use thiserror::Error;
+
+/// What a request meets instead of an ordinary answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Behaviour {
+    /// `rate_limited=2s` or `429=2s`: a 429 that says when to come back.
+    RateLimited {
+        /// Sent in whole seconds, rounded up, and in `retry-after-ms` too when
+        /// it is not a whole number of seconds.
+        retry_after: Duration,
+    },
+    /// `spend_limit`: a 429 that lasts until the month ends, without
+    /// `retry-after`.
+    SpendLimit,
+    /// `overloaded`: a 529.
+    Overloaded,
+    /// `500`: the error of a status: 400, 401, 402, 403, 404, 408, 409, 413,
+    /// 422, 429, 500, 502, 503, 504 or 529.
+    Error(u16),
+    /// `should_retry=true,400`: the error of a status with `x-should-retry`.
+    ShouldRetry(bool, u16),
+    /// `drop`: the connection is closed before any byte of the answer (with
+    /// HTTP/2, the stream is reset).
+    Drop,
+    /// `cut=3`: the answer breaks off after so many events, at the latest
+    /// before `message_stop`; a plain answer breaks off half way.
+    Cut {
+        /// Events that still come, `message_start` and `ping` included.
+        after_events: usize,
+    },
+    /// `error_event=3`: an `error` event (overloaded) ends the stream; a plain
+    /// answer is a 529.
+    ErrorEvent {
+        /// Events that come before it.
+        after_events: usize,
+    },
+    /// `hang`: the request is taken and never answered.
+    Hang,
+    /// `hang_after=3`: the stream stops moving, with the connection open; a
+    /// plain answer stops half way.
+    HangAfter {
+        /// Events that still come.
+        events: usize,
+    },
+    /// `garbage`: 200 with a body that is not JSON; in a stream, events whose
+    /// data is not JSON.
+    Garbage,
+    /// `html_error`: a proxy's 502 with a page for people.
+    HtmlError,
+    /// `slow_body=100ms`: the answer trickles.
+    SlowBody {
+        /// Pause before each 16 bytes of a plain answer, and before each event
+        /// of a stream.
+        delay: Duration,
+    },
+    /// `refusal`: a part of a text, then `stop_reason` refusal.
+    Refusal,
+    /// `unknown_block`: the answer has a block, deltas and an event of types
+    /// that nobody knows.
+    UnknownBlock,
+    /// `unknown_stop_reason`: the answer stops for a reason that nobody knows.
+    UnknownStopReason,
+    /// `thinking`: a thinking block and a redacted one come first.
+    Thinking,
+    /// `citations`: the text cites a document.
+    Citations,
+    /// `deltas=10000`: a text of the numbers below, one a delta, made as the
+    /// reader takes them.
+    Deltas(u64),
+    /// `text=…`: exactly this text is the answer.
+    Text(String),
+    /// `max_tokens`: the answer is cut, with `stop_reason` max_tokens.
+    MaxTokens,
+}
+
+/// A behaviour that is not understood.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{0}` is no behaviour of the simulator")]
+pub struct UnknownBehaviour(String);
+
+impl FromStr for Behaviour {
+    type Err = UnknownBehaviour;
+
+    fn from_str(text: &str) -> Result<Self, UnknownBehaviour> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name.trim(), Some(value)),
+            None => (text.trim(), None),
+        };
+        parse(name, value).ok_or_else(|| UnknownBehaviour(text.to_owned()))
+    }
+}
+
+fn parse(name: &str, value: Option<&str>) -> Option<Behaviour> {
+    // Text is taken as it is; all other values may have blanks around them.
+    if name == "text" {
+        return Some(Behaviour::Text(value?.to_owned()));
+    }
+    let value = value.map(str::trim);
+    Some(match (name, value) {
+        ("rate_limited" | "429", Some(after)) => Behaviour::RateLimited {
+            retry_after: parse_duration(after)?,
+        },
+        ("should_retry", Some(value)) => {
+            let (should_retry, status) = value.split_once(',')?;
+            Behaviour::ShouldRetry(should_retry.trim().parse().ok()?, parse_status(status)?)
+        }
+        ("cut", Some(events)) => Behaviour::Cut {
+            after_events: events.parse().ok()?,
+        },
+        ("error_event", Some(events)) => Behaviour::ErrorEvent {
+            after_events: events.parse().ok()?,
+        },
+        ("hang_after", Some(events)) => Behaviour::HangAfter {
+            events: events.parse().ok()?,
+        },
+        ("slow_body", Some(delay)) => Behaviour::SlowBody {
+            delay: parse_duration(delay)?,
+        },
+        ("deltas", Some(count)) => Behaviour::Deltas(count.parse().ok()?),
+        (_, Some(_)) => return None,
+        ("spend_limit", None) => Behaviour::SpendLimit,
+        ("overloaded", None) => Behaviour::Overloaded,
+        ("drop", None) => Behaviour::Drop,
+        ("hang", None) => Behaviour::Hang,
+        ("garbage", None) => Behaviour::Garbage,
+        ("html_error", None) => Behaviour::HtmlError,
+        ("refusal", None) => Behaviour::Refusal,
+        ("unknown_block", None) => Behaviour::UnknownBlock,
+        ("unknown_stop_reason", None) => Behaviour::UnknownStopReason,
+        ("thinking", None) => Behaviour::Thinking,
+        ("citations", None) => Behaviour::Citations,
+        ("max_tokens", None) => Behaviour::MaxTokens,
+        (status, None) => Behaviour::Error(parse_status(status)?),
+    })
+}
+
+impl fmt::Display for Behaviour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Behaviour::RateLimited { retry_after } => {
+                write!(f, "rate_limited={}", Spelled(*retry_after))
+            }
+            Behaviour::SpendLimit => f.write_str("spend_limit"),
+            Behaviour::Overloaded => f.write_str("overloaded"),
+            Behaviour::Error(status) => write!(f, "{status}"),
+            Behaviour::ShouldRetry(should_retry, status) => {
+                write!(f, "should_retry={should_retry},{status}")
+            }
+            Behaviour::Drop => f.write_str("drop"),
+            Behaviour::Cut { after_events } => write!(f, "cut={after_events}"),
+            Behaviour::ErrorEvent { after_events } => write!(f, "error_event={after_events}"),
+            Behaviour::Hang => f.write_str("hang"),
+            Behaviour::HangAfter { events } => write!(f, "hang_after={events}"),
+            Behaviour::Garbage => f.write_str("garbage"),
+            Behaviour::HtmlError => f.write_str("html_error"),
+            Behaviour::SlowBody { delay } => write!(f, "slow_body={}", Spelled(*delay)),
+            Behaviour::Refusal => f.write_str("refusal"),
+            Behaviour::UnknownBlock => f.write_str("unknown_block"),
+            Behaviour::UnknownStopReason => f.write_str("unknown_stop_reason"),
+            Behaviour::Thinking => f.write_str("thinking"),
+            Behaviour::Citations => f.write_str("citations"),
+            Behaviour::Deltas(count) => write!(f, "deltas={count}"),
+            Behaviour::Text(text) => write!(f, "text={text}"),
+            Behaviour::MaxTokens => f.write_str("max_tokens"),
+        }
+    }
+}
+
+/// The value of the header `x-simulator`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    behaviour: Behaviour,
+    /// How many attempts of a call meet it; all of them when `None`.
+    times: Option<u32>,
+}
+
+impl Asked {
+    /// What the attempt after `retries` earlier ones meets.
+    pub(super) fn attempt(self, retries: u32) -> Option<Behaviour> {
+        match self.times {
+            Some(times) if retries >= times => None,
+            _ => Some(self.behaviour),
+        }
+    }
+}
+
+impl FromStr for Asked {
+    type Err = UnknownBehaviour;
+
+    fn from_str(text: &str) -> Result<Self, UnknownBehaviour> {
+        if let Some((behaviour, option)) = text.rsplit_once(';')
+            && let Some(times) = option.trim().strip_prefix("times=")
+        {
+            let times = times
+                .parse()
+                .map_err(|_| UnknownBehaviour(text.to_owned()))?;
+            return Ok(Asked {
+                behaviour: behaviour.parse()?,
+                times: Some(times),
+            });
+        }
+        Ok(Asked {
+            behaviour: text.parse()?,
+            times: None,
+        })
+    }
+}
+
+fn parse_status(text: &str) -> Option<u16> {
+    let status = text.trim().parse().ok()?;
+    super::error::kind_of(status)?;
+    Some(status)
+}
+
+const UNITS: [(&str, u128); 4] = [
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+    ("ns", 1),
+];
+
+/// A whole number and its unit: `2s`, `250ms`.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let (figure, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let (_, nanos) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    let nanos = figure.parse::<u64>().ok()? as u128 * nanos;
+    let seconds = u64::try_from(nanos / 1_000_000_000).ok()?;
+    Some(Duration::new(seconds, (nanos % 1_000_000_000) as u32))
+}
+
+/// A duration in the largest unit of which it is a whole number.
+struct Spelled(Duration);
+
+impl fmt::Display for Spelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanos = self.0.as_nanos();
+        for (unit, size) in UNITS {
+            if nanos.is_multiple_of(size) {
+                return write!(f, "{}{unit}", nanos / size);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_behaviour() -> impl Strategy<Value = Behaviour> {
+        let duration = (0..1_000_000_000_000u64).prop_map(Duration::from_nanos);
+        let slow = duration
+            .clone()
+            .prop_map(|delay| Behaviour::SlowBody { delay });
+        let limited = duration.prop_map(|retry_after| Behaviour::RateLimited { retry_after });
+        prop_oneof![
+            limited,
+            slow,
+            prop::sample::select(vec![
+                400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 500, 529
+            ])
+            .prop_map(Behaviour::Error),
+            (any::<bool>(), prop::sample::select(vec![400, 503]))
+                .prop_map(|(should, status)| Behaviour::ShouldRetry(should, status)),
+            any::<usize>().prop_map(|after_events| Behaviour::Cut { after_events }),
+            any::<usize>().prop_map(|after_events| Behaviour::ErrorEvent { after_events }),
+            any::<usize>().prop_map(|events| Behaviour::HangAfter { events }),
+            any::<u64>().prop_map(Behaviour::Deltas),
+            any::<String>().prop_map(Behaviour::Text),
+            prop::sample::select(vec![
+                Behaviour::SpendLimit,
+                Behaviour::Overloaded,
+                Behaviour::Drop,
+                Behaviour::Hang,
+                Behaviour::Garbage,
+                Behaviour::HtmlError,
+                Behaviour::Refusal,
+                Behaviour::UnknownBlock,
+                Behaviour::UnknownStopReason,
+                Behaviour::Thinking,
+                Behaviour::Citations,
+                Behaviour::MaxTokens,
+            ]),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_is_read_again(behaviour in any_behaviour()) {
+            prop_assert_eq!(behaviour.to_string().parse(), Ok(behaviour));
+        }
+
+        #[test]
+        fn nothing_makes_the_parser_fail(text: String) {
+            let _ = text.parse::<Asked>();
+        }
+    }
+
+    #[test]
+    fn the_header_counts_attempts() {
+        let asked: Asked = "529;times=2".parse().unwrap();
+        assert_eq!(asked.clone().attempt(1), Some(Behaviour::Error(529)));
+        assert_eq!(asked.attempt(2), None);
+        let asked: Asked = "429=2s".parse().unwrap();
+        let retry_after = Duration::from_secs(2);
+        assert_eq!(
+            asked.attempt(9),
+            Some(Behaviour::RateLimited { retry_after })
+        );
+        let asked: Asked = "text=a;b=c;times=1".parse().unwrap();
+        assert_eq!(asked.attempt(0), Some(Behaviour::Text("a;b=c".to_owned())));
+        for unknown in ["", "418", "nap", "cut", "cut=x", "hang=1", "529;times=x"] {
+            assert!(unknown.parse::<Asked>().is_err(), "{unknown}");
+        }
+    }
+}

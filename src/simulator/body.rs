@@ -1,0 +1,127 @@
+//! Bodies of answers: whole, or a stream that is made as the reader takes it.
+
+use super::state::InFlight;
+use bytes::Bytes;
+use futures::Stream;
+use http::{HeaderValue, Response, header};
+use http_body::{Body, Frame, SizeHint};
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+use thiserror::Error;
+
+/// The simulator breaks off here on purpose: hyper closes the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("broken off on purpose")]
+pub(super) struct BrokenOff;
+
+/// Pieces of a body, made when they are asked for.
+pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, BrokenOff>> + Send>>;
+
+/// A body, with the request that it answers.
+pub(super) struct AnswerBody {
+    content: Content,
+    request: Option<InFlight>,
+}
+
+enum Content {
+    Whole(Option<Bytes>),
+    Pieces(Pieces),
+}
+
+impl AnswerBody {
+    /// A body made in pieces.
+    pub(super) fn pieces(pieces: Pieces) -> Self {
+        AnswerBody {
+            content: Content::Pieces(pieces),
+            request: None,
+        }
+    }
+
+    /// Ties the request to its answer: it ends with the last byte.
+    pub(super) fn answer_to(&mut self, request: InFlight) {
+        self.request = Some(request);
+    }
+
+    fn ended(&mut self) {
+        if let Some(request) = &mut self.request {
+            request.answered();
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let piece = match &mut self.content {
+            Content::Whole(bytes) => {
+                let bytes = bytes.take();
+                self.ended();
+                return Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))));
+            }
+            Content::Pieces(pieces) => pieces.as_mut().poll_next(context),
+        };
+        if let Poll::Ready(None | Some(Err(_))) = piece {
+            self.ended();
+        }
+        piece.map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.content, Content::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Content::Pieces(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// A whole body and its type.
+#[derive(Debug, Clone)]
+pub(super) struct Whole {
+    /// The bytes.
+    pub(super) bytes: Bytes,
+    /// `content-type`.
+    pub(super) content_type: &'static str,
+}
+
+impl Whole {
+    /// JSON.
+    pub(super) fn json(text: impl Into<Bytes>) -> Self {
+        Whole {
+            bytes: text.into(),
+            content_type: "application/json",
+        }
+    }
+
+    /// A 200 with this body.
+    pub(super) fn respond(self) -> Response<AnswerBody> {
+        respond(
+            self.content_type,
+            AnswerBody {
+                content: Content::Whole(Some(self.bytes)),
+                request: None,
+            },
+        )
+    }
+}
+
+/// A 200.
+pub(super) fn respond(content_type: &'static str, body: AnswerBody) -> Response<AnswerBody> {
+    let mut response = Response::new(body);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

@@ -1,0 +1,190 @@
+//! What the API refuses.
+
+mod content;
+mod output;
+mod reading;
+
+use super::{
+    cache,
+    catalogue::{self, Model},
+    error::ApiError,
+    tokens,
+};
+use crate::claude::{
+    API_VERSION,
+    request::{MessagesRequest, Role, Thinking, ToolChoice},
+};
+use http::{HeaderMap, Method, header};
+
+/// The version before the current one.
+const OLDER_VERSION: &str = "2023-06-01";
+
+const MAX_MESSAGES: usize = 100_000;
+const MAX_CACHE_MARKS: usize = 4;
+const MIN_THINKING_BUDGET: u32 = 1024;
+
+/// Checks the headers; gives the API key.
+///
+/// # Errors
+/// 401 without a key that is accepted, 400 for the rest.
+pub(super) fn headers(
+    headers: &HeaderMap,
+    method: &Method,
+    accepted_keys: &[String],
+) -> Result<String, ApiError> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = || text("authorization")?.strip_prefix("Bearer ");
+    let key = text("x-api-key").or_else(bearer).unwrap_or_default().trim();
+    if key.is_empty() {
+        return Err(ApiError::new(401, "x-api-key header is required"));
+    }
+    if !accepted_keys.is_empty() && !accepted_keys.iter().any(|accepted| accepted == key) {
+        return Err(ApiError::new(401, "invalid x-api-key"));
+    }
+    match text("anthropic-version") {
+        Some(API_VERSION | OLDER_VERSION) => {}
+        Some(version) => {
+            let message = format!("anthropic-version: \"{version}\" is not a valid version");
+            return Err(ApiError::invalid(message));
+        }
+        None => return Err(ApiError::invalid("anthropic-version: header is required")),
+    }
+    if method == Method::POST {
+        let content_type = text(header::CONTENT_TYPE.as_str()).unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case("application/json") {
+            return Err(ApiError::invalid(
+                "content-type: has to be application/json",
+            ));
+        }
+    }
+    Ok(key.to_owned())
+}
+
+/// Reads and checks the body of a request; `counts` when only its tokens are
+/// to be counted.
+///
+/// # Errors
+/// 404 for an unknown model, 400 for the rest.
+pub(super) fn messages(
+    body: &[u8],
+    counts: bool,
+) -> Result<(MessagesRequest, &'static Model), ApiError> {
+    let request = reading::read(body)?;
+    if counts {
+        for (given, name) in [
+            (request.max_tokens.is_some(), "max_tokens"),
+            (request.stream, "stream"),
+            (!request.stop_sequences.is_empty(), "stop_sequences"),
+            (request.metadata.is_some(), "metadata"),
+            (request.service_tier.is_some(), "service_tier"),
+        ] {
+            check(!given, || format!("{name}: Extra inputs are not permitted"))?;
+        }
+    } else {
+        check(
+            request.max_tokens.is_some(),
+            || "max_tokens: Field required",
+        )?;
+    }
+    let model = catalogue::find(&request.model)?;
+    sizes(&request, model)?;
+    thinking(&request, counts)?;
+    content::system(&request)?;
+    content::messages(&request)?;
+    content::tools(&request)?;
+    choice(&request, model)?;
+    if let Some(format) = request
+        .output_config
+        .as_ref()
+        .and_then(|it| it.format.as_ref())
+    {
+        output::format(format)?;
+    }
+    Ok((request, model))
+}
+
+/// A 400 unless the condition holds.
+fn check<M: Into<String>>(holds: bool, message: impl FnOnce() -> M) -> Result<(), ApiError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(ApiError::invalid(message()))
+    }
+}
+
+fn sizes(request: &MessagesRequest, model: &Model) -> Result<(), ApiError> {
+    check(
+        !request.messages.is_empty(),
+        || "messages: at least one message is required",
+    )?;
+    check(request.messages.len() <= MAX_MESSAGES, || {
+        format!("messages: at most {MAX_MESSAGES} messages are allowed")
+    })?;
+    let ends_with_assistant = request.messages.last().map(|it| it.role) == Some(Role::Assistant);
+    check(model.prefills || !ends_with_assistant, || {
+        "messages: this model does not support prefilling the answer; \
+         the last message has to be from the user"
+    })?;
+    check(cache::count(request) <= MAX_CACHE_MARKS, || {
+        format!("A maximum of {MAX_CACHE_MARKS} blocks with cache_control may be provided.")
+    })?;
+    let max_tokens = request.max_tokens.unwrap_or(0);
+    check(max_tokens <= model.max_tokens, || {
+        format!(
+            "max_tokens: {max_tokens} > {}, which is the maximum allowed number of output tokens \
+             for {}",
+            model.max_tokens, model.id
+        )
+    })?;
+    let input = tokens::of_request(request);
+    check(input <= model.max_input_tokens, || {
+        format!(
+            "prompt is too long: {input} tokens > {} maximum",
+            model.max_input_tokens
+        )
+    })?;
+    check(
+        request
+            .stop_sequences
+            .iter()
+            .all(|it| !it.trim().is_empty()),
+        || "stop_sequences: each stop sequence must contain non-whitespace",
+    )
+}
+
+fn thinking(request: &MessagesRequest, counts: bool) -> Result<(), ApiError> {
+    let Some(Thinking::Enabled { budget_tokens, .. }) = request.thinking else {
+        return Ok(());
+    };
+    check(budget_tokens >= MIN_THINKING_BUDGET, || {
+        format!("thinking.enabled.budget_tokens: Input should be at least {MIN_THINKING_BUDGET}")
+    })?;
+    check(
+        counts || Some(budget_tokens) < request.max_tokens,
+        || "max_tokens: has to be greater than thinking.budget_tokens",
+    )
+}
+
+fn choice(request: &MessagesRequest, model: &Model) -> Result<(), ApiError> {
+    let Some(choice) = &request.tool_choice else {
+        return Ok(());
+    };
+    check(
+        !request.tools.is_empty(),
+        || "tool_choice: may only be specified while providing tools",
+    )?;
+    let forced = matches!(choice, ToolChoice::Any { .. } | ToolChoice::Tool { .. });
+    check(model.forces_tools || !forced, || {
+        format!(
+            "tool_choice: forcing a tool is not supported by {}",
+            model.id
+        )
+    })?;
+    if let ToolChoice::Tool { name, .. } = choice {
+        check(request.tools.iter().any(|tool| tool.name == *name), || {
+            format!("tool_choice.name: tool '{name}' not found in provided tools")
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Error answers in the API's shape.
+
+use super::body::{AnswerBody, Whole};
+use crate::claude::error::{ErrorDetails, ErrorEnvelope, ErrorObject};
+use http::{HeaderValue, Response, StatusCode, header};
+use std::time::Duration;
+
+/// The error type of each status that the API answers with.
+pub(super) fn kind_of(status: u16) -> Option<&'static str> {
+    Some(match status {
+        400 | 422 => "invalid_request_error",
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        408 | 504 => "timeout_error",
+        409 => "conflict_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        500 | 502 | 503 => "api_error",
+        529 => "overloaded_error",
+        _ => return None,
+    })
+}
+
+/// An error answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ApiError {
+    status: u16,
+    message: String,
+    code: Option<&'static str>,
+    retry_after: Option<Duration>,
+    should_retry: Option<bool>,
+}
+
+impl ApiError {
+    /// The error of a status.
+    pub(super) fn new(status: u16, message: impl Into<String>) -> Self {
+        ApiError {
+            status,
+            message: message.into(),
+            code: None,
+            retry_after: None,
+            should_retry: None,
+        }
+    }
+
+    /// 400.
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        ApiError::new(400, message)
+    }
+
+    /// 404.
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        ApiError::new(404, message)
+    }
+
+    /// 529.
+    pub(super) fn overloaded() -> Self {
+        ApiError::new(529, "Overloaded")
+    }
+
+    /// 429 that says when to come back.
+    pub(super) fn rate_limited(retry_after: Duration, message: impl Into<String>) -> Self {
+        ApiError {
+            retry_after: Some(retry_after),
+            ..ApiError::new(429, message)
+        }
+    }
+
+    /// 429 that lasts until the month ends.
+    pub(super) fn spend_limit() -> Self {
+        ApiError {
+            code: Some("enforced_spend_limit_reached"),
+            ..ApiError::new(429, "[simulated] the monthly spend limit is reached")
+        }
+    }
+
+    /// With `x-should-retry`.
+    pub(super) fn should_retry(self, should_retry: bool) -> Self {
+        ApiError {
+            should_retry: Some(should_retry),
+            ..self
+        }
+    }
+
+    /// The JSON of the body, which is also the data of an `error` event.
+    pub(super) fn json(&self, request_id: &str) -> String {
+        let envelope = ErrorEnvelope {
+            envelope: "error".to_owned(),
+            error: ErrorObject {
+                kind: kind_of(self.status).unwrap_or("api_error").to_owned(),
+                message: self.message.clone(),
+                details: self.code.map(|code| ErrorDetails {
+                    error_code: Some(code.to_owned()),
+                }),
+            },
+            request_id: Some(request_id.to_owned()),
+        };
+        serde_json::to_string(&envelope).expect("strings always serialize")
+    }
+
+    /// The whole answer.
+    pub(super) fn respond(&self, request_id: &str) -> Response<AnswerBody> {
+        let mut response = Whole::json(self.json(request_id)).respond();
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        if let Some(retry_after) = self.retry_after {
+            let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            if retry_after.subsec_nanos() > 0 {
+                let millis = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+                headers.insert("retry-after-ms", HeaderValue::from(millis));
+            }
+        }
+        if let Some(should_retry) = self.should_retry {
+            let value = if should_retry { "true" } else { "false" };
+            headers.insert("x-should-retry", HeaderValue::from_static(value));
+        }
+        response
+    }
+}

@@ -1,0 +1,226 @@
+//! The events of a streamed answer, in the order of the API.
+
+use super::{
+    answer::{Answer, Block},
+    tokens,
+};
+use crate::claude::{answer::AnswerBlock, event::MessageDelta};
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{json, value::RawValue};
+
+/// Characters of a piece of JSON in an `input_json_delta`.
+const JSON_PIECE: usize = 12;
+
+/// One server-sent event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Event {
+    pub(super) name: &'static str,
+    /// JSON on one line.
+    pub(super) data: String,
+    /// Output tokens that it brings.
+    pub(super) tokens: u64,
+}
+
+impl Event {
+    pub(super) fn new(name: &'static str, data: String) -> Self {
+        Event {
+            name,
+            data,
+            tokens: 0,
+        }
+    }
+
+    /// The event on the wire.
+    pub(super) fn frame(&self) -> Bytes {
+        Bytes::from(format!("event: {}\ndata: {}\n\n", self.name, self.data))
+    }
+}
+
+type Events = Box<dyn Iterator<Item = Event> + Send>;
+
+/// The events of an answer, each made when it is asked for.
+pub(super) fn of(answer: Answer) -> Events {
+    let start = format!(
+        r#"{{"type":"message_start","message":{}}}"#,
+        answer.json_at_start()
+    );
+    let end = json_of(&Tagged {
+        kind: "message_delta",
+        data: &MessageDelta {
+            delta: answer.stop,
+            usage: crate::claude::answer::Usage {
+                service_tier: None,
+                cache_creation: None,
+                ..answer.usage
+            },
+        },
+    });
+    let blocks = answer
+        .blocks
+        .into_iter()
+        .enumerate()
+        .flat_map(|(index, block)| of_block(index, block));
+    Box::new(
+        std::iter::once(Event::new("message_start", start))
+            .chain(std::iter::once(Event::new(
+                "ping",
+                r#"{"type":"ping"}"#.to_owned(),
+            )))
+            .chain(blocks)
+            .chain(std::iter::once(Event::new("message_delta", end)))
+            .chain(std::iter::once(Event::new(
+                "message_stop",
+                r#"{"type":"message_stop"}"#.to_owned(),
+            ))),
+    )
+}
+
+#[derive(Serialize)]
+struct Tagged<'a, T> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    data: &'a T,
+}
+
+fn json_of(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain data always serializes")
+}
+
+fn of_block(index: usize, block: Block) -> Events {
+    let (begin, deltas): (String, Events) = match block {
+        Block::Numbers(count) => {
+            let deltas = (0..count).map(move |number| {
+                let delta = format!(r#"{{"type":"text_delta","text":"{number} "}}"#);
+                delta_event(index, &delta, 1)
+            });
+            (
+                json!({"type": "text", "text": ""}).to_string(),
+                Box::new(deltas),
+            )
+        }
+        Block::Wire(AnswerBlock::Text { text, citations }) => of_text(index, text, citations),
+        Block::Wire(AnswerBlock::Thinking {
+            thinking,
+            signature,
+        }) => {
+            let signature = json!({"type": "signature_delta", "signature": signature}).to_string();
+            let deltas = words(&thinking)
+                .map(|word| text_delta(index, "thinking_delta", "thinking", word))
+                .collect::<Vec<_>>()
+                .into_iter()
+                .chain(std::iter::once(delta_event(index, &signature, 0)));
+            let begin = json!({"type": "thinking", "thinking": "", "signature": ""});
+            (begin.to_string(), Box::new(deltas))
+        }
+        Block::Wire(AnswerBlock::ToolUse { id, name, input }) => {
+            let begin = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
+            let deltas = pieces(input.get())
+                .map(|piece| text_delta(index, "input_json_delta", "partial_json", piece))
+                .collect::<Vec<_>>();
+            // The API's first piece is empty.
+            let first = text_delta(index, "input_json_delta", "partial_json", "");
+            (
+                begin.to_string(),
+                Box::new(std::iter::once(first).chain(deltas)),
+            )
+        }
+        Block::Wire(block @ AnswerBlock::RedactedThinking { .. }) => {
+            (json_of(&block), Box::new(std::iter::empty()))
+        }
+        Block::Wire(block @ AnswerBlock::Other { .. }) => {
+            let delta = r#"{"type":"simulated_unknown_delta","payload":[1,2,3]}"#;
+            let event = json!({"type": "simulated_unknown_event", "payload": "?"}).to_string();
+            let deltas = [
+                delta_event(index, delta, 1),
+                Event::new("simulated_unknown_event", event),
+            ];
+            (json_of(&block), Box::new(deltas.into_iter()))
+        }
+    };
+    let begin =
+        format!(r#"{{"type":"content_block_start","index":{index},"content_block":{begin}}}"#);
+    let end = format!(r#"{{"type":"content_block_stop","index":{index}}}"#);
+    Box::new(
+        std::iter::once(Event::new("content_block_start", begin))
+            .chain(deltas)
+            .chain(std::iter::once(Event::new("content_block_stop", end))),
+    )
+}
+
+fn of_text(index: usize, text: String, citations: Vec<Box<RawValue>>) -> (String, Events) {
+    let begin = if citations.is_empty() {
+        json!({"type": "text", "text": ""})
+    } else {
+        json!({"type": "text", "text": "", "citations": []})
+    };
+    let mut deltas: Vec<Event> = citations
+        .iter()
+        .map(|citation| {
+            let delta = format!(r#"{{"type":"citations_delta","citation":{citation}}}"#);
+            delta_event(index, &delta, 0)
+        })
+        .collect();
+    deltas.extend(words(&text).map(|word| text_delta(index, "text_delta", "text", word)));
+    (begin.to_string(), Box::new(deltas.into_iter()))
+}
+
+fn delta_event(index: usize, delta: &str, tokens: u64) -> Event {
+    Event {
+        name: "content_block_delta",
+        data: format!(r#"{{"type":"content_block_delta","index":{index},"delta":{delta}}}"#),
+        tokens,
+    }
+}
+
+fn text_delta(index: usize, kind: &str, field: &str, text: &str) -> Event {
+    let quoted = json_of(&text);
+    let delta = format!(r#"{{"type":"{kind}","{field}":{quoted}}}"#);
+    delta_event(index, &delta, tokens::of_text(text))
+}
+
+/// A text word by word, each with the blanks before it.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let blanks = rest.len() - rest.trim_start().len();
+        let end = rest[blanks..]
+            .find(char::is_whitespace)
+            .map_or(rest.len(), |it| blanks + it);
+        let (word, after) = rest.split_at(end.max(1));
+        rest = after;
+        Some(word)
+    })
+}
+
+/// A text in pieces of a few characters.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = rest
+            .char_indices()
+            .nth(JSON_PIECE)
+            .map_or(rest.len(), |(it, _)| it);
+        let (piece, after) = rest.split_at(end);
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_between_deltas(text: String) {
+            prop_assert_eq!(words(&text).collect::<String>(), text.clone());
+            prop_assert_eq!(pieces(&text).collect::<String>(), text);
+        }
+    }
+}

@@ -1,0 +1,567 @@
+//! Instances of JSON schemas, filled from the words of the request.
+
+use super::{
+    MARK,
+    choice::Scores,
+    pattern,
+    prompt::Prompt,
+    prompt::shortened,
+    sentences::sentences,
+    words::{WordCounts, stems},
+};
+use serde_json::{Map, Number, Value, json};
+use std::collections::HashSet;
+
+/// From here on optional properties are left out: a schema may refer to itself.
+const DEEP: usize = 6;
+
+/// Here even what is required is given up: the schema has no finite instance.
+const TOO_DEEP: usize = 40;
+
+/// Most characters of a text that fills a field.
+const FIELD: usize = 160;
+
+/// The answer to a request with a schema.
+pub(in crate::simulator) fn answer(schema: &Map<String, Value>, prompt: &Prompt) -> Value {
+    Filling::new(schema, prompt, true).value(&Value::Object(schema.clone()), "", 0)
+}
+
+/// The input of a tool: without a mark, which the tool would take at its word.
+pub(in crate::simulator) fn tool_input(
+    schema: &Map<String, Value>,
+    prompt: &Prompt,
+) -> Map<String, Value> {
+    let mut filling = Filling::new(schema, prompt, false);
+    match filling.value(&Value::Object(schema.clone()), "", 0) {
+        Value::Object(input) => input,
+        _ => Map::new(),
+    }
+}
+
+struct Filling<'a> {
+    root: Value,
+    prompt: &'a Prompt,
+    words: WordCounts,
+    marked: bool,
+    /// The last choice that was made, to which confidences belong, and
+    /// whether several options could be chosen.
+    chosen: Option<(Scores, bool)>,
+}
+
+impl<'a> Filling<'a> {
+    fn new(schema: &Map<String, Value>, prompt: &'a Prompt, marked: bool) -> Self {
+        Filling {
+            root: Value::Object(schema.clone()),
+            prompt,
+            words: WordCounts::of(&prompt.subject),
+            marked,
+            chosen: None,
+        }
+    }
+
+    fn value(&mut self, schema: &Value, name: &str, depth: usize) -> Value {
+        let Some(schema) = schema.as_object() else {
+            // `true` takes anything.
+            return json!("anything");
+        };
+        if depth > TOO_DEEP {
+            return Value::Null;
+        }
+        let schema = &self.resolved(schema, 0);
+        if let Some(value) = schema.get("const") {
+            return value.clone();
+        }
+        if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+            return self.choose(values);
+        }
+        for keyword in ["anyOf", "oneOf"] {
+            if let Some(branches) = schema.get(keyword).and_then(Value::as_array) {
+                let branch = self.branch(branches, depth);
+                let merged = merged(schema, keyword, branch);
+                return self.value(&Value::Object(merged), name, depth + 1);
+            }
+        }
+        match kind(schema) {
+            "object" => self.object(schema, name, depth),
+            "array" => self.array(schema, name, depth),
+            "integer" => self.number(schema, name, true),
+            "number" => self.number(schema, name, false),
+            "boolean" => self.boolean(schema, name),
+            "null" => Value::Null,
+            _ => Value::String(self.string(schema, name)),
+        }
+    }
+
+    /// The schema with its `$ref` and `allOf` put in their place.
+    fn resolved(&self, schema: &Map<String, Value>, followed: usize) -> Map<String, Value> {
+        let mut schema = schema.clone();
+        if followed > TOO_DEEP {
+            return schema;
+        }
+        if let Some(Value::String(reference)) = schema.remove("$ref") {
+            let target = reference
+                .strip_prefix('#')
+                .and_then(|it| self.root.pointer(it));
+            if let Some(target) = target.and_then(Value::as_object) {
+                merge(&mut schema, &self.resolved(target, followed + 1));
+            }
+        }
+        if let Some(Value::Array(parts)) = schema.remove("allOf") {
+            for part in parts.iter().filter_map(Value::as_object) {
+                merge(&mut schema, &self.resolved(part, followed + 1));
+            }
+        }
+        schema
+    }
+
+    /// The alternative to take: null only when nothing else fits the text, or
+    /// deep down, where it ends the recursion.
+    fn branch<'b>(&self, branches: &'b [Value], depth: usize) -> &'b Value {
+        let is_null = |branch: &&Value| branch.get("type").and_then(Value::as_str) == Some("null");
+        let first = branches.first().unwrap_or(&Value::Null);
+        let null = branches.iter().find(is_null);
+        let other = branches
+            .iter()
+            .find(|branch| !is_null(branch))
+            .unwrap_or(first);
+        let Some(null) = null else {
+            let is_flat = |branch: &&Value| !matches!(kind_of(branch), "object" | "array");
+            let flat = branches
+                .iter()
+                .find(is_flat)
+                .filter(|it| it.get("$ref").is_none());
+            return if depth > DEEP {
+                flat.unwrap_or(other)
+            } else {
+                other
+            };
+        };
+        let fits = match other.get("enum").and_then(Value::as_array) {
+            Some(values) => self.scores(values).is_none_or(|scores| scores.any()),
+            None => true,
+        };
+        if fits && depth <= DEEP { other } else { null }
+    }
+
+    fn scores(&self, values: &[Value]) -> Option<Scores> {
+        let names: Option<Vec<String>> = values
+            .iter()
+            .map(|value| value.as_str().map(str::to_owned))
+            .collect();
+        let told = format!("{}\n{}", self.prompt.system, self.prompt.instructions);
+        Some(Scores::new(names?, &told, &self.words))
+    }
+
+    fn choose(&mut self, values: &[Value]) -> Value {
+        let Some(scores) = self.scores(values) else {
+            return values.first().cloned().unwrap_or(Value::Null);
+        };
+        let best = values.get(scores.best()).cloned().unwrap_or(Value::Null);
+        self.chosen = Some((scores, false));
+        best
+    }
+
+    fn object(&mut self, schema: &Map<String, Value>, name: &str, depth: usize) -> Value {
+        let required: Vec<&str> = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .map(|names| names.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        let empty = Map::new();
+        let properties = schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .unwrap_or(&empty);
+        if let Some(confidences) = self.confidences(schema, properties, name) {
+            return confidences;
+        }
+        let mut object = Map::new();
+        for (name, property) in properties {
+            if depth <= DEEP || required.contains(&name.as_str()) {
+                object.insert(name.clone(), self.value(property, name, depth + 1));
+            }
+        }
+        for name in required {
+            if !properties.contains_key(name) {
+                object.insert(name.to_owned(), json!("anything"));
+            }
+        }
+        Value::Object(object)
+    }
+
+    /// An object of one number for each option, as a classification may have
+    /// it beside the chosen label.
+    fn confidences(
+        &mut self,
+        schema: &Map<String, Value>,
+        properties: &Map<String, Value>,
+        name: &str,
+    ) -> Option<Value> {
+        let description = text_of(schema, "description");
+        let numbers = properties.values().all(|property| {
+            kind_of(property) == "number"
+                && !["minimum", "maximum", "enum", "const", "multipleOf"]
+                    .iter()
+                    .any(|bound| property.get(bound).is_some())
+        });
+        if properties.is_empty() || !numbers || !is_confidence(name, description) {
+            return None;
+        }
+        let (scores, several) = self.chosen.as_ref()?;
+        let options = properties.iter().map(|(key, property)| {
+            let description = property.get("description").and_then(Value::as_str);
+            let told = description.unwrap_or(key);
+            // The longest name wins: one option may begin like another.
+            let named = (0..scores.names.len())
+                .filter(|index| told.starts_with(&scores.names[*index]))
+                .max_by_key(|index| scores.names[*index].len());
+            let confidence = match (named, several) {
+                (Some(index), true) => scores.alone(index),
+                (Some(index), false) => scores.share(index),
+                (None, _) => 0.0,
+            };
+            (key.clone(), json!(confidence))
+        });
+        Some(Value::Object(options.collect()))
+    }
+
+    fn array(&mut self, schema: &Map<String, Value>, name: &str, depth: usize) -> Value {
+        let figure = |keyword| {
+            schema
+                .get(keyword)
+                .and_then(Value::as_u64)
+                .map(|it| it as usize)
+        };
+        let least = figure("minItems").unwrap_or(0);
+        let most = figure("maxItems").unwrap_or(usize::MAX);
+        let Some(items) = schema.get("items").and_then(Value::as_object) else {
+            return (0..least).map(|index| json!(index)).collect();
+        };
+        let resolved = self.resolved(items, 0);
+        if let Some(values) = resolved.get("enum").and_then(Value::as_array) {
+            return self.choose_several(values, least, most);
+        }
+        let wanted = if depth > DEEP { least } else { least.max(1) };
+        let unique = schema.get("uniqueItems") == Some(&Value::Bool(true));
+        let mut array = Vec::new();
+        for index in 0..wanted.min(most) {
+            let item = self.value(&Value::Object(items.clone()), name, depth + 1);
+            array.push(if unique {
+                told_apart(item, index)
+            } else {
+                item
+            });
+        }
+        Value::Array(array)
+    }
+
+    fn choose_several(&mut self, values: &[Value], least: usize, most: usize) -> Value {
+        let Some(scores) = self.scores(values) else {
+            let wanted = least.max(1).min(most);
+            return values.iter().cycle().take(wanted).cloned().collect();
+        };
+        let mut chosen = scores.good();
+        for index in scores.ranked() {
+            if chosen.len() < least && !chosen.contains(&index) {
+                chosen.push(index);
+            }
+        }
+        chosen.truncate(most);
+        chosen.sort_unstable();
+        // When there are fewer options than are wanted, they come again.
+        let wanted = least.max(chosen.len());
+        let labels = chosen
+            .iter()
+            .cycle()
+            .take(wanted)
+            .map(|index| values[*index].clone());
+        let labels = labels.collect();
+        self.chosen = Some((scores, true));
+        labels
+    }
+
+    fn number(&self, schema: &Map<String, Value>, name: &str, integer: bool) -> Value {
+        let bound = |keyword| schema.get(keyword).and_then(Value::as_f64);
+        let step = bound("multipleOf").filter(|step| *step > 0.0);
+        // The least distance from a bound that is itself excluded.
+        let apart = step.unwrap_or(if integer { 1.0 } else { 1e-6 });
+        let least = bound("minimum")
+            .unwrap_or(f64::MIN)
+            .max(bound("exclusiveMinimum").map_or(f64::MIN, |it| it + apart));
+        let most = bound("maximum")
+            .unwrap_or(f64::MAX)
+            .min(bound("exclusiveMaximum").map_or(f64::MAX, |it| it - apart));
+        let confident = !integer && is_confidence(name, text_of(schema, "description"));
+        let wanted = if confident {
+            self.chosen
+                .as_ref()
+                .map_or(0.5, |(scores, _)| scores.share(scores.best()))
+        } else {
+            self.number_in_text(integer).unwrap_or(1.0)
+        };
+        let mut value = wanted.max(least).min(most);
+        if let Some(step) = step {
+            value = (value / step).ceil() * step;
+            if value > most {
+                value -= step;
+            }
+        } else if integer {
+            value = if value < least.ceil() {
+                least.ceil()
+            } else {
+                value.trunc().max(least.ceil())
+            };
+        }
+        // A figure that is whole is written so, whatever the type.
+        if value.fract() == 0.0 && value.abs() < 9e15 {
+            return json!(value as i64);
+        }
+        Number::from_f64(value).map_or_else(|| json!(1), Value::Number)
+    }
+
+    fn number_in_text(&self, integer: bool) -> Option<f64> {
+        self.prompt
+            .subject
+            .split_whitespace()
+            .map(|word| word.trim_matches(|c: char| !c.is_ascii_digit()))
+            .filter_map(|word| word.replace(',', "").parse::<f64>().ok())
+            .find(|number| number.abs() < 1e15 && (!integer || number.fract() == 0.0))
+    }
+
+    fn boolean(&self, schema: &Map<String, Value>, name: &str) -> Value {
+        let about = format!(
+            "{} {}",
+            name.replace('_', " "),
+            text_of(schema, "description")
+        );
+        json!(stems(&about).any(|stem| self.words.affinity(&stem) > 0.0))
+    }
+
+    fn string(&self, schema: &Map<String, Value>, name: &str) -> String {
+        if let Some(text) = schema
+            .get("format")
+            .and_then(Value::as_str)
+            .and_then(|format| self.formatted(format))
+        {
+            return text;
+        }
+        let pattern = schema.get("pattern").and_then(Value::as_str);
+        if let Some(text) = pattern.and_then(pattern::example) {
+            return text;
+        }
+        let mut text = if self.marked {
+            let about = format!(
+                "{} {}",
+                name.replace('_', " "),
+                text_of(schema, "description")
+            );
+            format!("{MARK}{}", self.sentence_about(&about))
+        } else {
+            self.argument(name)
+        };
+        let length = |keyword| {
+            schema
+                .get(keyword)
+                .and_then(Value::as_u64)
+                .map(|it| it as usize)
+        };
+        if let Some(most) = length("maxLength") {
+            text = text.chars().take(most).collect();
+        }
+        if let Some(least) = length("minLength") {
+            let missing = least.saturating_sub(text.chars().count());
+            text.extend(std::iter::repeat_n('.', missing));
+        }
+        text
+    }
+
+    fn formatted(&self, format: &str) -> Option<String> {
+        let found = |is: fn(&str) -> bool| {
+            let words = self.prompt.subject.split_whitespace();
+            words
+                .map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric()))
+                .find(|word| is(word))
+                .map(str::to_owned)
+        };
+        let or = |text: &str| Some(text.to_owned());
+        match format {
+            "date-time" => or("2026-01-01T12:00:00Z"),
+            "date" => found(is_date).or_else(|| or("2026-01-01")),
+            "time" => or("12:00:00Z"),
+            "duration" => or("P1D"),
+            "email" => found(is_email).or_else(|| or("someone@example.com")),
+            "hostname" => or("example.com"),
+            "uri" => or("https://example.com/"),
+            "ipv4" => or("192.0.2.1"),
+            "ipv6" => or("2001:db8::1"),
+            "uuid" => or("00000000-0000-4000-8000-000000000000"),
+            _ => None,
+        }
+    }
+
+    /// The sentence of the text that shares most with what a field is for.
+    fn sentence_about(&self, about: &str) -> String {
+        let about: HashSet<String> = stems(about).collect();
+        let mut best = (0, String::new());
+        for sentence in sentences(&self.prompt.subject) {
+            let shared = 1 + stems(&sentence).filter(|stem| about.contains(stem)).count();
+            if shared > best.0 {
+                best = (shared, sentence);
+            }
+        }
+        shortened(&best.1, FIELD)
+    }
+
+    /// What the user's text may want for an argument: what it quotes, the
+    /// last name in it, or all of it.
+    fn argument(&self, name: &str) -> String {
+        let text = &self.prompt.whole;
+        if let Some(quoted) = text.split('"').nth(1).filter(|it| !it.is_empty()) {
+            return shortened(quoted, FIELD);
+        }
+        let name = name.to_lowercase();
+        let wants_name = [
+            "location", "city", "place", "country", "name", "person", "ticker",
+        ]
+        .iter()
+        .any(|word| name.contains(word));
+        let names = names(text);
+        match names.last() {
+            Some(last) if wants_name => last.clone(),
+            _ => shortened(text, FIELD),
+        }
+    }
+}
+
+/// Runs of capitalized words that do not begin a sentence.
+fn names(text: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut open = false;
+    let mut begins = true;
+    for word in text.split_whitespace() {
+        let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
+        let is_name = bare.starts_with(char::is_uppercase) && !begins;
+        match names.last_mut() {
+            Some(name) if is_name && open => {
+                name.push(' ');
+                name.push_str(bare);
+            }
+            _ if is_name => names.push(bare.to_owned()),
+            _ => {}
+        }
+        begins = word.ends_with(['.', '!', '?', ':']);
+        open = is_name && word.ends_with(char::is_alphanumeric);
+    }
+    names
+}
+
+fn is_date(word: &str) -> bool {
+    let parts: Vec<&str> = word.split('-').collect();
+    let [year, month, day] = parts[..] else {
+        return false;
+    };
+    let within = |part: &str, range: std::ops::RangeInclusive<u32>| {
+        part.bytes().all(|b| b.is_ascii_digit()) && part.parse().is_ok_and(|it| range.contains(&it))
+    };
+    // Every month has 28 days.
+    (year.len(), month.len(), day.len()) == (4, 2, 2)
+        && within(year, 1..=9999)
+        && within(month, 1..=12)
+        && within(day, 1..=28)
+}
+
+fn is_email(word: &str) -> bool {
+    let is_plain = |part: &str| {
+        !part.is_empty()
+            && part
+                .split('.')
+                .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric()))
+    };
+    word.split_once('@')
+        .is_some_and(|(local, domain)| is_plain(local) && is_plain(domain) && domain.contains('.'))
+}
+
+fn is_confidence(name: &str, description: &str) -> bool {
+    let text = format!("{name} {description}").to_lowercase();
+    [
+        "confiden",
+        "probab",
+        "likelihood",
+        "certain",
+        "how sure",
+        "score",
+    ]
+    .iter()
+    .any(|word| text.contains(word))
+}
+
+fn text_of<'a>(schema: &'a Map<String, Value>, keyword: &str) -> &'a str {
+    schema
+        .get(keyword)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+fn kind_of(schema: &Value) -> &str {
+    schema.as_object().map_or("", kind)
+}
+
+/// The type of a schema: the first that is not null when there are several,
+/// and what its keywords speak of when there is none.
+fn kind(schema: &Map<String, Value>) -> &str {
+    match schema.get("type") {
+        Some(Value::String(kind)) => kind,
+        Some(Value::Array(kinds)) => {
+            let mut kinds = kinds.iter().filter_map(Value::as_str);
+            kinds.find(|kind| *kind != "null").unwrap_or("null")
+        }
+        _ if schema.contains_key("properties") || schema.contains_key("required") => "object",
+        _ if schema.contains_key("items") || schema.contains_key("minItems") => "array",
+        _ if schema.contains_key("minimum") || schema.contains_key("maximum") => "number",
+        _ => "string",
+    }
+}
+
+/// The schema with one of its alternatives in their place.
+fn merged(schema: &Map<String, Value>, keyword: &str, branch: &Value) -> Map<String, Value> {
+    let mut merged = schema.clone();
+    merged.remove(keyword);
+    if let Some(branch) = branch.as_object() {
+        merge(&mut merged, branch);
+    }
+    merged
+}
+
+fn merge(schema: &mut Map<String, Value>, other: &Map<String, Value>) {
+    for (keyword, value) in other {
+        match (schema.get_mut(keyword), value) {
+            (Some(Value::Object(mine)), Value::Object(theirs)) => {
+                mine.extend(theirs.iter().map(|(name, it)| (name.clone(), it.clone())));
+            }
+            (Some(Value::Array(mine)), Value::Array(theirs)) if keyword == "required" => {
+                mine.extend(theirs.iter().cloned());
+            }
+            // Of two descriptions the outer one is nearer to the field.
+            (Some(_), _) if keyword == "description" => {}
+            _ => {
+                schema.insert(keyword.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// Items that have to be unique are numbered.
+fn told_apart(item: Value, index: usize) -> Value {
+    match item {
+        Value::String(text) if index > 0 => json!(format!("{text} ({})", index + 1)),
+        Value::Number(number) => match number.as_i64() {
+            Some(integer) => json!(integer + index as i64),
+            None => json!(number.as_f64().unwrap_or(0.0) + index as f64),
+        },
+        other => other,
+    }
+}
+
+#[cfg(test)]
+#[path = "instance_tests.rs"]
+mod tests;

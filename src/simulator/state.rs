@@ -1,0 +1,301 @@
+//! What the connections share, and the handle by which a test in the same
+//! process scripts and observes them.
+
+use super::{
+    behaviour::Behaviour,
+    cache::PromptCache,
+    config::{FaultRates, SimulatorConfig},
+    limits::Limiter,
+};
+use bytes::Bytes;
+use http::HeaderMap;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// Most requests that are kept; older ones go.
+const RECORDED: usize = 20_000;
+
+/// Pause of the `slow_body` fault that comes by rate.
+const SLOW_BODY_DELAY: Duration = Duration::from_millis(50);
+
+/// Where the faults that come by rate strike in a stream: after some text.
+const FAULT_AFTER_EVENTS: usize = 4;
+
+/// One request as it came.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// HTTP method.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body; empty when it was too large to be taken.
+    pub body: Bytes,
+}
+
+/// How many requests and connections there have been.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests begun.
+    pub requests: u64,
+    /// Requests whose answer is not complete yet.
+    pub in_flight: u64,
+    /// Requests whose end the simulator made: a whole answer, an error, or a
+    /// connection that it cut or dropped.
+    pub answered: u64,
+    /// Requests whose client closed before the answer was complete.
+    pub hung_up: u64,
+    /// Requests that the rate limits refused.
+    pub rate_limited: u64,
+    /// Connections that are open.
+    pub connections_open: u64,
+    /// Connections accepted since the start.
+    pub connections_accepted: u64,
+}
+
+/// Scripts and observes a simulator in the same process. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    pub(super) state: Arc<State>,
+}
+
+impl Handle {
+    /// The next requests to `/v1/messages` and `count_tokens` meet these, one
+    /// each, in order; a request that asks for something by its header is
+    /// passed over.
+    pub fn next(&self, behaviours: impl IntoIterator<Item = Behaviour>) {
+        self.state.script().next.extend(behaviours);
+    }
+
+    /// Every request meets this, unless something is scripted for it, until
+    /// `None` takes it back.
+    pub fn always(&self, behaviour: Option<Behaviour>) {
+        self.state.script().always = behaviour;
+    }
+
+    /// The requests so far, oldest first: the last 20,000, and none unless
+    /// [`SimulatorConfig::record`] is set.
+    pub fn requests(&self) -> Vec<Recorded> {
+        lock(&self.state.recorded).iter().cloned().collect()
+    }
+
+    /// The counts now.
+    pub fn counts(&self) -> Counts {
+        *self.state.counts.borrow()
+    }
+
+    /// Waits until the counts satisfy the predicate.
+    pub async fn until(&self, predicate: impl Fn(&Counts) -> bool) {
+        let mut changes = self.state.counts.subscribe();
+        // The sender lives as long as this handle, so this cannot fail.
+        let _ = changes.wait_for(|counts| predicate(counts)).await;
+    }
+}
+
+/// What the connections share.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) config: SimulatorConfig,
+    pub(super) limiter: Limiter,
+    pub(super) cache: PromptCache,
+    counts: watch::Sender<Counts>,
+    script: Mutex<Script>,
+    recorded: Mutex<VecDeque<Recorded>>,
+    requests_named: AtomicU64,
+}
+
+/// What requests meet.
+#[derive(Debug)]
+struct Script {
+    next: VecDeque<Behaviour>,
+    always: Option<Behaviour>,
+    dice: StdRng,
+}
+
+impl State {
+    pub(super) fn new(config: SimulatorConfig) -> Self {
+        State {
+            limiter: Limiter::new(config.limits.clone()),
+            cache: PromptCache::default(),
+            counts: watch::Sender::new(Counts::default()),
+            script: Mutex::new(Script {
+                next: VecDeque::new(),
+                always: None,
+                dice: StdRng::seed_from_u64(config.faults.seed),
+            }),
+            recorded: Mutex::default(),
+            requests_named: AtomicU64::new(1),
+            config,
+        }
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        lock(&self.script)
+    }
+
+    /// A number that no request before has had.
+    pub(super) fn number(&self) -> u64 {
+        self.requests_named.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// What a request meets that does not ask for anything itself.
+    /// `scriptable` is true for the two endpoints that generate or count.
+    pub(super) fn behaviour(&self, scriptable: bool) -> Option<Behaviour> {
+        let mut script = self.script();
+        if !scriptable {
+            return script.always.clone();
+        }
+        if let Some(next) = script.next.pop_front() {
+            return Some(next);
+        }
+        if script.always.is_some() {
+            return script.always.clone();
+        }
+        let roll = script.dice.random();
+        by_rate(&self.config.faults, roll, self.config.retry_after)
+    }
+
+    pub(super) fn record(&self, request: Recorded) {
+        let mut recorded = lock(&self.recorded);
+        if recorded.len() == RECORDED {
+            recorded.pop_front();
+        }
+        recorded.push_back(request);
+    }
+
+    /// Counts a request until what is returned says how it ended.
+    pub(super) fn begin(self: &Arc<Self>) -> InFlight {
+        self.counts.send_modify(|counts| {
+            counts.requests += 1;
+            counts.in_flight += 1;
+        });
+        InFlight {
+            state: Some(Arc::clone(self)),
+        }
+    }
+
+    /// Counts a request that the rate limits refused.
+    pub(super) fn refused(&self) {
+        self.counts.send_modify(|counts| counts.rate_limited += 1);
+    }
+
+    /// Counts a connection until what is returned is dropped.
+    pub(super) fn connected(self: &Arc<Self>) -> Connected {
+        self.counts.send_modify(|counts| {
+            counts.connections_accepted += 1;
+            counts.connections_open += 1;
+        });
+        Connected(Arc::clone(self))
+    }
+}
+
+/// Which fault a number from 0 to 1 stands for.
+fn by_rate(rates: &FaultRates, roll: f64, retry_after: Duration) -> Option<Behaviour> {
+    let after_events = FAULT_AFTER_EVENTS;
+    let mut upper = 0.0;
+    let (name, _) = rates.named().into_iter().find(|(_, rate)| {
+        upper += rate;
+        roll < upper
+    })?;
+    Some(match name {
+        "rate_limited" => Behaviour::RateLimited { retry_after },
+        "overloaded" => Behaviour::Overloaded,
+        "error" => Behaviour::Error(500),
+        "drop" => Behaviour::Drop,
+        "cut" => Behaviour::Cut { after_events },
+        "error_event" => Behaviour::ErrorEvent { after_events },
+        "hang" => Behaviour::Hang,
+        "garbage" => Behaviour::Garbage,
+        _ => Behaviour::SlowBody {
+            delay: SLOW_BODY_DELAY,
+        },
+    })
+}
+
+/// A request under way: when it is dropped before it is
+/// [`answered`](Self::answered), its client has hung up.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    state: Option<Arc<State>>,
+}
+
+impl InFlight {
+    /// The end that the simulator wanted.
+    pub(super) fn answered(&mut self) {
+        if let Some(state) = self.state.take() {
+            state.counts.send_modify(|counts| {
+                counts.in_flight -= 1;
+                counts.answered += 1;
+            });
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let Some(state) = self.state.take() {
+            state.counts.send_modify(|counts| {
+                counts.in_flight -= 1;
+                counts.hung_up += 1;
+            });
+        }
+    }
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(super) struct Connected(Arc<State>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0
+            .counts
+            .send_modify(|counts| counts.connections_open -= 1);
+    }
+}
+
+/// What a panic elsewhere may have left behind is only ever data of a test
+/// tool: going on is better than stopping.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(seed: u64) -> Vec<Option<Behaviour>> {
+        let state = State::new(SimulatorConfig {
+            faults: FaultRates {
+                seed,
+                overloaded: 0.2,
+                cut: 0.1,
+                ..FaultRates::default()
+            },
+            ..SimulatorConfig::default()
+        });
+        (0..10_000).map(|_| state.behaviour(true)).collect()
+    }
+
+    #[test]
+    fn faults_come_as_often_as_asked_and_again_with_the_same_seed() {
+        let first = faults(1);
+        assert_eq!(first, faults(1));
+        assert_ne!(first, faults(2));
+        let share = |wanted: &Behaviour| {
+            let wanted = Some(wanted.clone());
+            first.iter().filter(|it| **it == wanted).count() as f64 / first.len() as f64
+        };
+        assert!((share(&Behaviour::Overloaded) - 0.2).abs() < 0.02);
+        assert!((share(&Behaviour::Cut { after_events: 4 }) - 0.1).abs() < 0.02);
+    }
+}

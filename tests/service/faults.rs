@@ -1,0 +1,401 @@
+//! The fault matrix: what each failure of the API becomes for the caller.
+
+use crate::support::{World, ask, dead_address, pushback, reason, soon, streamed, within};
+use claude_grpc::{proto::v1, simulator::Behaviour, upstream::BreakerState};
+use std::time::{Duration, Instant};
+use tokio_stream::StreamExt;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// How a call is made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    Unary,
+    Gathered,
+    Streamed,
+}
+
+const WAYS: [Way; 3] = [Way::Unary, Way::Gathered, Way::Streamed];
+
+/// Far enough for every fault that is not about time.
+const AMPLE: Duration = Duration::from_secs(15);
+
+/// Makes a call to its end.
+async fn call(world: &World, way: Way, deadline: Option<Duration>) -> Result<(), Status> {
+    let mut grpc = world.grpc.clone();
+    let bounded = |request: v1::GenerateRequest| match deadline {
+        Some(deadline) => within(deadline, request),
+        None => tonic::Request::new(request),
+    };
+    match way {
+        Way::Unary => grpc.generate(bounded(ask("hello"))).await.map(drop),
+        Way::Gathered => {
+            let long = v1::GenerateRequest {
+                max_tokens: Some(64_000),
+                ..ask("hello")
+            };
+            grpc.generate(bounded(long)).await.map(drop)
+        }
+        Way::Streamed => {
+            let mut events = grpc
+                .generate_stream(bounded(ask("hello")).map(streamed))
+                .await?
+                .into_inner();
+            while let Some(event) = events.next().await {
+                event?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// One row: what happens upstream for ever, and what becomes of it.
+struct Fault {
+    behaviour: Behaviour,
+    code: Code,
+    reason: &'static str,
+    attempts: [u64; 3],
+}
+
+/// The same number of attempts whichever way the call is made.
+fn fault(behaviour: Behaviour, code: Code, reason: &'static str, attempts: u64) -> Fault {
+    Fault {
+        behaviour,
+        code,
+        reason,
+        attempts: [attempts; 3],
+    }
+}
+
+fn matrix() -> Vec<Fault> {
+    use Behaviour::{
+        Cut, Drop, Error, ErrorEvent, Garbage, HtmlError, Overloaded, ShouldRetry, SpendLimit,
+    };
+    let mut faults = vec![
+        fault(Overloaded, Code::Unavailable, "UPSTREAM_OVERLOADED", 4),
+        fault(
+            SpendLimit,
+            Code::ResourceExhausted,
+            "UPSTREAM_SPEND_LIMIT",
+            1,
+        ),
+        fault(HtmlError, Code::Unavailable, "UPSTREAM_ERROR", 4),
+        fault(Drop, Code::Unavailable, "UPSTREAM_CONNECTION_BROKEN", 4),
+        fault(Garbage, Code::Internal, "UPSTREAM_MALFORMED", 1),
+        fault(
+            ShouldRetry(false, 529),
+            Code::Unavailable,
+            "UPSTREAM_OVERLOADED",
+            1,
+        ),
+        fault(
+            ShouldRetry(true, 400),
+            Code::InvalidArgument,
+            "UPSTREAM_INVALID_REQUEST",
+            4,
+        ),
+        // What has begun for the caller is not repeated; what was only
+        // gathered is.
+        Fault {
+            attempts: [4, 4, 1],
+            ..fault(
+                Cut { after_events: 4 },
+                Code::Unavailable,
+                "UPSTREAM_CONNECTION_BROKEN",
+                0,
+            )
+        },
+        Fault {
+            attempts: [4, 4, 1],
+            ..fault(
+                ErrorEvent { after_events: 4 },
+                Code::Unavailable,
+                "UPSTREAM_OVERLOADED",
+                0,
+            )
+        },
+        // Before its first event a stream can be repeated as well.
+        fault(
+            Cut { after_events: 0 },
+            Code::Unavailable,
+            "UPSTREAM_CONNECTION_BROKEN",
+            4,
+        ),
+    ];
+    let by_status = [
+        (400, Code::InvalidArgument, "UPSTREAM_INVALID_REQUEST", 1),
+        (401, Code::Internal, "UPSTREAM_AUTH", 1),
+        (402, Code::FailedPrecondition, "UPSTREAM_BILLING", 1),
+        (403, Code::Internal, "UPSTREAM_AUTH", 1),
+        (404, Code::NotFound, "UPSTREAM_NOT_FOUND", 1),
+        (408, Code::Unavailable, "UPSTREAM_ERROR", 4),
+        (409, Code::Unavailable, "UPSTREAM_ERROR", 4),
+        (413, Code::InvalidArgument, "REQUEST_TOO_LARGE", 1),
+        (422, Code::InvalidArgument, "UPSTREAM_INVALID_REQUEST", 1),
+        (500, Code::Unavailable, "UPSTREAM_ERROR", 4),
+        (502, Code::Unavailable, "UPSTREAM_ERROR", 4),
+        (503, Code::Unavailable, "UPSTREAM_ERROR", 4),
+        (504, Code::Unavailable, "UPSTREAM_ERROR", 4),
+        (529, Code::Unavailable, "UPSTREAM_OVERLOADED", 4),
+    ];
+    faults.extend(
+        by_status
+            .map(|(status, code, reason, attempts)| fault(Error(status), code, reason, attempts)),
+    );
+    faults
+}
+
+#[tokio::test]
+async fn each_fault_has_its_status_and_its_number_of_attempts() {
+    for row in matrix() {
+        for (way, attempts) in WAYS.into_iter().zip(row.attempts) {
+            for deadline in [None, Some(AMPLE)] {
+                let world = World::start().await;
+                world.simulator.always(Some(row.behaviour.clone()));
+                let status = soon(call(&world, way, deadline)).await.unwrap_err();
+                let what = format!("{} {way:?} {deadline:?}: {status:?}", row.behaviour);
+                assert_eq!(status.code(), row.code, "{what}");
+                assert_eq!(reason(&status), row.reason, "{what}");
+                assert_eq!(world.attempts(), attempts, "{what}");
+                assert_eq!(world.upstream.places.in_use(), 0, "{what}");
+                assert_eq!(
+                    world.upstream.breaker.state(),
+                    BreakerState::Closed,
+                    "{what}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fault_that_passes_is_never_seen() {
+    use Behaviour::{Cut, Drop, Error, Overloaded};
+    for way in WAYS {
+        let world = World::start().await;
+        world.simulator.next([Overloaded, Drop, Error(500)]);
+        soon(call(&world, way, None)).await.unwrap();
+        assert_eq!(world.attempts(), 4, "{way:?}");
+        world.simulator.next([Cut { after_events: 0 }]);
+        soon(call(&world, way, None)).await.unwrap();
+        assert_eq!(world.attempts(), 6, "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_hanging_upstream_costs_the_deadline_and_no_more() {
+    const DEADLINE: Duration = Duration::from_millis(300);
+    for way in WAYS {
+        for behaviour in [Behaviour::Hang, Behaviour::HangAfter { events: 4 }] {
+            let world = World::start().await;
+            world.simulator.always(Some(behaviour.clone()));
+            let began = Instant::now();
+            let status = soon(call(&world, way, Some(DEADLINE))).await.unwrap_err();
+            let took = began.elapsed();
+            assert_eq!(
+                status.code(),
+                Code::DeadlineExceeded,
+                "{way:?} {behaviour}: {status:?}"
+            );
+            assert!(
+                took < DEADLINE + Duration::from_millis(100),
+                "{way:?}: {took:?}"
+            );
+            soon(world.simulator.until(|counts| counts.hung_up == 1)).await;
+            assert_eq!(world.attempts(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_servers_own_deadline_covers_callers_that_send_none() {
+    let world = World::with(|setup| setup.server.max_deadline = Duration::from_millis(300)).await;
+    world.simulator.always(Some(Behaviour::Hang));
+    for way in WAYS {
+        let status = soon(call(&world, way, None)).await.unwrap_err();
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{way:?}: {status:?}");
+    }
+}
+
+#[tokio::test]
+async fn silence_on_the_line_is_noticed_without_a_deadline() {
+    for (way, behaviour) in [
+        (Way::Unary, Behaviour::Hang),
+        (Way::Streamed, Behaviour::HangAfter { events: 4 }),
+    ] {
+        let world = World::with(|setup| {
+            setup.upstream.read_timeout = Duration::from_secs(10);
+        })
+        .await;
+        world.simulator.always(Some(behaviour));
+        let call = call(&world, way, None);
+        tokio::pin!(call);
+        tokio::select! {
+            outcome = &mut call => panic!("{way:?} ended before the silence was over: {outcome:?}"),
+            () = world.simulator.until(|counts| counts.in_flight == 1) => {}
+        }
+        let status = soon(call).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{way:?}: {status:?}");
+        assert_eq!(reason(&status), "UPSTREAM_STALLED");
+    }
+}
+
+#[tokio::test]
+async fn retry_after_is_waited_for_exactly_when_there_is_time() {
+    const WAIT: Duration = Duration::from_secs(1);
+    let world = World::start().await;
+    world
+        .simulator
+        .next([Behaviour::RateLimited { retry_after: WAIT }]);
+    let began = Instant::now();
+    soon(call(&world, Way::Unary, None)).await.unwrap();
+    assert!(began.elapsed() >= WAIT, "{:?}", began.elapsed());
+    assert_eq!(world.attempts(), 2);
+}
+
+#[tokio::test]
+async fn a_retry_after_beyond_the_deadline_is_told_at_once() {
+    let world = World::start().await;
+    let wait = Duration::from_secs(30);
+    world
+        .simulator
+        .always(Some(Behaviour::RateLimited { retry_after: wait }));
+    let began = Instant::now();
+    let deadline = Some(Duration::from_secs(5));
+    let status = soon(call(&world, Way::Unary, deadline)).await.unwrap_err();
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    let retry = status.get_details_retry_info().unwrap();
+    assert_eq!(retry.retry_delay, Some(wait));
+    assert_eq!(pushback(&status), Some("30000"));
+    assert_eq!(world.attempts(), 1);
+}
+
+#[tokio::test]
+async fn clients_are_told_not_to_retry_what_was_retried() {
+    let world = World::start().await;
+    world.simulator.always(Some(Behaviour::Overloaded));
+    let status = soon(call(&world, Way::Streamed, None)).await.unwrap_err();
+    assert_eq!(pushback(&status), Some("-1"));
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!(info.metadata["attempts"], "4");
+    assert_eq!(info.metadata["upstreamStatus"], "529");
+    assert_eq!(info.metadata["upstreamType"], "overloaded_error");
+    let request = status.get_details_request_info().unwrap();
+    assert!(!request.request_id.is_empty());
+}
+
+#[tokio::test]
+async fn nothing_listens() {
+    let dead = dead_address().await;
+    let mut world = World::start().await;
+    let config = claude_grpc::upstream::UpstreamConfig {
+        base_url: format!("http://{dead}"),
+        retry: claude_grpc::upstream::RetryConfig {
+            first_backoff: Duration::from_millis(1),
+            ..claude_grpc::upstream::RetryConfig::default()
+        },
+        ..claude_grpc::upstream::UpstreamConfig::default()
+    };
+    let upstream =
+        claude_grpc::upstream::Upstream::new(&config, world.upstream.keys.clone()).unwrap();
+    world.upstream = upstream.clone();
+    let service = claude_grpc::service::Service::new(
+        upstream.client,
+        claude_grpc::service::ServiceConfig::default(),
+    );
+    use claude_grpc::proto::v1::claude_service_server::ClaudeService;
+    let status = ClaudeService::generate(&service, within(AMPLE, ask("hello")))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    assert_eq!(reason(&status), "UPSTREAM_UNREACHABLE");
+    assert!(
+        !status.message().contains(&dead.to_string()),
+        "an address leaked"
+    );
+}
+
+#[tokio::test]
+async fn the_breaker_opens_after_five_failed_calls_and_closes_after_a_probe() {
+    let open_for = Duration::from_secs(1);
+    let world = World::with(|setup| {
+        setup.upstream.retry.max_retries = 0;
+        setup.upstream.breaker.open_for = open_for;
+    })
+    .await;
+    world.simulator.always(Some(Behaviour::Overloaded));
+    for _ in 0..5 {
+        assert_eq!(world.upstream.breaker.state(), BreakerState::Closed);
+        let status = soon(call(&world, Way::Unary, None)).await.unwrap_err();
+        assert_eq!(reason(&status), "UPSTREAM_OVERLOADED");
+    }
+    let opened = Instant::now();
+    let status = soon(call(&world, Way::Streamed, None)).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(reason(&status), "CIRCUIT_OPEN");
+    let retry = status
+        .get_details_retry_info()
+        .unwrap()
+        .retry_delay
+        .unwrap();
+    assert!(retry <= open_for && retry > Duration::ZERO, "{retry:?}");
+    assert_eq!(world.attempts(), 5, "an open breaker lets nothing through");
+
+    world.simulator.always(None);
+    tokio::time::sleep(retry).await;
+    soon(call(&world, Way::Unary, None)).await.unwrap();
+    assert!(opened.elapsed() < open_for * 3);
+    assert_eq!(world.upstream.breaker.state(), BreakerState::Closed);
+}
+
+#[tokio::test]
+async fn a_refused_key_loses_no_call_while_another_works() {
+    let world = World::with(|setup| {
+        setup.keys = vec!["sk-bad", "sk-good"];
+        setup.simulator.api_keys = vec!["sk-good".to_owned()];
+    })
+    .await;
+    for way in WAYS {
+        for _ in 0..4 {
+            soon(call(&world, way, None)).await.unwrap();
+        }
+    }
+    let refused = world.upstream.keys.refused();
+    assert!(
+        refused[0].1.is_some() && refused[1].1.is_none(),
+        "{refused:?}"
+    );
+    // One request found out; the rest went to the other key at once.
+    assert_eq!(world.attempts(), 13);
+}
+
+#[tokio::test]
+async fn calls_beyond_the_places_are_shed_after_their_wait() {
+    let world = World::with(|setup| {
+        setup.upstream.max_in_flight = 2;
+        setup.upstream.place_timeout = Duration::from_millis(100);
+    })
+    .await;
+    world.simulator.always(Some(Behaviour::Hang));
+    let held: Vec<_> = (0..2)
+        .map(|_| {
+            let mut grpc = world.grpc.clone();
+            tokio::spawn(async move { grpc.generate(ask("hello")).await })
+        })
+        .collect();
+    soon(world.simulator.until(|counts| counts.in_flight == 2)).await;
+    let status = soon(call(&world, Way::Unary, None)).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    assert_eq!(reason(&status), "OVERLOADED");
+    assert!(status.get_details_retry_info().is_some());
+    assert_eq!(world.attempts(), 2);
+    held.iter().for_each(tokio::task::JoinHandle::abort);
+    soon(world.simulator.until(|counts| counts.in_flight == 0)).await;
+    world.simulator.always(None);
+    soon(call(&world, Way::Unary, None)).await.unwrap();
+}
