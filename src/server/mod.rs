@@ -13,10 +13,12 @@ mod split;
 mod stack;
 mod status;
 mod timeout;
+mod tls;
 mod web;
 
-pub use config::ServerConfig;
+pub use config::{ServerConfig, TlsConfig};
 pub use drain::Drain;
+pub use tls::{Tls, TlsError};
 
 use crate::{access::Access, service::Service};
 use connection::Connections;
@@ -44,6 +46,7 @@ pub struct Server {
     config: ServerConfig,
     service: Service,
     access: Option<Access>,
+    tls: Option<Tls>,
     drain: Drain,
 }
 
@@ -58,6 +61,7 @@ impl Server {
             config,
             service,
             access: None,
+            tls: None,
             drain: Drain::default(),
         })
     }
@@ -66,6 +70,12 @@ impl Server {
     #[must_use]
     pub fn guarded(self, access: Option<Access>) -> Server {
         Server { access, ..self }
+    }
+
+    /// Serves TLS; without it, plain text.
+    #[must_use]
+    pub fn secured(self, tls: Option<Tls>) -> Server {
+        Server { tls, ..self }
     }
 
     /// The address listened on, with the port that the system chose for 0.
@@ -93,7 +103,7 @@ impl Server {
                 &health,
                 &self.drain,
             ),
-            connections: Connections::new(&self.config, self.drain.clone()),
+            connections: Connections::new(&self.config, self.tls, self.drain.clone()),
             places: Arc::new(Semaphore::new(self.config.max_connections)),
             listener: self.listener,
         };

@@ -7,7 +7,7 @@ use claude_grpc::{
     claude::{answer::Message, event::StreamEvent},
     proto::v1::{self, claude_service_client::ClaudeServiceClient},
     secrets::Reloading,
-    server::{Drain, Server, ServerConfig},
+    server::{Drain, Server, ServerConfig, Tls},
     service::{Service, ServiceConfig},
     upstream::{
         Body, BoxStack, Call, Client, EventStream, Payload, Reply, Transport, UpstreamError,
@@ -103,6 +103,7 @@ pub struct Running {
     pub api: Api,
     pub access: Access,
     pub hands: Hands,
+    pub tls: Option<Tls>,
     drain: Drain,
 }
 
@@ -147,8 +148,9 @@ impl Setup {
         let api = Api::default();
         let upstream = Client::new(api.stack(), Duration::from_secs(600));
         let service = Service::new(upstream, ServiceConfig::default());
+        let tls = Tls::load(&self.server.tls, false).await.unwrap();
         let server = Server::bind(self.server, service).await.unwrap();
-        let server = server.guarded(Some(access.clone()));
+        let server = server.guarded(Some(access.clone())).secured(tls.clone());
         let (address, drain) = (server.local_addr().unwrap(), server.drain());
         tokio::spawn(server.run());
         Running {
@@ -156,6 +158,7 @@ impl Setup {
             api,
             access,
             hands,
+            tls,
             drain,
         }
     }
