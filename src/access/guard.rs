@@ -4,6 +4,7 @@ use super::{
     Cause, Clients, Clock, Identity, PeerNames, Refusals,
     config::{AccessConfig, SignatureConfig},
     credentials::Credentials,
+    limits::{ChargeLayer, Ledger, SharedNonce},
     signature::{Nonces, SignatureHeader, Signed},
 };
 use crate::secrets::{LoadError, Reloading};
@@ -20,7 +21,11 @@ pub struct Access(Arc<Inner>);
 struct Inner {
     clients: Reloading<Clients>,
     tolerance: Duration,
+    /// How long a nonce is remembered: a signature is good from one tolerance
+    /// before its time to one after.
+    nonces_kept: Duration,
     nonces: Nonces,
+    ledger: Ledger,
     refusals: Refusals,
     clock: Clock,
     /// What a signature of an unknown key is checked with, so that it takes
@@ -46,23 +51,30 @@ impl Access {
     pub async fn load(
         config: &AccessConfig,
         key_file: Option<PathBuf>,
+        ledger: Ledger,
     ) -> Result<Option<Access>, LoadError> {
         let Some(path) = config.clients_file.clone() else {
             return Ok(None);
         };
         let clients = Clients::load(path, key_file).await?;
-        let access = Access::new(clients, &config.signatures, Clock::default());
+        let access = Access::new(clients, &config.signatures, ledger, Clock::default());
         Ok(Some(access))
     }
 
-    /// Access for these clients.
-    pub fn new(clients: Reloading<Clients>, signatures: &SignatureConfig, clock: Clock) -> Access {
+    /// Access for these clients, whose usage `ledger` keeps.
+    pub fn new(
+        clients: Reloading<Clients>,
+        signatures: &SignatureConfig,
+        ledger: Ledger,
+        clock: Clock,
+    ) -> Access {
+        let nonces_kept = 2 * signatures.tolerance;
         Access(Arc::new(Inner {
             clients,
             tolerance: signatures.tolerance,
-            // A signature is good from one tolerance before its time to one
-            // after.
-            nonces: Nonces::new(2 * signatures.tolerance, signatures.max_nonces),
+            nonces_kept,
+            nonces: Nonces::new(nonces_kept, signatures.max_nonces),
+            ledger,
             refusals: Refusals::default(),
             clock,
             nobodys: SecretString::from("nobody's secret, as long as anybody's".to_owned()),
@@ -72,6 +84,16 @@ impl Access {
     /// The clients in force, to be watched and reloaded.
     pub fn clients(&self) -> &Reloading<Clients> {
         &self.0.clients
+    }
+
+    /// What the clients have used.
+    pub fn ledger(&self) -> &Ledger {
+        &self.0.ledger
+    }
+
+    /// The layer that charges what goes up to the API.
+    pub fn charge_layer(&self) -> ChargeLayer {
+        ChargeLayer::new(self.0.ledger.clone(), self.0.refusals.clone())
     }
 
     /// Refusals so far, by cause.
@@ -110,7 +132,26 @@ impl Access {
     ///
     /// # Errors
     /// Why the call is refused.
-    pub(super) fn verified(
+    pub(super) async fn verified(
+        &self,
+        header: &SignatureHeader,
+        path: &str,
+        message: &[u8],
+    ) -> Result<Arc<Identity>, Cause> {
+        let identity = self.signer(header, path, message)?;
+        let now = self.0.clock.since_1970();
+        let (key_id, nonce) = (&header.key_id, &header.nonce);
+        self.0.nonces.note(key_id, nonce, now)?;
+        let kept_for = self.0.nonces_kept;
+        match self.0.ledger.note_nonce(key_id, nonce, kept_for).await {
+            SharedNonce::New => Ok(identity),
+            SharedNonce::Seen => Err(Cause::Replayed),
+            SharedNonce::Unreachable => Err(Cause::NoncesUnreachable),
+        }
+    }
+
+    /// Whose signature it is.
+    fn signer(
         &self,
         header: &SignatureHeader,
         path: &str,
@@ -132,10 +173,7 @@ impl Access {
         // Once more: a message may have taken its time, and the nonce of the
         // first call be forgotten by now.
         self.is_timely(header)?;
-        let identity = key.identity(self.0.clock.now())?;
-        let now = self.0.clock.since_1970();
-        self.0.nonces.note(&header.key_id, &header.nonce, now)?;
-        Ok(identity)
+        key.identity(self.0.clock.now())
     }
 
     fn is_timely(&self, header: &SignatureHeader) -> Result<(), Cause> {

@@ -126,6 +126,7 @@ where
     })?;
     let identity = access
         .verified(&header, parts.uri.path(), &message)
+        .await
         .map_err(|cause| access.refused(cause))?;
     remove_encoding(&mut parts.headers);
     let request = Request::from_parts(parts, framed(message));

@@ -13,6 +13,7 @@ mod guard;
 mod hex;
 mod identity;
 mod layer;
+pub mod limits;
 pub mod signature;
 mod status;
 

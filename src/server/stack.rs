@@ -5,7 +5,7 @@ use super::{
     health::HealthServices, reflection, split::Split, web,
 };
 use crate::{
-    access::{Access, AccessLayer},
+    access::{Access, AccessLayer, limits::CallLimitsLayer},
     proto::v1::claude_service_server::ClaudeServiceServer,
     service::Service,
 };
@@ -41,7 +41,6 @@ impl InboundStacks {
         health: &HealthServices,
         drain: &Drain,
     ) -> Self {
-        let access = AccessLayer::new(access, config.max_message_bytes);
         let build = |refused| {
             let bounds = BoundsLayer {
                 drain: drain.clone(),
@@ -49,7 +48,7 @@ impl InboundStacks {
                 max_calls: config.max_calls,
                 max_deadline: config.max_deadline,
             };
-            inbound(config, service, &access, health, bounds)
+            inbound(config, service, access.as_ref(), health, bounds)
         };
         InboundStacks {
             serving: build(false),
@@ -62,10 +61,12 @@ impl InboundStacks {
 fn inbound(
     config: &ServerConfig,
     service: &Service,
-    access: &AccessLayer,
+    access: Option<&Access>,
     health: &HealthServices,
     bounds: BoundsLayer,
 ) -> Inbound {
+    let ledger = access.map(|access| access.ledger().clone());
+    let access = AccessLayer::new(access.cloned(), config.max_message_bytes);
     let calls = ServiceBuilder::new()
         // Whatever refuses a call below, its status gets details.
         .layer(DetailsLayer)
@@ -74,6 +75,8 @@ fn inbound(
         // Last, and within the deadline: a signature is over the message, so
         // that has to be read to know who calls.
         .layer(access.clone())
+        // Only who is known has limits.
+        .layer(CallLimitsLayer::new(ledger))
         .service(claude_service(config, service));
     let mut routes = RoutesBuilder::default();
     routes.add_service(health.server());

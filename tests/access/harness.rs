@@ -2,9 +2,14 @@
 
 use claude_grpc::{
     access::{
-        Access, AccessConfig, Cause, ClientEntry, Clients, ClientsFile, Clock, SignatureConfig,
+        self, Access, AccessConfig, Cause, ClientEntry, Clients, ClientsFile, Clock, NewClient,
+        SignatureConfig,
+        limits::{Ledger, LimitsConfig},
     },
-    claude::{answer::Message, event::StreamEvent},
+    claude::{
+        answer::{AnswerBlock, Message, Usage},
+        event::{Delta, MessageDelta, StreamEvent},
+    },
     proto::v1::{self, claude_service_client::ClaudeServiceClient},
     secrets::Reloading,
     server::{Drain, Server, ServerConfig, Tls},
@@ -13,18 +18,40 @@ use claude_grpc::{
         Body, BoxStack, Call, Client, EventStream, Payload, Reply, Transport, UpstreamError,
     },
 };
+use futures::StreamExt;
+use secrecy::ExposeSecret;
 use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tonic::{Code, Status, transport::Channel};
+use tokio::task::JoinHandle;
+use tonic::{
+    Code, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::Channel,
+};
 use tonic_types::StatusExt;
 
 pub const GENERATE: &str = "/claude.v1.ClaudeService/Generate";
+
+/// A client that shows a key with each call.
+pub type Keyed = ClaudeServiceClient<InterceptedService<Channel, WithKey>>;
+
+/// Puts a key into the metadata.
+#[derive(Clone)]
+pub struct WithKey(MetadataValue<Ascii>);
+
+impl Interceptor for WithKey {
+    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, Status> {
+        request.metadata_mut().insert("x-api-key", self.0.clone());
+        Ok(request)
+    }
+}
 
 /// The time at which every test begins.
 pub const START: u64 = 1_800_000_000;
@@ -56,9 +83,48 @@ impl Hands {
 #[derive(Clone, Default)]
 pub struct Api {
     calls: Arc<AtomicU64>,
+    stalls: Arc<AtomicBool>,
 }
 
 impl Api {
+    /// From now on, streams stand still after their first text.
+    pub fn stall(&self, stalls: bool) {
+        self.stalls.store(stalls, Ordering::SeqCst);
+    }
+
+    fn events(&self) -> EventStream {
+        let begin = [
+            StreamEvent::MessageStart(Box::new(Message {
+                usage: usage(10, 1),
+                ..message()
+            })),
+            StreamEvent::BlockStart {
+                index: 0,
+                block: AnswerBlock::Text {
+                    text: String::new(),
+                    citations: Vec::new(),
+                },
+            },
+            StreamEvent::BlockDelta {
+                index: 0,
+                delta: Delta::Text("forty bytes, so ten tokens when counted.".to_owned()),
+            },
+        ];
+        let end = [
+            StreamEvent::BlockStop { index: 0 },
+            StreamEvent::MessageDelta(Box::new(MessageDelta {
+                usage: usage(10, 20),
+                ..MessageDelta::default()
+            })),
+            StreamEvent::MessageStop,
+        ];
+        let begin = futures::stream::iter(begin.map(Ok));
+        if self.stalls.load(Ordering::SeqCst) {
+            return EventStream::new(begin.chain(futures::stream::pending()));
+        }
+        EventStream::new(begin.chain(futures::stream::iter(end.map(Ok))))
+    }
+
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
     }
@@ -73,14 +139,12 @@ impl Api {
 
     fn answer(&self, call: &Call) -> Reply {
         self.calls.fetch_add(1, Ordering::SeqCst);
+        call.attempts.begin();
         let body = match &call.payload {
             Payload::Messages {
                 transport: Transport::Events,
                 ..
-            } => Body::Events(EventStream::new(futures::stream::iter([
-                Ok(StreamEvent::MessageStart(Box::new(message()))),
-                Ok(StreamEvent::MessageStop),
-            ]))),
+            } => Body::Events(self.events()),
             _ => Body::Message(Box::new(message())),
         };
         Reply {
@@ -97,6 +161,14 @@ fn message() -> Message {
     serde_json::from_str(json).unwrap()
 }
 
+fn usage(input: u64, output: u64) -> Usage {
+    Usage {
+        input_tokens: Some(input),
+        output_tokens: Some(output),
+        ..Usage::default()
+    }
+}
+
 /// A running server.
 pub struct Running {
     pub address: SocketAddr,
@@ -105,6 +177,7 @@ pub struct Running {
     pub hands: Hands,
     pub tls: Option<Tls>,
     drain: Drain,
+    task: JoinHandle<()>,
 }
 
 impl Drop for Running {
@@ -118,6 +191,7 @@ pub struct Setup {
     pub clients: ClientsFile,
     pub server: ServerConfig,
     pub signatures: SignatureConfig,
+    pub limits: LimitsConfig,
 }
 
 impl Setup {
@@ -131,6 +205,7 @@ impl Setup {
                 ..ServerConfig::default()
             },
             signatures: AccessConfig::default().signatures,
+            limits: LimitsConfig::default(),
         }
     }
 
@@ -144,15 +219,18 @@ impl Setup {
     pub async fn start(self) -> Running {
         let clients = Reloading::fixed("clients", Clients::new(self.clients).unwrap());
         let hands = Hands::new();
-        let access = Access::new(clients, &self.signatures, hands.clock());
+        let longest_call = self.server.max_deadline;
+        let ledger = Ledger::open(&self.limits, longest_call, hands.clock()).unwrap();
+        let access = Access::new(clients, &self.signatures, ledger, hands.clock());
         let api = Api::default();
         let upstream = Client::new(api.stack(), Duration::from_secs(600));
+        let upstream = upstream.layered(&access.charge_layer());
         let service = Service::new(upstream, ServiceConfig::default());
         let tls = Tls::load(&self.server.tls, false).await.unwrap();
         let server = Server::bind(self.server, service).await.unwrap();
         let server = server.guarded(Some(access.clone())).secured(tls.clone());
         let (address, drain) = (server.local_addr().unwrap(), server.drain());
-        tokio::spawn(server.run());
+        let task = tokio::spawn(server.run());
         Running {
             address,
             api,
@@ -160,14 +238,27 @@ impl Setup {
             hands,
             tls,
             drain,
+            task,
         }
     }
 }
 
 impl Running {
+    /// Stops the server, and waits until nothing of it is left.
+    pub async fn stop(mut self) {
+        self.drain.cut();
+        let _ = (&mut self.task).await;
+    }
+
     pub async fn channel(&self) -> Channel {
         let url = format!("http://{}", self.address);
         Channel::from_shared(url).unwrap().connect().await.unwrap()
+    }
+
+    /// A client that shows a key with each call.
+    pub async fn client(&self, key: &str) -> Keyed {
+        let with_key = WithKey(key.parse().unwrap());
+        ClaudeServiceClient::with_interceptor(self.channel().await, with_key)
     }
 
     /// Generates with one header.
@@ -205,4 +296,33 @@ pub fn assert_unauthenticated(status: &Status) {
     let info = details.error_info().expect("ErrorInfo");
     assert_eq!(info.reason, "UNAUTHENTICATED");
     assert!(info.metadata.is_empty());
+}
+
+/// One client with a key, and with these limits as TOML.
+pub fn limited(limits: &str) -> (Setup, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("clients.toml");
+    let new = NewClient {
+        name: "a".to_owned(),
+        limits: toml::from_str(limits).unwrap(),
+        ..NewClient::default()
+    };
+    let added = access::add(&path, None, new).unwrap();
+    let clients = access::list(&path, None).unwrap();
+    let key = added.secret.expose_secret().to_owned();
+    (Setup::of(clients), key)
+}
+
+/// The refusal of a limit: its name, and when to try again.
+pub fn limit_of(status: &Status) -> (String, Duration) {
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    let details = status.get_error_details();
+    assert_eq!(details.error_info().unwrap().reason, "CLIENT_LIMIT_REACHED");
+    let violation = &details.quota_failure().unwrap().violations[0];
+    assert_eq!(violation.quota_dimensions["client"], "a");
+    assert!(!violation.quota_metric.is_empty());
+    let after = details.retry_info().unwrap().retry_delay.unwrap();
+    let pushback = status.metadata().get("grpc-retry-pushback-ms").unwrap();
+    assert_eq!(pushback.to_str().unwrap(), after.as_millis().to_string());
+    (violation.quota_id.clone(), after)
 }

@@ -2,5 +2,7 @@
 
 mod harness;
 mod keys;
+mod limits;
+mod redis;
 mod signatures;
 mod tls;
