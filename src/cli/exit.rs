@@ -104,12 +104,17 @@ impl From<ApiKeysError> for Failure {
     }
 }
 
-/// An error with its causes.
+/// An error with its causes. One that says what its cause says is left out.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
+    let mut last = text.clone();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
+        let this = error.to_string();
+        if this != last {
+            let _ = write!(text, ": {this}");
+        }
+        last = this;
         cause = error.source();
     }
     text

@@ -14,22 +14,35 @@ use exit::{Exit, Failure};
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
 
-/// What `--help` says below the commands.
-const AFTER_HELP: &str = "\
+macro_rules! exit_codes {
+    () => {
+        "\
 Exit codes:
   0  success
-  1  the call failed, or the service could not start
+  1  the call failed, or the service could not start; or several failed in
+     different ways
   2  wrong usage, configuration or input
   3  the service could not be reached
   4  the answer was refused, or cut at a limit
-  5  a quota is used up, or the service or the API is overloaded
+  5  a quota is used up, or the service or the API is overloaded or down"
+    };
+}
+
+/// What `--help` of the verbs says below the flags.
+const EXIT_CODES: &str = exit_codes!();
+
+/// What `--help` says below the commands.
+const AFTER_HELP: &str = concat!(
+    exit_codes!(),
+    "
 
 The API key is taken from a file named in ANTHROPIC_API_KEY_FILE,
 CLAUDE_API_KEY_FILE or upstream.api_key_file, else from ANTHROPIC_API_KEY or
 CLAUDE_API_KEY. Several keys: one a line in the file, or with commas.
 
 Every key of the configuration can be set by a variable: server.listen by
-CLAUDE_GRPC_SERVER__LISTEN. `claude-grpc config check` prints all keys.";
+CLAUDE_GRPC_SERVER__LISTEN. `claude-grpc config check` prints all keys."
+);
 
 /// The Claude Messages API as a typed gRPC service.
 #[derive(Debug, Parser)]
@@ -46,14 +59,24 @@ enum Command {
     /// Runs the simulator of the Claude API alone.
     Simulate(simulate::Args),
     /// Answers a prompt, and prints the answer while it is written.
+    #[command(after_help = EXIT_CODES)]
     Generate(client::generate::Args),
     /// Summarizes texts.
+    #[command(after_help = EXIT_CODES)]
     Summarize(client::summarize::Args),
     /// Sorts texts under labels.
+    ///
+    /// Prints a line for each chosen label: the label, the model's confidence
+    /// from 0 to 1 and, with --reason, the reason, with tabs between them. With
+    /// several files the name of the file stands in front; where none of the
+    /// labels fits, the label and the confidence are empty.
+    #[command(after_help = EXIT_CODES)]
     Classify(client::classify::Args),
     /// Counts the input tokens of a prompt without answering it.
+    #[command(after_help = EXIT_CODES)]
     CountTokens(client::count_tokens::Args),
     /// Lists the models that the service offers.
+    #[command(after_help = EXIT_CODES)]
     Models(client::models::Args),
     /// What concerns the configuration.
     #[command(subcommand)]

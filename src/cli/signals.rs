@@ -2,6 +2,7 @@
 
 use super::exit::{Exit, Failure};
 use crate::server::Drain;
+use std::convert::Infallible;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals of a running service.
@@ -42,13 +43,15 @@ impl Signals {
         }
     }
 
-    /// The first signal begins the drain, a second one cuts it short.
-    pub async fn drain(mut self, drain: Drain) {
+    /// The first signal begins the drain, a second one cuts it short. Never
+    /// ends: the server does, once it has drained.
+    pub async fn drain(mut self, drain: Drain) -> Infallible {
         self.stop().await;
         drain.begin();
         self.stop().await;
         tracing::warn!("told to stop a second time: cutting what still runs");
         drain.cut();
+        std::future::pending().await
     }
 
     /// SIGHUP, which ends a process unless it is taken.

@@ -75,8 +75,8 @@ fn fault(text: &str) -> Result<(String, f64), String> {
     let expected = "has to be a name, `=` and a share, for example overloaded=0.1";
     let (name, share) = text.split_once('=').ok_or(expected)?;
     let share = share.parse().map_err(|_| expected)?;
-    let named = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    named
-        .then(|| (name.to_owned(), share))
-        .ok_or(expected.to_owned())
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+        return Err(expected.to_owned());
+    }
+    Ok((name.to_owned(), share))
 }

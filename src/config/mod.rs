@@ -155,9 +155,11 @@ impl Layers {
 
     fn section<T: DeserializeOwned>(&self, name: &str, faults: &mut Vec<Fault>) -> Option<T> {
         // Not `extract_inner`, which puts the section behind the key.
-        let section = self.figment.find_value(name);
-        let errors = match section.and_then(|section| section.deserialize()) {
-            Ok(section) => return Some(section),
+        let errors = match self.figment.find_value(name) {
+            Ok(section) => match section.deserialize() {
+                Ok(section) => return Some(section),
+                Err(errors) => errors,
+            },
             Err(errors) => errors,
         };
         for error in errors {

@@ -120,3 +120,20 @@ fn a_missing_file_is_an_error() {
     let error = Config::load(&sources).unwrap_err().to_string();
     assert!(error.starts_with("/nowhere/claude-grpc.toml: the configuration file cannot be read"));
 }
+
+#[test]
+fn debug_shows_no_secret() {
+    let variables = [
+        ("CLAUDE_GRPC_SIMULATOR__API_KEYS", "hush-1,hush-2"),
+        ("ANTHROPIC_API_KEY", "hush-3"),
+    ];
+    let config = load("", &variables, &[]).unwrap();
+    assert_eq!(config.simulator.api_keys, ["hush-1", "hush-2"]);
+    assert!(!format!("{config:?}").contains("hush"));
+    let environment: Environment = variables.into_iter().collect();
+    assert!(!format!("{environment:?}").contains("hush"));
+    let wrong = [("CLAUDE_GRPC_SIMULATOR__API_KEYS", "['hush', 1]")];
+    let faults = load("", &wrong, &[]).unwrap_err();
+    assert!(faults[0].starts_with("simulator.api_keys"), "{faults:?}");
+    assert!(!faults[0].contains("hush"), "{faults:?}");
+}

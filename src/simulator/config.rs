@@ -1,11 +1,11 @@
 //! `[simulator]`: the stand-in for the Claude API.
 
 use serde::{Deserialize, Serialize};
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 use thiserror::Error;
 
-/// Where the simulator listens, and how it behaves.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Where the simulator listens, and how it behaves. `Debug` shows no key.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimulatorConfig {
     /// Address and port to listen on; port 0 for any free one.
@@ -27,6 +27,21 @@ pub struct SimulatorConfig {
     pub faults: FaultRates,
     /// Rate limits, for each API key and model.
     pub limits: LimitsConfig,
+}
+
+impl fmt::Debug for SimulatorConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimulatorConfig")
+            .field("listen", &self.listen)
+            .field("api_keys", &format_args!("{} keys", self.api_keys.len()))
+            .field("time_to_first_token", &self.time_to_first_token)
+            .field("tokens_per_second", &self.tokens_per_second)
+            .field("retry_after", &self.retry_after)
+            .field("record", &self.record)
+            .field("faults", &self.faults)
+            .field("limits", &self.limits)
+            .finish()
+    }
 }
 
 impl Default for SimulatorConfig {

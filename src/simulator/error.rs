@@ -84,12 +84,21 @@ impl ApiError {
         }
     }
 
+    fn kind(&self) -> &'static str {
+        let otherwise = if self.status < 500 {
+            "invalid_request_error"
+        } else {
+            "api_error"
+        };
+        kind_of(self.status).unwrap_or(otherwise)
+    }
+
     /// The JSON of the body, which is also the data of an `error` event.
     pub(super) fn json(&self, request_id: &str) -> String {
         let envelope = ErrorEnvelope {
             envelope: "error".to_owned(),
             error: ErrorObject {
-                kind: kind_of(self.status).unwrap_or("api_error").to_owned(),
+                kind: self.kind().to_owned(),
                 message: self.message.clone(),
                 details: self.code.map(|code| ErrorDetails {
                     error_code: Some(code.to_owned()),

@@ -3,7 +3,7 @@
 //! A bucket holds one minute's worth and refills continuously. Output is
 //! charged by `max_tokens` when a request begins and settled when it ends.
 
-use super::{config::LimitsConfig, state::lock};
+use super::{clock::rfc3339, config::LimitsConfig, state::lock};
 use http::{HeaderMap, HeaderValue};
 use std::{
     collections::HashMap,
@@ -23,8 +23,13 @@ const MAX_ACCOUNTS: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Limiter {
     config: LimitsConfig,
-    accounts: Mutex<HashMap<(String, String), Arc<Mutex<Account>>>>,
+    accounts: Mutex<HashMap<Payer, SharedAccount>>,
 }
+
+/// API key and model.
+type Payer = (String, String);
+
+type SharedAccount = Arc<Mutex<Account>>;
 
 /// The three buckets of one key and model.
 #[derive(Debug)]
@@ -121,7 +126,7 @@ pub(super) struct Exceeded {
 /// was not used.
 #[derive(Debug)]
 pub(super) struct Charged {
-    account: Option<Arc<Mutex<Account>>>,
+    account: Option<SharedAccount>,
     output: f64,
     /// Output tokens of the answer.
     pub(super) used: u64,
@@ -145,7 +150,7 @@ impl Limiter {
         model: &str,
         input: u64,
         max_tokens: u64,
-    ) -> Result<(Charged, Remaining), Exceeded> {
+    ) -> Result<(Charged, Remaining), Box<Exceeded>> {
         if self.config == LimitsConfig::default() {
             let charged = Charged {
                 account: None,
@@ -158,11 +163,11 @@ impl Limiter {
         let mut account = lock(&shared);
         let waits = account.waits(input, max_tokens);
         if let Some((what, retry_after)) = waits {
-            return Err(Exceeded {
+            return Err(Box::new(Exceeded {
                 what,
                 retry_after,
                 remaining: account.remaining(),
-            });
+            }));
         }
         let output = account.output.charge(max_tokens);
         account.requests.level -= account.requests.charge(1);
@@ -178,7 +183,7 @@ impl Limiter {
         Ok((charged, remaining))
     }
 
-    fn account(&self, key: &str, model: &str) -> Arc<Mutex<Account>> {
+    fn account(&self, key: &str, model: &str) -> SharedAccount {
         let mut accounts = lock(&self.accounts);
         if accounts.len() >= MAX_ACCOUNTS {
             // An account that nobody holds and that is full is like a new one.
@@ -322,44 +327,6 @@ impl Left {
     }
 }
 
-/// A time as RFC 3339 writes it, in whole seconds rounded up, in UTC.
-fn rfc3339(time: SystemTime) -> String {
-    let since_1970 = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let seconds = since_1970.as_secs() + u64::from(since_1970.subsec_nanos() > 0);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(days);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-/// The date so many days after 1970-01-01.
-fn date(mut days: u64) -> (u64, u64, u64) {
-    let is_leap = |year: u64| {
-        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-    };
-    let mut year = 1970;
-    loop {
-        let length = if is_leap(year) { 366 } else { 365 };
-        if days < length {
-            break;
-        }
-        days -= length;
-        year += 1;
-    }
-    let february = if is_leap(year) { 29 } else { 28 };
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    (year, month, days + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -411,15 +378,5 @@ mod tests {
         drop(charged);
         let refused = limiter.charge("key", "model", 1_000_000, 1).unwrap_err();
         assert_eq!(refused.retry_after, Duration::from_secs(60));
-    }
-
-    #[test]
-    fn times_are_rfc_3339() {
-        let at = |seconds| rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-        assert_eq!(at(0), "1970-01-01T00:00:00Z");
-        assert_eq!(at(951_782_399), "2000-02-28T23:59:59Z");
-        assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(at(1_795_557_600), "2026-11-24T22:00:00Z");
-        assert_eq!(at(4_107_542_400), "2100-03-01T00:00:00Z");
     }
 }

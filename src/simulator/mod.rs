@@ -33,6 +33,7 @@ mod body;
 mod cache;
 mod catalogue;
 mod check;
+mod clock;
 mod config;
 mod error;
 mod events;

@@ -136,7 +136,7 @@ impl Asking {
             let json = serde_json::to_string(&count).expect("a number always serializes");
             return Ok(answer::plain(json, self.behaviour.as_ref())?);
         }
-        answer::respond(self, request, known, &body).await
+        answer::respond(self, request, known).await
     }
 
     fn choose_behaviour(

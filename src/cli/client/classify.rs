@@ -12,11 +12,6 @@ use std::path::PathBuf;
 
 /// Flags of `classify`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Prints a line for each chosen label: the label, the model's confidence from 0
-to 1 and, with --reason, the reason, with tabs between them. With several files
-the name of the file stands in front; where none of the labels fits, the label
-and the confidence are empty.")]
 pub struct Args {
     /// Texts, UTF-8; standard input if one is `-` or none is given.
     #[arg(value_name = "FILE")]

@@ -197,15 +197,7 @@ impl Form {
             max_tokens: self.max_tokens,
             ..SummarizeRequest::default()
         };
-        let by_name = self.length.map(|length| match length {
-            Length::Short => SummaryLength::Short,
-            Length::Medium => SummaryLength::Medium,
-            Length::Long => SummaryLength::Long,
-        });
-        request.length = None
-            .or(self.sentences.map(summarize_request::Length::Sentences))
-            .or(self.words.map(summarize_request::Length::Words))
-            .or(by_name.map(|length| summarize_request::Length::Preset(length.into())));
+        request.length = self.size();
         if let Some(format) = self.format {
             request.set_format(match format {
                 Format::Paragraph => SummaryFormat::Paragraph,
@@ -214,5 +206,19 @@ impl Form {
             });
         }
         request
+    }
+    fn size(&self) -> Option<summarize_request::Length> {
+        if let Some(sentences) = self.sentences {
+            return Some(summarize_request::Length::Sentences(sentences));
+        }
+        if let Some(words) = self.words {
+            return Some(summarize_request::Length::Words(words));
+        }
+        let preset = match self.length? {
+            Length::Short => SummaryLength::Short,
+            Length::Medium => SummaryLength::Medium,
+            Length::Long => SummaryLength::Long,
+        };
+        Some(summarize_request::Length::Preset(preset.into()))
     }
 }

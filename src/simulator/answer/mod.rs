@@ -48,7 +48,6 @@ pub(super) async fn respond(
     asking: &Asking,
     request: MessagesRequest,
     model: &'static Model,
-    body: &[u8],
 ) -> Result<Response<AnswerBody>, Failure> {
     let state = &asking.state;
     let input = tokens::of_request(&request);
@@ -59,15 +58,15 @@ pub(super) async fn respond(
         .charge(&asking.key, model.id, input - cached.read, max_tokens);
     let (charged, remaining) = match charged {
         Ok(charged) => charged,
-        Err(exceeded) => return Ok(refuse(asking, exceeded)),
+        Err(exceeded) => return Ok(refuse(asking, &exceeded)),
     };
-    let answer = write(asking, &request, model, input, cached, body);
+    let answer = write(asking, &request, model, input, cached);
     let mut response = deliver::deliver(asking, answer, request.stream, charged).await?;
     remaining.write(response.headers_mut());
     Ok(response)
 }
 
-fn refuse(asking: &Asking, exceeded: Exceeded) -> Response<AnswerBody> {
+fn refuse(asking: &Asking, exceeded: &Exceeded) -> Response<AnswerBody> {
     asking.state.refused();
     let message = format!(
         "This request would exceed the rate limit of {} per minute.",
@@ -85,11 +84,11 @@ fn write(
     model: &'static Model,
     input: u64,
     cached: Cached,
-    body: &[u8],
 ) -> Answer {
     let prompt = Prompt::read(request);
+    // Not of the whole body: an answer is the same, streamed or not.
     let mut hasher = DefaultHasher::new();
-    body.hash(&mut hasher);
+    (model.id, request.messages.len(), &prompt).hash(&mut hasher);
     let hash = hasher.finish();
     let (blocks, stop) = blocks::compose(request, &prompt, asking.behaviour.as_ref(), hash);
     let thinking: u64 = blocks

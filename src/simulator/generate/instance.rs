@@ -3,6 +3,8 @@
 use super::{
     MARK,
     choice::Scores,
+    found::{is_date, is_email, names},
+    keywords::{kind, kind_of, merge, merged, text_of},
     pattern,
     prompt::Prompt,
     prompt::shortened,
@@ -433,54 +435,6 @@ impl<'a> Filling<'a> {
     }
 }
 
-/// Runs of capitalized words that do not begin a sentence.
-fn names(text: &str) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    let mut open = false;
-    let mut begins = true;
-    for word in text.split_whitespace() {
-        let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
-        let is_name = bare.starts_with(char::is_uppercase) && !begins;
-        match names.last_mut() {
-            Some(name) if is_name && open => {
-                name.push(' ');
-                name.push_str(bare);
-            }
-            _ if is_name => names.push(bare.to_owned()),
-            _ => {}
-        }
-        begins = word.ends_with(['.', '!', '?', ':']);
-        open = is_name && word.ends_with(char::is_alphanumeric);
-    }
-    names
-}
-
-fn is_date(word: &str) -> bool {
-    let parts: Vec<&str> = word.split('-').collect();
-    let [year, month, day] = parts[..] else {
-        return false;
-    };
-    let within = |part: &str, range: std::ops::RangeInclusive<u32>| {
-        part.bytes().all(|b| b.is_ascii_digit()) && part.parse().is_ok_and(|it| range.contains(&it))
-    };
-    // Every month has 28 days.
-    (year.len(), month.len(), day.len()) == (4, 2, 2)
-        && within(year, 1..=9999)
-        && within(month, 1..=12)
-        && within(day, 1..=28)
-}
-
-fn is_email(word: &str) -> bool {
-    let is_plain = |part: &str| {
-        !part.is_empty()
-            && part
-                .split('.')
-                .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric()))
-    };
-    word.split_once('@')
-        .is_some_and(|(local, domain)| is_plain(local) && is_plain(domain) && domain.contains('.'))
-}
-
 fn is_confidence(name: &str, description: &str) -> bool {
     let text = format!("{name} {description}").to_lowercase();
     [
@@ -493,61 +447,6 @@ fn is_confidence(name: &str, description: &str) -> bool {
     ]
     .iter()
     .any(|word| text.contains(word))
-}
-
-fn text_of<'a>(schema: &'a Map<String, Value>, keyword: &str) -> &'a str {
-    schema
-        .get(keyword)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-}
-
-fn kind_of(schema: &Value) -> &str {
-    schema.as_object().map_or("", kind)
-}
-
-/// The type of a schema: the first that is not null when there are several,
-/// and what its keywords speak of when there is none.
-fn kind(schema: &Map<String, Value>) -> &str {
-    match schema.get("type") {
-        Some(Value::String(kind)) => kind,
-        Some(Value::Array(kinds)) => {
-            let mut kinds = kinds.iter().filter_map(Value::as_str);
-            kinds.find(|kind| *kind != "null").unwrap_or("null")
-        }
-        _ if schema.contains_key("properties") || schema.contains_key("required") => "object",
-        _ if schema.contains_key("items") || schema.contains_key("minItems") => "array",
-        _ if schema.contains_key("minimum") || schema.contains_key("maximum") => "number",
-        _ => "string",
-    }
-}
-
-/// The schema with one of its alternatives in their place.
-fn merged(schema: &Map<String, Value>, keyword: &str, branch: &Value) -> Map<String, Value> {
-    let mut merged = schema.clone();
-    merged.remove(keyword);
-    if let Some(branch) = branch.as_object() {
-        merge(&mut merged, branch);
-    }
-    merged
-}
-
-fn merge(schema: &mut Map<String, Value>, other: &Map<String, Value>) {
-    for (keyword, value) in other {
-        match (schema.get_mut(keyword), value) {
-            (Some(Value::Object(mine)), Value::Object(theirs)) => {
-                mine.extend(theirs.iter().map(|(name, it)| (name.clone(), it.clone())));
-            }
-            (Some(Value::Array(mine)), Value::Array(theirs)) if keyword == "required" => {
-                mine.extend(theirs.iter().cloned());
-            }
-            // Of two descriptions the outer one is nearer to the field.
-            (Some(_), _) if keyword == "description" => {}
-            _ => {
-                schema.insert(keyword.clone(), value.clone());
-            }
-        }
-    }
 }
 
 /// Items that have to be unique are numbered.

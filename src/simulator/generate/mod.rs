@@ -1,7 +1,9 @@
 //! Answers that follow from the words of the request.
 
 mod choice;
+mod found;
 mod instance;
+mod keywords;
 mod pattern;
 mod prompt;
 mod sentences;

@@ -5,7 +5,7 @@ use crate::claude::request::{
 };
 
 /// A request's texts by their part in it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Hash)]
 pub(in crate::simulator) struct Prompt {
     /// The system prompt, and system messages.
     pub(super) system: String,

@@ -13,6 +13,10 @@ use std::collections::HashSet;
 const SENTENCES: usize = 5;
 const HEADLINE_WORDS: usize = 15;
 
+/// What has fewer words is a title or a fragment, and taken only where there
+/// is nothing else.
+const FEWEST_WORDS: usize = 4;
+
 const NUMBERS: [&str; 21] = [
     "zero",
     "one",
@@ -161,6 +165,10 @@ fn length(told: &str) -> Length {
 /// The sentences that make the summary, in their order.
 fn choose<'a>(sentences: &'a [String], wanted: &Wanted) -> Vec<&'a str> {
     let mut ranked = rank(sentences, &wanted.focus);
+    let is_long = |index: &usize| sentences[*index].split(' ').count() >= FEWEST_WORDS;
+    if ranked.iter().any(is_long) {
+        ranked.retain(is_long);
+    }
     if wanted.form == Form::Headline {
         ranked.truncate(1);
     }

@@ -1,0 +1,255 @@
+"""The simulator as the official Python SDK sees it."""
+
+import os
+
+import anthropic
+import pytest
+from pydantic import BaseModel
+
+MODEL = "claude-haiku-5-5"
+QUESTION = [{"role": "user", "content": "What is the weather in Oldport?"}]
+WEATHER = {
+    "name": "get_weather",
+    "description": "The weather at a place",
+    "input_schema": {
+        "type": "object",
+        "properties": {"location": {"type": "string"}},
+        "required": ["location"],
+    },
+}
+
+
+@pytest.fixture
+def client():
+    with anthropic.Anthropic(
+        base_url=os.environ["SIMULATOR_URL"], api_key="test", max_retries=0
+    ) as client:
+        yield client
+
+
+def create(client, behaviour=None, **more):
+    headers = {"x-simulator": behaviour} if behaviour else {}
+    asked = {"model": MODEL, "max_tokens": 500, "messages": QUESTION, **more}
+    return client.messages.create(**asked, extra_headers=headers)
+
+
+def stream(client, behaviour=None, **more):
+    headers = {"x-simulator": behaviour} if behaviour else {}
+    asked = {"model": MODEL, "max_tokens": 500, "messages": QUESTION, **more}
+    return client.messages.stream(**asked, extra_headers=headers)
+
+
+def test_create(client):
+    message = create(client)
+    assert message.type == "message"
+    assert message.role == "assistant"
+    assert message.stop_reason == "end_turn"
+    assert message.content[0].text.startswith("[simulated] ")
+    assert message.usage.input_tokens > 0
+    assert message.usage.output_tokens > 0
+    assert message._request_id.startswith("req_sim_")
+
+
+def test_stream_gives_what_create_gives(client):
+    whole = create(client)
+    with stream(client) as events:
+        kinds = [event.type for event in events]
+        final = events.get_final_message()
+    assert kinds[0] == "message_start"
+    assert kinds[-1] == "message_stop"
+    assert "text" in kinds
+    assert final.content[0].text == whole.content[0].text
+    assert final.stop_reason == whole.stop_reason
+    assert final.usage.output_tokens == whole.usage.output_tokens
+
+
+def test_tools_there_and_back(client):
+    asked = create(client, tools=[WEATHER])
+    assert asked.stop_reason == "tool_use"
+    use = asked.content[0]
+    assert (use.name, use.input) == ("get_weather", {"location": "Oldport"})
+    result = {"type": "tool_result", "tool_use_id": use.id, "content": "Rain"}
+    turns = [
+        *QUESTION,
+        {"role": "assistant", "content": asked.content},
+        {"role": "user", "content": [result]},
+    ]
+    told = create(client, tools=[WEATHER], messages=turns)
+    assert told.stop_reason == "end_turn"
+    assert "Rain" in told.content[0].text
+
+
+def test_streamed_tool_input(client):
+    with stream(client, tools=[WEATHER]) as events:
+        final = events.get_final_message()
+    assert final.stop_reason == "tool_use"
+    assert final.content[0].input == {"location": "Oldport"}
+
+
+def test_a_tool_can_be_forced_on_older_models_only(client):
+    forced = {"tools": [WEATHER], "tool_choice": {"type": "any"}, "messages": [{"role": "user", "content": "Hello!"}]}
+    assert create(client, **forced).stop_reason == "tool_use"
+    with pytest.raises(anthropic.BadRequestError):
+        create(client, **forced, model="claude-sonnet-5-5")
+
+
+class Ticket(BaseModel):
+    subject: str
+    urgent: bool
+    amount: int
+    tags: list[str]
+
+
+COMPLAINT = [{"role": "user", "content": "Urgent: please refund 42 euros."}]
+
+
+def test_structured_output_parses(client):
+    message = client.messages.parse(
+        model=MODEL, max_tokens=500, messages=COMPLAINT, output_format=Ticket
+    )
+    assert message.parsed_output.urgent is True
+    assert message.parsed_output.amount == 42
+
+
+def test_structured_output_streams(client):
+    with stream(client, messages=COMPLAINT, output_format=Ticket) as events:
+        assert events.get_final_message().parsed_output.amount == 42
+
+
+def test_a_label_is_chosen(client):
+    schema = {
+        "type": "object",
+        "properties": {"label": {"type": "string", "enum": ["praise", "refunds"]}},
+        "required": ["label"],
+        "additionalProperties": False,
+    }
+    form = {"format": {"type": "json_schema", "schema": schema}}
+    message = create(client, messages=COMPLAINT, output_config=form)
+    assert message.content[0].text == '{"label":"refunds"}'
+
+
+def test_thinking(client):
+    message = create(client, thinking={"type": "adaptive"})
+    thinking, text = message.content
+    assert thinking.type == "thinking" and thinking.thinking and thinking.signature
+    assert text.type == "text"
+    with stream(client, thinking={"type": "adaptive"}) as events:
+        streamed = events.get_final_message().content
+    assert streamed[0] == thinking
+    assert streamed[1].text == text.text
+    omitted = create(client, thinking={"type": "adaptive", "display": "omitted"})
+    assert omitted.content[0].thinking == ""
+    turns = [*QUESTION, {"role": "assistant", "content": message.content}, *QUESTION]
+    assert create(client, messages=turns).content
+
+
+def test_count_tokens(client):
+    count = client.messages.count_tokens(model=MODEL, messages=QUESTION)
+    assert count.input_tokens == create(client).usage.input_tokens
+
+
+def test_models_and_their_pages(client):
+    models = list(client.models.list(limit=2))
+    assert len(models) > 2
+    assert len({model.id for model in models}) == len(models)
+    found = client.models.retrieve(MODEL)
+    assert found.capabilities.structured_outputs.supported
+    assert found.capabilities.thinking.types.adaptive.supported
+    assert found.max_input_tokens == 1_000_000
+    with pytest.raises(anthropic.NotFoundError):
+        client.models.retrieve("nobody")
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind"),
+    [
+        (400, anthropic.BadRequestError, "invalid_request_error"),
+        (401, anthropic.AuthenticationError, "authentication_error"),
+        (403, anthropic.PermissionDeniedError, "permission_error"),
+        (404, anthropic.NotFoundError, "not_found_error"),
+        (409, anthropic.ConflictError, "conflict_error"),
+        (413, anthropic.APIStatusError, "request_too_large"),
+        (422, anthropic.UnprocessableEntityError, "invalid_request_error"),
+        (429, anthropic.RateLimitError, "rate_limit_error"),
+        (500, anthropic.InternalServerError, "api_error"),
+        (529, anthropic.APIStatusError, "overloaded_error"),
+        (402, anthropic.APIStatusError, "billing_error"),
+        (408, anthropic.APIStatusError, "timeout_error"),
+        (504, anthropic.APIStatusError, "timeout_error"),
+    ],
+)
+def test_each_error_is_its_class(client, status, error, kind):
+    with pytest.raises(error) as raised:
+        create(client, str(status))
+    assert raised.value.status_code == status
+    assert raised.value.type == kind
+    assert raised.value.request_id.startswith("req_sim_")
+
+
+def test_the_spend_limit_has_its_code(client):
+    with pytest.raises(anthropic.RateLimitError) as raised:
+        create(client, "spend_limit")
+    assert raised.value.error_code == "enforced_spend_limit_reached"
+
+
+def test_retries(client):
+    patient = client.with_options(max_retries=2)
+    assert create(patient, "529;times=2").content
+    assert create(patient, "drop;times=1").content
+    assert create(patient, "rate_limited=1ms;times=1").content
+    with pytest.raises(anthropic.APIStatusError):
+        create(client.with_options(max_retries=1), "529;times=2")
+    with pytest.raises(anthropic.APIStatusError):
+        create(patient, "should_retry=false,529;times=1")
+
+
+def test_a_dropped_connection(client):
+    with pytest.raises(anthropic.APIConnectionError):
+        create(client, "drop")
+
+
+def test_a_hang_times_out(client):
+    with pytest.raises(anthropic.APITimeoutError):
+        create(client.with_options(timeout=0.2), "hang")
+
+
+def test_a_cut_stream_raises(client):
+    with pytest.raises(Exception), stream(client, "cut=5") as events:
+        events.until_done()
+
+
+def test_an_error_in_a_stream_raises(client):
+    with pytest.raises(anthropic.APIStatusError) as raised:
+        with stream(client, "error_event=5") as events:
+            events.until_done()
+    assert raised.value.type == "overloaded_error"
+
+
+def test_garbage_is_no_message(client):
+    with pytest.raises(Exception), stream(client, "garbage") as events:
+        events.until_done()
+
+
+def test_what_nobody_knows_does_no_harm(client):
+    assert create(client, "unknown_stop_reason").stop_reason == "simulated_unknown"
+    kinds = [block.type for block in create(client, "unknown_block").content]
+    assert kinds == ["simulated_unknown", "text"]
+    with stream(client, "unknown_block") as events:
+        assert events.get_final_message().content[1].text.startswith("[simulated] ")
+
+
+def test_refusal_citations_and_a_cut_answer(client):
+    refusal = create(client, "refusal")
+    assert refusal.stop_reason == "refusal"
+    assert refusal.stop_details.category == "general_harms"
+    with stream(client, "citations") as events:
+        cited = events.get_final_message()
+    assert cited.content[0].citations[0].type == "char_location"
+    assert create(client, max_tokens=3).stop_reason == "max_tokens"
+    stopped = create(client, stop_sequences=["weather"])
+    assert (stopped.stop_reason, stopped.stop_sequence) == ("stop_sequence", "weather")
+
+
+def test_unknown_fields_are_refused(client):
+    with pytest.raises(anthropic.BadRequestError, match="Extra inputs are not permitted"):
+        create(client, extra_body={"temperature": 1.0})
