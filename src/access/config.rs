@@ -42,22 +42,22 @@ impl Default for SignatureConfig {
 }
 
 impl AccessConfig {
-    /// What is wrong with these settings, in words that name them.
-    ///
-    /// # Errors
-    /// The first thing that is wrong.
-    pub fn check(&self) -> Result<(), String> {
-        if self.signatures.tolerance < Duration::from_secs(1) {
-            return Err("access.signatures.tolerance has to be 1s or more".to_owned());
-        }
-        if self.signatures.max_nonces == 0 {
-            return Err("access.signatures.max_nonces has to be 1 or more".to_owned());
-        }
-        if self.allow_anonymous && self.clients_file.is_some() {
-            return Err(
-                "access.allow_anonymous contradicts access.clients_file: remove one".to_owned(),
+    /// Checks what the types do not say. `wrong` is told the key and the
+    /// problem of each fault.
+    pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
+        let tolerances = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+        if !tolerances.contains(&self.signatures.tolerance) {
+            wrong(
+                "signatures.tolerance",
+                "has to be from 1s to 1day".to_owned(),
             );
         }
-        Ok(())
+        if self.signatures.max_nonces == 0 {
+            wrong("signatures.max_nonces", "has to be 1 or more".to_owned());
+        }
+        if self.allow_anonymous && self.clients_file.is_some() {
+            let problem = "contradicts access.clients_file: remove one of them";
+            wrong("allow_anonymous", problem.to_owned());
+        }
     }
 }

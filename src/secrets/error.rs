@@ -50,9 +50,6 @@ pub enum SecretError {
         /// The file.
         path: PathBuf,
     },
-    /// No configured place has an API key.
-    #[error("{}", super::NO_API_KEY)]
-    NoApiKey,
     /// AWS KMS did not decrypt.
     #[error("AWS KMS did not decrypt the API key: {0}")]
     Kms(String),

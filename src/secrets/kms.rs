@@ -14,7 +14,11 @@ pub async fn decrypt(config: &KmsConfig) -> Result<Zeroizing<Vec<u8>>, SecretErr
     use aws_config::{BehaviorVersion, Region};
     use aws_sdk_kms::{error::ProvideErrorMetadata, primitives::Blob};
 
-    let path = &config.ciphertext_file;
+    let (Some(path), Some(key_id)) = (&config.ciphertext_file, &config.key_id) else {
+        return Err(SecretError::Kms(
+            "ciphertext_file and key_id are needed".to_owned(),
+        ));
+    };
     let ciphertext = ciphertext(std::fs::read(path).map_err(SecretError::read(path))?);
     let mut loader = aws_config::defaults(BehaviorVersion::latest());
     if let Some(url) = &config.endpoint_url {
@@ -29,7 +33,7 @@ pub async fn decrypt(config: &KmsConfig) -> Result<Zeroizing<Vec<u8>>, SecretErr
         .ciphertext_blob(Blob::new(ciphertext))
         // KMS would find the key by itself; naming it refuses a ciphertext
         // that somebody else's key has made.
-        .key_id(&config.key_id)
+        .key_id(key_id)
         .set_encryption_context(Some(
             config.encryption_context.clone().into_iter().collect(),
         ))

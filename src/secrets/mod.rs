@@ -14,7 +14,7 @@ mod private_file;
 mod reloading;
 mod watcher;
 
-pub use api_keys::{ApiKeys, NO_API_KEY};
+pub use api_keys::{ApiKeys, ApiKeysError, KeySource};
 pub use config::{KmsConfig, SecretsConfig};
 pub use encrypted_file::{decrypt_file, encrypt_file, is_encrypted, rotate_file};
 pub use error::SecretError;

@@ -22,8 +22,9 @@ pub struct ServerConfig {
     /// How long calls under way may go on after SIGTERM.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
-    /// Whether gRPC reflection is served. It publishes the API's schema.
-    pub reflection: bool,
+    /// Whether gRPC reflection is served, which publishes the API's schema; when
+    /// not set, on loopback only. With access control it needs credentials.
+    pub reflection: Option<bool>,
     /// Whether gRPC-Web is served, over HTTP/1.1 as well.
     pub grpc_web: bool,
     /// Origins that browsers may call from (CORS), for gRPC-Web; `*` for any.
@@ -97,7 +98,7 @@ impl Default for ServerConfig {
             max_message_bytes: 32 * 1024 * 1024,
             max_deadline: Duration::from_secs(600),
             drain_timeout: Duration::from_secs(30),
-            reflection: true,
+            reflection: None,
             grpc_web: false,
             cors_origins: Vec::new(),
             max_concurrent_streams: 250,
@@ -113,6 +114,12 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
+    /// Whether gRPC reflection is served.
+    pub fn serves_reflection(&self) -> bool {
+        let is_local = self.listen.ip().to_canonical().is_loopback();
+        self.reflection.unwrap_or(is_local)
+    }
+
     /// Checks what the types do not say. `wrong` is told the key and the
     /// problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {

@@ -80,7 +80,7 @@ fn inbound(
         .service(claude_service(config, service));
     let mut routes = RoutesBuilder::default();
     routes.add_service(health.server());
-    if config.reflection {
+    if config.serves_reflection() {
         reflection::add_to(&mut routes);
     }
     let split = Split {
