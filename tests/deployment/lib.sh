@@ -8,6 +8,7 @@
 #   spawn LOG COMMAND…       starts a process that ends with the script; sets $spawned
 #   stop PID                 ends one, and fails unless it exits with 0
 #   await_line LOG PATTERN   waits until a log has a line; sets $line
+#   fails COMMAND…           fails when the command does not (`!` would not)
 #   free_ports N             that many free ports of 127.0.0.1, in one line
 #
 #   $root    the checkout
@@ -95,6 +96,13 @@ await_line() {
     echo "no line like '$pattern' came; what did:" >&2
     cat "$log" >&2
     return 1
+}
+
+fails() {
+    if "$@"; then
+        echo "this was to fail: $*" >&2
+        return 1
+    fi
 }
 
 free_ports() {

@@ -2,7 +2,7 @@
 // a steady rate and streams that are always open. It counts how they end, and
 // on which replica.
 //
-//	load -config FILE -addresses A,B -seconds 10 -rate 200 -streams 20 [-dead A]
+//	load -config FILE -addresses A,B -seconds 10 -rate 200 -streams 20 [-bytes 34] [-dead A]
 //
 // Without -dead, any failed call makes the exit code 1. With it, streams may
 // fail that this replica had begun to answer, and nothing else: calls that had
@@ -103,6 +103,7 @@ func (a *attempts) HandleRPC(ctx context.Context, it stats.RPCStats) {
 
 type caller struct {
 	connection *grpc.ClientConn
+	ask        []byte
 	dead       string
 	outcomes   tally
 	misses     tally
@@ -137,7 +138,7 @@ func (c *caller) unary() {
 	defer cancel()
 	var header metadata.MD
 	var at peer.Peer
-	ask, answer := request("Which rivers flow through Germany?"), []byte(nil)
+	ask, answer := c.ask, []byte(nil)
 	err := c.connection.Invoke(ctx, service+"Generate", &ask, &answer, grpc.Header(&header), grpc.Peer(&at))
 	if err == nil && len(answer) == 0 {
 		err = fmt.Errorf("an empty answer")
@@ -193,6 +194,7 @@ func main() {
 	duration := flag.Int("seconds", 10, "how long")
 	rate := flag.Int("rate", 200, "unary calls a second")
 	streams := flag.Int("streams", 20, "open streams")
+	bytes := flag.Int("bytes", 34, "size of the prompts of unary calls")
 	dead := flag.String("dead", "", "the replica that is killed meanwhile")
 	flag.Parse()
 
@@ -218,6 +220,7 @@ func main() {
 		panic(err)
 	}
 	it := &caller{connection: connection, dead: *dead,
+		ask:      request(strings.Repeat("Which rivers flow through Germany? ", 1+*bytes/35)),
 		outcomes: tally{counts: map[string]int{}}, misses: tally{counts: map[string]int{}}}
 
 	end := time.Now().Add(time.Duration(*duration) * time.Second)
@@ -229,7 +232,7 @@ func main() {
 			}
 		})
 	}
-	ticks := time.NewTicker(time.Second / time.Duration(*rate))
+	ticks := time.NewTicker(time.Second / time.Duration(max(*rate, 1)))
 	fmt.Println("calling")
 	for now := range ticks.C {
 		if now.After(end) {
