@@ -841,3 +841,34 @@ fn secrets_are_encrypted_decrypted_and_rotated() {
     );
     assert!(!checked.stdout.contains("hush"));
 }
+
+/// The new key comes into force in the running service, and while both are
+/// good no call fails.
+#[test]
+fn the_api_key_is_rotated_without_a_restart() {
+    let simulator = |keys: &str| {
+        let mut command = binary(&["simulate", "--listen", "127.0.0.1:0"]);
+        command.env("CLAUDE_GRPC_SIMULATOR__API_KEYS", keys);
+        Running::start(command, "simulator listening on ")
+    };
+    let service = |simulator: &Running, key_file: &str| {
+        let mut command = binary(&["serve", "--listen", "127.0.0.1:0"]);
+        command.args(["--upstream-url", &simulator.address]);
+        command.env("ANTHROPIC_API_KEY_FILE", key_file);
+        Running::start(command, "claude-grpc listening on ")
+    };
+    let files = Files::new(&[("one", b"old-key\n"), ("two", b"old-key\n")]);
+    let [one, two] = ["one", "two"].map(|name| files.path(name));
+    let (both, new) = (simulator("old-key,new-key"), simulator("new-key"));
+    let (steady, moved) = (service(&both, &one), service(&new, &two));
+
+    moved.run(&["generate", "hello"]).failed(1);
+    fs::write(&one, "new-key\n").unwrap();
+    fs::write(&two, "new-key\n").unwrap();
+    let begun = Instant::now();
+    while moved.run(&["generate", "hello"]).code != Some(0) {
+        steady.run(&["generate", "hello"]).succeeded();
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+    steady.run(&["generate", "hello"]).succeeded();
+}
