@@ -2,12 +2,14 @@
 
 use super::{
     exit::{Exit, Failure, with_causes},
+    guards::{Guards, unusable},
     output,
     settings::ServeFlags,
     signals::Signals,
 };
 use crate::{
-    config::{Config, Environment, api_keys::ApiKeys},
+    config::{Config, Environment},
+    secrets::{ApiKeys, KeySource, Reloading, Watcher},
     server::Server,
     service::Service,
     simulator::{Simulator, SimulatorConfig},
@@ -40,37 +42,50 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     // end the process by itself.
     let signals = Signals::take()?;
 
+    let mut guards = Guards::load(&config, args.simulate).await?;
+
     if !args.simulate {
-        let keys = api_keys(&config.upstream, &environment)?;
+        let reloading = api_keys(&config, &environment).await?;
+        let keys = Keys::new(reloading.current().ring()?);
         let upstream = connect(&config.upstream, keys)?;
+        follow(&reloading, upstream.keys.clone());
+        guards.reloads.push(reloading.as_reload());
         let host = host(&config.upstream.base_url);
-        return serve(config, upstream, &host, signals).await;
+        return serve(config, guards, upstream, &host, signals).await;
     }
 
     let simulator = bind_simulator(config.simulator.clone()).await?;
     let upstream = connect_to_simulator(&config, &simulator)?;
     tokio::select! {
-        served = serve(config, upstream, "simulator", signals) => served,
+        served = serve(config, guards, upstream, "simulator", signals) => served,
         () = simulator.run() => unreachable!("the simulator runs until it is dropped"),
     }
 }
 
 async fn serve(
     config: Config,
+    guards: Guards,
     upstream: Upstream,
     api: &str,
     signals: Signals,
 ) -> Result<(), Failure> {
     let listen = config.server.listen;
-    let server = Server::bind(
-        config.server,
-        Service::new(upstream.client.clone(), config.service),
-    )
-    .await
-    .map_err(|error| {
-        let reason = format!("cannot listen on {listen} (--listen): {error}");
-        Failure::new(Exit::Failed, reason)
-    })?;
+    let mut client = upstream.client.clone();
+    if let Some(access) = &guards.access {
+        // Outside of everything else on the way up: each caller is charged for
+        // its own calls, also for an answer that several share.
+        client = client.layered(&access.charge_layer());
+    }
+    let server = Server::bind(config.server, Service::new(client, config.service))
+        .await
+        .map_err(|error| {
+            let reason = format!("cannot listen on {listen} (--listen): {error}");
+            Failure::new(Exit::Failed, reason)
+        })?
+        .guarded(guards.access.clone())
+        .secured(guards.tls);
+    let _watcher = Watcher::start(guards.reloads.clone());
+    let signals = signals.reloading(guards.reloads);
     let address = server.local_addr().map_err(address_unknown)?;
 
     tracing::info!(
@@ -85,21 +100,46 @@ async fn serve(
 
     let drain = server.drain();
     tokio::select! {
-        () = server.run() => Ok(()),
+        () = server.run() => {}
         never = signals.drain(drain) => match never {},
     }
+    if let Some(access) = guards.access {
+        access.ledger().flush().await;
+    }
+    Ok(())
 }
 
 /// The keys of the real API.
-fn api_keys(config: &UpstreamConfig, environment: &Environment) -> Result<Keys, Failure> {
-    match ApiKeys::find(config, environment)? {
-        Some(keys) => Ok(keys.ring()?),
+async fn api_keys(
+    config: &Config,
+    environment: &Environment,
+) -> Result<Reloading<ApiKeys>, Failure> {
+    let source = KeySource::first(
+        config.upstream.api_key_file.as_deref(),
+        &config.secrets,
+        |name| environment.get(name).map(Into::into),
+    );
+    match source {
+        Some(source) => ApiKeys::load(source).await.map_err(unusable),
         None => Err(Failure::usage(
             "there is no API key: set ANTHROPIC_API_KEY (or name a file that holds the key in \
              ANTHROPIC_API_KEY_FILE) to serve the Claude API, \
              or give --simulate to serve the built-in simulator",
         )),
     }
+}
+
+/// Attempts are made with the keys in force.
+fn follow(reloading: &Reloading<ApiKeys>, keys: Keys) {
+    let mut changes = reloading.subscribe();
+    tokio::spawn(async move {
+        while changes.changed().await.is_ok() {
+            // They can be sent, or they would not have come into force.
+            if let Ok(ring) = changes.borrow_and_update().ring() {
+                keys.replace(ring);
+            }
+        }
+    });
 }
 
 fn connect(config: &UpstreamConfig, keys: Keys) -> Result<Upstream, Failure> {

@@ -4,7 +4,6 @@
 //! hold. Here they are put together, and everything that is wrong is reported
 //! at once: by its name and with the place it came from.
 
-pub mod api_keys;
 mod environment;
 mod fault;
 mod layers;
@@ -14,7 +13,12 @@ pub use fault::{ConfigErrors, Fault, Origin};
 pub use layers::FlagValue;
 
 use crate::{
-    server::ServerConfig, service::ServiceConfig, simulator::SimulatorConfig, telemetry::LogConfig,
+    access::{AccessConfig, limits::LimitsConfig},
+    secrets::SecretsConfig,
+    server::ServerConfig,
+    service::ServiceConfig,
+    simulator::SimulatorConfig,
+    telemetry::LogConfig,
     upstream::UpstreamConfig,
 };
 use figment::{
@@ -36,6 +40,12 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// Models and defaults of the RPCs.
     pub service: ServiceConfig,
+    /// Who may call.
+    pub access: AccessConfig,
+    /// Where usage is kept, and what it costs.
+    pub limits: LimitsConfig,
+    /// Where secrets are.
+    pub secrets: SecretsConfig,
     /// What is logged.
     pub log: LogConfig,
     /// The stand-in for the Claude API; it runs only when asked for.
@@ -80,6 +90,12 @@ impl Config {
             .check(&mut |key, problem| wrong(&format!("upstream.{key}"), problem));
         self.service
             .check(&mut |key, problem| wrong(&format!("service.{key}"), problem));
+        self.access
+            .check(&mut |key, problem| wrong(&format!("access.{key}"), problem));
+        self.limits
+            .check(&mut |key, problem| wrong(&format!("limits.{key}"), problem));
+        self.secrets
+            .check(&mut |key, problem| wrong(&format!("secrets.{key}"), problem));
         self.log
             .check(&mut |key, problem| wrong(&format!("log.{key}"), problem));
         if let Err(error) = self.simulator.check() {
@@ -142,12 +158,18 @@ impl Layers {
         let server = self.section("server", faults);
         let upstream = self.section("upstream", faults);
         let service = self.section("service", faults);
+        let access = self.section("access", faults);
+        let limits = self.section("limits", faults);
+        let secrets = self.section("secrets", faults);
         let log = self.section("log", faults);
         let simulator = self.section("simulator", faults);
         Some(Config {
             server: server?,
             upstream: upstream?,
             service: service?,
+            access: access?,
+            limits: limits?,
+            secrets: secrets?,
             log: log?,
             simulator: simulator?,
         })

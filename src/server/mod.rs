@@ -13,12 +13,14 @@ mod split;
 mod stack;
 mod status;
 mod timeout;
+mod tls;
 mod web;
 
-pub use config::ServerConfig;
+pub use config::{ServerConfig, TlsConfig};
 pub use drain::Drain;
+pub use tls::{Tls, TlsError};
 
-use crate::service::Service;
+use crate::{access::Access, service::Service};
 use connection::Connections;
 use health::HealthServices;
 use stack::InboundStacks;
@@ -43,6 +45,8 @@ pub struct Server {
     listener: TcpListener,
     config: ServerConfig,
     service: Service,
+    access: Option<Access>,
+    tls: Option<Tls>,
     drain: Drain,
 }
 
@@ -56,8 +60,22 @@ impl Server {
             listener: TcpListener::bind(config.listen).await?,
             config,
             service,
+            access: None,
+            tls: None,
             drain: Drain::default(),
         })
+    }
+
+    /// Lets in only whom `access` lets in.
+    #[must_use]
+    pub fn guarded(self, access: Option<Access>) -> Server {
+        Server { access, ..self }
+    }
+
+    /// Serves TLS; without it, plain text.
+    #[must_use]
+    pub fn secured(self, tls: Option<Tls>) -> Server {
+        Server { tls, ..self }
     }
 
     /// The address listened on, with the port that the system chose for 0.
@@ -78,8 +96,14 @@ impl Server {
     pub async fn run(self) {
         let health = HealthServices::new().await;
         let acceptor = Acceptor {
-            stacks: InboundStacks::build(&self.config, &self.service, &health, &self.drain),
-            connections: Connections::new(&self.config, self.drain.clone()),
+            stacks: InboundStacks::build(
+                &self.config,
+                &self.service,
+                self.access,
+                &health,
+                &self.drain,
+            ),
+            connections: Connections::new(&self.config, self.tls, self.drain.clone()),
             places: Arc::new(Semaphore::new(self.config.max_connections)),
             listener: self.listener,
         };

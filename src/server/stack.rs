@@ -4,7 +4,11 @@ use super::{
     bounds::BoundsLayer, config::ServerConfig, details::DetailsLayer, drain::Drain,
     health::HealthServices, reflection, split::Split, web,
 };
-use crate::{proto::v1::claude_service_server::ClaudeServiceServer, service::Service};
+use crate::{
+    access::{Access, AccessLayer, limits::CallLimitsLayer},
+    proto::v1::claude_service_server::ClaudeServiceServer,
+    service::Service,
+};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use std::convert::Infallible;
@@ -13,7 +17,7 @@ use tonic::{
     codec::CompressionEncoding::{Gzip, Zstd},
     service::RoutesBuilder,
 };
-use tower::{ServiceBuilder, util::BoxCloneSyncService};
+use tower::{Layer, ServiceBuilder, util::BoxCloneSyncService};
 
 /// The stack as a connection uses it.
 pub type Inbound = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
@@ -33,6 +37,7 @@ impl InboundStacks {
     pub fn build(
         config: &ServerConfig,
         service: &Service,
+        access: Option<Access>,
         health: &HealthServices,
         drain: &Drain,
     ) -> Self {
@@ -43,7 +48,7 @@ impl InboundStacks {
                 max_calls: config.max_calls,
                 max_deadline: config.max_deadline,
             };
-            inbound(config, service, health, bounds)
+            inbound(config, service, access.as_ref(), health, bounds)
         };
         InboundStacks {
             serving: build(false),
@@ -56,24 +61,32 @@ impl InboundStacks {
 fn inbound(
     config: &ServerConfig,
     service: &Service,
+    access: Option<&Access>,
     health: &HealthServices,
     bounds: BoundsLayer,
 ) -> Inbound {
+    let ledger = access.map(|access| access.ledger().clone());
+    let access = AccessLayer::new(access.cloned(), config.max_message_bytes);
     let calls = ServiceBuilder::new()
         // Whatever refuses a call below, its status gets details.
         .layer(DetailsLayer)
-        // Next to the handler, so that its deadline covers reading the message
-        // as well as answering.
+        // Its deadline covers reading the message as well as answering.
         .layer(bounds)
+        // Last, and within the deadline: a signature is over the message, so
+        // that has to be read to know who calls.
+        .layer(access.clone())
+        // Only who is known has limits.
+        .layer(CallLimitsLayer::new(ledger))
         .service(claude_service(config, service));
     let mut routes = RoutesBuilder::default();
     routes.add_service(health.server());
-    if config.reflection {
+    if config.serves_reflection() {
         reflection::add_to(&mut routes);
     }
     let split = Split {
         calls,
-        rest: routes.routes(),
+        // Reflection needs credentials, health does not.
+        rest: access.layer(routes.routes()),
     };
     if config.grpc_web {
         return BoxCloneSyncService::new(web::layered(config, split));
