@@ -148,7 +148,7 @@ async fn reflection_lists_the_services_in_both_versions() {
 
 #[tokio::test]
 async fn reflection_can_be_switched_off() {
-    let world = World::with(|setup| setup.server.reflection = false).await;
+    let world = World::with(|setup| setup.server.reflection = Some(false)).await;
     for outcome in [reflect!(&world, v1), reflect!(&world, v1alpha)] {
         let status: Status = outcome.unwrap_err();
         assert_eq!(status.code(), Code::Unimplemented);
