@@ -69,9 +69,9 @@ impl ConnectionFlags {
                 endpoint.user_agent(concat!("claude-grpc/", env!("CARGO_PKG_VERSION")))
             })
             .map_err(|_| Failure::usage(format!("--addr: {:?} is no address", self.addr)))?
+            .initial_stream_window_size(STREAM_WINDOW)
             .connect_timeout(CONNECT_TIMEOUT.min(self.timeout))
-            .tcp_nodelay(true)
-            .initial_stream_window_size(STREAM_WINDOW);
+            .tcp_nodelay(true);
         let channel = endpoint.connect().await.map_err(|error| {
             let why = with_causes(&error);
             let reason = format!("the service at {} cannot be reached: {why}", self.addr);
