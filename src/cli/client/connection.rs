@@ -27,6 +27,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// ours: it gets a moment to send it.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// Receive window of one stream. A slow reader is held back before small frames
+/// pile up unread: on about 10,000 of them, h2 closes the connection as an attack.
+const STREAM_WINDOW: u32 = 65_535;
+
 /// Most bytes of an answer: no answer of the API comes near.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
@@ -79,6 +83,7 @@ impl ConnectionFlags {
                 endpoint.user_agent(concat!("claude-grpc/", env!("CARGO_PKG_VERSION")))
             })
             .map_err(|_| Failure::usage(format!("--addr: {:?} is no address", self.addr)))?
+            .initial_stream_window_size(STREAM_WINDOW)
             .connect_timeout(CONNECT_TIMEOUT.min(self.timeout))
             .tcp_nodelay(true);
         let endpoint = self.with_tls(endpoint)?;
