@@ -117,9 +117,17 @@ PYTHON
 cleanup() { :; }
 
 close() {
-    local status=$? child
-    for child in "${children[@]}"; do
+    local status=$? child number
+    # The last one first: it may need the others to end well. None may hold up
+    # the end for longer than ten seconds.
+    for ((number = ${#children[@]} - 1; number >= 0; number--)); do
+        child=${children[number]}
         kill -TERM "$child" 2>/dev/null || continue
+        for _ in $(seq 100); do
+            kill -0 "$child" 2>/dev/null || break
+            sleep 0.1
+        done
+        kill -KILL "$child" 2>/dev/null || true
         wait "$child" 2>/dev/null || true
     done
     cleanup
