@@ -7,6 +7,7 @@ pub mod access;
 pub mod claude;
 pub mod cli;
 pub mod config;
+pub mod dns;
 pub mod proto;
 pub mod secrets;
 pub mod server;

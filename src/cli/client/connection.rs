@@ -3,6 +3,7 @@
 use super::failure::failed;
 use crate::{
     cli::exit::{Exit, Failure, with_causes},
+    dns,
     proto::v1::claude_service_client::ClaudeServiceClient,
 };
 use humantime::format_duration;
@@ -87,7 +88,8 @@ impl ConnectionFlags {
             .connect_timeout(CONNECT_TIMEOUT.min(self.timeout))
             .tcp_nodelay(true);
         let endpoint = self.with_tls(endpoint)?;
-        let channel = endpoint.connect().await.map_err(|error| {
+        let channel = endpoint.connect_with_connector(dns::connector()).await;
+        let channel = channel.map_err(|error| {
             let why = with_causes(&error);
             let reason = format!("the service at {} cannot be reached: {why}", self.addr);
             Failure::new(Exit::Unreachable, reason)
