@@ -41,7 +41,9 @@ struct Accounts {
 }
 
 pub async fn run() -> bool {
-    let asked = std::env::var("SOAK_SECONDS").ok().and_then(|it| it.parse().ok());
+    let asked = std::env::var("SOAK_SECONDS")
+        .ok()
+        .and_then(|it| it.parse().ok());
     let time = Duration::from_secs(asked.unwrap_or(600).clamp(90, 3600));
     let simulator = SimulatorConfig {
         time_to_first_token: Duration::from_millis(20),
@@ -100,24 +102,43 @@ pub async fn run() -> bool {
     let places = rig.upstream.places.in_use() as f64;
     let running = rig.drain.running() as f64;
     let in_flight = rig.simulator.counts().in_flight as f64;
-    let mut held = bound("memory, end / after a minute", late / early, late / early <= 1.1, "<= 1.1");
+    let mut held = bound(
+        "memory, end / after a minute",
+        late / early,
+        late / early <= 1.1,
+        "<= 1.1",
+    );
     held &= bound("places still taken", places, places == 0.0, "= 0");
     held &= bound("calls still running", running, running == 0.0, "= 0");
-    held &= bound("upstream requests still open", in_flight, in_flight == 0.0, "= 0");
-    held &= bound("calls that nobody accounts for", begun - ended, begun == ended, "= 0");
+    held &= bound(
+        "upstream requests still open",
+        in_flight,
+        in_flight == 0.0,
+        "= 0",
+    );
+    held &= bound(
+        "calls that nobody accounts for",
+        begun - ended,
+        begun == ended,
+        "= 0",
+    );
     let more = tasks_late as f64 - tasks_early as f64;
-    held &= bound("tasks more than after a minute", more, more <= 50.0, "<= 50");
+    held &= bound(
+        "tasks more than after a minute",
+        more,
+        more <= 50.0,
+        "<= 50",
+    );
     held
 }
 
 /// One call of one of four kinds: unary, streamed, cancelled, read slowly.
-async fn one_call(
-    mut client: crate::rig::Client,
-    number: u64,
-    accounts: &Accounts,
-) {
+async fn one_call(mut client: crate::rig::Client, number: u64, accounts: &Accounts) {
     accounts.begun.fetch_add(1, Ordering::Relaxed);
-    let request = ask(format!("call {number} with some words to be echoed"), DEADLINE);
+    let request = ask(
+        format!("call {number} with some words to be echoed"),
+        DEADLINE,
+    );
     let ended = match number % 8 {
         0..4 => client.generate(request).await.map(drop),
         4 => {
@@ -167,7 +188,9 @@ async fn one_call(
 
 /// Tasks of this runtime that are alive.
 fn tasks() -> usize {
-    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+    tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks()
 }
 
 /// MiB of memory that this process holds.
