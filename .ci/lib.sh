@@ -96,6 +96,8 @@ await_line() {
 }
 
 start_service() {
+    # Builds first: the wait below is for a start, not for a compiler.
+    cargo build
     CLAUDE_GRPC_SERVER__LISTEN=127.0.0.1:0 spawn "$work/serve.log" \
         cargo run -- serve --simulate "$@"
     service=$spawned
