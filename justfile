@@ -34,6 +34,10 @@ sdk:
 clients:
     bash .ci/run 50 55
 
+# The image, the manifests, the units and the Debian package.
+deployment:
+    bash .ci/run 70
+
 # Load runs: all, or the one named.
 load *scenario:
     cargo bench --bench load -- {{scenario}}

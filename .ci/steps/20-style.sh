@@ -15,7 +15,11 @@ scripts() {
     fi
     # The files of .ci share their variables (SC2034, SC2154).
     "$venv/bin/shellcheck" --external-sources --exclude SC2034,SC2154 \
-        .ci/run .ci/lib.sh .ci/steps/*.sh tests/sdk/run
+        .ci/run .ci/lib.sh .ci/steps/*.sh tests/sdk/run \
+        deploy/build-static deploy/image/{build,root} deploy/debian/build \
+        k8s/components/monitoring/generate tests/deployment/lib.sh \
+        tests/deployment/{api-server,deb,image,manifests,rolling-restart,sizing,systemd} \
+        tests/deployment/kube-apiserver/{build,generate}
 }
 
 step "cargo fmt --check" cargo fmt --check
