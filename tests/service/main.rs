@@ -27,5 +27,6 @@ mod streams;
 mod summarize;
 mod support;
 mod texts;
+mod transport;
 mod web;
 mod wire;
