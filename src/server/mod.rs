@@ -18,7 +18,7 @@ mod web;
 pub use config::ServerConfig;
 pub use drain::Drain;
 
-use crate::service::Service;
+use crate::{service::Service, telemetry::Telemetry};
 use connection::Connections;
 use health::HealthServices;
 use stack::InboundStacks;
@@ -44,6 +44,7 @@ pub struct Server {
     config: ServerConfig,
     service: Service,
     drain: Drain,
+    telemetry: Telemetry,
 }
 
 impl Server {
@@ -57,7 +58,13 @@ impl Server {
             config,
             service,
             drain: Drain::default(),
+            telemetry: Telemetry::default(),
         })
+    }
+
+    /// Calls are observed.
+    pub fn observed_by(self, telemetry: Telemetry) -> Self {
+        Server { telemetry, ..self }
     }
 
     /// The address listened on, with the port that the system chose for 0.
@@ -78,7 +85,13 @@ impl Server {
     pub async fn run(self) {
         let health = HealthServices::new().await;
         let acceptor = Acceptor {
-            stacks: InboundStacks::build(&self.config, &self.service, &health, &self.drain),
+            stacks: InboundStacks::build(
+                &self.config,
+                &self.service,
+                &health,
+                &self.drain,
+                &self.telemetry,
+            ),
             connections: Connections::new(&self.config, self.drain.clone()),
             places: Arc::new(Semaphore::new(self.config.max_connections)),
             listener: self.listener,

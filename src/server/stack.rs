@@ -4,7 +4,11 @@ use super::{
     bounds::BoundsLayer, config::ServerConfig, details::DetailsLayer, drain::Drain,
     health::HealthServices, reflection, split::Split, web,
 };
-use crate::{proto::v1::claude_service_server::ClaudeServiceServer, service::Service};
+use crate::{
+    proto::v1::claude_service_server::ClaudeServiceServer,
+    service::Service,
+    telemetry::{RecordLayer, Telemetry},
+};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use std::convert::Infallible;
@@ -35,6 +39,7 @@ impl InboundStacks {
         service: &Service,
         health: &HealthServices,
         drain: &Drain,
+        telemetry: &Telemetry,
     ) -> Self {
         let build = |refused| {
             let bounds = BoundsLayer {
@@ -43,7 +48,7 @@ impl InboundStacks {
                 max_calls: config.max_calls,
                 max_deadline: config.max_deadline,
             };
-            inbound(config, service, health, bounds)
+            inbound(config, service, health, bounds, telemetry)
         };
         InboundStacks {
             serving: build(false),
@@ -58,8 +63,11 @@ fn inbound(
     service: &Service,
     health: &HealthServices,
     bounds: BoundsLayer,
+    telemetry: &Telemetry,
 ) -> Inbound {
     let calls = ServiceBuilder::new()
+        // Sees every status that a caller sees.
+        .layer(RecordLayer(telemetry.clone()))
         // Whatever refuses a call below, its status gets details.
         .layer(DetailsLayer)
         // Next to the handler, so that its deadline covers reading the message

@@ -1,6 +1,7 @@
 //! What the metadata of a call says about how it is to be made.
 
 use super::violations::Violations;
+use crate::telemetry::CallRecord;
 use crate::upstream::{CallOptions, Deadline, Priority};
 use std::time::Duration;
 use tonic::{Request, Status, metadata::MetadataMap};
@@ -26,6 +27,8 @@ pub fn options<T>(request: &Request<T>, coalesce_by_default: bool) -> Result<Cal
         .get::<Deadline>()
         .copied()
         .unwrap_or_else(|| Deadline::after(FALLBACK_DEADLINE));
+    let record = request.extensions().get::<CallRecord>().cloned();
+    let record = record.unwrap_or_default();
     let metadata = request.metadata();
     let mut wrong = Violations::default();
     let priority = one_of(
@@ -49,6 +52,7 @@ pub fn options<T>(request: &Request<T>, coalesce_by_default: bool) -> Result<Cal
     Ok(CallOptions {
         priority,
         coalesce,
+        record,
         ..CallOptions::new(deadline)
     })
 }

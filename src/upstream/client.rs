@@ -11,6 +11,7 @@ use crate::claude::{
     models::{ModelPage, TokenCount},
     request::MessagesRequest,
 };
+use crate::telemetry::CallRecord;
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 use tower::ServiceExt;
@@ -39,6 +40,8 @@ pub struct CallOptions {
     pub coalesce: bool,
     /// Whose call it is; answers are shared within a tenant only.
     pub tenant: Option<Arc<str>>,
+    /// What is recorded of the call.
+    pub record: CallRecord,
 }
 
 impl CallOptions {
@@ -49,6 +52,7 @@ impl CallOptions {
             priority: Priority::default(),
             coalesce: false,
             tenant: None,
+            record: CallRecord::default(),
         }
     }
 }
@@ -187,9 +191,11 @@ impl Client {
         options: CallOptions,
     ) -> Result<Answered<Body>, Failed> {
         let attempts = Attempts::default();
+        let model = Arc::from(request.model.as_str());
+        options.record.model(&model);
         let call = Call {
             payload,
-            model: Arc::from(request.model.as_str()),
+            model,
             deadline: options.deadline,
             priority: options.priority,
             coalesce: options.coalesce,
@@ -197,6 +203,7 @@ impl Client {
             input_tokens: estimate::input_tokens(request),
             max_tokens: request.max_tokens.unwrap_or(0),
             attempts: attempts.clone(),
+            record: options.record,
         };
         match self.stack.clone().oneshot(call).await {
             Ok(Reply {

@@ -265,6 +265,8 @@ where
             let mut key = keys.choose(&call, &tried)?;
             loop {
                 let attempt = Attempt {
+                    traceparent: None,
+                    tracestate: None,
                     call: call.clone(),
                     key: Arc::clone(&key),
                     limits_seen: LimitsSeen::default(),
