@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` at the top of the repository is the map: the way of one
 //! request through these modules, which may import which, and the invariants.
 
+pub mod admin;
 pub mod claude;
 pub mod cli;
 pub mod config;

@@ -7,16 +7,20 @@ use super::{
     signals::Signals,
 };
 use crate::{
+    admin::{self, Admin, AdminConfig},
     config::{Config, Environment, api_keys::ApiKeys},
-    server::Server,
+    server::{Drain, Server},
     service::Service,
     simulator::{Simulator, SimulatorConfig},
-    telemetry,
+    telemetry::{self, Logs, Running, Telemetry, TelemetryError},
     upstream::{Key, Keys, Upstream, UpstreamConfig},
 };
 use reqwest::Url;
 use secrecy::SecretString;
-use std::io;
+use std::{convert::Infallible, io, time::Duration};
+
+/// How long the last spans and figures may take on their way to the collector.
+const LAST_EXPORT: Duration = Duration::from_secs(5);
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +39,7 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let config = args.flags.load(&environment)?;
-    telemetry::init(&config.log).map_err(|error| Failure::usage(error.to_string()))?;
+    let observers = Observers::start(&config, &environment)?;
     // Before anything is announced: a signal that comes right after must not
     // end the process by itself.
     let signals = Signals::take()?;
@@ -44,13 +48,13 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         let keys = api_keys(&config.upstream, &environment)?;
         let upstream = connect(&config.upstream, keys)?;
         let host = host(&config.upstream.base_url);
-        return serve(config, upstream, &host, signals).await;
+        return serve(config, upstream, &host, signals, observers).await;
     }
 
     let simulator = bind_simulator(config.simulator.clone()).await?;
     let upstream = connect_to_simulator(&config, &simulator)?;
     tokio::select! {
-        served = serve(config, upstream, "simulator", signals) => served,
+        served = serve(config, upstream, "simulator", signals, observers) => served,
         () = simulator.run() => unreachable!("the simulator runs until it is dropped"),
     }
 }
@@ -60,6 +64,7 @@ async fn serve(
     upstream: Upstream,
     api: &str,
     signals: Signals,
+    observers: Observers,
 ) -> Result<(), Failure> {
     let listen = config.server.listen;
     let server = Server::bind(
@@ -70,7 +75,8 @@ async fn serve(
     .map_err(|error| {
         let reason = format!("cannot listen on {listen} (--listen): {error}");
         Failure::new(Exit::Failed, reason)
-    })?;
+    })?
+    .observed_by(observers.telemetry.clone());
     let address = server.local_addr().map_err(address_unknown)?;
 
     tracing::info!(
@@ -79,15 +85,26 @@ async fn serve(
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
+    let drain = server.drain();
+    let admin = observers.admin(&config.admin, upstream, &drain).await?;
     // The port takes connections from the bind on, so whoever waits for this
     // line can call. That nobody waits is no reason to stop.
     let _ = output::line(&format!("claude-grpc listening on {address}"));
 
-    let drain = server.drain();
     tokio::select! {
-        () = server.run() => Ok(()),
+        () = server.run() => {}
+        never = serve_admin(admin) => match never {},
         never = signals.drain(drain) => match never {},
     }
+    observers.running.shut_down(LAST_EXPORT).await;
+    Ok(())
+}
+
+async fn serve_admin(admin: Option<Admin>) -> Infallible {
+    if let Some(admin) = admin {
+        admin.run().await;
+    }
+    std::future::pending().await
 }
 
 /// The keys of the real API.
@@ -143,4 +160,69 @@ fn host(base_url: &str) -> String {
     let url = Url::parse(base_url).ok();
     url.and_then(|url| url.host_str().map(str::to_owned))
         .unwrap_or_default()
+}
+
+/// What watches the service, and what it writes.
+struct Observers {
+    telemetry: Telemetry,
+    running: Running,
+    logs: Logs,
+}
+
+impl Observers {
+    fn start(config: &Config, environment: &Environment) -> Result<Self, Failure> {
+        let variable = |name: &str| Some(environment.get(name)?.to_str()?.to_owned());
+        let settings = telemetry::Settings::read(&variable);
+        let ignored = settings.ignored.clone();
+        let failure = |error: TelemetryError| Failure::usage(error.to_string());
+        let models = &config.service.allowed_models;
+        let (telemetry, running) =
+            Telemetry::start(&config.telemetry, settings, models).map_err(failure)?;
+        let logs = running
+            .init_logs(&config.log, &telemetry)
+            .map_err(failure)?;
+        for problem in ignored {
+            tracing::warn!(problem, "a variable was ignored");
+        }
+        Ok(Observers {
+            telemetry,
+            running,
+            logs,
+        })
+    }
+
+    /// The admin port, if there is to be one.
+    async fn admin(
+        &self,
+        config: &AdminConfig,
+        upstream: Upstream,
+        drain: &Drain,
+    ) -> Result<Option<Admin>, Failure> {
+        let observed = admin::Observed {
+            telemetry: self.telemetry.clone(),
+            upstream,
+            drain: drain.clone(),
+            log_level: Some(self.logs.level()),
+        };
+        observed.add_gauges();
+        if !config.enabled {
+            return Ok(None);
+        }
+        let listen = config.listen.unwrap_or(admin::DEFAULT_LISTEN);
+        match Admin::bind(listen, observed).await {
+            Ok(admin) => {
+                let address = admin.local_addr().map_err(address_unknown)?;
+                tracing::info!(%address, "the admin port is open");
+                Ok(Some(admin))
+            }
+            Err(error) if config.listen.is_none() => {
+                tracing::warn!(%listen, %error, "no admin port: set admin.listen to have one");
+                Ok(None)
+            }
+            Err(error) => {
+                let reason = format!("cannot listen on {listen} (admin.listen): {error}");
+                Err(Failure::new(Exit::Failed, reason))
+            }
+        }
+    }
 }

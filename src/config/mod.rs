@@ -14,7 +14,11 @@ pub use fault::{ConfigErrors, Fault, Origin};
 pub use layers::FlagValue;
 
 use crate::{
-    server::ServerConfig, service::ServiceConfig, simulator::SimulatorConfig, telemetry::LogConfig,
+    admin::AdminConfig,
+    server::ServerConfig,
+    service::ServiceConfig,
+    simulator::SimulatorConfig,
+    telemetry::{LogConfig, TelemetryConfig},
     upstream::UpstreamConfig,
 };
 use figment::{
@@ -38,6 +42,10 @@ pub struct Config {
     pub service: ServiceConfig,
     /// What is logged.
     pub log: LogConfig,
+    /// What is measured and traced.
+    pub telemetry: TelemetryConfig,
+    /// The port for those who run the service.
+    pub admin: AdminConfig,
     /// The stand-in for the Claude API; it runs only when asked for.
     pub simulator: SimulatorConfig,
 }
@@ -82,6 +90,8 @@ impl Config {
             .check(&mut |key, problem| wrong(&format!("service.{key}"), problem));
         self.log
             .check(&mut |key, problem| wrong(&format!("log.{key}"), problem));
+        self.telemetry
+            .check(&mut |key, problem| wrong(&format!("telemetry.{key}"), problem));
         if let Err(error) = self.simulator.check() {
             wrong(
                 &format!("simulator.{}", error.field),
@@ -143,12 +153,16 @@ impl Layers {
         let upstream = self.section("upstream", faults);
         let service = self.section("service", faults);
         let log = self.section("log", faults);
+        let telemetry = self.section("telemetry", faults);
+        let admin = self.section("admin", faults);
         let simulator = self.section("simulator", faults);
         Some(Config {
             server: server?,
             upstream: upstream?,
             service: service?,
             log: log?,
+            telemetry: telemetry?,
+            admin: admin?,
             simulator: simulator?,
         })
     }

@@ -3,7 +3,7 @@
 use super::{
     AttemptKey, CallKey, FATES, Family, Metrics, Point, SIGNALS, TOKEN_TYPES, Value, WAITS,
     family::shared,
-    histogram::{Histogram, Shape},
+    histogram::{self, Histogram, Shape},
     process,
 };
 use crate::telemetry::{
@@ -18,6 +18,28 @@ use std::{
 type Attributes = Vec<(&'static str, Cow<'static, str>)>;
 
 const NANOS: f64 = 1e9;
+
+/// All calls added up.
+#[derive(Debug)]
+pub struct Totals {
+    /// Durations of whole calls.
+    pub whole: Shape,
+    /// The time that the service itself added.
+    pub own: Shape,
+    by_status: Vec<u64>,
+}
+
+impl Totals {
+    /// Calls that ended.
+    pub fn calls(&self) -> u64 {
+        self.by_status.iter().sum()
+    }
+
+    /// Calls that ended well.
+    pub fn good(&self) -> u64 {
+        self.by_status.first().copied().unwrap_or(0)
+    }
+}
 
 /// The name of an RPC by its index.
 pub fn method(rpc: usize) -> &'static str {
@@ -37,10 +59,10 @@ impl Metrics {
         families
     }
 
-    /// Durations of whole calls of every kind, added up, and of the part that
-    /// the service itself added.
-    pub fn totals(&self) -> (Option<Shape>, Option<Shape>, Vec<u64>) {
-        let (mut whole, mut own) = (None, None);
+    /// All calls added up.
+    pub fn totals(&self) -> Totals {
+        let mut whole = Histogram::new(&histogram::CALLS).shape();
+        let mut own = Histogram::new(&histogram::OWN).shape();
         let mut by_status = vec![0; names::STATUSES.len()];
         for (_, series) in self.calls.all() {
             for (status, durations) in series.durations.iter().enumerate() {
@@ -52,7 +74,11 @@ impl Metrics {
             }
             add(&mut own, series.own.shape());
         }
-        (whole, own, by_status)
+        Totals {
+            whole,
+            own,
+            by_status,
+        }
     }
 
     fn call_attributes(&self, key: &CallKey) -> Attributes {
@@ -226,14 +252,9 @@ fn shape(attributes: Attributes, histogram: &Histogram) -> Point {
     }
 }
 
-fn add(total: &mut Option<Shape>, more: Shape) {
-    match total {
-        None => *total = Some(more),
-        Some(total) => {
-            for (sum, one) in total.buckets.iter_mut().zip(more.buckets) {
-                *sum += one;
-            }
-            total.sum += more.sum;
-        }
+fn add(total: &mut Shape, more: Shape) {
+    for (sum, one) in total.buckets.iter_mut().zip(more.buckets) {
+        *sum += one;
     }
+    total.sum += more.sum;
 }

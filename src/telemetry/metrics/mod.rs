@@ -7,7 +7,7 @@ pub mod histogram;
 mod process;
 pub mod text;
 
-pub use collect::method;
+pub use collect::{Totals, method};
 pub use family::{Family, Point, Value};
 
 use super::{

@@ -1,0 +1,8 @@
+//! What the service tells about itself, seen from outside: the program, a
+//! simulator as the Claude API, and a collector over real sockets.
+
+mod admin;
+mod collector;
+mod names;
+mod service;
+mod traces;

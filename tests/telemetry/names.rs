@@ -1,0 +1,1 @@
+//! Rules and dashboards name only what the running service really emits.
