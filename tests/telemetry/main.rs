@@ -2,7 +2,9 @@
 //! simulator as the Claude API, and a collector over real sockets.
 
 mod admin;
+mod browser;
 mod collector;
 mod names;
+mod prometheus;
 mod service;
 mod traces;

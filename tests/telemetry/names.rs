@@ -67,7 +67,9 @@ fn named(expression: &str) -> Named {
                 .collect();
             named.selected.push((name.to_owned(), found));
             rest = more;
-        } else if !["(", "by ", "without "].iter().any(|it| after.starts_with(it))
+        } else if !["(", "by ", "without "]
+            .iter()
+            .any(|it| after.starts_with(it))
             && !name.starts_with(|c: char| c.is_ascii_digit())
             && !KEYWORDS.contains(&name)
         {
@@ -115,7 +117,7 @@ fn rules() -> (Vec<String>, Names) {
     (expressions, recorded.collect())
 }
 
-fn dashboard() -> Vec<String> {
+pub fn dashboard() -> Vec<String> {
     let text = fs::read_to_string("deploy/grafana/dashboard.json").unwrap();
     let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
