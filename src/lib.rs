@@ -3,11 +3,13 @@
 //! `ARCHITECTURE.md` at the top of the repository is the map: the way of one
 //! request through these modules, which may import which, and the invariants.
 
+pub mod access;
 pub mod admin;
 pub mod claude;
 pub mod cli;
 pub mod config;
 pub mod proto;
+pub mod secrets;
 pub mod server;
 pub mod service;
 pub mod simulator;

@@ -11,3 +11,43 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/claude_
 
 /// Full name of the service, as health checks and method paths spell it.
 pub const SERVICE_NAME: &str = "claude.v1.ClaudeService";
+
+/// The methods of the service, by their names.
+pub const METHODS: [&str; 7] = [
+    "Generate",
+    "GenerateStream",
+    "Summarize",
+    "SummarizeStream",
+    "Classify",
+    "CountTokens",
+    "ListModels",
+];
+
+/// The method of the service that a path names.
+pub fn method(path: &str) -> Option<&str> {
+    path.strip_prefix('/')?
+        .strip_prefix(SERVICE_NAME)?
+        .strip_prefix('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message;
+
+    #[test]
+    fn the_methods_are_those_of_the_descriptors() {
+        let files = prost_types::FileDescriptorSet::decode(DESCRIPTORS).unwrap();
+        let services = files.file.iter().flat_map(|file| &file.service);
+        let methods: Vec<&str> = services
+            .flat_map(|service| &service.method)
+            .map(|method| method.name())
+            .collect();
+        assert_eq!(methods, METHODS);
+        assert_eq!(
+            method("/claude.v1.ClaudeService/Classify"),
+            Some("Classify")
+        );
+        assert_eq!(method("/grpc.health.v1.Health/Check"), None);
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::Observed;
 use crate::{
+    access::Refusals,
     telemetry::{
         metrics::Family,
         names::{attribute as a, metric as m},
@@ -77,6 +78,19 @@ fn read(observed: &Observed, families: &mut Vec<Family>) {
         Family::single(&m::READY, ready),
         queued(observed),
     ]);
+    let mut reloads = Family::new(&m::RELOADS);
+    for reload in &observed.reloads {
+        let counts = reload.counts();
+        for (outcome, count) in [("succeeded", counts.reloaded), ("failed", counts.refused)] {
+            let attributes = [(a::WHAT, reload.name()), (a::OUTCOME, outcome)];
+            reloads.number(&attributes, count as f64);
+        }
+    }
+    let mut refusals = Family::new(&m::REFUSALS);
+    for (cause, count) in observed.refusals.iter().flat_map(Refusals::all) {
+        refusals.number(&[(a::CAUSE, cause.name())], count as f64);
+    }
+    families.extend([reloads, refusals]);
     let mut remaining = Family::new(&m::LEDGER_REMAINING);
     let mut limit = Family::new(&m::LEDGER_LIMIT);
     for left in ledger(observed) {

@@ -17,6 +17,8 @@ mod window;
 pub use config::{AdminConfig, DEFAULT_LISTEN};
 
 use crate::{
+    access::Refusals,
+    secrets::Reload,
     server::Drain,
     telemetry::{
         LogLevel, Telemetry,
@@ -59,6 +61,10 @@ pub struct Observed {
     pub drain: Drain,
     /// The logs, where their level can be changed.
     pub log_level: Option<LogLevel>,
+    /// What is read again when it changes.
+    pub reloads: Vec<Arc<dyn Reload>>,
+    /// Callers that were not let in, where anybody is kept out.
+    pub refusals: Option<Refusals>,
 }
 
 /// The port, listening.

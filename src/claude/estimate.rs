@@ -69,6 +69,6 @@ fn block_tokens(block: &InputBlock) -> usize {
         InputBlock::Thinking { thinking, .. } => text_tokens(thinking),
         InputBlock::RedactedThinking { data } => text_tokens(data),
         // JSON of no known size, and small.
-        InputBlock::ToolUse { .. } | InputBlock::Other(_) => 50,
+        InputBlock::ToolUse { input, .. } | InputBlock::Other(input) => text_tokens(input.get()),
     }
 }

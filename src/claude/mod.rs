@@ -12,6 +12,7 @@ pub mod estimate;
 pub mod event;
 pub mod gather;
 pub mod models;
+pub mod raw;
 pub mod request;
 pub mod sse;
 

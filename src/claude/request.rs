@@ -3,10 +3,11 @@
 //! Fields that are `None` or empty are left out: the API refuses what it does
 //! not know and fills in its own defaults for what is missing.
 
+use super::raw::RawObject;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// One JSON object with its keys in the order given: a schema or a tool input.
+/// One JSON object with its keys in the order given: a schema.
 pub type JsonObject = Map<String, Value>;
 
 /// The body of a messages request. For `count_tokens` the fields that do not
@@ -108,7 +109,7 @@ pub enum InputBlock {
         cache_control: Option<CacheControl>,
         /// Citations of an earlier answer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        citations: Option<Vec<Value>>,
+        citations: Option<Vec<RawObject>>,
     },
     /// A picture.
     Image {
@@ -157,7 +158,7 @@ pub enum InputBlock {
         /// Name of the tool.
         name: String,
         /// Input of the tool.
-        input: JsonObject,
+        input: RawObject,
         /// End of a prefix to be cached.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
@@ -191,7 +192,7 @@ pub enum InputBlock {
     /// A block of an earlier answer that is not mapped here, sent back as it
     /// came.
     #[serde(untagged)]
-    Other(JsonObject),
+    Other(RawObject),
 }
 
 /// Where a picture is.
@@ -294,7 +295,7 @@ pub struct Tool {
     pub strict: Option<bool>,
     /// Example inputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub input_examples: Vec<JsonObject>,
+    pub input_examples: Vec<RawObject>,
     /// End of a prefix to be cached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_control: Option<CacheControl>,

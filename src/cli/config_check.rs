@@ -5,7 +5,10 @@ use super::{
     output,
     settings::ServeFlags,
 };
-use crate::config::{Config, Environment, api_keys::ApiKeys};
+use crate::{
+    config::{Config, Environment},
+    secrets::{ApiKeys, KeySource},
+};
 
 /// Flags of `config check`: those of `serve`, to see what they make.
 #[derive(Debug, clap::Args)]
@@ -18,13 +21,18 @@ pub struct Args {
 ///
 /// # Errors
 /// All that is wrong with it.
-pub fn run(args: &Args) -> Result<(), Failure> {
+pub async fn run(args: &Args) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let config = args.flags.load(&environment)?;
-    let keys = ApiKeys::find(&config.upstream, &environment)?;
-    if let Some(keys) = &keys {
-        keys.ring()?;
-    }
+    let source = KeySource::first(
+        config.upstream.api_key_file.as_deref(),
+        &config.secrets,
+        |name| environment.get(name).map(Into::into),
+    );
+    let keys = match source {
+        Some(source) => Some(ApiKeys::read(source).await?),
+        None => None,
+    };
     output::write(&printed(config, keys.as_ref())?)
 }
 

@@ -1,6 +1,6 @@
 //! How a command ends: exit codes, and the line that says why.
 
-use crate::config::{ConfigErrors, api_keys::ApiKeysError};
+use crate::{config::ConfigErrors, secrets::ApiKeysError};
 use std::{fmt::Write as _, io::Write as _, process::ExitCode};
 
 /// The exit codes, as `--help` documents them.

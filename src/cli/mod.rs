@@ -1,9 +1,13 @@
 //! The command line: the service, its simulator, and a client of it.
 
 mod client;
+mod clients;
 mod config_check;
 mod exit;
+mod guards;
+mod observers;
 mod output;
+mod secrets;
 mod serve;
 mod settings;
 mod signals;
@@ -38,7 +42,8 @@ const AFTER_HELP: &str = concat!(
 
 The API key is taken from a file named in ANTHROPIC_API_KEY_FILE,
 CLAUDE_API_KEY_FILE or upstream.api_key_file, else from ANTHROPIC_API_KEY or
-CLAUDE_API_KEY. Several keys: one a line in the file, or with commas.
+CLAUDE_API_KEY, else from secrets.encrypted_env_file or AWS KMS (secrets.kms).
+Several keys: one a line in the file, or with commas.
 
 Every key of the configuration can be set by a variable: server.listen by
 CLAUDE_GRPC_SERVER__LISTEN. `claude-grpc config check` prints all keys."
@@ -78,6 +83,12 @@ enum Command {
     /// Lists the models that the service offers.
     #[command(after_help = EXIT_CODES)]
     Models(client::models::Args),
+    /// Who may call: the clients file.
+    #[command(subcommand)]
+    Clients(clients::Command),
+    /// Files encrypted with Fernet.
+    #[command(subcommand)]
+    Secrets(secrets::Command),
     /// What concerns the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -118,6 +129,8 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Classify(args) => client::classify::run(args).await,
         Command::CountTokens(args) => client::count_tokens::run(args).await,
         Command::Models(args) => client::models::run(args).await,
-        Command::Config(ConfigCommand::Check(args)) => config_check::run(&args),
+        Command::Clients(command) => clients::run(command),
+        Command::Secrets(command) => secrets::run(command),
+        Command::Config(ConfigCommand::Check(args)) => config_check::run(&args).await,
     }
 }

@@ -8,9 +8,17 @@ use std::io::{self, ErrorKind, Write};
 /// # Errors
 /// [`Failure::PipeClosed`] when nobody reads any more.
 pub fn write(text: &str) -> Result<(), Failure> {
+    bytes(text.as_bytes())
+}
+
+/// Writes bytes as they are, at once.
+///
+/// # Errors
+/// [`Failure::PipeClosed`] when nobody reads any more.
+pub fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout
-        .write_all(text.as_bytes())
+        .write_all(bytes)
         .and_then(|()| stdout.flush())
         .map_err(|error| match error.kind() {
             ErrorKind::BrokenPipe => Failure::PipeClosed,

@@ -2,25 +2,23 @@
 
 use super::{
     exit::{Exit, Failure, with_causes},
+    guards::{Guards, unusable},
+    observers::{Observers, serve_admin},
     output,
     settings::ServeFlags,
     signals::Signals,
 };
 use crate::{
-    admin::{self, Admin, AdminConfig},
-    config::{Config, Environment, api_keys::ApiKeys},
-    server::{Drain, Server},
+    config::{Config, Environment},
+    secrets::{ApiKeys, KeySource, Reloading, Watcher},
+    server::Server,
     service::Service,
     simulator::{Simulator, SimulatorConfig},
-    telemetry::{self, Logs, Running, Telemetry, TelemetryError},
     upstream::{Key, Keys, Upstream, UpstreamConfig},
 };
 use reqwest::Url;
 use secrecy::SecretString;
-use std::{convert::Infallible, io, time::Duration};
-
-/// How long the last spans and figures may take on their way to the collector.
-const LAST_EXPORT: Duration = Duration::from_secs(5);
+use std::io;
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
@@ -44,39 +42,54 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     // end the process by itself.
     let signals = Signals::take()?;
 
+    let mut guards = Guards::load(&config, args.simulate).await?;
+
     if !args.simulate {
-        let keys = api_keys(&config.upstream, &environment)?;
+        let reloading = api_keys(&config, &environment).await?;
+        let keys = Keys::new(reloading.current().ring()?);
         let upstream = connect(&config.upstream, keys)?;
+        follow(&reloading, upstream.keys.clone());
+        guards.reloads.push(reloading.as_reload());
         let host = host(&config.upstream.base_url);
-        return serve(config, upstream, &host, signals, observers).await;
+        return serve(config, guards, upstream, &host, signals, observers).await;
     }
 
     let simulator = bind_simulator(config.simulator.clone()).await?;
     let upstream = connect_to_simulator(&config, &simulator)?;
     tokio::select! {
-        served = serve(config, upstream, "simulator", signals, observers) => served,
+        served = serve(config, guards, upstream, "simulator", signals, observers) => served,
         () = simulator.run() => unreachable!("the simulator runs until it is dropped"),
     }
 }
 
 async fn serve(
     config: Config,
+    guards: Guards,
     upstream: Upstream,
     api: &str,
     signals: Signals,
     observers: Observers,
 ) -> Result<(), Failure> {
     let listen = config.server.listen;
-    let server = Server::bind(
-        config.server,
-        Service::new(upstream.client.clone(), config.service),
-    )
-    .await
-    .map_err(|error| {
-        let reason = format!("cannot listen on {listen} (--listen): {error}");
-        Failure::new(Exit::Failed, reason)
-    })?
-    .observed_by(observers.telemetry.clone());
+    let mut client = upstream.client.clone();
+    if let Some(access) = &guards.access {
+        // Outside of everything else on the way up: each caller is charged for
+        // its own calls, also for an answer that several share.
+        client = client.layered(&access.charge_layer());
+    }
+    let server = Server::bind(config.server, Service::new(client, config.service))
+        .await
+        .map_err(|error| {
+            let reason = format!("cannot listen on {listen} (--listen): {error}");
+            Failure::new(Exit::Failed, reason)
+        })?
+        .guarded(guards.access.clone())
+        .secured(guards.tls)
+        .observed_by(observers.telemetry.clone());
+    let _watcher = Watcher::start(guards.reloads.clone());
+    let reloads = guards.reloads.clone();
+    let refusals = guards.access.as_ref().map(|it| it.refusals().clone());
+    let signals = signals.reloading(guards.reloads);
     let address = server.local_addr().map_err(address_unknown)?;
 
     tracing::info!(
@@ -86,7 +99,8 @@ async fn serve(
         "serving"
     );
     let drain = server.drain();
-    let admin = observers.admin(&config.admin, upstream, &drain).await?;
+    let observed = observers.of(upstream, &drain, reloads, refusals);
+    let admin = observers.admin(&config.admin, observed).await?;
     // The port takes connections from the bind on, so whoever waits for this
     // line can call. That nobody waits is no reason to stop.
     let _ = output::line(&format!("claude-grpc listening on {address}"));
@@ -96,27 +110,44 @@ async fn serve(
         never = serve_admin(admin) => match never {},
         never = signals.drain(drain) => match never {},
     }
-    observers.running.shut_down(LAST_EXPORT).await;
+    if let Some(access) = guards.access {
+        access.ledger().flush().await;
+    }
+    observers.shut_down().await;
     Ok(())
 }
 
-async fn serve_admin(admin: Option<Admin>) -> Infallible {
-    if let Some(admin) = admin {
-        admin.run().await;
-    }
-    std::future::pending().await
-}
-
 /// The keys of the real API.
-fn api_keys(config: &UpstreamConfig, environment: &Environment) -> Result<Keys, Failure> {
-    match ApiKeys::find(config, environment)? {
-        Some(keys) => Ok(keys.ring()?),
+async fn api_keys(
+    config: &Config,
+    environment: &Environment,
+) -> Result<Reloading<ApiKeys>, Failure> {
+    let source = KeySource::first(
+        config.upstream.api_key_file.as_deref(),
+        &config.secrets,
+        |name| environment.get(name).map(Into::into),
+    );
+    match source {
+        Some(source) => ApiKeys::load(source).await.map_err(unusable),
         None => Err(Failure::usage(
             "there is no API key: set ANTHROPIC_API_KEY (or name a file that holds the key in \
              ANTHROPIC_API_KEY_FILE) to serve the Claude API, \
              or give --simulate to serve the built-in simulator",
         )),
     }
+}
+
+/// Attempts are made with the keys in force.
+fn follow(reloading: &Reloading<ApiKeys>, keys: Keys) {
+    let mut changes = reloading.subscribe();
+    tokio::spawn(async move {
+        while changes.changed().await.is_ok() {
+            // They can be sent, or they would not have come into force.
+            if let Ok(ring) = changes.borrow_and_update().ring() {
+                keys.replace(ring);
+            }
+        }
+    });
 }
 
 fn connect(config: &UpstreamConfig, keys: Keys) -> Result<Upstream, Failure> {
@@ -160,69 +191,4 @@ fn host(base_url: &str) -> String {
     let url = Url::parse(base_url).ok();
     url.and_then(|url| url.host_str().map(str::to_owned))
         .unwrap_or_default()
-}
-
-/// What watches the service, and what it writes.
-struct Observers {
-    telemetry: Telemetry,
-    running: Running,
-    logs: Logs,
-}
-
-impl Observers {
-    fn start(config: &Config, environment: &Environment) -> Result<Self, Failure> {
-        let variable = |name: &str| Some(environment.get(name)?.to_str()?.to_owned());
-        let settings = telemetry::Settings::read(&variable);
-        let ignored = settings.ignored.clone();
-        let failure = |error: TelemetryError| Failure::usage(error.to_string());
-        let models = &config.service.allowed_models;
-        let (telemetry, running) =
-            Telemetry::start(&config.telemetry, settings, models).map_err(failure)?;
-        let logs = running
-            .init_logs(&config.log, &telemetry)
-            .map_err(failure)?;
-        for problem in ignored {
-            tracing::warn!(problem, "a variable was ignored");
-        }
-        Ok(Observers {
-            telemetry,
-            running,
-            logs,
-        })
-    }
-
-    /// The admin port, if there is to be one.
-    async fn admin(
-        &self,
-        config: &AdminConfig,
-        upstream: Upstream,
-        drain: &Drain,
-    ) -> Result<Option<Admin>, Failure> {
-        let observed = admin::Observed {
-            telemetry: self.telemetry.clone(),
-            upstream,
-            drain: drain.clone(),
-            log_level: Some(self.logs.level()),
-        };
-        observed.add_gauges();
-        if !config.enabled {
-            return Ok(None);
-        }
-        let listen = config.listen.unwrap_or(admin::DEFAULT_LISTEN);
-        match Admin::bind(listen, observed).await {
-            Ok(admin) => {
-                let address = admin.local_addr().map_err(address_unknown)?;
-                tracing::info!(%address, "the admin port is open");
-                Ok(Some(admin))
-            }
-            Err(error) if config.listen.is_none() => {
-                tracing::warn!(%listen, %error, "no admin port: set admin.listen to have one");
-                Ok(None)
-            }
-            Err(error) => {
-                let reason = format!("cannot listen on {listen} (admin.listen): {error}");
-                Err(Failure::new(Exit::Failed, reason))
-            }
-        }
-    }
 }

@@ -1,16 +1,19 @@
 //! The signals that a service is told by.
 
 use super::exit::{Exit, Failure};
-use crate::server::Drain;
-use std::convert::Infallible;
+use crate::{
+    secrets::{Reload, reload_all},
+    server::Drain,
+};
+use std::{convert::Infallible, sync::Arc};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals of a running service.
-#[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    reloads: Vec<Arc<dyn Reload>>,
 }
 
 impl Signals {
@@ -29,6 +32,7 @@ impl Signals {
             terminate: take(SignalKind::terminate())?,
             interrupt: take(SignalKind::interrupt())?,
             hang_up: take(SignalKind::hangup())?,
+            reloads: Vec::new(),
         })
     }
 
@@ -54,8 +58,16 @@ impl Signals {
         std::future::pending().await
     }
 
-    /// SIGHUP, which ends a process unless it is taken.
+    /// What SIGHUP reads again.
+    #[must_use]
+    pub fn reloading(self, reloads: Vec<Arc<dyn Reload>>) -> Self {
+        Signals { reloads, ..self }
+    }
+
+    /// SIGHUP. It does not wait: another signal may come meanwhile.
     fn reload(&self) {
-        tracing::info!("SIGHUP: nothing to reload");
+        tracing::info!(files = self.reloads.len(), "SIGHUP: reloading");
+        let reloads = self.reloads.clone();
+        tokio::spawn(async move { reload_all(&reloads).await });
     }
 }

@@ -4,7 +4,6 @@
 //! hold. Here they are put together, and everything that is wrong is reported
 //! at once: by its name and with the place it came from.
 
-pub mod api_keys;
 mod environment;
 mod fault;
 mod layers;
@@ -14,7 +13,9 @@ pub use fault::{ConfigErrors, Fault, Origin};
 pub use layers::FlagValue;
 
 use crate::{
+    access::{AccessConfig, limits::LimitsConfig},
     admin::AdminConfig,
+    secrets::SecretsConfig,
     server::ServerConfig,
     service::ServiceConfig,
     simulator::SimulatorConfig,
@@ -40,6 +41,12 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// Models and defaults of the RPCs.
     pub service: ServiceConfig,
+    /// Who may call.
+    pub access: AccessConfig,
+    /// Where usage is kept, and what it costs.
+    pub limits: LimitsConfig,
+    /// Where secrets are.
+    pub secrets: SecretsConfig,
     /// What is logged.
     pub log: LogConfig,
     /// What is measured and traced.
@@ -88,10 +95,14 @@ impl Config {
             .check(&mut |key, problem| wrong(&format!("upstream.{key}"), problem));
         self.service
             .check(&mut |key, problem| wrong(&format!("service.{key}"), problem));
+        self.access
+            .check(&mut |key, problem| wrong(&format!("access.{key}"), problem));
+        self.limits
+            .check(&mut |key, problem| wrong(&format!("limits.{key}"), problem));
+        self.secrets
+            .check(&mut |key, problem| wrong(&format!("secrets.{key}"), problem));
         self.log
             .check(&mut |key, problem| wrong(&format!("log.{key}"), problem));
-        self.telemetry
-            .check(&mut |key, problem| wrong(&format!("telemetry.{key}"), problem));
         if let Err(error) = self.simulator.check() {
             wrong(
                 &format!("simulator.{}", error.field),
@@ -152,6 +163,9 @@ impl Layers {
         let server = self.section("server", faults);
         let upstream = self.section("upstream", faults);
         let service = self.section("service", faults);
+        let access = self.section("access", faults);
+        let limits = self.section("limits", faults);
+        let secrets = self.section("secrets", faults);
         let log = self.section("log", faults);
         let telemetry = self.section("telemetry", faults);
         let admin = self.section("admin", faults);
@@ -160,6 +174,9 @@ impl Layers {
             server: server?,
             upstream: upstream?,
             service: service?,
+            access: access?,
+            limits: limits?,
+            secrets: secrets?,
             log: log?,
             telemetry: telemetry?,
             admin: admin?,

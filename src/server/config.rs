@@ -1,7 +1,7 @@
 //! `[server]`: the way in.
 
 use serde::{Deserialize, Serialize};
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::sync::Semaphore;
 
 /// No time is longer than this, so that adding them up cannot overflow.
@@ -22,8 +22,9 @@ pub struct ServerConfig {
     /// How long calls under way may go on after SIGTERM.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
-    /// Whether gRPC reflection is served. It publishes the API's schema.
-    pub reflection: bool,
+    /// Whether gRPC reflection is served, which publishes the API's schema; when
+    /// not set, on loopback only. With access control it needs credentials.
+    pub reflection: Option<bool>,
     /// Whether gRPC-Web is served, over HTTP/1.1 as well.
     pub grpc_web: bool,
     /// Origins that browsers may call from (CORS), for gRPC-Web; `*` for any.
@@ -45,6 +46,49 @@ pub struct ServerConfig {
     /// A connection is closed when its ping goes unanswered for so long.
     #[serde(with = "humantime_serde")]
     pub keepalive_timeout: Duration,
+    /// Serves without TLS on addresses that others can reach: for a network
+    /// that encrypts by itself, or a proxy in front.
+    pub allow_plain_text: bool,
+    /// TLS.
+    pub tls: TlsConfig,
+}
+
+/// `[server.tls]`: TLS on the port. It is on as soon as there is a
+/// certificate. All files are PEM; a change is picked up within seconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificate, followed by those between it and the CA.
+    pub cert_file: Option<PathBuf>,
+    /// Its private key.
+    pub key_file: Option<PathBuf>,
+    /// The CAs whose certificates callers may show (mutual TLS). The names in
+    /// them stand for the clients that list them under `certificates`.
+    pub client_ca_file: Option<PathBuf>,
+    /// Whether each connection has to show such a certificate. Then health
+    /// checks have to as well.
+    pub client_cert_required: bool,
+}
+
+impl TlsConfig {
+    /// Whether TLS is served.
+    pub fn is_on(&self) -> bool {
+        self.cert_file.is_some()
+    }
+
+    fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
+        if self.cert_file.is_some() != self.key_file.is_some() {
+            let problem = "cert_file and key_file go together";
+            wrong("tls.cert_file", problem.to_owned());
+        }
+        if self.client_ca_file.is_some() && !self.is_on() {
+            wrong("tls.client_ca_file", "needs tls.cert_file".to_owned());
+        }
+        if self.client_cert_required && self.client_ca_file.is_none() {
+            let problem = "needs tls.client_ca_file";
+            wrong("tls.client_cert_required", problem.to_owned());
+        }
+    }
 }
 
 impl Default for ServerConfig {
@@ -54,7 +98,7 @@ impl Default for ServerConfig {
             max_message_bytes: 32 * 1024 * 1024,
             max_deadline: Duration::from_secs(600),
             drain_timeout: Duration::from_secs(30),
-            reflection: true,
+            reflection: None,
             grpc_web: false,
             cors_origins: Vec::new(),
             max_concurrent_streams: 250,
@@ -63,11 +107,19 @@ impl Default for ServerConfig {
             max_connection_age: Duration::from_secs(30 * 60),
             keepalive_interval: Duration::from_secs(60),
             keepalive_timeout: Duration::from_secs(20),
+            allow_plain_text: false,
+            tls: TlsConfig::default(),
         }
     }
 }
 
 impl ServerConfig {
+    /// Whether gRPC reflection is served.
+    pub fn serves_reflection(&self) -> bool {
+        let is_local = self.listen.ip().to_canonical().is_loopback();
+        self.reflection.unwrap_or(is_local)
+    }
+
     /// Checks what the types do not say. `wrong` is told the key and the
     /// problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
@@ -100,6 +152,8 @@ impl ServerConfig {
                 wrong(key, format!("has to be {least}at most a year"));
             }
         }
+
+        self.tls.check(wrong);
 
         for origin in &self.cors_origins {
             if !is_origin(origin) {

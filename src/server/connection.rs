@@ -1,6 +1,7 @@
 //! One connection, from its first byte to its last.
 
-use super::{config::ServerConfig, drain::Drain, stack::Inbound};
+use super::{config::ServerConfig, drain::Drain, stack::Inbound, tls::Tls};
+use crate::access::PeerNames;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -8,7 +9,12 @@ use hyper_util::{
 };
 use rand::Rng;
 use std::{pin::pin, sync::Arc, time::Duration};
-use tokio::{net::TcpStream, time::sleep};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::sleep,
+};
+use tower::{ServiceExt, util::BoxCloneSyncService};
 
 /// How long a new connection may stay silent.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
@@ -34,12 +40,13 @@ pub struct Connections {
     max_age: Duration,
     /// How long calls may go on once a connection has reached its age.
     grace: Duration,
+    tls: Option<Tls>,
     drain: Drain,
 }
 
 impl Connections {
-    /// Connections with the configured limits.
-    pub fn new(config: &ServerConfig, drain: Drain) -> Self {
+    /// Connections with the configured limits; without `tls`, in plain text.
+    pub fn new(config: &ServerConfig, tls: Option<Tls>, drain: Drain) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .http2()
@@ -61,6 +68,7 @@ impl Connections {
             builder: Arc::new(builder),
             max_age: config.max_connection_age,
             grace: config.max_deadline,
+            tls,
             drain,
         }
     }
@@ -76,8 +84,29 @@ impl Connections {
         }
         // A connection that fails to be so tuned is served all the same.
         let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else {
+            return self.serve_http(stream, stack).await;
+        };
+        let accepted = tokio::select! {
+            accepted = tls.accept(stream) => accepted,
+            () = self.drain.until_cut() => return,
+        };
+        // How a handshake failed concerns the caller, who is told by TLS.
+        let Ok((stream, names)) = accepted else {
+            return;
+        };
+        match names {
+            Some(names) => self.serve_http(stream, naming(stack, names)).await,
+            None => self.serve_http(stream, stack).await,
+        }
+    }
+
+    async fn serve_http<I>(self, io: I, stack: Inbound)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
         let service = TowerToHyperService::new(stack);
-        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
+        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(io), service));
         tokio::select! {
             // How a connection broke concerns nobody but its calls.
             _ = connection.as_mut() => return,
@@ -92,6 +121,14 @@ impl Connections {
         }
         let _ = tokio::time::timeout(FLUSH, connection).await;
     }
+}
+
+/// The same stack; its requests tell whom the connection's certificate names.
+fn naming(stack: Inbound, names: PeerNames) -> Inbound {
+    BoxCloneSyncService::new(stack.map_request(move |mut request: http::Request<_>| {
+        request.extensions_mut().insert(names.clone());
+        request
+    }))
 }
 
 /// Give or take a tenth (gRFC A9), so that connections that began together do

@@ -13,12 +13,14 @@ mod split;
 mod stack;
 mod status;
 mod timeout;
+mod tls;
 mod web;
 
-pub use config::ServerConfig;
+pub use config::{ServerConfig, TlsConfig};
 pub use drain::Drain;
+pub use tls::{Tls, TlsError};
 
-use crate::{service::Service, telemetry::Telemetry};
+use crate::{access::Access, service::Service, telemetry::Telemetry};
 use connection::Connections;
 use health::HealthServices;
 use stack::InboundStacks;
@@ -43,6 +45,8 @@ pub struct Server {
     listener: TcpListener,
     config: ServerConfig,
     service: Service,
+    access: Option<Access>,
+    tls: Option<Tls>,
     drain: Drain,
     telemetry: Telemetry,
 }
@@ -57,6 +61,8 @@ impl Server {
             listener: TcpListener::bind(config.listen).await?,
             config,
             service,
+            access: None,
+            tls: None,
             drain: Drain::default(),
             telemetry: Telemetry::default(),
         })
@@ -65,6 +71,18 @@ impl Server {
     /// Calls are observed.
     pub fn observed_by(self, telemetry: Telemetry) -> Self {
         Server { telemetry, ..self }
+    }
+
+    /// Lets in only whom `access` lets in.
+    #[must_use]
+    pub fn guarded(self, access: Option<Access>) -> Server {
+        Server { access, ..self }
+    }
+
+    /// Serves TLS; without it, plain text.
+    #[must_use]
+    pub fn secured(self, tls: Option<Tls>) -> Server {
+        Server { tls, ..self }
     }
 
     /// The address listened on, with the port that the system chose for 0.
@@ -88,11 +106,12 @@ impl Server {
             stacks: InboundStacks::build(
                 &self.config,
                 &self.service,
+                self.access,
                 &health,
                 &self.drain,
                 &self.telemetry,
             ),
-            connections: Connections::new(&self.config, self.drain.clone()),
+            connections: Connections::new(&self.config, self.tls, self.drain.clone()),
             places: Arc::new(Semaphore::new(self.config.max_connections)),
             listener: self.listener,
         };

@@ -1,13 +1,13 @@
 //! Sends calls to the calls' stack, and everything else to the rest.
 
-use crate::proto::SERVICE_NAME;
+use crate::proto::method;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 use std::{
     convert::Infallible,
     task::{Context, Poll},
 };
-use tonic::{body::Body, service::Routes};
+use tonic::body::Body;
 use tower::{Service, ServiceExt};
 
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
@@ -15,17 +15,19 @@ const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 /// Health and reflection stay outside the calls' stack: they have no deadline
 /// of ours, and a drain neither refuses nor waits for them.
 #[derive(Debug, Clone)]
-pub struct Split<C> {
+pub struct Split<C, R> {
     /// For `claude.v1.ClaudeService`.
     pub calls: C,
     /// For all other services.
-    pub rest: Routes,
+    pub rest: R,
 }
 
-impl<C, B> Service<Request<B>> for Split<C>
+impl<C, R, B> Service<Request<B>> for Split<C, R>
 where
     C: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
     C::Future: Send + 'static,
+    R: Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    R::Future: Send + 'static,
     B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<tonic::codegen::StdError>,
 {
@@ -49,13 +51,6 @@ where
             None => Box::pin(self.rest.clone().oneshot(request)),
         }
     }
-}
-
-/// The method of our service that a path names.
-fn method(path: &str) -> Option<&str> {
-    path.strip_prefix('/')?
-        .strip_prefix(SERVICE_NAME)?
-        .strip_prefix('/')
 }
 
 /// Each message of a stream is compressed for itself, and ours are small:

@@ -5,6 +5,7 @@ use super::{
     health::HealthServices, reflection, split::Split, web,
 };
 use crate::{
+    access::{Access, AccessLayer, limits::CallLimitsLayer},
     proto::v1::claude_service_server::ClaudeServiceServer,
     service::Service,
     telemetry::{RecordLayer, Telemetry},
@@ -17,7 +18,7 @@ use tonic::{
     codec::CompressionEncoding::{Gzip, Zstd},
     service::RoutesBuilder,
 };
-use tower::{ServiceBuilder, util::BoxCloneSyncService};
+use tower::{Layer, ServiceBuilder, util::BoxCloneSyncService};
 
 /// The stack as a connection uses it.
 pub type Inbound = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
@@ -37,6 +38,7 @@ impl InboundStacks {
     pub fn build(
         config: &ServerConfig,
         service: &Service,
+        access: Option<Access>,
         health: &HealthServices,
         drain: &Drain,
         telemetry: &Telemetry,
@@ -48,7 +50,7 @@ impl InboundStacks {
                 max_calls: config.max_calls,
                 max_deadline: config.max_deadline,
             };
-            inbound(config, service, health, bounds, telemetry)
+            inbound(config, service, access.as_ref(), health, bounds, telemetry)
         };
         InboundStacks {
             serving: build(false),
@@ -61,27 +63,35 @@ impl InboundStacks {
 fn inbound(
     config: &ServerConfig,
     service: &Service,
+    access: Option<&Access>,
     health: &HealthServices,
     bounds: BoundsLayer,
     telemetry: &Telemetry,
 ) -> Inbound {
+    let ledger = access.map(|access| access.ledger().clone());
+    let access = AccessLayer::new(access.cloned(), config.max_message_bytes);
     let calls = ServiceBuilder::new()
         // Sees every status that a caller sees.
         .layer(RecordLayer(telemetry.clone()))
         // Whatever refuses a call below, its status gets details.
         .layer(DetailsLayer)
-        // Next to the handler, so that its deadline covers reading the message
-        // as well as answering.
+        // Its deadline covers reading the message as well as answering.
         .layer(bounds)
+        // Last, and within the deadline: a signature is over the message, so
+        // that has to be read to know who calls.
+        .layer(access.clone())
+        // Only who is known has limits.
+        .layer(CallLimitsLayer::new(ledger))
         .service(claude_service(config, service));
     let mut routes = RoutesBuilder::default();
     routes.add_service(health.server());
-    if config.reflection {
+    if config.serves_reflection() {
         reflection::add_to(&mut routes);
     }
     let split = Split {
         calls,
-        rest: routes.routes(),
+        // Reflection needs credentials, health does not.
+        rest: access.layer(routes.routes()),
     };
     if config.grpc_web {
         return BoxCloneSyncService::new(web::layered(config, split));

@@ -1,9 +1,10 @@
 //! What the metadata of a call says about how it is to be made.
 
 use super::violations::Violations;
+use crate::access::Identity;
 use crate::telemetry::CallRecord;
 use crate::upstream::{CallOptions, Deadline, Priority};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tonic::{Request, Status, metadata::MetadataMap};
 
 /// Metadata: `interactive` (the default) or `batch`.
@@ -49,9 +50,13 @@ pub fn options<T>(request: &Request<T>, coalesce_by_default: bool) -> Result<Cal
         &mut wrong,
     );
     wrong.into_result()?;
+    let caller = request.extensions().get::<Arc<Identity>>().cloned();
+    let highest = caller.as_ref().map_or(priority, |caller| caller.priority);
     Ok(CallOptions {
-        priority,
+        priority: priority.min(highest),
         coalesce,
+        tenant: caller.as_ref().map(|caller| Arc::clone(&caller.tenant)),
+        caller,
         record,
         ..CallOptions::new(deadline)
     })

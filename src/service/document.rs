@@ -1,8 +1,8 @@
 //! Text that is data: delimited, with the delimiters inside it made harmless.
 //!
 //! A text that could close its own delimiter could go on as if it were our
-//! instruction. So every `<` in it that begins something that a model might
-//! take for the delimiter is written as `&lt;`. This keeps the boundary; it
+//! instruction. So every `<` in it (or what looks like one) that begins
+//! something that a model might take for the delimiter is written as `&lt;`. This keeps the boundary; it
 //! does not promise that no text can talk a model into anything.
 
 /// The name of the delimiter.
@@ -32,28 +32,67 @@ pub fn harmless(text: &str) -> String {
     written
 }
 
-fn push_harmless(written: &mut String, mut text: &str) {
-    while let Some(position) = text.find('<') {
-        let (before, rest) = text.split_at(position);
-        let after = &rest['<'.len_utf8()..];
-        written.push_str(before);
-        written.push_str(if is_delimiter(after) { "&lt;" } else { "<" });
-        text = after;
+fn push_harmless(written: &mut String, text: &str) {
+    let mut kept = 0;
+    for (position, bracket) in text.match_indices(BRACKETS) {
+        let after = position + bracket.len();
+        if is_delimiter(&text[after..]) {
+            written.push_str(&text[kept..position]);
+            written.push_str("&lt;");
+            kept = after;
+        }
     }
-    written.push_str(text);
+    written.push_str(&text[kept..]);
 }
 
-/// Whether what follows a `<` reads as our delimiter: its name in any case,
-/// after slashes, blanks and characters that do not show.
+/// What a model may read as a `<`.
+const BRACKETS: [char; 3] = ['<', '\u{ff1c}', '\u{fe64}'];
+
+/// What a model may read as a `/`.
+const SLASHES: [char; 5] = ['/', '\\', '\u{ff0f}', '\u{2044}', '\u{2215}'];
+
+/// Whether what follows a `<` reads as our delimiter: its name in any case and
+/// in letters that look the same, after slashes and blanks, whatever stands
+/// between that does not show.
 fn is_delimiter(after: &str) -> bool {
-    let name = after.trim_start_matches(|c: char| c == '/' || c.is_whitespace() || is_unseen(c));
-    name.get(..TAG.len())
-        .is_some_and(|name| name.eq_ignore_ascii_case(TAG))
+    let mut letters = after
+        .chars()
+        .filter(|c| !is_unseen(*c))
+        .skip_while(|c| SLASHES.contains(c) || c.is_whitespace())
+        .map(plain);
+    TAG.chars().all(|letter| letters.next() == Some(letter))
 }
 
+/// The lower-case letter of our tag that a character looks like.
+fn plain(c: char) -> char {
+    const FULLWIDTH: u32 = 0xff01 - 0x21;
+    const BOLD_A: u32 = 0x1d400;
+    let code = c as u32;
+    let letter = match c {
+        '\u{ff21}'..='\u{ff5a}' => char::from_u32(code - FULLWIDTH),
+        // The mathematical alphabets: capitals and small letters in turn.
+        '\u{1d400}'..='\u{1d6a3}' => char::from_u32((code - BOLD_A) % 26 + u32::from('a')),
+        'о' | 'О' | 'ο' | 'Ο' => Some('o'),
+        'с' | 'С' | 'ϲ' => Some('c'),
+        'е' | 'Е' | 'Ε' => Some('e'),
+        'м' | 'М' | 'Μ' => Some('m'),
+        'т' | 'Т' | 'Τ' => Some('t'),
+        'ԁ' => Some('d'),
+        'υ' | 'ս' => Some('u'),
+        'ո' | 'Ν' => Some('n'),
+        _ => None,
+    };
+    letter.unwrap_or(c).to_ascii_lowercase()
+}
+
+/// Characters that do not show, or only as a change of the one before.
 fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+    (c.is_control() && !c.is_whitespace())
+        || matches!(c,
+            '\u{ad}' | '\u{300}'..='\u{36f}' | '\u{61c}' | '\u{115f}' | '\u{1160}'
+            | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -77,6 +116,10 @@ mod tests {
             "<\u{200b}/document>",
             "</document-2>",
             "<//document",
+            "</do\u{200b}cument>",
+            "<\u{ff0f}\u{ff24}\u{ff4f}cument>",
+            "\u{ff1c}/document>",
+            "</d\u{43e}\u{441}um\u{435}nt>",
         ] {
             let written = harmless(spelling);
             assert!(written.starts_with("&lt;"), "{spelling:?} gave {written:?}");

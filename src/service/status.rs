@@ -40,6 +40,9 @@ const DEFAULT_RETRY: Retry = Retry::After(Duration::from_millis(500));
 /// The status of a failed call. `payload_field` is the request field that
 /// holds the bulk, to be named when the request is too large.
 pub fn status(failed: &Failed, payload_field: &'static str) -> Status {
+    if let UpstreamError::Refused(refused) = &failed.error {
+        return refused.status();
+    }
     let verdict = verdict(&failed.error);
     let mut details = ErrorDetails::with_error_info(verdict.reason, DOMAIN, metadata(failed));
     if let UpstreamError::Api(failure) = &failed.error
@@ -134,6 +137,8 @@ fn verdict(error: &UpstreamError) -> Verdict {
             "UPSTREAM_QUOTA_EXHAUSTED",
             Retry::After(*retry_after),
         ),
+        // It has a status of its own, which tells more.
+        UpstreamError::Refused(refused) => (refused.status().code(), "REFUSED", Retry::No),
         // The caller's credentials were fine; ours are not.
         UpstreamError::NoUsableKey => (Code::Internal, "UPSTREAM_AUTH", Retry::No),
     };

@@ -7,7 +7,14 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 /// Trailers over 8 KiB are refused by many peers, and details are sent in
 /// Base64: violations beyond this many bytes are counted instead of listed.
-const MAX_LISTED_BYTES: usize = 4 * 1024;
+const MAX_LISTED_BYTES: usize = 3 * 1024;
+
+/// Longest description, in characters: one of them must not use up the room of
+/// all others.
+const MAX_DESCRIPTION: usize = 1000;
+
+/// Longest line for people, in characters.
+const MAX_SUMMARY: usize = 1000;
 
 /// Where a field is, as `google.rpc.BadRequest` spells it:
 /// `messages[2].content[0].image.data`. Lives on the stack; it becomes text
@@ -87,7 +94,7 @@ impl Violations {
             Some(parent) => format!("{parent}.{field}"),
             None => field.to_string(),
         };
-        let violation = FieldViolation::new(field, description);
+        let violation = FieldViolation::new(field, shortened(description.into(), MAX_DESCRIPTION));
         let bytes = violation.field.len() + violation.description.len();
         if self.listed_bytes + bytes > MAX_LISTED_BYTES {
             self.unlisted += 1;
@@ -99,7 +106,7 @@ impl Violations {
 
     /// INVALID_ARGUMENT with every violation, if there is any.
     pub fn into_result(self) -> Result<(), Status> {
-        if self.listed.is_empty() {
+        if self.listed.is_empty() && self.unlisted == 0 {
             return Ok(());
         }
         Err(self.into_status())
@@ -123,11 +130,21 @@ impl Violations {
             .map(|violation| format!("{}: {}", violation.field, violation.description))
             .collect();
         let more = self.listed.len().saturating_sub(IN_WORDS) + self.unlisted;
+        let first = shortened(first.join("; "), MAX_SUMMARY);
         match more {
-            0 => format!("invalid request: {}", first.join("; ")),
-            _ => format!("invalid request: {}; and {more} more", first.join("; ")),
+            0 => format!("invalid request: {first}"),
+            _ => format!("invalid request: {first}; and {more} more"),
         }
     }
+}
+
+/// A text of so many characters at most.
+fn shortened(mut text: String, limit: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(limit) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]
@@ -143,6 +160,15 @@ mod tests {
             image.field("data").to_string(),
             "messages[2].content[0].image.data"
         );
+    }
+
+    #[test]
+    fn one_long_description_is_still_a_violation() {
+        let mut violations = Violations::default();
+        violations.add("model", "x".repeat(100_000));
+        let status = violations.into_result().unwrap_err();
+        assert!(status.details().len() < 8 * 1024);
+        assert!(status.message().starts_with("invalid request: model: xxx"));
     }
 
     #[test]

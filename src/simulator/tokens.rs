@@ -60,9 +60,7 @@ pub(super) fn of_block(block: &InputBlock) -> u64 {
         } => of_text(data),
         InputBlock::Document { .. } => PER_DOCUMENT,
         InputBlock::SearchResult { content, .. } => content.iter().map(of_block).sum(),
-        InputBlock::ToolUse { name, input, .. } => {
-            of_text(name) + of_text(&serde_json::to_string(input).unwrap_or_default())
-        }
+        InputBlock::ToolUse { name, input, .. } => of_text(name) + of_text(input.get()),
         InputBlock::ToolResult { content, .. } => content.as_ref().map_or(1, of_content),
         InputBlock::Thinking { thinking, .. } => of_text(thinking),
         InputBlock::RedactedThinking { data } => of_text(data),

@@ -359,7 +359,7 @@ fn limit_of(reason: &str) -> Option<&'static str> {
         "UPSTREAM_RATE_LIMITED" => "api",
         "UPSTREAM_SPEND_LIMIT" => "spend",
         "MESSAGE_TOO_LARGE" | "REQUEST_TOO_LARGE" => "size",
-        "RATE_LIMITED" | "QUOTA_EXHAUSTED" | "CONCURRENCY_LIMITED" => "client",
+        "CLIENT_LIMIT_REACHED" | "LIMITS_UNREACHABLE" => "client",
         _ => return None,
     })
 }

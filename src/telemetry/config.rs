@@ -1,6 +1,5 @@
 //! `[log]` and `[telemetry]`: what the service tells about itself.
 
-use super::prices::{Price, list_prices};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
@@ -28,7 +27,7 @@ pub enum LogFormat {
 
 /// What is measured and traced. Where it is sent is said by the `OTEL_*`
 /// variables of OpenTelemetry.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
     /// Keys of the callers' `baggage` that become attributes of spans.
@@ -36,37 +35,6 @@ pub struct TelemetryConfig {
     /// Whether spans show prompts and answers. So does the variable
     /// `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`.
     pub show_content: bool,
-    /// What calls cost.
-    pub prices: Vec<Price>,
-}
-
-impl Default for TelemetryConfig {
-    fn default() -> Self {
-        TelemetryConfig {
-            baggage: Vec::new(),
-            show_content: false,
-            prices: list_prices(),
-        }
-    }
-}
-
-impl TelemetryConfig {
-    /// Checks what the types do not say. `wrong` is told the key and the
-    /// problem of each fault.
-    pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
-        for price in &self.prices {
-            let figures = [
-                price.input,
-                price.output,
-                price.cache_write_5m,
-                price.cache_write_1h,
-                price.cache_read,
-            ];
-            if !figures.iter().all(|it| it.is_finite() && *it >= 0.0) {
-                wrong("prices", format!("{}: a price is 0 or more", price.model));
-            }
-        }
-    }
 }
 
 impl Default for LogConfig {

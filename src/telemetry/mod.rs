@@ -81,11 +81,12 @@ impl Telemetry {
     /// When the settings name a target that cannot be used.
     pub fn start(
         config: &TelemetryConfig,
-        settings: Settings,
+        prices: Vec<Price>,
         models: &[String],
+        settings: Settings,
     ) -> Result<(Telemetry, Running), TelemetryError> {
         let models = models.iter().map(String::as_str);
-        let metrics = Arc::new(Metrics::new(config.prices.clone(), models));
+        let metrics = Arc::new(Metrics::new(prices, models));
         let pipelines = Pipelines::new(&settings, Arc::clone(&metrics));
         let tracing = match &pipelines.spans {
             Some(queue) => Tracing::into_queue(Arc::clone(queue), settings.sampler),

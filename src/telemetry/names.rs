@@ -56,6 +56,16 @@ pub const STATUSES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// The statuses that are failures of the service or the API, and so count
+/// against the service level.
+pub const SERVICE_FAILURES: [&str; 5] = [
+    "UNKNOWN",
+    "DEADLINE_EXCEEDED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+];
+
 /// `error.type` of attempts: the API's own types, then how an attempt can fail
 /// without an answer of the API. The last one stands for all others.
 pub const ERROR_TYPES: [&str; 18] = [
@@ -184,6 +194,8 @@ pub mod attribute {
     pub const SIGNAL: &str = "claude_grpc.signal";
     /// How something ended.
     pub const OUTCOME: &str = "claude_grpc.outcome";
+    /// Why a caller was not let in.
+    pub const CAUSE: &str = "claude_grpc.cause";
     /// What was reloaded.
     pub const WHAT: &str = "claude_grpc.what";
     /// Version of the service.
@@ -281,6 +293,8 @@ metrics! {
         "API keys.";
     COALESCED: Counter "claude_grpc.upstream.coalesced" in "{call}",
         "Calls that shared the answer of another one.";
+    REFUSALS: Counter "claude_grpc.access.refusals" in "{call}",
+        "Callers that were not let in, by what was wrong.";
     RELOADS: Counter "claude_grpc.reloads" in "{reload}",
         "Reloads of secrets and configuration.";
     EXPORTED: Counter "claude_grpc.export.items" in "{item}",

@@ -1,17 +1,13 @@
-//! `[[telemetry.prices]]`: what calls cost.
-
-use serde::{Deserialize, Serialize};
+//! What calls cost.
 
 /// Prices of one model, in dollars for a million tokens. The entry with the
 /// highest `above_input_tokens` that a call exceeds is the one that counts,
 /// for the whole call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Price {
     /// Model id; it holds for the dated ids of the model as well.
     pub model: String,
     /// Holds for calls with more input tokens than this.
-    #[serde(default)]
     pub above_input_tokens: u64,
     /// Input that the cache has nothing to do with.
     pub input: f64,
@@ -92,30 +88,30 @@ fn is_model(priced: &str, model: &str) -> bool {
     })
 }
 
-/// The list prices of November 2026.
-pub fn list_prices() -> Vec<Price> {
-    let price = |model: &str, above, [input, output, write_5m, write_1h, read]: [f64; 5]| Price {
-        model: model.to_owned(),
-        above_input_tokens: above,
-        input,
-        output,
-        cache_write_5m: write_5m,
-        cache_write_1h: write_1h,
-        cache_read: read,
-    };
-    vec![
-        price("claude-haiku-5-5", 0, [0.10, 0.50, 0.125, 0.20, 0.01]),
-        price("claude-haiku-5-5", 100_000, [0.50, 2.50, 0.625, 1.0, 0.05]),
-        price("claude-sonnet-5-5", 0, [2.0, 10.0, 2.5, 4.0, 0.10]),
-        price("claude-opus-5-5", 0, [4.0, 20.0, 5.0, 8.0, 0.20]),
-        price("claude-fable-5-1", 0, [10.0, 50.0, 12.5, 20.0, 0.25]),
-        price("claude-haiku-4-5", 0, [1.0, 5.0, 1.25, 2.0, 0.10]),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn list_prices() -> Vec<Price> {
+        let price =
+            |model: &str, above, [input, output, write_5m, write_1h, read]: [f64; 5]| Price {
+                model: model.to_owned(),
+                above_input_tokens: above,
+                input,
+                output,
+                cache_write_5m: write_5m,
+                cache_write_1h: write_1h,
+                cache_read: read,
+            };
+        vec![
+            price("claude-haiku-5-5", 0, [0.10, 0.50, 0.125, 0.20, 0.01]),
+            price("claude-haiku-5-5", 100_000, [0.50, 2.50, 0.625, 1.0, 0.05]),
+            price("claude-sonnet-5-5", 0, [2.0, 10.0, 2.5, 4.0, 0.10]),
+            price("claude-opus-5-5", 0, [4.0, 20.0, 5.0, 8.0, 0.20]),
+            price("claude-fable-5-1", 0, [10.0, 50.0, 12.5, 20.0, 0.25]),
+            price("claude-haiku-4-5", 0, [1.0, 5.0, 1.25, 2.0, 0.10]),
+        ]
+    }
 
     #[test]
     fn a_call_costs_what_its_tokens_cost() {

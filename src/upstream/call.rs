@@ -1,5 +1,6 @@
 //! One call on its way to the API.
 
+use crate::access::Identity;
 use crate::telemetry::CallRecord;
 use bytes::Bytes;
 use std::{
@@ -27,6 +28,9 @@ pub struct Call {
     pub coalesce: bool,
     /// Whose call it is; answers are shared within a tenant only.
     pub tenant: Option<Arc<str>>,
+    /// Who makes the call, and what it may use; `None` without access
+    /// control.
+    pub caller: Option<Arc<Identity>>,
     /// Estimate of the input tokens: what the API's input bucket is charged
     /// before the answer is known.
     pub input_tokens: u32,

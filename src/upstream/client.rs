@@ -4,6 +4,7 @@ use super::{
     Attempts, Body, BoxStack, Call, Deadline, EventStream, ModelsQuery, Payload, Priority, Reply,
     Transport, UpstreamError,
 };
+use crate::access::Identity;
 use crate::claude::{
     MAX_BODY_BYTES,
     answer::Message,
@@ -14,7 +15,7 @@ use crate::claude::{
 use crate::telemetry::CallRecord;
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
-use tower::ServiceExt;
+use tower::{Layer, Service, ServiceExt};
 
 /// The API's output rate that the official SDKs assume when they refuse a call
 /// that would take too long without streaming: 128,000 tokens an hour.
@@ -40,6 +41,8 @@ pub struct CallOptions {
     pub coalesce: bool,
     /// Whose call it is; answers are shared within a tenant only.
     pub tenant: Option<Arc<str>>,
+    /// Who makes the call; `None` without access control.
+    pub caller: Option<Arc<Identity>>,
     /// What is recorded of the call.
     pub record: CallRecord,
 }
@@ -52,6 +55,7 @@ impl CallOptions {
             priority: Priority::default(),
             coalesce: false,
             tenant: None,
+            caller: None,
             record: CallRecord::default(),
         }
     }
@@ -85,6 +89,21 @@ impl Client {
         Client {
             stack,
             longest_whole: read_timeout,
+        }
+    }
+
+    /// The same client, whose calls pass `layer` first.
+    #[must_use]
+    pub fn layered<L>(self, layer: &L) -> Self
+    where
+        L: Layer<BoxStack>,
+        L::Service:
+            Service<Call, Response = Reply, Error = UpstreamError> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Call>>::Future: Send + 'static,
+    {
+        Client {
+            stack: BoxStack::new(layer.layer(self.stack)),
+            ..self
         }
     }
 
@@ -200,6 +219,7 @@ impl Client {
             priority: options.priority,
             coalesce: options.coalesce,
             tenant: options.tenant,
+            caller: options.caller,
             input_tokens: estimate::input_tokens(request),
             max_tokens: request.max_tokens.unwrap_or(0),
             attempts: attempts.clone(),

@@ -245,6 +245,7 @@ mod tests {
             priority: Priority::default(),
             coalesce: true,
             tenant: None,
+            caller: None,
             input_tokens: 0,
             max_tokens: 1,
             attempts: Attempts::default(),

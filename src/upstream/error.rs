@@ -1,5 +1,6 @@
 //! How a call to the API can fail.
 
+use crate::access::limits::Refused;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -50,6 +51,9 @@ pub enum UpstreamError {
         /// When there will be room.
         retry_after: Duration,
     },
+    /// The caller may not make this call, or not now. It was not sent.
+    #[error(transparent)]
+    Refused(Refused),
     /// Every configured key has been refused.
     #[error("no usable API key is left")]
     NoUsableKey,

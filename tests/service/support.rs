@@ -126,16 +126,22 @@ impl Drop for World {
 
 /// A connection of its own to a service.
 pub fn connect(address: SocketAddr) -> Grpc {
+    let client = http_client();
+    let origin = format!("http://{address}").parse().unwrap();
+    ClaudeServiceClient::with_origin(client, origin).max_decoding_message_size(usize::MAX)
+}
+
+/// A client of HTTP/2 with connections of its own.
+pub fn http_client() -> HttpClient {
     let mut connector = HttpConnector::new();
+    // As every gRPC stub does: else each call waits for a delayed ACK.
     connector.set_nodelay(true);
-    let client = Client::builder(TokioExecutor::new())
+    Client::builder(TokioExecutor::new())
         .http2_only(true)
         // A reader that stops must not make h2 take the small frames that pile
         // up for an attack (see the README on Rust clients).
         .http2_initial_stream_window_size(64 * 1024)
-        .build(connector);
-    let origin = format!("http://{address}").parse().unwrap();
-    ClaudeServiceClient::with_origin(client, origin).max_decoding_message_size(usize::MAX)
+        .build(connector)
 }
 
 /// An address at which nobody listens.

@@ -5,7 +5,7 @@ use crate::{
     claude::request::{Content, InputMessage, Role},
     service::document,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Instructions come from the system prompt alone; the user message is data.
 const RULES: &str = "You classify documents. The user message holds one document between \
@@ -19,7 +19,7 @@ pub fn system(question: Question<'_>, task: &str) -> String {
     let mut told = RULES.to_owned();
     if !task.is_empty() {
         told.push_str("\n\nWhat the classification is for, as a JSON string: ");
-        told.push_str(&document::harmless(&json!(task).to_string()));
+        told.push_str(&one_line(&json!(task)));
     }
     told.push_str("\n\nThe labels, one JSON object a line:\n");
     for label in question.labels {
@@ -30,8 +30,7 @@ pub fn system(question: Question<'_>, task: &str) -> String {
         if !label.examples.is_empty() {
             line["examples"] = json!(label.examples);
         }
-        // As JSON, a label stays on its line whatever is in it.
-        told.push_str(&document::harmless(&line.to_string()));
+        told.push_str(&one_line(&line));
         told.push('\n');
     }
     told.push('\n');
@@ -43,6 +42,18 @@ pub fn system(question: Question<'_>, task: &str) -> String {
     });
     told.push_str(" Give your confidence in each label as a number from 0 to 1.");
     told
+}
+
+/// JSON on one line, whatever is in it, and without anything that reads as a
+/// delimiter.
+fn one_line(json: &Value) -> String {
+    // The line breaks that JSON does not have to escape.
+    let escaped = json
+        .to_string()
+        .replace('\u{85}', "\\u0085")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029");
+    document::harmless(&escaped)
 }
 
 /// The user message: the text and nothing else.

@@ -76,13 +76,13 @@ impl<'v> ContentMapper<'v> {
     pub fn text(&mut self, block: v1::TextBlock, citable: bool, path: Path<'_>) -> InputBlock {
         self.required(&block.text, path.field("text"));
         let mut citations = Vec::with_capacity(block.citations_json.len());
-        for (index, citation) in block.citations_json.iter().enumerate() {
+        for (index, citation) in block.citations_json.into_iter().enumerate() {
             let path = path.field("citations_json").item(index);
             if !citable {
                 self.wrong.add(path, "is for assistant messages only");
                 break;
             }
-            citations.push(json::object(citation, path, self.wrong).into());
+            citations.extend(json::raw_object(citation, path, self.wrong));
         }
         InputBlock::Text {
             text: block.text,
@@ -256,7 +256,8 @@ impl<'v> ContentMapper<'v> {
         InputBlock::ToolUse {
             id: tool_use.id,
             name: tool_use.name,
-            input: json::object(&tool_use.input_json, path.field("input_json"), self.wrong),
+            input: json::raw_object(tool_use.input_json, path.field("input_json"), self.wrong)
+                .unwrap_or_default(),
             cache_control: self.cache_control(tool_use.cache_control, path.field("cache_control")),
         }
     }
@@ -273,19 +274,18 @@ impl<'v> ContentMapper<'v> {
     }
 
     fn other(&mut self, block: v1::OtherBlock, path: Path<'_>) -> Option<InputBlock> {
-        let json = json::object(&block.json, path.field("json"), self.wrong);
-        match json.get("type").and_then(|kind| kind.as_str()) {
-            Some(kind) if TYPED.contains(&kind) => {
-                self.wrong.add(
-                    path.field("json"),
-                    "is of a type that has a field of its own: use that",
-                );
+        let path = path.field("json");
+        let json = json::raw_object(block.json, path, self.wrong)?;
+        match json.kind() {
+            Some(kind) if TYPED.contains(&&*kind) => {
+                self.wrong
+                    .add(path, "is of a type that has a field of its own: use that");
                 None
             }
             Some(_) => Some(InputBlock::Other(json)),
             None => {
                 self.wrong
-                    .add(path.field("json"), "has to have a type, as the API sent it");
+                    .add(path, "has to have a type, as the API sent it");
                 None
             }
         }

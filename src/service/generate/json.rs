@@ -1,46 +1,48 @@
 //! JSON that callers write: schemas and tool inputs.
 
 use crate::{
-    claude::request::JsonObject,
+    claude::{raw::RawObject, request::JsonObject},
     service::violations::{Path, Violations},
 };
 use serde_json::Value;
 
-/// Reads one JSON object, its keys in the order given.
-pub fn object(text: &str, path: Path<'_>, wrong: &mut Violations) -> JsonObject {
-    match serde_json::from_str(text) {
-        Ok(Value::Object(object)) => object,
-        Ok(_) => {
-            wrong.add(path, "has to be a JSON object");
-            JsonObject::new()
-        }
-        Err(error) => {
-            wrong.add(
-                path,
-                format!(
-                    "is not JSON: error at line {}, column {}",
-                    error.line(),
-                    error.column()
-                ),
-            );
-            JsonObject::new()
-        }
-    }
+/// Longest place in a schema that is told, in bytes.
+const MAX_POINTER: usize = 100;
+
+/// Takes over one JSON object as it is written.
+pub fn raw_object(text: String, path: Path<'_>, wrong: &mut Violations) -> Option<RawObject> {
+    RawObject::new(text)
+        .map_err(|error| wrong.add(path, error.to_string()))
+        .ok()
 }
 
-/// Reads one JSON Schema (draft 2020-12).
-pub fn schema(text: &str, path: Path<'_>, wrong: &mut Violations) -> JsonObject {
-    let object = object(text, path, wrong);
-    let schema = Value::Object(object);
+/// Whether a place in a schema is short enough to be told.
+fn is_short(pointer: &str) -> bool {
+    pointer.len() <= MAX_POINTER && pointer.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Reads one JSON Schema (draft 2020-12), its keys in the order given.
+pub fn schema(text: String, path: Path<'_>, wrong: &mut Violations) -> Option<JsonObject> {
+    let object = raw_object(text, path, wrong)?;
+    let Ok(fields) = object.fields() else {
+        wrong.add(
+            path,
+            "is nested too deep, or has a number that is too large",
+        );
+        return None;
+    };
+    let schema = Value::Object(fields);
     if let Err(error) = jsonschema::draft202012::meta::validate(&schema) {
         let place = match error.instance_path().as_str() {
             "" => "at its top".to_owned(),
-            pointer => format!("at {pointer}"),
+            pointer if is_short(pointer) => format!("at {pointer}"),
+            _ => "deep inside".to_owned(),
         };
         wrong.add(path, format!("is no JSON Schema: wrong {place}"));
+        return None;
     }
     match schema {
-        Value::Object(object) => object,
-        _ => JsonObject::new(),
+        Value::Object(object) => Some(object),
+        _ => None,
     }
 }

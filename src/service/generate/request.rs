@@ -42,7 +42,7 @@ pub fn messages_request(
     let thinking = request
         .thinking
         .and_then(|it| thinking(it, max_tokens, wrong));
-    let output_config = output_config(request.effort, &request.output_schema_json, wrong);
+    let output_config = output_config(request.effort, request.output_schema_json, wrong);
     let stop_sequences = stop_sequences(request.stop_sequences, wrong);
     let metadata = metadata(request.user_id, wrong);
     let service_tier = service_tier(request.service_tier, wrong);
@@ -201,7 +201,7 @@ fn display(value: i32, path: Path<'_>, wrong: &mut Violations) -> Option<Thinkin
     }
 }
 
-fn output_config(effort: i32, schema: &str, wrong: &mut Violations) -> Option<OutputConfig> {
+fn output_config(effort: i32, schema: String, wrong: &mut Violations) -> Option<OutputConfig> {
     let effort = match v1::Effort::try_from(effort) {
         Ok(v1::Effort::Unspecified) => None,
         Ok(v1::Effort::Low) => Some(Effort::Low),
@@ -214,9 +214,10 @@ fn output_config(effort: i32, schema: &str, wrong: &mut Violations) -> Option<Ou
             None
         }
     };
-    let format = (!schema.is_empty()).then(|| OutputFormat::JsonSchema {
-        schema: json::schema(schema, Path::root("output_schema_json"), wrong),
-    });
+    let format = Some(schema)
+        .filter(|schema| !schema.is_empty())
+        .and_then(|schema| json::schema(schema, Path::root("output_schema_json"), wrong))
+        .map(|schema| OutputFormat::JsonSchema { schema });
     (effort.is_some() || format.is_some()).then_some(OutputConfig { effort, format })
 }
 

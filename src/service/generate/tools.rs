@@ -5,7 +5,7 @@ use super::{
     json,
 };
 use crate::{
-    claude::request::{Tool, ToolChoice},
+    claude::request::{JsonObject, Tool, ToolChoice},
     proto::v1::{self, ToolChoiceMode},
     service::violations::{Path, Violations},
 };
@@ -39,26 +39,27 @@ pub fn tools(tools: Vec<v1::Tool>, mapper: &mut ContentMapper<'_>) -> Vec<Tool> 
 
 fn tool(tool: v1::Tool, path: Path<'_>, mapper: &mut ContentMapper<'_>) -> Tool {
     let schema_path = path.field("input_schema_json");
-    let input_schema = json::schema(&tool.input_schema_json, schema_path, mapper.wrong);
-    let is_object = input_schema.get("type").and_then(|kind| kind.as_str()) == Some("object");
-    if !is_object && !input_schema.is_empty() {
+    let input_schema = json::schema(tool.input_schema_json, schema_path, mapper.wrong);
+    let lacks_type =
+        |schema: &JsonObject| schema.get("type").and_then(|kind| kind.as_str()) != Some("object");
+    if input_schema.as_ref().is_some_and(lacks_type) {
         mapper
             .wrong
             .add(schema_path, "has to have \"type\": \"object\" at its top");
     }
     let input_examples = tool
         .input_examples_json
-        .iter()
+        .into_iter()
         .enumerate()
-        .map(|(index, example)| {
+        .filter_map(|(index, example)| {
             let path = path.field("input_examples_json").item(index);
-            json::object(example, path, mapper.wrong)
+            json::raw_object(example, path, mapper.wrong)
         })
         .collect();
     Tool {
         name: tool.name,
         description: non_empty(tool.description),
-        input_schema,
+        input_schema: input_schema.unwrap_or_default(),
         strict: tool.strict,
         input_examples,
         cache_control: mapper.cache_control(tool.cache_control, path.field("cache_control")),

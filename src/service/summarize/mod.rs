@@ -136,12 +136,18 @@ fn response(
     request_id: Option<String>,
     characters: usize,
 ) -> v1::SummarizeResponse {
-    let summary = message.text().trim().to_owned();
+    let text = message.text();
     let stop_reason_text = message.stop_reason.unwrap_or_default();
+    let stop_reason = answer::stop_reason(&stop_reason_text);
+    let summary = match stop_reason {
+        // What was written before is no summary.
+        v1::StopReason::Refusal => String::new(),
+        _ => text.trim().to_owned(),
+    };
     v1::SummarizeResponse {
         length_ratio: ratio(summary.chars().count(), characters),
         summary,
-        stop_reason: answer::stop_reason(&stop_reason_text).into(),
+        stop_reason: stop_reason.into(),
         stop_reason_text,
         refusal: answer::refusal(message.stop_details),
         usage: Some(answer::usage(&message.usage)),

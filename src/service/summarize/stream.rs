@@ -18,6 +18,8 @@ pub struct Translator {
     characters: usize,
     /// Length of the summary so far.
     written: usize,
+    /// Blanks that are part of the summary if more text follows.
+    blanks: String,
     model: String,
     usage: Usage,
     end: MessageDelta,
@@ -30,6 +32,7 @@ impl Translator {
             request_id: request_id.unwrap_or_default(),
             characters,
             written: 0,
+            blanks: String::new(),
             model: String::new(),
             usage: Usage::default(),
             end: MessageDelta::default(),
@@ -51,10 +54,7 @@ impl Translator {
             | StreamEvent::BlockDelta {
                 delta: Delta::Text(text),
                 ..
-            } if !text.is_empty() => {
-                self.written += text.chars().count();
-                Event::TextDelta(text)
-            }
+            } => Event::TextDelta(self.more(&text)?),
             StreamEvent::MessageDelta(end) => {
                 self.end = *end;
                 return None;
@@ -65,14 +65,38 @@ impl Translator {
         Some(v1::SummarizeStreamResponse { event: Some(event) })
     }
 
+    /// What there is to send on of a piece of text. The blanks around a summary
+    /// are no part of it.
+    fn more(&mut self, text: &str) -> Option<String> {
+        let text = if self.written == 0 {
+            text.trim_start()
+        } else {
+            text
+        };
+        let (more, blanks) = text.split_at(text.trim_end().len());
+        if more.is_empty() {
+            self.blanks.push_str(blanks);
+            return None;
+        }
+        let mut sent = std::mem::replace(&mut self.blanks, blanks.to_owned());
+        sent.push_str(more);
+        self.written += sent.chars().count();
+        Some(sent)
+    }
+
     fn finished(&mut self) -> v1::SummarizeResponse {
         let end = std::mem::take(&mut self.end);
         self.usage.update(end.usage);
         let stop_reason_text = end.delta.stop_reason.unwrap_or_default();
+        let stop_reason = stop_reason(&stop_reason_text);
+        let written = match stop_reason {
+            v1::StopReason::Refusal => 0,
+            _ => self.written,
+        };
         v1::SummarizeResponse {
             summary: String::new(),
-            length_ratio: ratio(self.written, self.characters),
-            stop_reason: stop_reason(&stop_reason_text).into(),
+            length_ratio: ratio(written, self.characters),
+            stop_reason: stop_reason.into(),
             stop_reason_text,
             refusal: refusal(end.delta.stop_details),
             usage: Some(usage(&self.usage)),

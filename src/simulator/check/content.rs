@@ -114,7 +114,7 @@ fn check_block(block: &InputBlock, role: Role, path: &str) -> Result<(), ApiErro
         // What was sent from here comes back in the next turn.
         InputBlock::Other(block)
             if role == Role::Assistant
-                && block.get("type").and_then(Value::as_str) == Some(answer::UNKNOWN_BLOCK) =>
+                && block.kind().as_deref() == Some(answer::UNKNOWN_BLOCK) =>
         {
             Ok(())
         }

@@ -1,9 +1,12 @@
 //! Reading a body, with the field named when it cannot be read.
 
 use super::super::error::ApiError;
-use crate::claude::request::{Content, InputBlock, MessagesRequest, SystemPrompt};
+use crate::claude::{
+    raw::RawObject,
+    request::{Content, InputBlock, MessagesRequest, SystemPrompt},
+};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Reads a body.
 ///
@@ -75,7 +78,10 @@ fn spoken(error: &str) -> String {
 
 /// What is wrong with a block that the wire types do not know: its type, or
 /// one of its fields.
-pub(super) fn unreadable_block(block: &Map<String, Value>) -> String {
+pub(super) fn unreadable_block(block: &RawObject) -> String {
+    let Ok(block) = block.fields() else {
+        return "type: Field required".to_owned();
+    };
     let Some(kind) = block.get("type").and_then(Value::as_str) else {
         return "type: Field required".to_owned();
     };

@@ -35,9 +35,11 @@ impl Totals {
         self.by_status.iter().sum()
     }
 
-    /// Calls that ended well.
+    /// Calls that did not fail for a reason of the service or the API.
     pub fn good(&self) -> u64 {
-        self.by_status.first().copied().unwrap_or(0)
+        let counts = names::STATUSES.iter().zip(&self.by_status);
+        let good = counts.filter(|(status, _)| !names::SERVICE_FAILURES.contains(status));
+        good.map(|(_, count)| count).sum()
     }
 }
 
@@ -217,12 +219,6 @@ impl Metrics {
         for (limit, count) in self.rejections.all() {
             rejections.number(&[(a::LIMIT, limit)], count.load(Relaxed) as f64);
         }
-        let mut reloads = Family::new(&m::RELOADS);
-        for ((what, succeeded), count) in self.reloads.all() {
-            let outcome = if succeeded { "succeeded" } else { "failed" };
-            let attributes = [(a::WHAT, what), (a::OUTCOME, outcome)];
-            reloads.number(&attributes, count.load(Relaxed) as f64);
-        }
         let mut exported = Family::new(&m::EXPORTED);
         for (signal, fates) in SIGNALS.iter().zip(&self.exports) {
             for (fate, count) in FATES.iter().zip(fates) {
@@ -232,7 +228,7 @@ impl Metrics {
         }
         let mut build = Family::new(&m::BUILD);
         build.number(&[(a::VERSION, env!("CARGO_PKG_VERSION"))], 1.0);
-        let mut families = vec![rejections, reloads, exported, build];
+        let mut families = vec![rejections, exported, build];
         families.extend(process::families());
         families
     }

@@ -56,7 +56,6 @@ pub struct Metrics {
     usage: Series<UsageKey, UsageSeries>,
     failures: Series<FailureKey, AtomicU64>,
     rejections: Series<&'static str, AtomicU64>,
-    reloads: Series<(&'static str, bool), AtomicU64>,
     retries: [AtomicU64; names::ERROR_TYPES.len()],
     waits: [AtomicU64; 3],
     exports: [[AtomicU64; 3]; 4],
@@ -226,7 +225,6 @@ impl Metrics {
             usage: Series::default(),
             failures: Series::default(),
             rejections: Series::default(),
-            reloads: Series::default(),
             retries: std::array::from_fn(|_| AtomicU64::new(0)),
             waits: std::array::from_fn(|_| AtomicU64::new(0)),
             exports: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
@@ -298,12 +296,6 @@ impl Metrics {
         self.rejections
             .get(limit, AtomicU64::default)
             .fetch_add(1, Relaxed);
-    }
-
-    /// Counts a reload of secrets or configuration.
-    pub fn reload(&self, what: &'static str, succeeded: bool) {
-        let reloads = self.reloads.get((what, succeeded), AtomicU64::default);
-        reloads.fetch_add(1, Relaxed);
     }
 
     /// Counts an attempt that is made because another one failed.

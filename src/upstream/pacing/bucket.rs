@@ -7,6 +7,10 @@ use tokio::time::Instant;
 /// The API states its limits for a minute.
 const PERIOD: Duration = Duration::from_secs(60);
 
+/// However much others take: something is always taken for left, so that the
+/// time does not become infinite.
+const LEAST_LEFT: f64 = 0.02;
+
 /// What one call takes from each bucket, or several calls together.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Cost {
@@ -25,6 +29,15 @@ impl Cost {
             requests: self.requests + more.requests,
             input_tokens: self.input_tokens + more.input_tokens,
             output_tokens: self.output_tokens + more.output_tokens,
+        }
+    }
+
+    /// So many times this.
+    pub fn times(self, factor: f64) -> Cost {
+        Cost {
+            requests: self.requests * factor,
+            input_tokens: self.input_tokens * factor,
+            output_tokens: self.output_tokens * factor,
         }
     }
 
@@ -92,13 +105,14 @@ impl Bucket {
     }
 
     /// How long until several calls that need so much together have had their
-    /// turns: they drain the bucket as it refills.
-    pub fn ready_in_turn(&self, amount: f64) -> Duration {
+    /// turns, while others take so much a second before them.
+    pub fn ready_in_turn(&self, amount: f64, others: f64) -> Duration {
         let missing = amount - self.level;
         if missing <= 0.0 || amount <= 0.0 {
             return Duration::ZERO;
         }
-        Duration::try_from_secs_f64(missing / self.rate()).unwrap_or(Duration::MAX)
+        let left = (self.rate() - others).max(self.rate() * LEAST_LEFT);
+        Duration::try_from_secs_f64(missing / left).unwrap_or(Duration::MAX)
     }
 
     /// Believes the API where it differs from our own count, since others may

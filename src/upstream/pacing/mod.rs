@@ -9,7 +9,10 @@
 
 mod account;
 mod bucket;
+mod buckets;
+mod demand;
 mod ledger;
+mod queue;
 
 pub use account::{Account, Charge, Remaining};
 pub use bucket::Cost;
@@ -117,6 +120,7 @@ fn settled(
 ) -> Result<Reply, UpstreamError> {
     match outcome {
         Ok(mut reply) => {
+            charge.answered();
             reply.body = match reply.body {
                 Body::Message(message) => {
                     charge.uses(used(&message.usage));

@@ -1,0 +1,118 @@
+//! Why calls were refused: for metrics, never for callers.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// Why a call was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// It shows nothing.
+    Missing,
+    /// What it shows cannot be read, or it shows more than one thing.
+    Malformed,
+    /// Nobody has such a key, or the secret part is wrong.
+    WrongKey,
+    /// The key's time is over.
+    ExpiredKey,
+    /// The client's time is over.
+    ExpiredClient,
+    /// No client has a name of the certificate.
+    UnknownCertificate,
+    /// The signature is not that of this method and message, or nobody has
+    /// such a key.
+    WrongSignature,
+    /// The signature is too old, or from the future.
+    OutsideTolerance,
+    /// The signature was seen before.
+    Replayed,
+    /// There is no room to remember the signature.
+    NoncesFull,
+    /// The store of the nonces does not answer.
+    NoncesUnreachable,
+    /// A signature on a service whose calls have more than one message.
+    NotSignable,
+    /// The client may not call this method.
+    Method,
+    /// The client may not ask for this model.
+    Model,
+}
+
+const CAUSES: [Cause; 14] = [
+    Cause::Missing,
+    Cause::Malformed,
+    Cause::WrongKey,
+    Cause::ExpiredKey,
+    Cause::ExpiredClient,
+    Cause::UnknownCertificate,
+    Cause::WrongSignature,
+    Cause::OutsideTolerance,
+    Cause::Replayed,
+    Cause::NoncesFull,
+    Cause::NoncesUnreachable,
+    Cause::NotSignable,
+    Cause::Method,
+    Cause::Model,
+];
+
+impl Cause {
+    /// The cause as a metric names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cause::Missing => "missing",
+            Cause::Malformed => "malformed",
+            Cause::WrongKey => "wrong_key",
+            Cause::ExpiredKey => "expired_key",
+            Cause::ExpiredClient => "expired_client",
+            Cause::UnknownCertificate => "unknown_certificate",
+            Cause::WrongSignature => "wrong_signature",
+            Cause::OutsideTolerance => "outside_tolerance",
+            Cause::Replayed => "replayed",
+            Cause::NoncesFull => "nonces_full",
+            Cause::NoncesUnreachable => "nonces_unreachable",
+            Cause::NotSignable => "not_signable",
+            Cause::Method => "method",
+            Cause::Model => "model",
+        }
+    }
+}
+
+/// Counts refusals by cause. Clones share the figures.
+#[derive(Debug, Clone, Default)]
+pub struct Refusals(Arc<[AtomicU64; CAUSES.len()]>);
+
+impl Refusals {
+    /// Notes one more.
+    pub fn count(&self, cause: Cause) {
+        // The variants are listed in the order of their declaration.
+        self.0[cause as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Refusals for a cause so far.
+    pub fn of(&self, cause: Cause) -> u64 {
+        self.0[cause as usize].load(Ordering::Relaxed)
+    }
+
+    /// All figures.
+    pub fn all(&self) -> impl Iterator<Item = (Cause, u64)> + '_ {
+        CAUSES.into_iter().map(|cause| (cause, self.of(cause)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_has_a_place_and_a_name_of_its_own() {
+        let refusals = Refusals::default();
+        let mut names = std::collections::HashSet::new();
+        for (place, cause) in CAUSES.into_iter().enumerate() {
+            assert_eq!(cause as usize, place);
+            assert!(names.insert(cause.name()));
+            refusals.count(cause);
+        }
+        assert!(refusals.all().all(|(_, count)| count == 1));
+    }
+}

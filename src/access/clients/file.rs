@@ -1,0 +1,369 @@
+//! The clients file.
+
+use super::key::KeyHash;
+use crate::{
+    proto::METHODS,
+    secrets::{self, Keyring, SecretError, ensure_private},
+    upstream::Priority,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
+use std::{collections::HashSet, fs, path::Path, time::SystemTime};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Most keys of one kind that a client may have at a time: the one in use and
+/// its successor.
+pub const MAX_KEYS: usize = 2;
+
+const HEADER: &str = "# Clients of claude-grpc, written by `claude-grpc clients`.\n\
+    # Settings may be edited here; comments are lost when it is written anew.\n\n";
+
+/// What the clients file holds.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClientsFile {
+    /// The clients.
+    pub clients: Vec<ClientEntry>,
+}
+
+/// One client.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientEntry {
+    /// Name: 1 to 64 of letters, digits and `-._`.
+    pub name: String,
+    /// Tenant: whose usage it adds to. The client's name when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// The RPCs that it may call, for example `Generate`; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+    /// The models that it may ask for; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+    /// `interactive` or `batch`: the highest priority that its calls get.
+    #[serde(default)]
+    pub priority: PriorityName,
+    /// When its access ends (RFC 3339).
+    #[serde(
+        default,
+        with = "humantime_serde::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub expires: Option<SystemTime>,
+    /// Names in TLS client certificates that stand for this client: DNS names
+    /// and URIs, for example `spiffe://example.org/ns/reports/sa/default`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<String>,
+    /// What it may use.
+    #[serde(default, skip_serializing_if = "ClientLimits::is_unlimited")]
+    pub limits: ClientLimits,
+    /// Its keys, two at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeyEntry>,
+    /// Its keys for signing, two at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signing_keys: Vec<SigningKeyEntry>,
+}
+
+/// A key, of which only the hash is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEntry {
+    /// The id part of the key.
+    pub id: String,
+    /// `sha256:<salt>:<hash of the salt and the key>`.
+    pub hash: String,
+    /// When it ends (RFC 3339).
+    #[serde(
+        default,
+        with = "humantime_serde::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub not_after: Option<SystemTime>,
+}
+
+/// A key for signing. The server has to know the secret itself, so a file
+/// that has one must be private or encrypted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningKeyEntry {
+    /// The id that signatures name.
+    pub id: String,
+    /// The HMAC key: the bytes of this text.
+    #[serde(serialize_with = "exposed")]
+    pub secret: SecretString,
+    /// When it ends (RFC 3339).
+    #[serde(
+        default,
+        with = "humantime_serde::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub not_after: Option<SystemTime>,
+}
+
+/// What a client may use; what is absent is not limited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClientLimits {
+    /// Calls in a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u64>,
+    /// Input tokens in a minute; cache reads count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens_per_minute: Option<u64>,
+    /// Output tokens in a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens_per_minute: Option<u64>,
+    /// Calls at the same time, streams included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_in_flight: Option<u64>,
+    /// Tokens, in and out, in a day (UTC).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_day: Option<u64>,
+    /// Tokens, in and out, in a calendar month (UTC).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_month: Option<u64>,
+    /// US dollars in a day (UTC), by the price table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dollars_per_day: Option<f64>,
+    /// US dollars in a calendar month (UTC), by the price table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dollars_per_month: Option<f64>,
+}
+
+impl ClientLimits {
+    fn is_unlimited(&self) -> bool {
+        *self == ClientLimits::default()
+    }
+}
+
+/// A priority, as the file names it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PriorityName {
+    /// Nobody waits for the answers.
+    Batch,
+    /// Somebody does.
+    #[default]
+    Interactive,
+}
+
+impl From<PriorityName> for Priority {
+    fn from(name: PriorityName) -> Priority {
+        match name {
+            PriorityName::Batch => Priority::Batch,
+            PriorityName::Interactive => Priority::Interactive,
+        }
+    }
+}
+
+/// The clients file cannot be used. Quotes names and ids, never a secret.
+#[derive(Debug, Error)]
+pub enum ClientsError {
+    /// It cannot be read, decrypted or written.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// It is not the TOML that it has to be.
+    #[error("the clients file, line {line}: {message}")]
+    Syntax {
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// A client is not what it has to be.
+    #[error("client {client:?}: {reason}")]
+    Client {
+        /// Its name.
+        client: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// There is no such client.
+    #[error("there is no client {0:?}")]
+    Unknown(String),
+    /// There is no such key.
+    #[error("no client has a key {0:?}")]
+    UnknownKey(String),
+    /// The system gives no random numbers.
+    #[error(transparent)]
+    NoRandomness(#[from] super::key::NoRandomness),
+}
+
+impl ClientsFile {
+    /// Reads and checks the file. One that is encrypted needs the keys of
+    /// `secrets.key_file`.
+    ///
+    /// # Errors
+    /// When it cannot be read, is broken, or has signing secrets in plain text
+    /// and is open to others than its owner.
+    pub fn read(path: &Path, keys: Option<&Keyring>) -> Result<ClientsFile, ClientsError> {
+        let content = Zeroizing::new(fs::read(path).map_err(SecretError::read(path))?);
+        let encrypted = secrets::is_encrypted(&content);
+        let content = if encrypted {
+            let keys = keys.ok_or_else(|| SecretError::NoKeyFile {
+                path: path.to_owned(),
+            })?;
+            secrets::decrypt_file(keys, path)?
+        } else {
+            content
+        };
+        let text = std::str::from_utf8(&content).map_err(|_| SecretError::Malformed {
+            path: path.to_owned(),
+            reason: "has to be UTF-8",
+        })?;
+        let file = ClientsFile::parse(text)?;
+        let has_secrets = file.clients.iter().any(|it| !it.signing_keys.is_empty());
+        if has_secrets && !encrypted {
+            ensure_private(path)?;
+        }
+        Ok(file)
+    }
+
+    /// Reads the TOML and checks it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn parse(text: &str) -> Result<ClientsFile, ClientsError> {
+        let file: ClientsFile = toml::from_str(text).map_err(|error| {
+            let before = error.span().map_or(0, |span| span.start.min(text.len()));
+            ClientsError::Syntax {
+                line: 1 + text.as_bytes()[..before]
+                    .iter()
+                    .filter(|b| **b == b'\n')
+                    .count(),
+                message: unquoting(error.message()),
+            }
+        })?;
+        file.check()?;
+        Ok(file)
+    }
+
+    /// Writes the file for its owner only; encrypted, if it was.
+    ///
+    /// # Errors
+    /// When it is broken, or cannot be replaced. It is then as it was.
+    pub fn write(&self, path: &Path, keys: Option<&Keyring>) -> Result<(), ClientsError> {
+        self.check()?;
+        let text = toml::to_string_pretty(self).map_err(|error| ClientsError::Syntax {
+            line: 0,
+            message: error.to_string(),
+        })?;
+        let text = Zeroizing::new(format!("{HEADER}{text}"));
+        let was_encrypted = fs::read(path).is_ok_and(|old| secrets::is_encrypted(&old));
+        match keys {
+            Some(keys) if was_encrypted => {
+                let token = keys.encrypt(text.as_bytes());
+                secrets::write_private(path, token.as_bytes())?;
+            }
+            _ => secrets::write_private(path, text.as_bytes())?,
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), ClientsError> {
+        let mut names = HashSet::new();
+        let mut ids = HashSet::new();
+        let mut certificates = HashSet::new();
+        for client in &self.clients {
+            let wrong = |reason: String| ClientsError::Client {
+                client: client.name.clone(),
+                reason,
+            };
+            client.check().map_err(wrong)?;
+            if !names.insert(&client.name) {
+                return Err(wrong("is there twice".to_owned()));
+            }
+            let key_ids = client.keys.iter().map(|key| &key.id);
+            for id in key_ids.chain(client.signing_keys.iter().map(|key| &key.id)) {
+                if !ids.insert(id) {
+                    return Err(wrong(format!("the key id {id:?} is there twice")));
+                }
+            }
+            for name in &client.certificates {
+                if !certificates.insert(name) {
+                    return Err(wrong(format!("the certificate {name:?} is there twice")));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ClientEntry {
+    fn check(&self) -> Result<(), String> {
+        if !is_name(&self.name) {
+            return Err("a name is 1 to 64 of letters, digits and -._".to_owned());
+        }
+        if self
+            .tenant
+            .as_deref()
+            .is_some_and(|tenant| !is_name(tenant))
+        {
+            return Err("a tenant is 1 to 64 of letters, digits and -._".to_owned());
+        }
+        if let Some(method) = self
+            .methods
+            .iter()
+            .find(|it| !METHODS.contains(&it.as_str()))
+        {
+            return Err(format!(
+                "there is no method {method:?}: {}",
+                METHODS.join(", ")
+            ));
+        }
+        if self.keys.len() > MAX_KEYS || self.signing_keys.len() > MAX_KEYS {
+            return Err(format!("has more than {MAX_KEYS} keys"));
+        }
+        for key in &self.keys {
+            if KeyHash::parse(&key.hash).is_none() {
+                return Err(format!("the hash of key {:?} is malformed", key.id));
+            }
+        }
+        for key in &self.signing_keys {
+            if !is_name(&key.id) {
+                return Err("the id of a key is 1 to 64 of letters, digits and -._".to_owned());
+            }
+            if key.secret.expose_secret().len() < MIN_SECRET_BYTES {
+                return Err(format!(
+                    "the secret of key {:?} is shorter than {MIN_SECRET_BYTES} bytes",
+                    key.id
+                ));
+            }
+        }
+        for dollars in [self.limits.dollars_per_day, self.limits.dollars_per_month] {
+            if dollars.is_some_and(|it| !it.is_finite() || !(0.0..=1e9).contains(&it)) {
+                return Err("a budget is 0 to 1e9 dollars".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Shorter ones could be guessed (the HMAC has 32 bytes).
+const MIN_SECRET_BYTES: usize = 32;
+
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+}
+
+/// A parser may quote the value that it could not take, and that could be a
+/// secret: what stands in quotes goes. Names of fields stand in backticks.
+fn unquoting(message: &str) -> String {
+    let mut parts = message.split('"');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    while let (Some(_quoted), rest) = (parts.next(), parts.next()) {
+        text.push('…');
+        text.push_str(rest.unwrap_or_default());
+    }
+    text
+}
+
+fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose_secret())
+}

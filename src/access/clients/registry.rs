@@ -1,0 +1,177 @@
+//! Finds a client by what it shows.
+
+use super::{
+    file::{ClientEntry, ClientsError, ClientsFile},
+    key::{self, KeyHash},
+};
+use crate::{
+    access::{Cause, Identity, PeerNames},
+    secrets::{Keyring, LoadError, Reloading},
+};
+use secrecy::SecretString;
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::SystemTime};
+
+/// All clients, ready to be found. Made anew when the file changes.
+#[derive(Debug, Default)]
+pub struct Clients {
+    by_key: HashMap<String, Held>,
+    by_signing_key: HashMap<String, SigningKey>,
+    by_certificate: HashMap<String, Arc<Identity>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    identity: Arc<Identity>,
+    hash: KeyHash,
+    not_after: Option<SystemTime>,
+}
+
+/// A key for signing, and whose it is.
+#[derive(Debug)]
+pub struct SigningKey {
+    /// Whose it is.
+    pub identity: Arc<Identity>,
+    /// The HMAC key: the bytes of this text.
+    pub secret: SecretString,
+    /// When it ends.
+    pub not_after: Option<SystemTime>,
+}
+
+impl Clients {
+    /// The clients of a file, kept up to date.
+    ///
+    /// # Errors
+    /// When the file, or the file with the keys that decrypt it, is broken.
+    pub async fn load(
+        path: PathBuf,
+        key_file: Option<PathBuf>,
+    ) -> Result<Reloading<Clients>, LoadError> {
+        let files = std::iter::once(path.clone()).chain(key_file.clone());
+        Reloading::load("clients", files.collect(), move || {
+            let read = read(&path, key_file.as_deref());
+            Box::pin(async move { Ok(read?) })
+        })
+        .await
+    }
+
+    /// The clients of a file that was read.
+    ///
+    /// # Errors
+    /// When a hash is malformed.
+    pub fn new(file: ClientsFile) -> Result<Clients, ClientsError> {
+        let mut clients = Clients::default();
+        for entry in file.clients {
+            let identity = Arc::new(identity(&entry));
+            for key in entry.keys {
+                let hash = KeyHash::parse(&key.hash).ok_or_else(|| ClientsError::Client {
+                    client: entry.name.clone(),
+                    reason: format!("the hash of key {:?} is malformed", key.id),
+                })?;
+                let held = Held {
+                    identity: Arc::clone(&identity),
+                    hash,
+                    not_after: key.not_after,
+                };
+                clients.by_key.insert(key.id, held);
+            }
+            for key in entry.signing_keys {
+                let signing = SigningKey {
+                    identity: Arc::clone(&identity),
+                    secret: key.secret,
+                    not_after: key.not_after,
+                };
+                clients.by_signing_key.insert(key.id, signing);
+            }
+            for name in entry.certificates {
+                clients.by_certificate.insert(name, Arc::clone(&identity));
+            }
+        }
+        Ok(clients)
+    }
+
+    /// Whose key it is. An unknown key costs the same time as a wrong one.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn by_key(&self, presented: &str, now: SystemTime) -> Result<Arc<Identity>, Cause> {
+        let held = key::id_of(presented).and_then(|id| self.by_key.get(id));
+        let hash = held.map_or(KeyHash::NONE, |held| held.hash);
+        match (hash.is_of(presented), held) {
+            (true, Some(held)) => {
+                valid(held.not_after, now)
+                    .then_some(())
+                    .ok_or(Cause::ExpiredKey)?;
+                unexpired(&held.identity, now)
+            }
+            _ => Err(Cause::WrongKey),
+        }
+    }
+
+    /// Whose certificate it is.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn by_certificate(
+        &self,
+        names: &PeerNames,
+        now: SystemTime,
+    ) -> Result<Arc<Identity>, Cause> {
+        let found = names
+            .0
+            .iter()
+            .find_map(|name| self.by_certificate.get(name));
+        unexpired(found.ok_or(Cause::UnknownCertificate)?, now)
+    }
+
+    /// The key for signing with an id.
+    pub fn signing_key(&self, id: &str) -> Option<&SigningKey> {
+        self.by_signing_key.get(id)
+    }
+}
+
+impl SigningKey {
+    /// Whose it is, if its time is not over.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn identity(&self, now: SystemTime) -> Result<Arc<Identity>, Cause> {
+        valid(self.not_after, now)
+            .then_some(())
+            .ok_or(Cause::ExpiredKey)?;
+        unexpired(&self.identity, now)
+    }
+}
+
+fn read(
+    path: &std::path::Path,
+    key_file: Option<&std::path::Path>,
+) -> Result<Clients, ClientsError> {
+    let keys = key_file.map(Keyring::read).transpose()?;
+    Clients::new(ClientsFile::read(path, keys.as_ref())?)
+}
+
+fn identity(entry: &ClientEntry) -> Identity {
+    let tenant = entry.tenant.as_ref().unwrap_or(&entry.name);
+    Identity {
+        name: Arc::from(entry.name.as_str()),
+        tenant: Arc::from(tenant.as_str()),
+        methods: entry.methods.clone(),
+        models: entry.models.clone(),
+        priority: entry.priority.into(),
+        expires: entry.expires,
+        limits: entry.limits,
+    }
+}
+
+/// The end itself is still valid.
+fn valid(not_after: Option<SystemTime>, now: SystemTime) -> bool {
+    not_after.is_none_or(|end| now <= end)
+}
+
+fn unexpired(identity: &Arc<Identity>, now: SystemTime) -> Result<Arc<Identity>, Cause> {
+    if valid(identity.expires, now) {
+        Ok(Arc::clone(identity))
+    } else {
+        Err(Cause::ExpiredClient)
+    }
+}

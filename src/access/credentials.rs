@@ -1,0 +1,101 @@
+//! What a call shows.
+
+use super::{Cause, signature::SignatureHeader};
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+
+const API_KEY: &str = "x-api-key";
+const SIGNATURE: &str = "x-signature";
+
+/// What a call shows in its metadata.
+#[derive(Debug)]
+pub enum Credentials<'a> {
+    /// Nothing; its connection may have shown a certificate.
+    None,
+    /// A client key.
+    Key(&'a str),
+    /// A signature.
+    Signature(SignatureHeader),
+}
+
+impl<'a> Credentials<'a> {
+    /// Reads the metadata.
+    ///
+    /// # Errors
+    /// [`Cause::Malformed`], also when it shows more than one thing: whichever
+    /// of them counted, somebody would have expected the other.
+    pub fn read(headers: &'a HeaderMap) -> Result<Self, Cause> {
+        let bearer = only(headers, AUTHORIZATION.as_str())?;
+        let api_key = only(headers, API_KEY)?;
+        let signature = only(headers, SIGNATURE)?;
+        match (bearer, api_key, signature) {
+            (None, None, None) => Ok(Credentials::None),
+            (Some(bearer), None, None) => Ok(Credentials::Key(token(bearer)?)),
+            (None, Some(key), None) => Ok(Credentials::Key(key)),
+            (None, None, Some(signature)) => SignatureHeader::parse(signature)
+                .map(Credentials::Signature)
+                .ok_or(Cause::Malformed),
+            _ => Err(Cause::Malformed),
+        }
+    }
+}
+
+/// Takes the credentials out of a call that has been let in, so that nothing
+/// below can pass them on.
+pub fn remove(headers: &mut HeaderMap) {
+    for name in [AUTHORIZATION.as_str(), API_KEY, SIGNATURE] {
+        headers.remove(name);
+    }
+}
+
+/// The one value that a header has, if it has any.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Cause> {
+    let mut values = headers.get_all(name).iter().map(HeaderValue::to_str);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(Ok(value)), None) => Ok(Some(value)),
+        _ => Err(Cause::Malformed),
+    }
+}
+
+/// The scheme has no case (RFC 9110).
+fn token(bearer: &str) -> Result<&str, Cause> {
+    match bearer.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        _ => Err(Cause::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&'static str, &str)]) -> Result<String, Cause> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        Ok(match Credentials::read(&headers)? {
+            Credentials::None => String::new(),
+            Credentials::Key(key) => key.to_owned(),
+            Credentials::Signature(header) => header.key_id,
+        })
+    }
+
+    #[test]
+    fn a_key_comes_in_either_header_and_only_once() {
+        assert_eq!(read(&[]), Ok(String::new()));
+        assert_eq!(read(&[("authorization", "Bearer k")]), Ok("k".to_owned()));
+        assert_eq!(read(&[("authorization", "bearer k")]), Ok("k".to_owned()));
+        assert_eq!(read(&[("x-api-key", "k")]), Ok("k".to_owned()));
+        for pairs in [
+            &[("authorization", "Basic k")][..],
+            &[("authorization", "k")],
+            &[("authorization", "Bearer k"), ("x-api-key", "k")],
+            &[("x-api-key", "k"), ("x-api-key", "k")],
+            &[("x-api-key", "k"), ("x-signature", "t=1")],
+            &[("x-signature", "t=1")],
+        ] {
+            assert_eq!(read(pairs), Err(Cause::Malformed), "{pairs:?}");
+        }
+    }
+}

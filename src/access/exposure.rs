@@ -1,0 +1,101 @@
+//! Refuses to open the service to a network by mistake.
+
+use super::AccessConfig;
+use crate::server::ServerConfig;
+use std::net::SocketAddr;
+use thiserror::Error;
+
+/// The service would be open to others than this machine in a way that was not
+/// asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Exposed {
+    /// Anybody could call.
+    #[error(
+        "server.listen ({0}) can be reached from outside, and without access control anybody \
+         there could use the API key: set access.clients_file (`claude-grpc clients add` makes \
+         one), or listen on 127.0.0.1, or set access.allow_anonymous = true if something else \
+         lets only the right callers through"
+    )]
+    Anonymous(SocketAddr),
+    /// Keys and prompts would go over the network in plain text.
+    #[error(
+        "server.listen ({0}) can be reached from outside, and without TLS keys and prompts would \
+         go there in plain text: set server.tls.cert_file and server.tls.key_file, or listen on \
+         127.0.0.1, or set server.allow_plain_text = true if the network or a proxy encrypts"
+    )]
+    PlainText(SocketAddr),
+}
+
+impl Exposed {
+    /// Checks where the service would listen. A simulator without clients has
+    /// nothing to guard.
+    ///
+    /// # Errors
+    /// When the service must not start like this.
+    pub fn check(
+        server: &ServerConfig,
+        access: &AccessConfig,
+        simulates: bool,
+    ) -> Result<(), Exposed> {
+        let is_guarded = access.clients_file.is_some();
+        if server.listen.ip().to_canonical().is_loopback() || (simulates && !is_guarded) {
+            return Ok(());
+        }
+        if !is_guarded && !access.allow_anonymous {
+            return Err(Exposed::Anonymous(server.listen));
+        }
+        if !server.tls.is_on() && !server.allow_plain_text {
+            return Err(Exposed::PlainText(server.listen));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_asked_for_is_open_to_others() {
+        let clients = Some("clients.toml".into());
+        let guarded = AccessConfig {
+            clients_file: clients,
+            ..AccessConfig::default()
+        };
+        let anonymous = AccessConfig {
+            allow_anonymous: true,
+            ..AccessConfig::default()
+        };
+        let none = AccessConfig::default();
+        let server = |listen: &str| ServerConfig {
+            listen: listen.parse().unwrap(),
+            ..ServerConfig::default()
+        };
+        let check = |server: &ServerConfig, access| {
+            let checked = Exposed::check(server, access, false);
+            checked.map_err(|error| matches!(error, Exposed::Anonymous(_)))
+        };
+        for local in [
+            "127.0.0.1:1",
+            "[::1]:1",
+            "127.1.2.3:1",
+            "[::ffff:127.0.0.1]:1",
+        ] {
+            assert_eq!(check(&server(local), &none), Ok(()), "{local}");
+        }
+        for open in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "[::ffff:10.0.0.1]:1"] {
+            let mut server = server(open);
+            assert_eq!(check(&server, &none), Err(true), "{open}");
+            assert_eq!(check(&server, &guarded), Err(false), "{open}");
+            assert_eq!(check(&server, &anonymous), Err(false), "{open}");
+            assert_eq!(Exposed::check(&server, &none, true), Ok(()));
+            assert!(Exposed::check(&server, &guarded, true).is_err());
+            server.allow_plain_text = true;
+            assert_eq!(check(&server, &guarded), Ok(()), "{open}");
+            assert_eq!(check(&server, &anonymous), Ok(()), "{open}");
+            server.allow_plain_text = false;
+            server.tls.cert_file = Some("tls.crt".into());
+            assert_eq!(check(&server, &guarded), Ok(()), "{open}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Access control itself: from what a call shows to who calls.
+
+use super::{
+    Cause, Clients, Clock, Identity, PeerNames, Refusals,
+    config::{AccessConfig, SignatureConfig},
+    credentials::Credentials,
+    limits::{ChargeLayer, Ledger, SharedNonce},
+    signature::{Nonces, SignatureHeader, Signed},
+};
+use crate::secrets::{LoadError, Reloading};
+use http::{Extensions, HeaderMap};
+use secrecy::SecretString;
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+/// Access control. Cloning is cheap; all clones share the nonces and the
+/// figures.
+#[derive(Debug, Clone)]
+pub struct Access(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    clients: Reloading<Clients>,
+    tolerance: Duration,
+    /// How long a nonce is remembered: a signature is good from one tolerance
+    /// before its time to one after.
+    nonces_kept: Duration,
+    nonces: Nonces,
+    ledger: Ledger,
+    refusals: Refusals,
+    clock: Clock,
+    /// What a signature of an unknown key is checked with, so that it takes
+    /// the time of a known one.
+    nobodys: SecretString,
+}
+
+/// Who calls, or what has to be verified to know it.
+#[derive(Debug)]
+pub enum Shown {
+    /// It is known.
+    Identity(Arc<Identity>),
+    /// The message has to be read first.
+    Signature(SignatureHeader),
+}
+
+impl Access {
+    /// Access control as configured; `None` when there is none. `key_file` is
+    /// that of `[secrets]`, for an encrypted clients file.
+    ///
+    /// # Errors
+    /// When the clients file cannot be used.
+    pub async fn load(
+        config: &AccessConfig,
+        key_file: Option<PathBuf>,
+        ledger: Ledger,
+    ) -> Result<Option<Access>, LoadError> {
+        let Some(path) = config.clients_file.clone() else {
+            return Ok(None);
+        };
+        let clients = Clients::load(path, key_file).await?;
+        let access = Access::new(clients, &config.signatures, ledger, Clock::default());
+        Ok(Some(access))
+    }
+
+    /// Access for these clients, whose usage `ledger` keeps.
+    pub fn new(
+        clients: Reloading<Clients>,
+        signatures: &SignatureConfig,
+        ledger: Ledger,
+        clock: Clock,
+    ) -> Access {
+        let nonces_kept = 2 * signatures.tolerance;
+        Access(Arc::new(Inner {
+            clients,
+            tolerance: signatures.tolerance,
+            nonces_kept,
+            nonces: Nonces::new(nonces_kept, signatures.max_nonces),
+            ledger,
+            refusals: Refusals::default(),
+            clock,
+            nobodys: SecretString::from("nobody's secret, as long as anybody's".to_owned()),
+        }))
+    }
+
+    /// The clients in force, to be watched and reloaded.
+    pub fn clients(&self) -> &Reloading<Clients> {
+        &self.0.clients
+    }
+
+    /// What the clients have used.
+    pub fn ledger(&self) -> &Ledger {
+        &self.0.ledger
+    }
+
+    /// The layer that charges what goes up to the API.
+    pub fn charge_layer(&self) -> ChargeLayer {
+        ChargeLayer::new(self.0.ledger.clone(), self.0.refusals.clone())
+    }
+
+    /// Refusals so far, by cause.
+    pub fn refusals(&self) -> &Refusals {
+        &self.0.refusals
+    }
+
+    /// Who calls, as far as the headers and the connection tell.
+    ///
+    /// # Errors
+    /// Why the call is refused.
+    pub(super) fn shown(
+        &self,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Result<Shown, Cause> {
+        let now = self.0.clock.now();
+        let clients = self.0.clients.current();
+        let identity = match Credentials::read(headers)? {
+            Credentials::Key(key) => clients.by_key(key, now)?,
+            Credentials::Signature(header) => {
+                // A time is no secret: nothing is read for an old signature.
+                self.is_timely(&header)?;
+                return Ok(Shown::Signature(header));
+            }
+            Credentials::None => {
+                let names = extensions.get::<PeerNames>().ok_or(Cause::Missing)?;
+                clients.by_certificate(names, now)?
+            }
+        };
+        Ok(Shown::Identity(identity))
+    }
+
+    /// Who signed, if the signature is that of this message. The nonce is
+    /// noted last: what is not authentic must not fill the store.
+    ///
+    /// # Errors
+    /// Why the call is refused.
+    pub(super) async fn verified(
+        &self,
+        header: &SignatureHeader,
+        path: &str,
+        message: &[u8],
+    ) -> Result<Arc<Identity>, Cause> {
+        let identity = self.signer(header, path, message)?;
+        let now = self.0.clock.since_1970();
+        let (key_id, nonce) = (&header.key_id, &header.nonce);
+        self.0.nonces.note(key_id, nonce, now)?;
+        let kept_for = self.0.nonces_kept;
+        match self.0.ledger.note_nonce(key_id, nonce, kept_for).await {
+            SharedNonce::New => Ok(identity),
+            SharedNonce::Seen => Err(Cause::Replayed),
+            SharedNonce::Unreachable => Err(Cause::NoncesUnreachable),
+        }
+    }
+
+    /// Whose signature it is.
+    fn signer(
+        &self,
+        header: &SignatureHeader,
+        path: &str,
+        message: &[u8],
+    ) -> Result<Arc<Identity>, Cause> {
+        let clients = self.0.clients.current();
+        let key = clients.signing_key(&header.key_id);
+        let signed = Signed {
+            path,
+            key_id: &header.key_id,
+            time: header.time,
+            nonce: &header.nonce,
+            message,
+        };
+        let secret = key.map_or(&self.0.nobodys, |key| &key.secret);
+        let (true, Some(key)) = (signed.is_mac(secret, &header.mac), key) else {
+            return Err(Cause::WrongSignature);
+        };
+        // Once more: a message may have taken its time, and the nonce of the
+        // first call be forgotten by now.
+        self.is_timely(header)?;
+        key.identity(self.0.clock.now())
+    }
+
+    fn is_timely(&self, header: &SignatureHeader) -> Result<(), Cause> {
+        let apart = self.0.clock.since_1970().as_secs().abs_diff(header.time);
+        if apart <= self.0.tolerance.as_secs() {
+            Ok(())
+        } else {
+            Err(Cause::OutsideTolerance)
+        }
+    }
+}

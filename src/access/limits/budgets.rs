@@ -1,0 +1,211 @@
+//! Budgets on disk, so that a restart forgets nothing.
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+};
+use tokio::sync::oneshot;
+
+/// Client, `d` or `m`, number of the day or month → tokens, nanodollars.
+const SPENT: TableDefinition<'_, (&str, &str, u64), (u64, u64)> = TableDefinition::new("spent");
+
+/// A day or a month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Period {
+    /// A day.
+    Day,
+    /// A month.
+    Month,
+}
+
+/// What a client has spent in one day or month.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The client.
+    pub client: String,
+    /// Whether of a day or a month.
+    pub period: Period,
+    /// Which one.
+    pub number: u64,
+    /// Tokens.
+    pub tokens: u64,
+    /// Cost.
+    pub nanodollars: u64,
+}
+
+/// The file, written by a thread of its own: whatever comes while it writes is
+/// written together, with one flush to the disk.
+#[derive(Debug)]
+pub struct BudgetFile {
+    entries: Option<mpsc::Sender<Entry>>,
+    writer: Option<thread::JoinHandle<()>>,
+}
+
+struct Entry {
+    client: Arc<str>,
+    day: u64,
+    month: u64,
+    tokens: i64,
+    nanodollars: i64,
+    written: oneshot::Sender<()>,
+}
+
+impl BudgetFile {
+    /// Opens or creates the file; gives what it holds. What was spent before
+    /// the day and the month given is forgotten.
+    ///
+    /// # Errors
+    /// When it is no such file, is held by another process, or cannot be
+    /// written.
+    pub fn open(
+        path: &Path,
+        day: u64,
+        month: u64,
+    ) -> Result<(BudgetFile, Vec<Kept>), Box<redb::Error>> {
+        let opened = open(path, day, month);
+        let (database, kept) = opened.map_err(Box::new)?;
+        let (sender, receiver) = mpsc::channel();
+        let writer = thread::Builder::new()
+            .name("budgets".to_owned())
+            .spawn(move || write_all(&database, &receiver))
+            .map_err(|error| Box::new(redb::Error::Io(error)))?;
+        let file = BudgetFile {
+            entries: Some(sender),
+            writer: Some(writer),
+        };
+        Ok((file, kept))
+    }
+
+    /// Adds tokens and nanodollars. The future ends when they are on disk; the
+    /// adding does not wait for it.
+    pub fn add(
+        &self,
+        client: &Arc<str>,
+        day: u64,
+        month: u64,
+        (tokens, nanodollars): (i64, i64),
+    ) -> impl Future<Output = ()> + use<> {
+        let (written, done) = oneshot::channel();
+        let entry = Entry {
+            client: Arc::clone(client),
+            day,
+            month,
+            tokens,
+            nanodollars,
+            written,
+        };
+        if let Some(entries) = &self.entries {
+            // Without its thread, the budgets in memory still hold.
+            let _ = entries.send(entry);
+        }
+        async move {
+            let _ = done.await;
+        }
+    }
+}
+
+impl BudgetFile {
+    /// Waits until everything that was added is on disk.
+    pub async fn flush(&self) {
+        // Entries are written in their order.
+        self.add(&Arc::from(""), 0, 0, (0, 0)).await;
+    }
+}
+
+impl Drop for BudgetFile {
+    /// Waits until everything is on disk.
+    fn drop(&mut self) {
+        drop(self.entries.take());
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+fn open(path: &Path, day: u64, month: u64) -> Result<(Database, Vec<Kept>), redb::Error> {
+    let database = Database::create(path)?;
+    let transaction = database.begin_write()?;
+    {
+        let mut spent = transaction.open_table(SPENT)?;
+        spent.retain(|(_, period, number), _| match period {
+            DAY => number >= day,
+            _ => number >= month,
+        })?;
+    }
+    transaction.commit()?;
+
+    let mut kept = Vec::new();
+    let transaction = database.begin_read()?;
+    for entry in transaction.open_table(SPENT)?.iter()? {
+        let (key, value) = entry?;
+        let (client, period, number) = key.value();
+        let (tokens, nanodollars) = value.value();
+        kept.push(Kept {
+            client: client.to_owned(),
+            period: if period == DAY {
+                Period::Day
+            } else {
+                Period::Month
+            },
+            number,
+            tokens,
+            nanodollars,
+        });
+    }
+    Ok((database, kept))
+}
+
+const DAY: &str = "d";
+const MONTH: &str = "m";
+
+fn write_all(database: &Database, entries: &mpsc::Receiver<Entry>) {
+    let failing = AtomicBool::new(false);
+    while let Ok(first) = entries.recv() {
+        let batch: Vec<Entry> = std::iter::once(first).chain(entries.try_iter()).collect();
+        let written = write(database, &batch);
+        // Once for each time that it begins.
+        match written {
+            Ok(()) => failing.store(false, Ordering::Relaxed),
+            Err(error) if !failing.swap(true, Ordering::Relaxed) => {
+                tracing::error!(%error, "budgets cannot be written: a restart would forget them");
+            }
+            Err(_) => {}
+        }
+        for entry in batch {
+            // The call may be gone.
+            let _ = entry.written.send(());
+        }
+    }
+}
+
+fn write(database: &Database, batch: &[Entry]) -> Result<(), redb::Error> {
+    let mut sums: HashMap<(&str, &str, u64), (i64, i64)> = HashMap::new();
+    for entry in batch.iter().filter(|it| !it.client.is_empty()) {
+        for (period, number) in [(DAY, entry.day), (MONTH, entry.month)] {
+            let sum = sums.entry((&entry.client, period, number)).or_default();
+            sum.0 = sum.0.saturating_add(entry.tokens);
+            sum.1 = sum.1.saturating_add(entry.nanodollars);
+        }
+    }
+    let transaction = database.begin_write()?;
+    {
+        let mut spent = transaction.open_table(SPENT)?;
+        for (key, (tokens, nanodollars)) in sums {
+            let old = spent.get(key)?.map_or((0, 0), |old| old.value());
+            let new = (
+                old.0.saturating_add_signed(tokens),
+                old.1.saturating_add_signed(nanodollars),
+            );
+            spent.insert(key, new)?;
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Days and months, in UTC.
+
+use std::time::Duration;
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// The day and the month of a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Date {
+    /// Days since 1970-01-01.
+    pub day: u64,
+    /// Months since January of year 0.
+    pub month: u64,
+    /// Until the day ends.
+    pub day_left: Duration,
+    /// Until the month ends.
+    pub month_left: Duration,
+}
+
+impl Date {
+    /// The date of a moment, given as the time since 1970.
+    pub fn of(since_1970: Duration) -> Date {
+        let day = since_1970.as_secs() / DAY;
+        let month = month_of(day);
+        let next_month = (day + 1..day + 32).find(|later| month_of(*later) != month);
+        let left_until = |day: u64| Duration::from_secs(day * DAY).saturating_sub(since_1970);
+        Date {
+            day,
+            month,
+            day_left: left_until(day + 1),
+            month_left: left_until(next_month.unwrap_or(day + 31)),
+        }
+    }
+}
+
+/// The month of a day, in the Gregorian calendar: Howard Hinnant's
+/// `civil_from_days`, for days from 1970 on.
+fn month_of(day: u64) -> u64 {
+    let day = day + 719_468;
+    let era = day / 146_097;
+    let of_era = day % 146_097;
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    // March is month 2, counted from 0; January and February are of the next
+    // year.
+    (era * 400 + year) * 12 + from_march + 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn date(text: &str) -> Date {
+        let time = humantime::parse_rfc3339(text).unwrap();
+        Date::of(time.duration_since(std::time::UNIX_EPOCH).unwrap())
+    }
+
+    #[test]
+    fn days_and_months_end_when_the_calendar_says() {
+        let table = [
+            ("1970-01-01T00:00:00Z", 1970 * 12, 31),
+            ("2026-11-24T00:00:00Z", 2026 * 12 + 10, 7),
+            ("2026-12-31T00:00:00Z", 2026 * 12 + 11, 1),
+            ("2027-01-01T00:00:00Z", 2027 * 12, 31),
+            ("2027-02-01T00:00:00Z", 2027 * 12 + 1, 28),
+            ("2028-02-28T00:00:00Z", 2028 * 12 + 1, 2),
+            ("2028-02-29T00:00:00Z", 2028 * 12 + 1, 1),
+            ("2028-03-01T00:00:00Z", 2028 * 12 + 2, 31),
+            ("2100-02-28T00:00:00Z", 2100 * 12 + 1, 1),
+        ];
+        for (text, month, days_left) in table {
+            let date = date(text);
+            assert_eq!(date.month, month, "{text}");
+            assert_eq!(
+                date.month_left,
+                Duration::from_secs(days_left * DAY),
+                "{text}"
+            );
+            assert_eq!(date.day_left, Duration::from_secs(DAY), "{text}");
+        }
+        assert_eq!(
+            date("2026-11-24T23:59:59Z").day_left,
+            Duration::from_secs(1)
+        );
+    }
+}

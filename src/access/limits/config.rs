@@ -1,0 +1,193 @@
+//! `[limits]`: where usage is kept, and what tokens cost.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, path::PathBuf};
+
+/// What the limits of the clients file are counted in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// `memory`, or `redis://…` for limits that hold over all replicas.
+    pub store: StoreAddress,
+    /// What happens while Redis does not answer: `local` counts in this
+    /// process, `refuse` refuses calls of clients that have limits.
+    pub on_store_failure: OnStoreFailure,
+    /// File that keeps the budgets of days and months over a restart, with the
+    /// store `memory`. Without it, a restart forgets what was used.
+    pub budget_file: Option<PathBuf>,
+    /// What models cost. One that is not listed is charged as the most
+    /// expensive one that is. Dated ids (`claude-haiku-4-5-20251001`) cost
+    /// what their family does.
+    pub prices: Vec<ModelPrice>,
+}
+
+/// What happens while the store does not answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnStoreFailure {
+    /// Each replica counts for itself.
+    #[default]
+    Local,
+    /// Clients with limits are refused.
+    Refuse,
+}
+
+/// The price of a model, in US dollars for a million tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelPrice {
+    /// Model id.
+    pub model: String,
+    /// The price.
+    pub rates: Rates,
+    /// Input tokens above which the whole call costs `long_rates`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_above: Option<u64>,
+    /// The price of calls with more input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_rates: Option<Rates>,
+}
+
+/// US dollars for a million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rates {
+    /// Input, neither read from nor written to the cache.
+    pub input: f64,
+    /// Output.
+    pub output: f64,
+    /// Input that is written to the cache for five minutes.
+    pub cache_write: f64,
+    /// Input that is written to the cache for an hour.
+    pub cache_write_1h: f64,
+    /// Input that is read from the cache.
+    pub cache_read: f64,
+}
+
+impl Default for LimitsConfig {
+    /// With the prices of autumn 2026.
+    fn default() -> Self {
+        let rates = |input, output, cache_write, cache_write_1h, cache_read| Rates {
+            input,
+            output,
+            cache_write,
+            cache_write_1h,
+            cache_read,
+        };
+        let price = |model: &str, rates| ModelPrice {
+            model: model.to_owned(),
+            rates,
+            long_above: None,
+            long_rates: None,
+        };
+        LimitsConfig {
+            store: StoreAddress::default(),
+            on_store_failure: OnStoreFailure::default(),
+            budget_file: None,
+            prices: vec![
+                ModelPrice {
+                    long_above: Some(100_000),
+                    long_rates: Some(rates(0.5, 2.5, 0.625, 1.0, 0.05)),
+                    ..price("claude-haiku-5-5", rates(0.1, 0.5, 0.125, 0.2, 0.01))
+                },
+                price("claude-sonnet-5-5", rates(2.0, 10.0, 2.5, 4.0, 0.1)),
+                price("claude-opus-5-5", rates(4.0, 20.0, 5.0, 8.0, 0.2)),
+                price("claude-fable-5-1", rates(10.0, 50.0, 12.5, 20.0, 0.25)),
+                price("claude-haiku-4-5", rates(1.0, 5.0, 1.25, 2.0, 0.1)),
+            ],
+        }
+    }
+}
+
+impl LimitsConfig {
+    /// Checks what the types do not say. `wrong` is told the key and the
+    /// problem of each fault.
+    pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
+        if let StoreAddress::Redis(address) = &self.store
+            && ::redis::Client::open(address.expose_secret()).is_err()
+        {
+            wrong("store", "has to be memory or redis://host:port".to_owned());
+        }
+        for (index, price) in self.prices.iter().enumerate() {
+            let mut fault = |problem: &str| wrong(&format!("prices.{index}"), problem.to_owned());
+            if price.model.is_empty() {
+                fault("needs the id of a model");
+            }
+            if price.long_above.is_some() != price.long_rates.is_some() {
+                fault("long_above and long_rates go together");
+            }
+            let all = [Some(price.rates), price.long_rates];
+            if !all.into_iter().flatten().all(Rates::are_prices) {
+                fault("a price is 0 to 1,000,000 dollars");
+            }
+        }
+    }
+}
+
+impl Rates {
+    fn are_prices(self) -> bool {
+        let rates = [
+            self.input,
+            self.output,
+            self.cache_write,
+            self.cache_write_1h,
+            self.cache_read,
+        ];
+        rates.iter().all(|rate| (0.0..=1e6).contains(rate))
+    }
+}
+
+/// Where usage is kept. An address of Redis may have a password, so neither
+/// `Debug` nor serializing shows it.
+#[derive(Clone, Default)]
+pub enum StoreAddress {
+    /// In this process.
+    #[default]
+    Memory,
+    /// In Redis.
+    Redis(SecretString),
+}
+
+impl PartialEq for StoreAddress {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (StoreAddress::Memory, StoreAddress::Memory) => true,
+            (StoreAddress::Redis(one), StoreAddress::Redis(two)) => {
+                one.expose_secret() == two.expose_secret()
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.shown())
+    }
+}
+
+impl StoreAddress {
+    fn shown(&self) -> &'static str {
+        match self {
+            StoreAddress::Memory => "memory",
+            StoreAddress::Redis(_) => "redis://[redacted]",
+        }
+    }
+}
+
+impl Serialize for StoreAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.shown())
+    }
+}
+
+impl<'de> Deserialize<'de> for StoreAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(match text.as_str() {
+            "memory" => StoreAddress::Memory,
+            _ => StoreAddress::Redis(SecretString::from(text)),
+        })
+    }
+}

@@ -1,0 +1,26 @@
+//! What each client may use, and what it has used.
+//!
+//! A call is asked for twice: when it comes in, for its place in the minute
+//! and among the calls in flight; and when it goes to the API, for its tokens
+//! and dollars, by an estimate. The usage that the API reports corrects the
+//! estimate. A stream that the caller drops is charged for what it got.
+
+mod budgets;
+mod calendar;
+mod calls;
+mod charge;
+mod config;
+mod ledger;
+mod memory;
+mod meter;
+mod prices;
+mod reached;
+mod redis;
+
+pub use calls::{CallLimits, CallLimitsLayer};
+pub use charge::{Charge, ChargeLayer};
+pub use config::{LimitsConfig, ModelPrice, OnStoreFailure, Rates, StoreAddress};
+pub(super) use ledger::SharedNonce;
+pub use ledger::{Ledger, LedgerError, StoreHealth};
+pub use memory::Spent;
+pub use reached::{Limit, LimitReached, Refused};

@@ -1,0 +1,153 @@
+//! A limit that is reached, and how the caller is told.
+
+use crate::{
+    access::{Cause, status::refused},
+    service::status::DOMAIN,
+};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use thiserror::Error;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, QuotaViolation, StatusExt};
+
+/// One limit of a client, as the clients file names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// Calls in a minute.
+    RequestsPerMinute,
+    /// Input tokens in a minute.
+    InputTokensPerMinute,
+    /// Output tokens in a minute.
+    OutputTokensPerMinute,
+    /// Calls at the same time.
+    CallsInFlight,
+    /// Tokens in a day.
+    TokensPerDay,
+    /// Tokens in a month.
+    TokensPerMonth,
+    /// Dollars in a day.
+    DollarsPerDay,
+    /// Dollars in a month.
+    DollarsPerMonth,
+}
+
+/// All limits, in the order in which the stores number them.
+pub const LIMITS: [Limit; 8] = [
+    Limit::RequestsPerMinute,
+    Limit::InputTokensPerMinute,
+    Limit::OutputTokensPerMinute,
+    Limit::CallsInFlight,
+    Limit::TokensPerDay,
+    Limit::TokensPerMonth,
+    Limit::DollarsPerDay,
+    Limit::DollarsPerMonth,
+];
+
+impl Limit {
+    /// The name in the clients file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Limit::RequestsPerMinute => "requests_per_minute",
+            Limit::InputTokensPerMinute => "input_tokens_per_minute",
+            Limit::OutputTokensPerMinute => "output_tokens_per_minute",
+            Limit::CallsInFlight => "calls_in_flight",
+            Limit::TokensPerDay => "tokens_per_day",
+            Limit::TokensPerMonth => "tokens_per_month",
+            Limit::DollarsPerDay => "dollars_per_day",
+            Limit::DollarsPerMonth => "dollars_per_month",
+        }
+    }
+
+    /// What it counts.
+    fn metric(self) -> &'static str {
+        match self {
+            Limit::RequestsPerMinute => "requests",
+            Limit::InputTokensPerMinute => "input_tokens",
+            Limit::OutputTokensPerMinute => "output_tokens",
+            Limit::CallsInFlight => "calls",
+            Limit::TokensPerDay | Limit::TokensPerMonth => "tokens",
+            Limit::DollarsPerDay | Limit::DollarsPerMonth => "dollars",
+        }
+    }
+}
+
+/// A call would go over limits of its client.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the client's limit is reached: {}", self.names())]
+pub struct LimitReached {
+    /// The client.
+    pub client: Arc<str>,
+    /// Each limit, how much it is (of dollars, whole ones), and when there is
+    /// room for this call.
+    pub limits: Vec<(Limit, u64, Duration)>,
+}
+
+impl LimitReached {
+    /// When there is room in all of them, if no other call takes it.
+    pub fn retry_after(&self) -> Duration {
+        self.limits
+            .iter()
+            .map(|(.., after)| *after)
+            .max()
+            .unwrap_or_default()
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.limits.iter().map(|(limit, ..)| limit.name()).collect();
+        names.join(", ")
+    }
+
+    /// RESOURCE_EXHAUSTED with each limit and when to retry.
+    pub fn status(&self) -> Status {
+        let mut details = ErrorDetails::with_error_info("CLIENT_LIMIT_REACHED", DOMAIN, []);
+        let violations = self.limits.iter().map(|(limit, value, _)| QuotaViolation {
+            api_service: DOMAIN.to_owned(),
+            quota_metric: limit.metric().to_owned(),
+            quota_id: limit.name().to_owned(),
+            quota_dimensions: HashMap::from([("client".to_owned(), self.client.to_string())]),
+            quota_value: i64::try_from(*value).unwrap_or(i64::MAX),
+            ..QuotaViolation::new(
+                format!("client:{}", self.client),
+                format!("{} of this client is {value}", limit.name()),
+            )
+        });
+        details.set_quota_failure(violations.collect::<Vec<_>>());
+        let after = self.retry_after();
+        details.set_retry_info(Some(after));
+        let mut status =
+            Status::with_error_details(Code::ResourceExhausted, self.to_string(), details);
+        let pushback = i32::try_from(after.as_millis()).unwrap_or(i32::MAX);
+        status
+            .metadata_mut()
+            .insert("grpc-retry-pushback-ms", pushback.into());
+        status
+    }
+}
+
+/// Why a call of a client is not made.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Refused {
+    /// It would go over limits.
+    #[error(transparent)]
+    Limit(Box<LimitReached>),
+    /// The store of the limits does not answer, and then nobody goes.
+    #[error("the limits of the client cannot be checked now")]
+    StoreUnreachable,
+    /// The client may not make such a call.
+    #[error("the client may not make this call")]
+    NotAllowed(Cause),
+}
+
+impl Refused {
+    /// What the caller is told.
+    pub fn status(&self) -> Status {
+        match self {
+            Refused::Limit(reached) => reached.status(),
+            Refused::NotAllowed(cause) => refused(*cause),
+            Refused::StoreUnreachable => {
+                let mut details = ErrorDetails::with_error_info("LIMITS_UNREACHABLE", DOMAIN, []);
+                details.set_retry_info(Some(Duration::from_secs(1)));
+                Status::with_error_details(Code::Unavailable, self.to_string(), details)
+            }
+        }
+    }
+}

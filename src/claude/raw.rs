@@ -1,0 +1,131 @@
+//! JSON that is passed on as it came.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value, value::RawValue};
+use std::borrow::Cow;
+use thiserror::Error;
+
+/// One JSON object as its author wrote it: numbers of any size and precision,
+/// keys in their order, blanks.
+///
+/// Only written that way: one that is deserialized goes through
+/// [`serde_json::Value`], as serde's tagged enums cannot keep raw JSON.
+#[derive(Debug, Clone)]
+pub struct RawObject(Box<RawValue>);
+
+/// A text is not one JSON object.
+#[derive(Debug, Error)]
+pub enum NotAnObject {
+    /// It is not JSON.
+    #[error("is not JSON: error at line {}, column {}", .0.line(), .0.column())]
+    NotJson(#[from] serde_json::Error),
+    /// It is another kind of JSON.
+    #[error("has to be a JSON object")]
+    OtherJson,
+}
+
+impl RawObject {
+    /// Takes over a text, without the blanks around it.
+    ///
+    /// # Errors
+    /// When it is not one JSON object.
+    pub fn new(text: String) -> Result<Self, NotAnObject> {
+        let raw = RawValue::from_string(text)?;
+        if raw.get().starts_with('{') {
+            Ok(RawObject(raw))
+        } else {
+            Err(NotAnObject::OtherJson)
+        }
+    }
+
+    /// The text.
+    pub fn get(&self) -> &str {
+        self.0.get()
+    }
+
+    /// The field `type`, if the object has it once, as a string.
+    pub fn kind(&self) -> Option<Cow<'_, str>> {
+        #[derive(Deserialize)]
+        struct Tag<'a> {
+            #[serde(rename = "type", borrow)]
+            kind: Cow<'a, str>,
+        }
+        let tag: Tag<'_> = serde_json::from_str(self.get()).ok()?;
+        Some(tag.kind)
+    }
+
+    /// The object's fields, with numbers as 64 bits hold them.
+    ///
+    /// # Errors
+    /// When it is nested deeper than can be read.
+    pub fn fields(&self) -> serde_json::Result<Map<String, Value>> {
+        serde_json::from_str(self.get())
+    }
+}
+
+impl Default for RawObject {
+    fn default() -> Self {
+        RawObject::from(&Map::new())
+    }
+}
+
+impl From<&Map<String, Value>> for RawObject {
+    fn from(fields: &Map<String, Value>) -> Self {
+        RawObject(serde_json::value::to_raw_value(fields).expect("JSON always serializes"))
+    }
+}
+
+/// Equal when they say the same, however they are written.
+impl PartialEq for RawObject {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+            || matches!((self.fields(), other.fields()), (Ok(one), Ok(two)) if one == two)
+    }
+}
+
+impl Serialize for RawObject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RawObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Map::deserialize(deserializer).map(|fields| RawObject::from(&fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_stays_as_it_was_written() {
+        let text = r#"{"z": 12345678901234567890123, "a": 1.0, "a": [1e400, -0]}"#;
+        let object = RawObject::new(format!(" {text}\n")).unwrap();
+        assert_eq!(serde_json::to_string(&object).unwrap(), text);
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in ["", "[]", "\"{}\"", "null", "{", "{}{}", "{'a': 1}"] {
+            assert!(RawObject::new(text.to_owned()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_type_is_a_string_that_comes_once() {
+        let kind = |text: &str| {
+            let object = RawObject::new(text.to_owned()).unwrap();
+            object.kind().map(Cow::into_owned)
+        };
+        assert_eq!(
+            kind(r#"{"a":{"type":"x"},"type":"y"}"#).as_deref(),
+            Some("y")
+        );
+        assert_eq!(kind(r#"{"type":"t\u0065xt"}"#).as_deref(), Some("text"));
+        assert_eq!(kind(r#"{"type":"new","type":"text"}"#), None);
+        assert_eq!(kind(r#"{"type":1}"#), None);
+        assert_eq!(kind("{}"), None);
+    }
+}

@@ -1,0 +1,257 @@
+//! `claude-grpc clients`: the clients file.
+
+use super::{
+    exit::{Exit, Failure, with_causes},
+    output,
+    settings::CommonFlags,
+};
+use crate::{
+    access::{self, Added, ClientEntry, ClientLimits, ClientsError, NewClient, PriorityName},
+    config::Environment,
+    secrets::Keyring,
+};
+use clap::ValueEnum;
+use secrecy::ExposeSecret;
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+/// What concerns the clients.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Adds a client and prints its key, once.
+    Add(Add),
+    /// Lists the clients and their keys, of which only the ids are known.
+    List(FileFlags),
+    /// Removes a client, or one key.
+    Revoke(Revoke),
+    /// Gives a client a new key; the old one stays valid for a while.
+    Rotate(Rotate),
+}
+
+/// Which clients file.
+#[derive(Debug, clap::Args)]
+pub struct FileFlags {
+    #[command(flatten)]
+    common: CommonFlags,
+    /// The clients file, if not access.clients_file of the configuration.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// Flags of `clients add`.
+#[derive(Debug, clap::Args)]
+pub struct Add {
+    /// Name: letters, digits and `-._`.
+    name: String,
+    #[command(flatten)]
+    file: FileFlags,
+    /// Whose usage it adds to; the name when not given.
+    #[arg(long)]
+    tenant: Option<String>,
+    /// An RPC that it may call, for example `Generate`; again for each. All
+    /// when not given.
+    #[arg(long = "method", value_name = "RPC")]
+    methods: Vec<String>,
+    /// A model that it may ask for; again for each. All when not given.
+    #[arg(long = "model", value_name = "MODEL")]
+    models: Vec<String>,
+    /// The highest priority that its calls get.
+    #[arg(long, value_enum, default_value = "interactive")]
+    priority: PriorityFlag,
+    /// When its access ends, for example `2027-01-01T00:00:00Z`.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339_weak)]
+    expires: Option<SystemTime>,
+    /// A name in TLS certificates that stands for it; again for each.
+    #[arg(long = "certificate", value_name = "NAME")]
+    certificates: Vec<String>,
+    /// Calls in a minute.
+    #[arg(long, value_name = "NUMBER")]
+    requests_per_minute: Option<u64>,
+    /// Input tokens in a minute.
+    #[arg(long, value_name = "NUMBER")]
+    input_tokens_per_minute: Option<u64>,
+    /// Output tokens in a minute.
+    #[arg(long, value_name = "NUMBER")]
+    output_tokens_per_minute: Option<u64>,
+    /// Calls at the same time.
+    #[arg(long, value_name = "NUMBER")]
+    calls_in_flight: Option<u64>,
+    /// Tokens in a day (UTC).
+    #[arg(long, value_name = "NUMBER")]
+    tokens_per_day: Option<u64>,
+    /// Tokens in a calendar month (UTC).
+    #[arg(long, value_name = "NUMBER")]
+    tokens_per_month: Option<u64>,
+    /// US dollars in a day (UTC).
+    #[arg(long, value_name = "AMOUNT")]
+    dollars_per_day: Option<f64>,
+    /// US dollars in a calendar month (UTC).
+    #[arg(long, value_name = "AMOUNT")]
+    dollars_per_month: Option<f64>,
+}
+
+/// Flags of `clients revoke`.
+#[derive(Debug, clap::Args)]
+pub struct Revoke {
+    /// The client; with all its keys.
+    #[arg(required_unless_present = "key", conflicts_with = "key")]
+    name: Option<String>,
+    /// One key, by its id.
+    #[arg(long, value_name = "ID")]
+    key: Option<String>,
+    #[command(flatten)]
+    file: FileFlags,
+}
+
+/// Flags of `clients rotate`.
+#[derive(Debug, clap::Args)]
+pub struct Rotate {
+    /// The client.
+    name: String,
+    /// Makes a key for signed requests instead of one that is sent.
+    #[arg(long)]
+    signing: bool,
+    /// How long the old key stays valid.
+    #[arg(long, value_name = "TIME", default_value = "7days", value_parser = humantime::parse_duration)]
+    overlap: Duration,
+    #[command(flatten)]
+    file: FileFlags,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PriorityFlag {
+    Batch,
+    Interactive,
+}
+
+/// The file, and the keys that decrypt it if it is encrypted.
+struct Opened {
+    path: PathBuf,
+    keys: Option<Keyring>,
+}
+
+impl FileFlags {
+    fn open(&self) -> Result<Opened, Failure> {
+        let environment = Environment::of_process();
+        let config = self.common.load(self.common.values(), &environment)?;
+        let path = self.file.clone().or(config.access.clients_file);
+        let path = path.ok_or_else(|| {
+            Failure::usage("which clients file? Give --file, or set access.clients_file")
+        })?;
+        let keys = config.secrets.key_file.as_deref().map(Keyring::read);
+        let keys = keys
+            .transpose()
+            .map_err(|error| Failure::usage(with_causes(&error)))?;
+        Ok(Opened { path, keys })
+    }
+}
+
+/// Does what a command says.
+///
+/// # Errors
+/// When the file cannot be read or changed.
+pub fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Add(args) => add(args),
+        Command::List(args) => list(&args),
+        Command::Revoke(args) => revoke(&args),
+        Command::Rotate(args) => rotate(&args),
+    }
+}
+
+fn add(args: Add) -> Result<(), Failure> {
+    let file = args.file.open()?;
+    let new = NewClient {
+        name: args.name,
+        tenant: args.tenant,
+        methods: args.methods,
+        models: args.models,
+        priority: match args.priority {
+            PriorityFlag::Batch => PriorityName::Batch,
+            PriorityFlag::Interactive => PriorityName::Interactive,
+        },
+        expires: args.expires,
+        certificates: args.certificates,
+        limits: ClientLimits {
+            requests_per_minute: args.requests_per_minute,
+            input_tokens_per_minute: args.input_tokens_per_minute,
+            output_tokens_per_minute: args.output_tokens_per_minute,
+            calls_in_flight: args.calls_in_flight,
+            tokens_per_day: args.tokens_per_day,
+            tokens_per_month: args.tokens_per_month,
+            dollars_per_day: args.dollars_per_day,
+            dollars_per_month: args.dollars_per_month,
+        },
+    };
+    show(&access::add(&file.path, file.keys.as_ref(), new).map_err(failed)?)
+}
+
+fn list(args: &FileFlags) -> Result<(), Failure> {
+    let file = args.open()?;
+    let clients = access::list(&file.path, file.keys.as_ref()).map_err(failed)?;
+    clients
+        .iter()
+        .try_for_each(|client| output::line(&described(client)))
+}
+
+fn revoke(args: &Revoke) -> Result<(), Failure> {
+    let file = args.file.open()?;
+    let keys = file.keys.as_ref();
+    match (&args.name, &args.key) {
+        (Some(name), _) => access::revoke(&file.path, keys, name),
+        (None, Some(id)) => access::revoke_key(&file.path, keys, id),
+        (None, None) => Ok(()),
+    }
+    .map_err(failed)
+}
+
+fn rotate(args: &Rotate) -> Result<(), Failure> {
+    let file = args.file.open()?;
+    let rotate = if args.signing {
+        access::add_signing_key
+    } else {
+        access::rotate
+    };
+    let keys = file.keys.as_ref();
+    let rotated = rotate(
+        &file.path,
+        keys,
+        &args.name,
+        args.overlap,
+        SystemTime::now(),
+    );
+    show(&rotated.map_err(failed)?)
+}
+
+/// The one time that a key is shown. Alone on standard output, so that a
+/// script can take it from there.
+fn show(added: &Added) -> Result<(), Failure> {
+    output::line(added.secret.expose_secret())?;
+    eprintln!("key {} was made; it is shown this once", added.id);
+    Ok(())
+}
+
+fn described(client: &ClientEntry) -> String {
+    let tenant = client.tenant.as_ref().unwrap_or(&client.name);
+    let until = |end: Option<SystemTime>| match end {
+        Some(end) => format!(" until {}", humantime::format_rfc3339_seconds(end)),
+        None => String::new(),
+    };
+    let mut text = format!("{}{}, tenant {tenant}", client.name, until(client.expires));
+    for key in &client.keys {
+        text += &format!("\n  key {}{}", key.id, until(key.not_after));
+    }
+    for key in &client.signing_keys {
+        text += &format!("\n  signing key {}{}", key.id, until(key.not_after));
+    }
+    for name in &client.certificates {
+        text += &format!("\n  certificate {name}");
+    }
+    text
+}
+
+fn failed(error: ClientsError) -> Failure {
+    Failure::new(Exit::Usage, with_causes(&error))
+}

@@ -1,0 +1,383 @@
+//! Where the keys of the Claude API come from.
+//!
+//! A file goes before a variable: it can be replaced while the service runs,
+//! and is not inherited by other processes. There is no flag, since anybody on
+//! the machine can read a process's arguments, and no key of the configuration
+//! file, which ends up in repositories.
+
+use super::{
+    Keyring, KmsConfig, LoadError, Reloading, SecretError, SecretsConfig, dotenv, encrypted_file,
+    kms,
+};
+use crate::upstream::{Key, UnusableKey};
+use secrecy::{ExposeSecret, SecretString};
+use std::{
+    ffi::OsString,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Variables that name a file with the key, first come first served.
+const FILE_VARIABLES: [&str; 2] = ["ANTHROPIC_API_KEY_FILE", "CLAUDE_API_KEY_FILE"];
+
+/// Variables with the key itself; also the names in an encrypted `.env` file.
+const VARIABLES: [&str; 2] = ["ANTHROPIC_API_KEY", "CLAUDE_API_KEY"];
+
+/// The keys, and where they are from.
+#[derive(Debug)]
+pub struct ApiKeys {
+    /// The keys, in their order; at least one.
+    pub keys: Vec<SecretString>,
+    /// Where they are from.
+    pub source: KeySource,
+}
+
+/// Where keys are from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// A variable, and its value as it was at the start.
+    Variable(&'static str, HeldVariable),
+    /// A file, and the variable or the key that names it.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What names it.
+        named_by: &'static str,
+    },
+    /// A Fernet-encrypted `.env` file, and the keys that decrypt it.
+    Encrypted {
+        /// The file.
+        path: PathBuf,
+        /// The file with the Fernet keys.
+        key_file: PathBuf,
+    },
+    /// A ciphertext that AWS KMS decrypts.
+    Kms(KmsConfig),
+}
+
+/// The value of a variable. `Debug` does not show it.
+#[derive(Clone)]
+pub struct HeldVariable(Option<SecretString>);
+
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeySource::Variable(name, _) => f.write_str(name),
+            KeySource::File { path, named_by } => {
+                write!(f, "{} ({named_by})", path.display())
+            }
+            KeySource::Encrypted { path, .. } => {
+                write!(f, "{} (secrets.encrypted_env_file)", path.display())
+            }
+            KeySource::Kms(config) => {
+                let path = config.ciphertext_file.as_deref().unwrap_or(Path::new(""));
+                write!(f, "{} (secrets.kms)", path.display())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl PartialEq for HeldVariable {
+    fn eq(&self, other: &Self) -> bool {
+        let exposed = |it: &Self| it.0.as_ref().map(|it| it.expose_secret().to_owned());
+        exposed(self) == exposed(other)
+    }
+}
+
+impl Eq for HeldVariable {}
+
+/// The keys cannot be had.
+#[derive(Debug, Error)]
+pub enum ApiKeysError {
+    /// The file that is to hold them cannot be read.
+    #[error("the API key cannot be read from {from}: {error}")]
+    Unreadable {
+        /// The file.
+        from: KeySource,
+        /// Why.
+        error: io::Error,
+    },
+    /// The file cannot be decrypted.
+    #[error("the API key cannot be read from {from}: {error}")]
+    Secret {
+        /// The file.
+        from: KeySource,
+        /// Why.
+        error: SecretError,
+    },
+    /// There is no key where one is to be.
+    #[error("there is no API key in {0}")]
+    Empty(KeySource),
+    /// A key cannot be sent.
+    #[error("API key {position} from {from} cannot be used: {error}")]
+    Unusable {
+        /// Where it is from.
+        from: KeySource,
+        /// Which one, from 1.
+        position: usize,
+        /// Why.
+        error: UnusableKey,
+    },
+}
+
+impl KeySource {
+    /// The first place that is set, if any is. `api_key_file` is that of
+    /// `[upstream]`; `variable` gives a variable that is set to something.
+    pub fn first(
+        api_key_file: Option<&Path>,
+        secrets: &SecretsConfig,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Option<KeySource> {
+        let named = FILE_VARIABLES
+            .into_iter()
+            .find_map(|name| Some((name, PathBuf::from(variable(name)?))))
+            .or_else(|| Some(("upstream.api_key_file", api_key_file?.to_owned())));
+        if let Some((named_by, path)) = named {
+            return Some(KeySource::File { path, named_by });
+        }
+        let set = VARIABLES
+            .into_iter()
+            .find_map(|name| Some((name, variable(name)?)));
+        if let Some((name, value)) = set {
+            let value = value.into_string().ok().map(SecretString::from);
+            return Some(KeySource::Variable(name, HeldVariable(value)));
+        }
+        if let (Some(path), Some(key_file)) = (&secrets.encrypted_env_file, &secrets.key_file) {
+            return Some(KeySource::Encrypted {
+                path: path.clone(),
+                key_file: key_file.clone(),
+            });
+        }
+        let kms = &secrets.kms;
+        kms.is_on().then(|| KeySource::Kms(kms.clone()))
+    }
+
+    /// The files whose change may be a change of keys.
+    fn files(&self) -> Vec<PathBuf> {
+        match self {
+            KeySource::Variable(..) => Vec::new(),
+            KeySource::File { path, .. } => vec![path.clone()],
+            KeySource::Encrypted { path, key_file } => vec![path.clone(), key_file.clone()],
+            KeySource::Kms(config) => config.ciphertext_file.iter().cloned().collect(),
+        }
+    }
+}
+
+impl ApiKeys {
+    /// The keys of a place.
+    ///
+    /// # Errors
+    /// When that place holds no key that can be sent. The next one is not
+    /// tried: a service that runs with another key than it was told is hard to
+    /// find out.
+    pub async fn read(source: KeySource) -> Result<ApiKeys, ApiKeysError> {
+        let secret = |error| ApiKeysError::Secret {
+            from: source.clone(),
+            error,
+        };
+        let keys = match &source {
+            KeySource::Variable(_, HeldVariable(None)) => {
+                return Err(ApiKeysError::Unusable {
+                    from: source,
+                    position: 1,
+                    error: UnusableKey,
+                });
+            }
+            KeySource::Variable(_, HeldVariable(Some(value))) => {
+                keys(value.expose_secret().split(','))
+            }
+            KeySource::File { path, .. } => match fs::read_to_string(path).map(Zeroizing::new) {
+                Ok(text) => of_lines(&text),
+                Err(error) => {
+                    return Err(ApiKeysError::Unreadable {
+                        from: source,
+                        error,
+                    });
+                }
+            },
+            KeySource::Encrypted { path, key_file } => {
+                of_encrypted(path, key_file).map_err(secret)?
+            }
+            KeySource::Kms(config) => {
+                let plain = kms::decrypt(config).await.map_err(secret)?;
+                of_lines(&String::from_utf8_lossy(&plain))
+            }
+        };
+        if keys.is_empty() {
+            return Err(ApiKeysError::Empty(source));
+        }
+        let keys = ApiKeys { keys, source };
+        keys.ring()?;
+        Ok(keys)
+    }
+
+    /// The keys of a place, kept up to date.
+    ///
+    /// # Errors
+    /// As with [`ApiKeys::read`].
+    pub async fn load(source: KeySource) -> Result<Reloading<ApiKeys>, LoadError> {
+        let files = source.files();
+        Reloading::load("api keys", files, move || {
+            let read = ApiKeys::read(source.clone());
+            Box::pin(async move { Ok(read.await?) })
+        })
+        .await
+    }
+
+    /// The keys as the upstream stack takes them.
+    ///
+    /// # Errors
+    /// When a key has characters that no header can carry.
+    pub fn ring(&self) -> Result<Vec<Key>, ApiKeysError> {
+        let keys = self.keys.iter().enumerate().map(|(index, key)| {
+            let name = format!("key-{}", index + 1);
+            Key::new(&name, key).map_err(|error| ApiKeysError::Unusable {
+                from: self.source.clone(),
+                position: index + 1,
+                error,
+            })
+        });
+        keys.collect()
+    }
+}
+
+/// One key a line; lines that begin with `#` are comments.
+fn of_lines(text: &str) -> Vec<SecretString> {
+    keys(
+        text.lines()
+            .filter(|line| !line.trim_start().starts_with('#')),
+    )
+}
+
+fn of_encrypted(path: &Path, key_file: &Path) -> Result<Vec<SecretString>, SecretError> {
+    let content = encrypted_file::decrypt_file(&Keyring::read(key_file)?, path)?;
+    let text = std::str::from_utf8(&content).map_err(|_| SecretError::Malformed {
+        path: path.to_owned(),
+        reason: "has to be text",
+    })?;
+    let value = VARIABLES
+        .into_iter()
+        .find_map(|name| dotenv::value(text, name));
+    Ok(value.map_or_else(Vec::new, |value| keys(value.split(','))))
+}
+
+fn keys<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<SecretString> {
+    texts
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(SecretString::from)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(
+        variables: &[(&str, &str)],
+        api_key_file: Option<&Path>,
+        secrets: &SecretsConfig,
+    ) -> Option<KeySource> {
+        KeySource::first(api_key_file, secrets, |name| {
+            let (_, value) = variables.iter().find(|(one, _)| *one == name)?;
+            Some(OsString::from(value))
+        })
+    }
+
+    async fn find(
+        variables: &[(&str, &str)],
+        api_key_file: Option<&Path>,
+    ) -> Result<ApiKeys, ApiKeysError> {
+        let source = source(variables, api_key_file, &SecretsConfig::default());
+        ApiKeys::read(source.unwrap()).await
+    }
+
+    fn exposed(keys: &ApiKeys) -> Vec<&str> {
+        keys.keys.iter().map(ExposeSecret::expose_secret).collect()
+    }
+
+    #[tokio::test]
+    async fn a_file_goes_before_a_variable() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        fs::write(&path, "# ours\nfirst\n\nsecond\r\n").unwrap();
+
+        let keys = find(&[("CLAUDE_API_KEY", "other")], Some(&path))
+            .await
+            .unwrap();
+        assert_eq!(exposed(&keys), ["first", "second"]);
+        assert!(keys.source.to_string().ends_with("(upstream.api_key_file)"));
+        assert!(keys.ring().is_ok());
+
+        let by_variable = [("ANTHROPIC_API_KEY_FILE", path.to_str().unwrap())];
+        let keys = find(&by_variable, Some(Path::new("/nowhere")))
+            .await
+            .unwrap();
+        assert_eq!(exposed(&keys), ["first", "second"]);
+    }
+
+    #[tokio::test]
+    async fn a_variable_holds_one_or_several() {
+        let variables = [("ANTHROPIC_API_KEY", "a, b,"), ("CLAUDE_API_KEY", "c")];
+        let keys = find(&variables, None).await.unwrap();
+        assert_eq!(exposed(&keys), ["a", "b"]);
+        assert_eq!(keys.source.to_string(), "ANTHROPIC_API_KEY");
+        assert_eq!(source(&[], None, &SecretsConfig::default()), None);
+    }
+
+    #[tokio::test]
+    async fn an_encrypted_file_goes_after_a_variable() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(
+            path("env"),
+            "OTHER=x\nexport ANTHROPIC_API_KEY='one, two'\n",
+        )
+        .unwrap();
+        Keyring::create(&path("fernet")).unwrap();
+        let keyring = Keyring::read(&path("fernet")).unwrap();
+        encrypted_file::encrypt_file(&keyring, &path("env"), &path("enc")).unwrap();
+        let secrets = SecretsConfig {
+            encrypted_env_file: Some(path("enc")),
+            key_file: Some(path("fernet")),
+            ..SecretsConfig::default()
+        };
+
+        let found = source(&[], None, &secrets).unwrap();
+        assert_eq!(
+            exposed(&ApiKeys::read(found).await.unwrap()),
+            ["one", "two"]
+        );
+        let found = source(&[("CLAUDE_API_KEY", "c")], None, &secrets).unwrap();
+        assert_eq!(exposed(&ApiKeys::read(found).await.unwrap()), ["c"]);
+
+        fs::write(path("enc"), "gAAAAAbroken").unwrap();
+        let found = source(&[], None, &secrets).unwrap();
+        let error = ApiKeys::read(found).await.unwrap_err().to_string();
+        assert!(error.contains("not encrypted with any key"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn errors_and_debug_show_no_key() {
+        let error = find(&[("CLAUDE_API_KEY", "hush hush")], None).await;
+        let error = error.unwrap_err();
+        assert!(error.to_string().contains("API key 1 from CLAUDE_API_KEY"));
+        assert!(!format!("{error} {error:?}").contains("hush"));
+        let keys = find(&[("CLAUDE_API_KEY", "hush")], None).await.unwrap();
+        assert!(!format!("{keys:?}").contains("hush"));
+
+        let error = find(&[("CLAUDE_API_KEY", " , ")], None).await.unwrap_err();
+        assert_eq!(error.to_string(), "there is no API key in CLAUDE_API_KEY");
+        let error = find(&[("CLAUDE_API_KEY_FILE", "/nowhere")], None).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("/nowhere (CLAUDE_API_KEY_FILE)"));
+    }
+}

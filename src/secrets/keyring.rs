@@ -1,0 +1,179 @@
+//! Fernet with several keys, as `MultiFernet` of Python's `cryptography` does
+//! it: the first key encrypts, all decrypt.
+
+use super::{SecretError, private_file};
+use base64::{Engine, engine::general_purpose::URL_SAFE};
+use fernet::Fernet;
+use std::{fmt, fs, path::Path};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Keys, in the order of the key file. Each wipes itself when dropped.
+pub struct Keyring {
+    first: Fernet,
+    others: Vec<Fernet>,
+}
+
+/// A token is not encrypted with any of the keys, or was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("not encrypted with any of the keys, or changed since")]
+pub struct NotDecrypted;
+
+impl Keyring {
+    /// Keys as text: one a line, each 32 bytes in URL-safe Base64. Empty lines
+    /// and lines that begin with `#` are skipped. `None` when a line is no key
+    /// or there is none.
+    pub fn parse(text: &str) -> Option<Keyring> {
+        let mut keys = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .map(Fernet::new);
+        let first = keys.next()??;
+        let others = keys.collect::<Option<Vec<_>>>()?;
+        Some(Keyring { first, others })
+    }
+
+    /// Reads a key file.
+    ///
+    /// # Errors
+    /// When it cannot be read, is open to others than its owner, or has a line
+    /// that is no key.
+    pub fn read(path: &Path) -> Result<Keyring, SecretError> {
+        private_file::ensure_private(path)?;
+        let text = fs::read_to_string(path).map_err(SecretError::read(path))?;
+        let text = Zeroizing::new(text);
+        Keyring::parse(&text).ok_or_else(|| SecretError::Malformed {
+            path: path.to_owned(),
+            reason: "has to hold Fernet keys, one a line",
+        })
+    }
+
+    /// Creates a key file with one new key.
+    ///
+    /// # Errors
+    /// When the file exists: a key that is overwritten is lost, and with it
+    /// whatever it encrypts.
+    pub fn create(path: &Path) -> Result<(), SecretError> {
+        let line = Zeroizing::new(Fernet::generate_key() + "\n");
+        private_file::create_private(path, line.as_bytes())
+    }
+
+    /// Puts a new key in front of those of a key file: from now on it
+    /// encrypts, and the others still decrypt.
+    ///
+    /// # Errors
+    /// When the file is no key file, or cannot be replaced.
+    pub fn add_key(path: &Path) -> Result<(), SecretError> {
+        Keyring::read(path)?;
+        let old = Zeroizing::new(fs::read_to_string(path).map_err(SecretError::read(path))?);
+        let new = Zeroizing::new(Fernet::generate_key());
+        let both = Zeroizing::new(format!("{}\n{}", *new, *old));
+        private_file::write_private(path, both.as_bytes())
+    }
+
+    /// A token, encrypted with the first key.
+    pub fn encrypt(&self, content: &[u8]) -> String {
+        self.first.encrypt(content)
+    }
+
+    /// What a token of any of the keys says.
+    ///
+    /// # Errors
+    /// [`NotDecrypted`].
+    pub fn decrypt(&self, token: &str) -> Result<Zeroizing<Vec<u8>>, NotDecrypted> {
+        let token = token.trim();
+        std::iter::once(&self.first)
+            .chain(&self.others)
+            .find_map(|key| key.decrypt(token).ok())
+            .map(Zeroizing::new)
+            .ok_or(NotDecrypted)
+    }
+
+    /// The same content under the first key. The token keeps its time, as with
+    /// `MultiFernet.rotate`: a rotation makes no secret younger.
+    ///
+    /// # Errors
+    /// [`NotDecrypted`].
+    pub fn rotate(&self, token: &str) -> Result<String, NotDecrypted> {
+        let content = self.decrypt(token)?;
+        let time = time_of(token).ok_or(NotDecrypted)?;
+        Ok(self.first.encrypt_at_time(&content, time))
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keyring({} keys)", 1 + self.others.len())
+    }
+}
+
+/// When a token was made, in seconds since 1970: after its version byte.
+fn time_of(token: &str) -> Option<u64> {
+    let bytes = URL_SAFE.decode(token.trim()).ok()?;
+    let time = bytes.get(1..9)?;
+    Some(u64::from_be_bytes(time.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=";
+
+    fn ring(keys: &[&str]) -> Keyring {
+        Keyring::parse(&keys.join("\n")).unwrap()
+    }
+
+    /// The example of the Fernet specification (`verify.json`).
+    #[test]
+    fn the_example_of_the_specification_decrypts() {
+        let token = "gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLLF_5CV9dOPmrhuVUPgJobwOz7JcbmrR64jVmpU4IwqDA==";
+        assert_eq!(&**ring(&[OLD]).decrypt(token).unwrap(), b"hello");
+        assert_eq!(time_of(token), Some(499_162_800));
+    }
+
+    #[test]
+    fn the_first_key_encrypts_and_all_decrypt() {
+        let new = Fernet::generate_key();
+        let before = ring(&[OLD]).encrypt(b"secret");
+        let both = ring(&["# newest first", &new, "", OLD]);
+        assert_eq!(&**both.decrypt(&before).unwrap(), b"secret");
+        let after = both.encrypt(b"secret");
+        assert!(ring(&[OLD]).decrypt(&after).is_err());
+        assert!(ring(&[&new]).decrypt(&after).is_ok());
+    }
+
+    #[test]
+    fn a_rotated_token_needs_the_old_key_no_more_and_keeps_its_time() {
+        let new = Fernet::generate_key();
+        let token = "gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLLF_5CV9dOPmrhuVUPgJobwOz7JcbmrR64jVmpU4IwqDA==";
+        let rotated = ring(&[&new, OLD]).rotate(token).unwrap();
+        assert_eq!(&**ring(&[&new]).decrypt(&rotated).unwrap(), b"hello");
+        assert_eq!(time_of(&rotated), time_of(token));
+        assert_eq!(ring(&[&new]).rotate(token), Err(NotDecrypted));
+    }
+
+    #[test]
+    fn a_changed_token_is_refused_wherever_it_was_changed() {
+        let keys = ring(&[OLD]);
+        let token = keys.encrypt(b"secret");
+        let bytes = URL_SAFE.decode(&token).unwrap();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(
+                keys.decrypt(&URL_SAFE.encode(changed)).is_err(),
+                "byte {at}"
+            );
+        }
+    }
+
+    #[test]
+    fn lines_that_are_no_keys_are_refused() {
+        for text in ["", "# only a comment", "short", &format!("{OLD}\nshort")] {
+            assert!(Keyring::parse(text).is_none(), "{text:?}");
+        }
+        assert_eq!(format!("{:?}", ring(&[OLD])), "Keyring(1 keys)");
+    }
+}

@@ -1,0 +1,24 @@
+//! Secrets: where they come from, and how they change without a restart.
+//!
+//! Whatever is secret is held in types that are wiped when dropped and whose
+//! `Debug` shows nothing. No error of this module quotes what it read.
+
+mod api_keys;
+mod config;
+mod dotenv;
+mod encrypted_file;
+mod error;
+mod keyring;
+mod kms;
+mod private_file;
+mod reloading;
+mod watcher;
+
+pub use api_keys::{ApiKeys, ApiKeysError, KeySource};
+pub use config::{KmsConfig, SecretsConfig};
+pub use encrypted_file::{decrypt_file, encrypt_file, is_encrypted, rotate_file};
+pub use error::SecretError;
+pub use keyring::{Keyring, NotDecrypted};
+pub use private_file::{ensure_private, write_private};
+pub use reloading::{LoadError, Reload, ReloadCounts, Reloading, reload_all};
+pub use watcher::Watcher;

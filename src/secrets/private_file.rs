@@ -1,0 +1,146 @@
+//! Files that only their owner may read.
+
+use super::SecretError;
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+/// Refuses a file that others than its owner can read or write.
+///
+/// # Errors
+/// [`SecretError::Permissions`], or when the file is not there.
+pub fn ensure_private(path: &Path) -> Result<(), SecretError> {
+    let mode = mode(&fs::metadata(path).map_err(SecretError::read(path))?);
+    if mode & 0o077 != 0 {
+        return Err(SecretError::Permissions {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    Ok(())
+}
+
+/// Writes a file that only its owner may read, all of it or nothing: a reader
+/// sees the old or the new version, also after a crash.
+///
+/// # Errors
+/// When the directory cannot be written to.
+pub fn write_private(path: &Path, content: &[u8]) -> Result<(), SecretError> {
+    replace(path, content).map_err(SecretError::write(path))
+}
+
+/// Creates such a file; one that is there already stays as it is.
+///
+/// # Errors
+/// When it exists, or cannot be written.
+pub fn create_private(path: &Path, content: &[u8]) -> Result<(), SecretError> {
+    let written = create_new(path).and_then(|mut file| fill(&mut file, content));
+    written.map_err(SecretError::write(path))
+}
+
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    // Beside the target, since a rename works only within a file system. A
+    // symbolic link stays one: its target is replaced.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let temporary = temporary_beside(&target);
+    let written = create_new(&temporary)
+        .and_then(|mut file| fill(&mut file, content))
+        .and_then(|()| fs::rename(&temporary, &target));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+        return written;
+    }
+    // The rename itself has to outlive a crash.
+    File::open(directory(&target))?.sync_all()
+}
+
+fn fill(file: &mut File, content: &[u8]) -> io::Result<()> {
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn temporary_beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{:016x}.new", rand::random::<u64>()));
+    path.with_file_name(name)
+}
+
+/// The directory that a path is in.
+pub(super) fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(unix)]
+fn create_new(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).open(path)
+}
+
+#[cfg(not(unix))]
+fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+#[cfg(unix)]
+fn mode(metadata: &fs::Metadata) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o777
+}
+
+/// Where there are no permission bits, the file system's own rules hold.
+#[cfg(not(unix))]
+fn mode(_metadata: &fs::Metadata) -> u32 {
+    0
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_is_written_is_private_and_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        write_private(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        ensure_private(&path).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn looser_permissions_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        create_private(&path, b"x").unwrap();
+        for mode in [0o640, 0o604, 0o660, 0o620, 0o602, 0o644] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let refused = ensure_private(&path).unwrap_err();
+            assert!(
+                matches!(refused, SecretError::Permissions { .. }),
+                "{mode:o}"
+            );
+        }
+        for mode in [0o600, 0o400] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            ensure_private(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_existing_file_is_not_overwritten_by_create() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        create_private(&path, b"first").unwrap();
+        create_private(&path, b"second").unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+    }
+}

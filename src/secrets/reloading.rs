@@ -1,0 +1,259 @@
+//! Something read from files that changes without a restart.
+
+use futures::future::BoxFuture;
+use std::{
+    error::Error,
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
+use tokio::sync::{Mutex, watch};
+
+/// Why a version was refused. Its text must not quote what was read.
+pub type LoadError = Box<dyn Error + Send + Sync>;
+
+type Load<T> = Box<dyn Fn() -> BoxFuture<'static, Result<T, LoadError>> + Send + Sync>;
+
+/// A value in force, and how to read the next one. Whoever took the value
+/// keeps it: a reload disturbs no call under way. Cloning is cheap; all clones
+/// see the same value.
+pub struct Reloading<T>(Arc<Inner<T>>);
+
+struct Inner<T> {
+    name: &'static str,
+    files: Vec<PathBuf>,
+    load: Option<Load<T>>,
+    current: watch::Sender<Arc<T>>,
+    /// The versions of the files that were read last. Locked during a reload:
+    /// two at once, and an older version could replace a newer one.
+    read: Mutex<Vec<Stamp>>,
+    reloaded: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// How often a value was replaced, and how often a new version was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReloadCounts {
+    /// New versions that came into force.
+    pub reloaded: u64,
+    /// New versions that were broken; the old one stayed.
+    pub refused: u64,
+}
+
+/// What can be reloaded, whatever it is.
+pub trait Reload: Send + Sync {
+    /// What it is, in a word or two, for logs and metrics.
+    fn name(&self) -> &'static str;
+
+    /// The files it is read from.
+    fn files(&self) -> &[PathBuf];
+
+    /// Whether its files are not those that were read last.
+    fn is_stale(&self) -> bool;
+
+    /// Reads it again.
+    ///
+    /// # Errors
+    /// When the new version is broken; the old one stays in force.
+    fn reload(&self) -> BoxFuture<'_, Result<(), LoadError>>;
+
+    /// What became of the reloads so far.
+    fn counts(&self) -> ReloadCounts;
+}
+
+impl<T: Send + Sync + 'static> Reloading<T> {
+    /// Reads the first version. `files` are those that `load` reads, to be
+    /// watched.
+    ///
+    /// # Errors
+    /// When it is broken: there is no older one to fall back on.
+    pub async fn load(
+        name: &'static str,
+        files: Vec<PathBuf>,
+        load: impl Fn() -> BoxFuture<'static, Result<T, LoadError>> + Send + Sync + 'static,
+    ) -> Result<Self, LoadError> {
+        // Before reading: a change meanwhile is then seen as one.
+        let stamps = stamps_of(&files);
+        let first = load().await?;
+        let load: Load<T> = Box::new(load);
+        Ok(Reloading::with(name, files, stamps, Some(load), first))
+    }
+
+    /// A value that never changes.
+    pub fn fixed(name: &'static str, value: T) -> Self {
+        Reloading::with(name, Vec::new(), Vec::new(), None, value)
+    }
+
+    fn with(
+        name: &'static str,
+        files: Vec<PathBuf>,
+        stamps: Vec<Stamp>,
+        load: Option<Load<T>>,
+        value: T,
+    ) -> Self {
+        Reloading(Arc::new(Inner {
+            name,
+            files,
+            load,
+            current: watch::Sender::new(Arc::new(value)),
+            read: Mutex::new(stamps),
+            reloaded: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        }))
+    }
+
+    /// The value in force.
+    pub fn current(&self) -> Arc<T> {
+        Arc::clone(&self.0.current.borrow())
+    }
+
+    /// Tells of each new value.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<T>> {
+        self.0.current.subscribe()
+    }
+
+    /// As something that can be reloaded, for a [`Watcher`](super::Watcher).
+    pub fn as_reload(&self) -> Arc<dyn Reload> {
+        Arc::new(self.clone())
+    }
+
+    async fn replace(&self) -> Result<(), LoadError> {
+        let Some(load) = &self.0.load else {
+            return Ok(());
+        };
+        let mut read = self.0.read.lock().await;
+        *read = stamps_of(&self.0.files);
+        match load().await {
+            Ok(value) => {
+                self.0.current.send_replace(Arc::new(value));
+                self.0.reloaded.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(what = self.0.name, "reloaded");
+                Ok(())
+            }
+            Err(error) => {
+                self.0.refused.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(
+                    what = self.0.name,
+                    error = %Chain(&*error),
+                    "the new version is broken; the old one stays in force"
+                );
+                Err(error)
+            }
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Reload for Reloading<T> {
+    fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    fn files(&self) -> &[PathBuf] {
+        &self.0.files
+    }
+
+    fn is_stale(&self) -> bool {
+        match self.0.read.try_lock() {
+            Ok(read) => *read != stamps_of(&self.0.files),
+            // It is being read right now; whoever asks will ask again.
+            Err(_) => false,
+        }
+    }
+
+    fn reload(&self) -> BoxFuture<'_, Result<(), LoadError>> {
+        Box::pin(self.replace())
+    }
+
+    fn counts(&self) -> ReloadCounts {
+        ReloadCounts {
+            reloaded: self.0.reloaded.load(Ordering::Relaxed),
+            refused: self.0.refused.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Reloads all of them, as SIGHUP asks. One that is broken does not hold the
+/// others up; it has been logged.
+pub async fn reload_all(sources: &[Arc<dyn Reload>]) -> usize {
+    let mut refused = 0;
+    for source in sources {
+        refused += usize::from(source.reload().await.is_err());
+    }
+    refused
+}
+
+impl<T> Clone for Reloading<T> {
+    fn clone(&self) -> Self {
+        Reloading(Arc::clone(&self.0))
+    }
+}
+
+impl<T> fmt::Debug for Reloading<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files: Vec<&Path> = self.0.files.iter().map(PathBuf::as_path).collect();
+        f.debug_struct("Reloading")
+            .field("name", &self.0.name)
+            .field("files", &files)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tells one version of a file from another; `None` while there is no file.
+type Stamp = Option<(PathBuf, u64, Option<SystemTime>)>;
+
+fn stamps_of(files: &[PathBuf]) -> Vec<Stamp> {
+    files.iter().map(|file| stamp_of(file)).collect()
+}
+
+fn stamp_of(file: &Path) -> Stamp {
+    let real = fs::canonicalize(file).ok()?;
+    let metadata = fs::metadata(&real).ok()?;
+    Some((real, metadata.len(), metadata.modified().ok()))
+}
+
+/// An error with its causes, on one line.
+struct Chain<'a>(&'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_broken_version_is_refused_and_counted_and_the_old_one_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("figure");
+        std::fs::write(&path, "1").unwrap();
+        let file = path.clone();
+        let figure: Reloading<u32> = Reloading::load("figure", vec![path.clone()], move || {
+            let text = std::fs::read_to_string(&file);
+            Box::pin(async move { Ok(text?.parse()?) })
+        })
+        .await
+        .unwrap();
+        let taken = figure.current();
+
+        std::fs::write(&path, "2").unwrap();
+        figure.reload().await.unwrap();
+        std::fs::write(&path, "broken").unwrap();
+        figure.reload().await.unwrap_err();
+        assert_eq!((*taken, *figure.current()), (1, 2));
+        let counts = figure.counts();
+        assert_eq!((counts.reloaded, counts.refused), (1, 1));
+    }
+}

@@ -1,0 +1,160 @@
+//! TLS on the port: our certificate, and whom a caller's certificate names.
+
+use super::config::TlsConfig;
+use crate::{
+    access::PeerNames,
+    secrets::{LoadError, Reloading},
+};
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+};
+use std::{io, path::Path, sync::Arc, time::Duration};
+use thiserror::Error;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use webpki::EndEntityCert;
+
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// The files of TLS cannot be used. Nothing of a key is quoted.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// A file has no certificate or no key, or cannot be read.
+    #[error("{file}: {reason}")]
+    File {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Certificate and key do not fit, say.
+    #[error("the certificate cannot be used: {0}")]
+    Unusable(#[from] rustls::Error),
+    /// The CA of the callers cannot be used.
+    #[error("the CA of the callers cannot be used: {0}")]
+    ClientCa(#[from] rustls::server::VerifierBuilderError),
+}
+
+/// TLS as it is served. Certificate, key and CA are read again when they
+/// change; connections that stand keep theirs until they age out.
+#[derive(Debug, Clone)]
+pub struct Tls(Reloading<ServerConfig>);
+
+impl Tls {
+    /// TLS as configured; `None` when it is off. HTTP/1.1 is offered for
+    /// gRPC-Web only.
+    ///
+    /// # Errors
+    /// When a file cannot be used.
+    pub async fn load(config: &TlsConfig, grpc_web: bool) -> Result<Option<Tls>, LoadError> {
+        if !config.is_on() {
+            return Ok(None);
+        }
+        let config = config.clone();
+        let paths = [&config.cert_file, &config.key_file, &config.client_ca_file];
+        let files = paths.into_iter().flatten().cloned().collect();
+        let reloading = Reloading::load("certificates", files, move || {
+            let built = build(&config, grpc_web);
+            Box::pin(async move { Ok(built?) })
+        });
+        Ok(Some(Tls(reloading.await?)))
+    }
+
+    /// The certificates in force, to be watched and reloaded.
+    pub fn certificates(&self) -> &Reloading<ServerConfig> {
+        &self.0
+    }
+
+    /// Takes a connection through the handshake; gives the names that the
+    /// caller's certificate has shown, if it showed one.
+    ///
+    /// # Errors
+    /// When the handshake fails or takes too long.
+    pub async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> io::Result<(TlsStream<TcpStream>, Option<PeerNames>)> {
+        let acceptor = TlsAcceptor::from(self.0.current());
+        let stream = timeout(HANDSHAKE, acceptor.accept(stream)).await??;
+        let certificates = stream.get_ref().1.peer_certificates();
+        let names = certificates.and_then(<[_]>::first).map(names);
+        Ok((stream, names))
+    }
+}
+
+fn build(config: &TlsConfig, grpc_web: bool) -> Result<ServerConfig, TlsError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let (chain, key) = match (&config.cert_file, &config.key_file) {
+        (Some(cert), Some(key)) => (certificates(cert)?, private_key(key)?),
+        _ => {
+            return Err(wrong(
+                Path::new("server.tls"),
+                "needs cert_file and key_file",
+            ));
+        }
+    };
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
+    let builder = match &config.client_ca_file {
+        Some(ca) => builder.with_client_cert_verifier(verifier(config, ca, provider)?),
+        None => builder.with_no_client_auth(),
+    };
+    let mut tls = builder.with_single_cert(chain, key)?;
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    if grpc_web {
+        tls.alpn_protocols.push(b"http/1.1".to_vec());
+    }
+    Ok(tls)
+}
+
+fn verifier(
+    config: &TlsConfig,
+    ca: &Path,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(ca)? {
+        roots.add(certificate)?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    Ok(if config.client_cert_required {
+        builder.build()?
+    } else {
+        builder.allow_unauthenticated().build()?
+    })
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = read.map_err(|error| wrong(path, error))?;
+    if chain.is_empty() {
+        return Err(wrong(path, "has no certificate"));
+    }
+    Ok(chain)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| wrong(path, error))
+}
+
+fn wrong(path: &Path, reason: impl ToString) -> TlsError {
+    TlsError::File {
+        file: path.display().to_string(),
+        reason: reason.to_string(),
+    }
+}
+
+/// The URIs (SPIFFE ids among them) and DNS names of a certificate that has
+/// been verified.
+fn names(certificate: &CertificateDer<'_>) -> PeerNames {
+    let Ok(certificate) = EndEntityCert::try_from(certificate) else {
+        return PeerNames::default();
+    };
+    let uris = certificate.valid_uri_names();
+    let names = uris.chain(certificate.valid_dns_names());
+    PeerNames(names.map(str::to_owned).collect())
+}

@@ -1,0 +1,142 @@
+//! The API's buckets for one key and model.
+
+use super::bucket::{Bucket, Cost};
+use crate::upstream::RateLimits;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The API rounds tokens to thousands.
+const TOKEN_ROUNDING: f64 = 1000.0;
+
+/// A request that is refilling just now.
+const REQUEST_ROUNDING: f64 = 1.0;
+
+/// The buckets that the API told of.
+#[derive(Debug, Clone, Copy)]
+pub struct Buckets {
+    requests: Option<Bucket>,
+    input_tokens: Option<Bucket>,
+    output_tokens: Option<Bucket>,
+}
+
+/// Levels of the buckets; 0 where there is none.
+pub type Levels = Cost;
+
+impl Buckets {
+    /// The buckets as the API told of them.
+    pub fn new(told: &RateLimits) -> Self {
+        let now = Instant::now();
+        let bucket = |told: &Option<_>, rounding| {
+            let told = told.as_ref()?;
+            Some(Bucket::new(told, rounding, now))
+        };
+        Buckets {
+            requests: bucket(&told.requests, REQUEST_ROUNDING),
+            input_tokens: bucket(&told.input_tokens, TOKEN_ROUNDING),
+            output_tokens: bucket(&told.output_tokens, TOKEN_ROUNDING),
+        }
+    }
+
+    /// Refills up to now.
+    pub fn refill(&mut self) {
+        let now = Instant::now();
+        self.each(Cost::default(), |bucket, _| bucket.refill(now));
+    }
+
+    /// Takes a cost out; a negative one is put back.
+    pub fn take(&mut self, cost: Cost) {
+        self.each(cost, Bucket::take);
+    }
+
+    /// How long until a cost fits.
+    pub fn ready_in(&mut self, cost: Cost) -> Duration {
+        let mut longest = Duration::ZERO;
+        self.each(cost, |bucket, amount| {
+            longest = longest.max(bucket.ready_in(amount));
+        });
+        longest
+    }
+
+    /// How long until calls that cost so much together have had their turns,
+    /// while others take so much a second before them.
+    pub fn ready_in_turn(&mut self, cost: Cost, others: Cost) -> Duration {
+        let mut longest = Duration::ZERO;
+        let each = [
+            (&self.requests, cost.requests, others.requests),
+            (&self.input_tokens, cost.input_tokens, others.input_tokens),
+            (
+                &self.output_tokens,
+                cost.output_tokens,
+                others.output_tokens,
+            ),
+        ];
+        for (bucket, amount, others) in each {
+            if let Some(bucket) = bucket {
+                longest = longest.max(bucket.ready_in_turn(amount, others));
+            }
+        }
+        longest
+    }
+
+    /// The levels as of the last refill.
+    pub fn levels(&self) -> Levels {
+        let level = |bucket: &Option<Bucket>| bucket.as_ref().map_or(0.0, Bucket::level);
+        Levels {
+            requests: level(&self.requests),
+            input_tokens: level(&self.input_tokens),
+            output_tokens: level(&self.output_tokens),
+        }
+    }
+
+    /// Level and limit of each bucket that there is: requests, input tokens,
+    /// output tokens.
+    pub fn figures(&self) -> [Option<(f64, f64)>; 3] {
+        [&self.requests, &self.input_tokens, &self.output_tokens]
+            .map(|bucket| bucket.map(|it| (it.level(), it.limit())))
+    }
+
+    /// Believes the API where it differs (see [`Bucket::correct`]).
+    pub fn correct(&mut self, told: &RateLimits, at_charge: &Levels) {
+        let fresh = Buckets::new(told);
+        let each = [
+            (
+                &mut self.requests,
+                fresh.requests,
+                &told.requests,
+                at_charge.requests,
+            ),
+            (
+                &mut self.input_tokens,
+                fresh.input_tokens,
+                &told.input_tokens,
+                at_charge.input_tokens,
+            ),
+            (
+                &mut self.output_tokens,
+                fresh.output_tokens,
+                &told.output_tokens,
+                at_charge.output_tokens,
+            ),
+        ];
+        for (bucket, fresh, told, at_charge) in each {
+            match (bucket, told) {
+                (Some(bucket), Some(told)) => bucket.correct(told, at_charge),
+                (bucket @ None, Some(_)) => *bucket = fresh,
+                (_, None) => {}
+            }
+        }
+    }
+
+    fn each(&mut self, amounts: Cost, mut act: impl FnMut(&mut Bucket, f64)) {
+        let each = [
+            (&mut self.requests, amounts.requests),
+            (&mut self.input_tokens, amounts.input_tokens),
+            (&mut self.output_tokens, amounts.output_tokens),
+        ];
+        for (bucket, amount) in each {
+            if let Some(bucket) = bucket {
+                act(bucket, amount);
+            }
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! A server with access control over a stand-in for the way up.
+
+use claude_grpc::{
+    access::{
+        self, Access, AccessConfig, Cause, ClientEntry, Clients, ClientsFile, Clock, NewClient,
+        SignatureConfig,
+        limits::{Ledger, LimitsConfig},
+    },
+    claude::{
+        answer::{AnswerBlock, Message, Usage},
+        event::{Delta, MessageDelta, StreamEvent},
+    },
+    proto::v1::{self, claude_service_client::ClaudeServiceClient},
+    secrets::Reloading,
+    server::{Drain, Server, ServerConfig, Tls},
+    service::{Service, ServiceConfig},
+    upstream::{
+        Body, BoxStack, Call, Client, EventStream, Payload, Reply, Transport, UpstreamError,
+    },
+};
+use futures::StreamExt;
+use secrecy::ExposeSecret;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::task::JoinHandle;
+use tonic::{
+    Code, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::Channel,
+};
+use tonic_types::StatusExt;
+
+pub const GENERATE: &str = "/claude.v1.ClaudeService/Generate";
+
+/// A client that shows a key with each call.
+pub type Keyed = ClaudeServiceClient<InterceptedService<Channel, WithKey>>;
+
+/// Puts a key into the metadata.
+#[derive(Clone)]
+pub struct WithKey(MetadataValue<Ascii>);
+
+impl Interceptor for WithKey {
+    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, Status> {
+        request.metadata_mut().insert("x-api-key", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// The time at which every test begins.
+pub const START: u64 = 1_800_000_000;
+
+/// A clock that stands still until it is set.
+#[derive(Clone)]
+pub struct Hands(Arc<AtomicU64>);
+
+impl Hands {
+    pub fn new() -> Self {
+        Hands(Arc::new(AtomicU64::new(START)))
+    }
+
+    pub fn set(&self, seconds: u64) {
+        self.0.store(seconds, Ordering::SeqCst);
+    }
+
+    pub fn clock(&self) -> Clock {
+        let hands = self.clone();
+        Clock::new(move || hands.time())
+    }
+
+    pub fn time(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// What stands where the API is: answers, and counts the calls.
+#[derive(Clone, Default)]
+pub struct Api {
+    calls: Arc<AtomicU64>,
+    stalls: Arc<AtomicBool>,
+}
+
+impl Api {
+    /// From now on, streams stand still after their first text.
+    pub fn stall(&self, stalls: bool) {
+        self.stalls.store(stalls, Ordering::SeqCst);
+    }
+
+    fn events(&self) -> EventStream {
+        let begin = [
+            StreamEvent::MessageStart(Box::new(Message {
+                usage: usage(10, 1),
+                ..message()
+            })),
+            StreamEvent::BlockStart {
+                index: 0,
+                block: AnswerBlock::Text {
+                    text: String::new(),
+                    citations: Vec::new(),
+                },
+            },
+            StreamEvent::BlockDelta {
+                index: 0,
+                delta: Delta::Text("forty bytes, so ten tokens when counted.".to_owned()),
+            },
+        ];
+        let end = [
+            StreamEvent::BlockStop { index: 0 },
+            StreamEvent::MessageDelta(Box::new(MessageDelta {
+                usage: usage(10, 20),
+                ..MessageDelta::default()
+            })),
+            StreamEvent::MessageStop,
+        ];
+        let begin = futures::stream::iter(begin.map(Ok));
+        if self.stalls.load(Ordering::SeqCst) {
+            return EventStream::new(begin.chain(futures::stream::pending()));
+        }
+        EventStream::new(begin.chain(futures::stream::iter(end.map(Ok))))
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn stack(&self) -> BoxStack {
+        let api = self.clone();
+        BoxStack::new(tower::service_fn(move |call: Call| {
+            let api = api.clone();
+            async move { Ok::<_, UpstreamError>(api.answer(&call)) }
+        }))
+    }
+
+    fn answer(&self, call: &Call) -> Reply {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        call.attempts.begin();
+        let body = match &call.payload {
+            Payload::Messages {
+                transport: Transport::Events,
+                ..
+            } => Body::Events(self.events()),
+            _ => Body::Message(Box::new(message())),
+        };
+        Reply {
+            request_id: None,
+            body,
+        }
+    }
+}
+
+fn message() -> Message {
+    let json = r#"{"id": "msg_1", "model": "claude-sonnet-5-5",
+        "content": [{"type": "text", "text": "Hello."}], "stop_reason": "end_turn",
+        "usage": {"input_tokens": 10, "output_tokens": 20}}"#;
+    serde_json::from_str(json).unwrap()
+}
+
+fn usage(input: u64, output: u64) -> Usage {
+    Usage {
+        input_tokens: Some(input),
+        output_tokens: Some(output),
+        ..Usage::default()
+    }
+}
+
+/// A running server.
+pub struct Running {
+    pub address: SocketAddr,
+    pub api: Api,
+    pub access: Access,
+    pub hands: Hands,
+    pub tls: Option<Tls>,
+    drain: Drain,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.drain.cut();
+    }
+}
+
+/// How a server is set up; changed before it starts.
+pub struct Setup {
+    pub clients: ClientsFile,
+    pub server: ServerConfig,
+    pub signatures: SignatureConfig,
+    pub limits: LimitsConfig,
+}
+
+impl Setup {
+    /// With these clients, as the TOML of a clients file.
+    pub fn new(clients: &str) -> Self {
+        Setup {
+            clients: ClientsFile::parse(clients).unwrap(),
+            server: ServerConfig {
+                listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+                max_message_bytes: 100_000,
+                ..ServerConfig::default()
+            },
+            signatures: AccessConfig::default().signatures,
+            limits: LimitsConfig::default(),
+        }
+    }
+
+    /// With these clients.
+    pub fn of(clients: Vec<ClientEntry>) -> Self {
+        let mut setup = Setup::new("");
+        setup.clients = ClientsFile { clients };
+        setup
+    }
+
+    pub async fn start(self) -> Running {
+        let clients = Reloading::fixed("clients", Clients::new(self.clients).unwrap());
+        let hands = Hands::new();
+        let longest_call = self.server.max_deadline;
+        let ledger = Ledger::open(&self.limits, longest_call, hands.clock()).unwrap();
+        let access = Access::new(clients, &self.signatures, ledger, hands.clock());
+        let api = Api::default();
+        let upstream = Client::new(api.stack(), Duration::from_secs(600));
+        let upstream = upstream.layered(&access.charge_layer());
+        let service = Service::new(upstream, ServiceConfig::default());
+        let tls = Tls::load(&self.server.tls, false).await.unwrap();
+        let server = Server::bind(self.server, service).await.unwrap();
+        let server = server.guarded(Some(access.clone())).secured(tls.clone());
+        let (address, drain) = (server.local_addr().unwrap(), server.drain());
+        let task = tokio::spawn(server.run());
+        Running {
+            address,
+            api,
+            access,
+            hands,
+            tls,
+            drain,
+            task,
+        }
+    }
+}
+
+impl Running {
+    /// Stops the server, and waits until nothing of it is left.
+    pub async fn stop(mut self) {
+        self.drain.cut();
+        let _ = (&mut self.task).await;
+    }
+
+    pub async fn channel(&self) -> Channel {
+        let url = format!("http://{}", self.address);
+        Channel::from_shared(url).unwrap().connect().await.unwrap()
+    }
+
+    /// A client that shows a key with each call.
+    pub async fn client(&self, key: &str) -> Keyed {
+        let with_key = WithKey(key.parse().unwrap());
+        ClaudeServiceClient::with_interceptor(self.channel().await, with_key)
+    }
+
+    /// Generates with one header.
+    pub async fn generate(&self, header: &'static str, value: &str) -> Result<(), Status> {
+        let mut request = tonic::Request::new(prompt());
+        if !header.is_empty() {
+            let value = value.parse().expect("a header");
+            request.metadata_mut().insert(header, value);
+        }
+        let mut client = ClaudeServiceClient::new(self.channel().await);
+        client.generate(request).await.map(|_| ())
+    }
+
+    pub fn refusals(&self, cause: Cause) -> u64 {
+        self.access.refusals().of(cause)
+    }
+}
+
+pub fn prompt() -> v1::GenerateRequest {
+    v1::GenerateRequest {
+        messages: vec![v1::Message {
+            role: v1::Role::User.into(),
+            text: "Hello?".to_owned(),
+            ..v1::Message::default()
+        }],
+        ..v1::GenerateRequest::default()
+    }
+}
+
+/// The one shape of a refusal, whatever was wrong.
+pub fn assert_unauthenticated(status: &Status) {
+    assert_eq!(status.code(), Code::Unauthenticated, "{status:?}");
+    assert_eq!(status.message(), "valid credentials are needed");
+    let details = status.get_error_details();
+    let info = details.error_info().expect("ErrorInfo");
+    assert_eq!(info.reason, "UNAUTHENTICATED");
+    assert!(info.metadata.is_empty());
+}
+
+/// One client with a key, and with these limits as TOML.
+pub fn limited(limits: &str) -> (Setup, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("clients.toml");
+    let new = NewClient {
+        name: "a".to_owned(),
+        limits: toml::from_str(limits).unwrap(),
+        ..NewClient::default()
+    };
+    let added = access::add(&path, None, new).unwrap();
+    let clients = access::list(&path, None).unwrap();
+    let key = added.secret.expose_secret().to_owned();
+    (Setup::of(clients), key)
+}
+
+/// The refusal of a limit: its name, and when to try again.
+pub fn limit_of(status: &Status) -> (String, Duration) {
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    let details = status.get_error_details();
+    assert_eq!(details.error_info().unwrap().reason, "CLIENT_LIMIT_REACHED");
+    let violation = &details.quota_failure().unwrap().violations[0];
+    assert_eq!(violation.quota_dimensions["client"], "a");
+    assert!(!violation.quota_metric.is_empty());
+    let after = details.retry_info().unwrap().retry_delay.unwrap();
+    let pushback = status.metadata().get("grpc-retry-pushback-ms").unwrap();
+    assert_eq!(pushback.to_str().unwrap(), after.as_millis().to_string());
+    (violation.quota_id.clone(), after)
+}

@@ -1,0 +1,205 @@
+//! The limits of a client, kept in the process.
+
+use crate::harness::{Running, START, limit_of, limited, prompt};
+use claude_grpc::{access::Cause, proto::v1};
+use futures::StreamExt;
+use std::time::Duration;
+use tonic::{Code, Status};
+
+const DAY: u64 = 24 * 60 * 60;
+
+fn with_max_tokens(max_tokens: u32) -> v1::GenerateRequest {
+    v1::GenerateRequest {
+        max_tokens: Some(max_tokens.try_into().unwrap()),
+        ..prompt()
+    }
+}
+
+async fn generate(server: &Running, key: &str, max_tokens: u32) -> Result<(), Status> {
+    let mut client = server.client(key).await;
+    let generated = client.generate(with_max_tokens(max_tokens)).await;
+    generated.map(|_| ())
+}
+
+async fn stream(
+    server: &Running,
+    key: &str,
+) -> Result<tonic::Streaming<v1::GenerateStreamResponse>, Status> {
+    let mut client = server.client(key).await;
+    let request = v1::GenerateStreamRequest {
+        request: Some(with_max_tokens(1000)),
+    };
+    client
+        .generate_stream(request)
+        .await
+        .map(|it| it.into_inner())
+}
+
+/// Waits for what happens as soon as the server sees that a caller is gone.
+async fn eventually(mut happened: impl FnMut() -> bool) {
+    let waiting = async {
+        while !happened() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), waiting)
+        .await
+        .expect("it happens");
+}
+
+#[tokio::test]
+async fn requests_in_a_minute_and_the_retry_info_is_true() {
+    let (setup, key) = limited("requests_per_minute = 2");
+    let server = setup.start().await;
+    for _ in 0..2 {
+        generate(&server, &key, 100).await.unwrap();
+    }
+    let refused = generate(&server, &key, 100).await.unwrap_err();
+    let expected = ("requests_per_minute".to_owned(), Duration::from_secs(30));
+    assert_eq!(limit_of(&refused), expected);
+    assert_eq!(server.api.calls(), 2, "nothing reaches the API");
+
+    server.hands.set(START + 29);
+    let refused = generate(&server, &key, 100).await.unwrap_err();
+    assert_eq!(limit_of(&refused).1, Duration::from_secs(1));
+    server.hands.set(START + 30);
+    generate(&server, &key, 100).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_holds_its_place_until_it_is_dropped() {
+    let (setup, key) = limited("calls_in_flight = 1");
+    let server = setup.start().await;
+    server.api.stall(true);
+    let mut held = stream(&server, &key).await.unwrap();
+    held.next().await.unwrap().unwrap();
+    let refused = generate(&server, &key, 100).await.unwrap_err();
+    assert_eq!(limit_of(&refused).0, "calls_in_flight");
+    assert_eq!(server.access.ledger().spent("a").calls_in_flight, 1);
+    drop(held);
+    eventually(|| server.access.ledger().spent("a").calls_in_flight == 0).await;
+    generate(&server, &key, 100).await.unwrap();
+    eventually(|| server.access.ledger().spent("a").calls_in_flight == 0).await;
+}
+
+#[tokio::test]
+async fn the_estimate_is_charged_first_and_the_usage_settles_it() {
+    let (setup, key) = limited("output_tokens_per_minute = 1000");
+    let server = setup.start().await;
+    // Each is held for 900 tokens and uses 20.
+    for _ in 0..3 {
+        generate(&server, &key, 900).await.unwrap();
+    }
+    server.api.stall(true);
+    let mut held = stream(&server, &key).await;
+    // 60 are used and 1000 asked for: there is room in 3.6 s.
+    let refused = held.as_mut().map(|_| ()).unwrap_err();
+    let expected = (
+        "output_tokens_per_minute".to_owned(),
+        Duration::from_millis(3600),
+    );
+    assert_eq!(limit_of(refused), expected);
+    server.hands.set(START + 4);
+    held = stream(&server, &key).await;
+    assert!(
+        held.is_ok(),
+        "a call as large as the limit goes when it is alone"
+    );
+    let refused = generate(&server, &key, 900).await.unwrap_err();
+    assert_eq!(limit_of(&refused).0, "output_tokens_per_minute");
+}
+
+#[tokio::test]
+async fn a_stream_is_charged_for_what_it_used_also_when_it_is_dropped() {
+    let (setup, key) = limited("tokens_per_day = 100_000\ndollars_per_month = 100.0");
+    let server = setup.start().await;
+    let spent = || server.access.ledger().spent("a");
+
+    let mut whole = stream(&server, &key).await.unwrap();
+    while let Some(event) = whole.next().await {
+        event.unwrap();
+    }
+    eventually(|| spent().tokens_in_day == 30).await;
+    // 10 in and 20 out of Sonnet 5.5.
+    assert_eq!(spent().nanodollars_in_month, 10 * 2000 + 20 * 10_000);
+
+    server.api.stall(true);
+    let mut dropped = stream(&server, &key).await.unwrap();
+    for _ in 0..2 {
+        dropped.next().await.unwrap().unwrap();
+    }
+    assert!(
+        spent().tokens_in_day > 1000,
+        "while it runs, the estimate is charged"
+    );
+    drop(dropped);
+    // 10 in, 1 counted at the start, 10 by the bytes since.
+    eventually(|| spent().tokens_in_day == 30 + 21).await;
+}
+
+#[tokio::test]
+async fn budgets_end_with_their_day_and_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("budgets");
+    let start = async || {
+        let (mut setup, key) = limited("tokens_per_day = 2000\ntokens_per_month = 1_000_000");
+        setup.limits.budget_file = Some(file.clone());
+        (setup.start().await, key)
+    };
+    let (server, key) = start().await;
+    generate(&server, &key, 1000).await.unwrap();
+    server.access.ledger().flush().await;
+    assert_eq!(server.access.ledger().spent("a").tokens_in_day, 30);
+    server.stop().await;
+
+    let (server, key) = start().await;
+    assert_eq!(server.access.ledger().spent("a").tokens_in_day, 30);
+    let refused = generate(&server, &key, 1980).await.unwrap_err();
+    // The test begins at 08:00 UTC.
+    let until_midnight = Duration::from_secs(16 * 60 * 60);
+    assert_eq!(
+        limit_of(&refused),
+        ("tokens_per_day".to_owned(), until_midnight)
+    );
+    generate(&server, &key, 1900).await.unwrap();
+    server.hands.set(START + DAY);
+    generate(&server, &key, 1980).await.unwrap();
+    let spent = server.access.ledger().spent("a");
+    assert_eq!((spent.tokens_in_day, spent.tokens_in_month), (30, 90));
+}
+
+#[tokio::test]
+async fn a_budget_in_dollars_follows_the_price_of_the_model() {
+    let (setup, key) = limited("dollars_per_day = 0.02");
+    let server = setup.start().await;
+    // 2,000 tokens of output: 2 cents of Sonnet, 4 of Opus, 0.1 of Haiku.
+    let ask = async |model: &str| {
+        let request = v1::GenerateRequest {
+            model: model.to_owned(),
+            ..with_max_tokens(2000)
+        };
+        server
+            .client(&key)
+            .await
+            .generate(request)
+            .await
+            .map(|_| ())
+    };
+    let refused = ask("claude-opus-5-5").await.unwrap_err();
+    assert_eq!(limit_of(&refused).0, "dollars_per_day");
+    let refused = ask("a-model-without-a-price").await.unwrap_err();
+    assert_eq!(limit_of(&refused).0, "dollars_per_day");
+    ask("claude-haiku-5-5").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_allowed_is_denied() {
+    let (mut setup, key) = limited("");
+    setup.clients.clients[0].models = vec!["claude-haiku-5-5".to_owned()];
+    let server = setup.start().await;
+    let denied = generate(&server, &key, 100).await.unwrap_err();
+    assert_eq!(denied.code(), Code::PermissionDenied);
+    assert_eq!(denied.message(), "the client may not make this call");
+    assert_eq!(server.refusals(Cause::Model), 1);
+    assert_eq!(server.api.calls(), 0);
+}

@@ -1,0 +1,374 @@
+//! Requests with something wrong in them, each with the names of it.
+
+use crate::{
+    samples::{self, blocks, choice, document, image, mark, message_of, text, thinking, tool},
+    support::{ask, message, user},
+};
+use claude_grpc::proto::v1::{
+    self, Role, content_block::Block, document_block::Source as DocumentSource,
+    image_block::Source as ImageSource, thinking::Mode,
+};
+
+/// A request with one message of these blocks.
+pub fn with(role: Role, content: Vec<Block>) -> v1::GenerateRequest {
+    v1::GenerateRequest {
+        messages: vec![message_of(role, content)],
+        ..ask("")
+    }
+}
+
+pub fn changed(change: impl FnOnce(&mut v1::GenerateRequest)) -> v1::GenerateRequest {
+    let mut request = ask("Hello");
+    change(&mut request);
+    request
+}
+
+/// A request, and the fields that are wrong in it.
+type Row = (v1::GenerateRequest, Vec<&'static str>);
+
+fn settings() -> Vec<Row> {
+    let row = |change: fn(&mut v1::GenerateRequest), field| (changed(change), vec![field]);
+    vec![
+        row(|it| it.messages.clear(), "messages"),
+        row(|it| it.messages[0].role = 0, "messages[0].role"),
+        row(|it| it.messages[0].role = 99, "messages[0].role"),
+        row(|it| it.messages[0].text.clear(), "messages[0]"),
+        row(
+            |it| it.messages[0].content = blocks(vec![Block::Text(text("x"))]),
+            "messages[0]",
+        ),
+        row(
+            |it| it.messages.push(user(" \n\u{3000}")),
+            "messages[1].text",
+        ),
+        row(|it| it.max_tokens = Some(0), "max_tokens"),
+        row(|it| it.max_tokens = Some(i32::MIN), "max_tokens"),
+        row(|it| it.model = "claude sonnet".to_owned(), "model"),
+        row(|it| it.model = "x".repeat(257), "model"),
+        row(|it| it.system = vec![text("x"), text("")], "system[1].text"),
+        row(
+            |it| {
+                it.system = vec![text("x")];
+                it.system[0].citations_json = vec!["{}".to_owned()];
+            },
+            "system[0].citations_json[0]",
+        ),
+        (
+            changed(|it| it.stop_sequences = ["x", "", " \n"].map(str::to_owned).to_vec()),
+            vec!["stop_sequences[1]", "stop_sequences[2]"],
+        ),
+        row(|it| it.effort = 6, "effort"),
+        row(|it| it.effort = -1, "effort"),
+        row(|it| it.service_tier = 3, "service_tier"),
+        row(|it| it.user_id = "é".repeat(257), "user_id"),
+        row(
+            |it| it.output_schema_json = "{".to_owned(),
+            "output_schema_json",
+        ),
+        row(
+            |it| it.output_schema_json = "[]".to_owned(),
+            "output_schema_json",
+        ),
+        row(
+            |it| it.output_schema_json = r#"{"type":"text"}"#.to_owned(),
+            "output_schema_json",
+        ),
+        row(
+            |it| {
+                it.output_schema_json = format!(r#"{{"properties":{{"{}":1}}}}"#, "é".repeat(9999))
+            },
+            "output_schema_json",
+        ),
+        row(
+            |it| {
+                let depth = 200;
+                let open = r#"{"items":"#.repeat(depth);
+                it.output_schema_json = format!("{open}{{}}{}", "}".repeat(depth));
+            },
+            "output_schema_json",
+        ),
+        row(
+            |it| it.cache_control = Some(v1::CacheControl { ttl: 9 }),
+            "cache_control.ttl",
+        ),
+    ]
+}
+
+fn thoughts() -> Vec<Row> {
+    let enabled = |budget_tokens, display| {
+        changed(|it| {
+            it.max_tokens = Some(2048);
+            it.thinking = thinking(Mode::Enabled(v1::EnabledThinking {
+                budget_tokens,
+                display,
+            }));
+        })
+    };
+    let none = changed(|it| it.thinking = Some(v1::Thinking { mode: None }));
+    let unknown = Mode::Adaptive(v1::AdaptiveThinking { display: 3 });
+    let unknown = changed(|it| it.thinking = thinking(unknown));
+    vec![
+        (none, vec!["thinking"]),
+        (unknown, vec!["thinking.adaptive.display"]),
+        (enabled(1023, 0), vec!["thinking.enabled.budget_tokens"]),
+        (enabled(-1, 0), vec!["thinking.enabled.budget_tokens"]),
+        (enabled(2048, 0), vec!["thinking.enabled.budget_tokens"]),
+        (enabled(1024, 3), vec!["thinking.enabled.display"]),
+    ]
+}
+
+fn tools() -> Vec<Row> {
+    let row = |change: fn(&mut v1::Tool), field| {
+        let mut tool = tool();
+        change(&mut tool);
+        (changed(|it| it.tools = vec![tool]), vec![field])
+    };
+    let choosing = |choice| changed(|it| (it.tools, it.tool_choice) = (vec![tool()], Some(choice)));
+    let named = |mode| v1::ToolChoice {
+        name: "wether".to_owned(),
+        ..choice(mode)
+    };
+    use v1::ToolChoiceMode::{Any, Auto, None, Tool, Unspecified};
+    vec![
+        row(|it| it.name = "the weather".to_owned(), "tools[0].name"),
+        row(|it| it.name.clear(), "tools[0].name"),
+        row(|it| it.name = "x".repeat(129), "tools[0].name"),
+        (
+            changed(|it| it.tools = vec![tool(), tool()]),
+            vec!["tools[1].name"],
+        ),
+        row(
+            |it| it.input_schema_json.clear(),
+            "tools[0].input_schema_json",
+        ),
+        row(
+            |it| it.input_schema_json = "{}".to_owned(),
+            "tools[0].input_schema_json",
+        ),
+        row(
+            |it| it.input_schema_json = "7".to_owned(),
+            "tools[0].input_schema_json",
+        ),
+        row(
+            |it| it.input_schema_json = r#"{"type":"array"}"#.to_owned(),
+            "tools[0].input_schema_json",
+        ),
+        row(
+            |it| it.input_schema_json = r#"{"type":"object","required":"x"}"#.to_owned(),
+            "tools[0].input_schema_json",
+        ),
+        row(
+            |it| it.input_examples_json = vec!["{}".to_owned(), "[]".to_owned()],
+            "tools[0].input_examples_json[1]",
+        ),
+        (
+            changed(|it| it.tool_choice = Some(choice(Auto))),
+            vec!["tool_choice"],
+        ),
+        (choosing(choice(Unspecified)), vec!["tool_choice.mode"]),
+        (
+            choosing(v1::ToolChoice {
+                mode: 9,
+                ..choice(Auto)
+            }),
+            vec!["tool_choice.mode"],
+        ),
+        (choosing(choice(Tool)), vec!["tool_choice.name"]),
+        (choosing(named(Tool)), vec!["tool_choice.name"]),
+        (choosing(named(Any)), vec!["tool_choice.name"]),
+        (
+            choosing(v1::ToolChoice {
+                disable_parallel_tool_use: true,
+                ..choice(None)
+            }),
+            vec!["tool_choice.disable_parallel_tool_use"],
+        ),
+    ]
+}
+
+/// Blocks with something wrong in them, each with the place of it in the block.
+pub fn bad_blocks() -> Vec<(Role, Block, &'static str)> {
+    use DocumentSource as Doc;
+    use Role::{Assistant, User};
+    let picture = |source| Block::Image(image(source));
+    let paper = |source| Block::Document(document(source));
+    let url = |url: &str| url.to_owned();
+    let other = |json: &str| {
+        Block::Other(v1::OtherBlock {
+            r#type: "new".to_owned(),
+            json: json.to_owned(),
+        })
+    };
+    let tool_use = |json: &str| Block::ToolUse(samples::tool_use("toolu_1", json));
+    let cited = |json: &str| {
+        Block::Text(v1::TextBlock {
+            citations_json: vec![json.to_owned()],
+            ..text("x")
+        })
+    };
+    let mut rows = vec![
+        (User, Block::Text(text("")), ".text.text"),
+        (User, cited("{}"), ".text.citations_json[0]"),
+        (Assistant, cited("null"), ".text.citations_json[0]"),
+        (User, Block::Image(v1::ImageBlock::default()), ".image"),
+        (
+            User,
+            picture(ImageSource::FileId(String::new())),
+            ".image.file_id",
+        ),
+        (
+            User,
+            Block::Document(v1::DocumentBlock::default()),
+            ".document",
+        ),
+        (User, paper(Doc::Text(" ".to_owned())), ".document.text"),
+        (User, paper(Doc::FileId(String::new())), ".document.file_id"),
+        (Assistant, tool_use(""), ".tool_use.input_json"),
+        (Assistant, tool_use("[]"), ".tool_use.input_json"),
+        (Assistant, tool_use("{} {}"), ".tool_use.input_json"),
+        (
+            Assistant,
+            Block::Thinking(v1::ThinkingBlock::default()),
+            ".thinking.signature",
+        ),
+        (
+            Assistant,
+            Block::RedactedThinking(v1::RedactedThinkingBlock::default()),
+            ".redacted_thinking.data",
+        ),
+        (
+            User,
+            Block::ToolResult(samples::result("")),
+            ".tool_result.tool_use_id",
+        ),
+        (Assistant, other("new"), ".other.json"),
+        (Assistant, other(r#"{"kind":"new"}"#), ".other.json"),
+        (Assistant, other(r#"{"type":7}"#), ".other.json"),
+        (
+            Assistant,
+            other(r#"{"type":"t\u0065xt","text":""}"#),
+            ".other.json",
+        ),
+        (
+            Assistant,
+            other(r#"{"type":"new","type":"text"}"#),
+            ".other.json",
+        ),
+    ];
+    for bytes in ["", "%PDF", "<svg/>", "BM", "GIF88a", "\u{ff}\u{d8}\u{ff}"] {
+        rows.push((
+            User,
+            picture(ImageSource::Data(bytes.into())),
+            ".image.data",
+        ));
+    }
+    for bytes in [&b""[..], b" %PDF-1.7", b"PK\x03\x04", samples::PNG] {
+        let pdf = Doc::Pdf(bytes::Bytes::from_static(bytes));
+        rows.push((User, paper(pdf), ".document.pdf"));
+    }
+    for address in [
+        "",
+        "http://example.com/a.png",
+        "//example.com/a.png",
+        "https://",
+        "https:///a.png",
+        "file:///etc/passwd",
+        "example.com",
+        "https://exa mple.com/",
+    ] {
+        rows.push((User, picture(ImageSource::Url(url(address))), ".image.url"));
+        rows.push((User, paper(Doc::Url(url(address))), ".document.url"));
+    }
+    rows
+}
+
+/// Blocks where they must not stand.
+fn misplaced() -> Vec<(Role, Block)> {
+    use Role::{Assistant, System, User};
+    let picture = || Block::Image(image(ImageSource::FileId("x".to_owned())));
+    let paper = || Block::Document(document(DocumentSource::FileId("x".to_owned())));
+    let thought = || {
+        Block::Thinking(v1::ThinkingBlock {
+            thinking: String::new(),
+            signature: "x".to_owned(),
+        })
+    };
+    let redacted = || {
+        Block::RedactedThinking(v1::RedactedThinkingBlock {
+            data: "x".to_owned(),
+        })
+    };
+    let tool_use = || Block::ToolUse(samples::tool_use("x", "{}"));
+    let result = || Block::ToolResult(samples::result("x"));
+    let other = || {
+        let json = r#"{"type":"new"}"#.to_owned();
+        Block::Other(v1::OtherBlock {
+            r#type: String::new(),
+            json,
+        })
+    };
+    let mut rows = Vec::new();
+    for role in [Assistant, System] {
+        rows.extend([picture(), paper(), result()].map(|block| (role, block)));
+    }
+    for role in [User, System] {
+        rows.extend([thought(), redacted(), tool_use(), other()].map(|block| (role, block)));
+    }
+    rows
+}
+
+pub fn table() -> Vec<Row> {
+    let mut rows = settings();
+    rows.extend(thoughts());
+    rows.extend(tools());
+    rows.push((
+        changed(|it| {
+            it.messages[0] = v1::Message {
+                content: vec![v1::ContentBlock::default()],
+                ..message(Role::User, "")
+            }
+        }),
+        vec!["messages[0].content[0]"],
+    ));
+    rows.push((
+        with(
+            Role::User,
+            vec![Block::SearchResult(v1::SearchResultBlock::default())],
+        ),
+        ["source", "title", "texts"]
+            .map(|it| &*format!("messages[0].content[0].search_result.{it}").leak())
+            .to_vec(),
+    ));
+    for (role, block, place) in bad_blocks() {
+        let at: &'static str = format!("messages[0].content[0]{place}").leak();
+        rows.push((with(role, vec![block]), vec![at]));
+    }
+    for (role, block) in misplaced() {
+        rows.push((with(role, vec![block]), vec!["messages[0].content[0]"]));
+    }
+    // In a tool_result nothing that is the model's, and no other result.
+    for (_, block) in misplaced()
+        .into_iter()
+        .filter(|(role, _)| *role == Role::User)
+    {
+        let result = v1::ToolResultBlock {
+            content: blocks(vec![Block::Text(text("x")), block]),
+            ..samples::result("x")
+        };
+        rows.push((
+            with(Role::User, vec![Block::ToolResult(result)]),
+            vec!["messages[0].content[0].tool_result.content[1]"],
+        ));
+    }
+    let five = (0..5).map(|_| {
+        Block::Text(v1::TextBlock {
+            cache_control: mark(v1::CacheTtl::Unspecified),
+            ..text("x")
+        })
+    });
+    rows.push((
+        with(Role::User, five.collect()),
+        vec!["messages[0].content[4].text.cache_control"],
+    ));
+    rows
+}

@@ -1,0 +1,135 @@
+//! The drain: what runs may finish, what comes is refused, what is left at the
+//! end is told so.
+
+use crate::{
+    server::{health, health_of},
+    support::{Grpc, World, ask, connect, reason, soon, streamed},
+};
+use claude_grpc::{
+    proto::{
+        SERVICE_NAME,
+        v1::{self, generate_stream_response::Event},
+    },
+    simulator::Behaviour,
+};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_stream::StreamExt;
+use tonic::{Code, Response, Status, Streaming};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_types::StatusExt;
+
+type Unary = JoinHandle<Result<Response<v1::GenerateResponse>, Status>>;
+
+fn unary(grpc: &Grpc) -> Unary {
+    let mut grpc = grpc.clone();
+    tokio::spawn(async move { grpc.generate(ask("Hello")).await })
+}
+
+async fn open(grpc: &Grpc) -> Streaming<v1::GenerateStreamResponse> {
+    let mut grpc = grpc.clone();
+    let call = grpc.generate_stream(streamed(ask("Hello")));
+    soon(call).await.unwrap().into_inner()
+}
+
+/// The last event, or the status instead of it.
+async fn end(mut events: Streaming<v1::GenerateStreamResponse>) -> Result<Event, Status> {
+    let mut last = None;
+    while let Some(event) = soon(events.next()).await {
+        last = event?.event;
+    }
+    Ok(last.unwrap())
+}
+
+fn assert_draining(status: &Status) {
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    assert_eq!(reason(status), "DRAINING");
+    assert!(
+        status.get_details_retry_info().is_some(),
+        "it may be tried elsewhere"
+    );
+}
+
+#[tokio::test]
+async fn what_runs_finishes_and_what_comes_is_refused() {
+    let mut world = World::start().await;
+    let slowly = || Behaviour::SlowBody {
+        delay: Duration::from_millis(20),
+    };
+    world.simulator.next([Behaviour::Hang]);
+    // Holds the drain open until the test lets go.
+    let held = unary(&connect(world.address));
+    soon(world.simulator.until(|counts| counts.in_flight == 1)).await;
+    world.simulator.next([slowly(), slowly()]);
+    let running = unary(&world.grpc);
+    let stream = open(&world.grpc).await;
+    soon(world.simulator.until(|counts| counts.in_flight == 3)).await;
+
+    world.drain.begin();
+    soon(world.simulator.until(|counts| counts.answered == 2)).await;
+    soon(running).await.unwrap().unwrap();
+    assert!(matches!(end(stream).await, Ok(Event::Finished(_))));
+
+    // On a new connection, and on one that was told to close.
+    let before = world.attempts();
+    for mut grpc in [connect(world.address), world.grpc.clone()] {
+        let status = soon(grpc.generate(ask("Hello"))).await.unwrap_err();
+        assert_draining(&status);
+        let call = grpc.generate_stream(streamed(ask("Hello")));
+        assert_draining(&soon(call).await.unwrap_err());
+    }
+    assert_eq!(world.attempts(), before);
+    for name in ["", SERVICE_NAME] {
+        let answer = soon(health(&world).check(health_of(name))).await.unwrap();
+        assert_eq!(answer.into_inner().status(), ServingStatus::NotServing);
+    }
+
+    assert!(!world.server.is_finished());
+    held.abort();
+    soon(&mut world.server).await.unwrap();
+    assert_eq!(world.upstream.places.in_use(), 0);
+}
+
+#[tokio::test]
+async fn what_is_left_at_the_end_gets_a_status() {
+    let time = Duration::from_millis(300);
+    for cut_early in [false, true] {
+        let mut world = World::with(|setup| {
+            setup.server.drain_timeout = if cut_early { time * 1000 } else { time };
+        })
+        .await;
+        world
+            .simulator
+            .next([Behaviour::Hang, Behaviour::HangAfter { events: 3 }]);
+        let running = unary(&world.grpc);
+        soon(world.simulator.until(|counts| counts.in_flight == 1)).await;
+        let mut stream = open(&world.grpc).await;
+        soon(stream.next()).await.unwrap().unwrap();
+        let began = std::time::Instant::now();
+        world.drain.begin();
+        if cut_early {
+            world.drain.cut();
+        }
+        assert_draining(&soon(running).await.unwrap().unwrap_err());
+        assert_draining(&end(stream).await.unwrap_err());
+        assert!(cut_early || began.elapsed() >= time);
+        soon(&mut world.server).await.unwrap();
+        soon(world.simulator.until(|counts| counts.hung_up == 2)).await;
+        assert_eq!(world.upstream.places.in_use(), 0);
+        // Nobody listens any more.
+        let status = soon(connect(world.address).generate(ask("Hello"))).await;
+        assert_eq!(status.unwrap_err().code(), Code::Unknown);
+    }
+}
+
+#[tokio::test]
+async fn an_idle_server_ends_with_its_connections_and_watchers_open() {
+    let mut world = World::start().await;
+    soon(world.grpc.generate(ask("Hello"))).await.unwrap();
+    let watch = soon(health(&world).watch(health_of(""))).await.unwrap();
+    let mut watched = watch.into_inner();
+    soon(watched.next()).await.unwrap().unwrap();
+    world.drain.begin();
+    world.drain.begin();
+    soon(&mut world.server).await.unwrap();
+}
