@@ -291,7 +291,7 @@ impl Recorded {
         }
         drop(state);
         // Whoever shared the answer has kept it going.
-        self.observed.tracing.late_attempt(self, attempt);
+        self.observed.tracing.late_attempt(self, &attempt);
     }
 
     fn exemplar(&self, value: Duration) -> Exemplar {
@@ -345,7 +345,7 @@ impl Recorded {
             log::call(self, &state, &end);
         }
         if self.sampled {
-            self.observed.tracing.finished(self, end);
+            self.observed.tracing.finished(self, &end);
         }
     }
 }

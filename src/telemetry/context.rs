@@ -49,19 +49,24 @@ impl TraceId {
     pub fn random() -> Self {
         TraceId(nonzero(|| rand::rng().random()))
     }
-
-    /// The lower half, which samplers compare.
-    pub fn low(&self) -> u64 {
-        let mut low = [0; 8];
-        low.copy_from_slice(&self.0[8..]);
-        u64::from_be_bytes(low)
-    }
 }
 
 impl SpanId {
     /// A new one.
     pub fn random() -> Self {
         SpanId(nonzero(|| rand::rng().random()))
+    }
+}
+
+impl From<TraceId> for opentelemetry::TraceId {
+    fn from(id: TraceId) -> Self {
+        opentelemetry::TraceId::from_bytes(id.0)
+    }
+}
+
+impl From<SpanId> for opentelemetry::SpanId {
+    fn from(id: SpanId) -> Self {
+        opentelemetry::SpanId::from_bytes(id.0)
     }
 }
 

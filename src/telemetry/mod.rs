@@ -2,8 +2,9 @@
 //!
 //! A call has one record ([`CallRecord`]), which goes with it from the way in
 //! to the attempts at the API. At its end the record is counted, logged, and,
-//! if the call is sampled, left for the exporter, which runs on a thread of its
-//! own. Nothing that a call does here waits for anybody.
+//! if the call is sampled, left as spans for OpenTelemetry's batch processor,
+//! which exports them on a thread of its own. Nothing that a call does here
+//! waits for anybody.
 
 mod attempt;
 mod call;
@@ -33,7 +34,7 @@ pub use recent::Failure;
 pub use sampler::Sampler;
 
 use http::HeaderMap;
-use otlp::{Exporter, Pipelines, TransportError, logs::LogsLayer};
+use otlp::{Export, ExportError, spans::Maker};
 use recent::Recent;
 use spans::Tracing;
 use std::{fmt, sync::Arc, time::Duration};
@@ -50,7 +51,7 @@ pub enum TelemetryError {
     Twice,
     /// The exporter cannot be started.
     #[error("the OTEL_EXPORTER_OTLP_* variables: {0}")]
-    Export(#[from] TransportError),
+    Export(#[from] ExportError),
 }
 
 /// Observes calls; or, by default, does not. Cloning is cheap.
@@ -67,9 +68,7 @@ pub(crate) struct Observed {
 /// What runs beside the service, and ends after it.
 #[derive(Default)]
 pub struct Running {
-    exporter: Option<Exporter>,
-    /// Events that are logged go on to a collector through this layer.
-    records: Option<LogsLayer>,
+    export: Export,
 }
 
 impl Telemetry {
@@ -87,9 +86,12 @@ impl Telemetry {
     ) -> Result<(Telemetry, Running), TelemetryError> {
         let models = models.iter().map(String::as_str);
         let metrics = Arc::new(Metrics::new(prices, models));
-        let pipelines = Pipelines::new(&settings, Arc::clone(&metrics));
-        let tracing = match &pipelines.spans {
-            Some(queue) => Tracing::into_queue(Arc::clone(queue), settings.sampler),
+        let export = Export::start(&settings, &metrics)?;
+        let tracing = match &export.spans {
+            Some(spans) => {
+                let maker = Maker::new(settings.limits);
+                Tracing::new(spans.clone(), maker, settings.sampler)
+            }
             None => Tracing::off(),
         };
         let baggage = match settings.takes_baggage {
@@ -100,14 +102,12 @@ impl Telemetry {
             .taking_context(settings.takes_context)
             .with_baggage(baggage)
             .with_content(config.show_content || settings.content);
-        let records = pipelines.logs.clone().map(LogsLayer);
-        let exporter = pipelines.start(settings)?;
         let observed = Observed {
             metrics,
             tracing,
             recent: Recent::default(),
         };
-        let running = Running { exporter, records };
+        let running = Running { export };
         Ok((Telemetry(Some(Arc::new(observed))), running))
     }
 
@@ -147,14 +147,12 @@ impl Running {
         config: &LogConfig,
         telemetry: &Telemetry,
     ) -> Result<Logs, TelemetryError> {
-        log::init(config, self.records.clone(), telemetry.metrics().cloned())
+        log::init(config, &self.export, telemetry.metrics().cloned())
     }
 
     /// Sends what still waits, in no longer than this.
     pub async fn shut_down(self, longest: Duration) {
-        if let Some(exporter) = self.exporter {
-            exporter.shut_down(longest).await;
-        }
+        self.export.shut_down(longest).await;
     }
 }
 
@@ -163,5 +161,5 @@ impl Running {
 /// # Errors
 /// When the filter is none, or a subscriber is there already.
 pub fn init(config: &LogConfig) -> Result<Logs, TelemetryError> {
-    log::init(config, None, None)
+    log::init(config, &Export::default(), None)
 }

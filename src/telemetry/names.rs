@@ -240,6 +240,8 @@ macro_rules! metrics {
                     kind: Kind::$kind,
                 };
             )*
+            /// All of them.
+            pub static ALL: &[&Metric] = &[$(&$constant),*];
         }
     };
 }

@@ -1,28 +1,33 @@
-//! Which calls are traced: `OTEL_TRACES_SAMPLER` and its argument.
+//! Which calls are traced: `OTEL_TRACES_SAMPLER` and its argument, by the SDK's
+//! samplers.
 
 use super::context::{Parent, TraceId};
+use opentelemetry::trace::SpanKind;
+use opentelemetry_sdk::trace::{Sampler as OfSdk, SamplingDecision, ShouldSample};
 
-/// Decides whether a call is traced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Decides whether a call is traced. The SDK reads the variables only for
+/// spans that its own tracer begins; those of calls are made when they ended.
+#[derive(Debug, Clone)]
 pub struct Sampler {
     /// Whether the caller's decision goes before ours.
     parent_based: bool,
-    /// Traces whose id is below are taken, of 2^63.
-    below: u64,
+    root: OfSdk,
 }
-
-const ALL: u64 = 1 << 63;
 
 // === impl Sampler ===
 
-impl Sampler {
+impl Default for Sampler {
     /// Takes every call, unless its caller has decided otherwise: the
     /// specification's default.
-    pub const PARENT_BASED_ALWAYS_ON: Sampler = Sampler {
-        parent_based: true,
-        below: ALL,
-    };
+    fn default() -> Self {
+        Sampler {
+            parent_based: true,
+            root: OfSdk::AlwaysOn,
+        }
+    }
+}
 
+impl Sampler {
     /// The sampler of a name and its argument.
     ///
     /// # Errors
@@ -32,33 +37,43 @@ impl Sampler {
             Some(kind) => (true, kind),
             None => (false, name),
         };
-        let below = match kind {
-            "always_on" => ALL,
-            "always_off" => 0,
-            "traceidratio" => below(argument)?,
+        let root = match kind {
+            "always_on" => OfSdk::AlwaysOn,
+            "always_off" => OfSdk::AlwaysOff,
+            "traceidratio" => OfSdk::TraceIdRatioBased(ratio(argument)?),
             _ => return Err(format!("{name:?} is no sampler of this service")),
         };
-        Ok(Sampler {
-            parent_based,
-            below,
-        })
+        Ok(Sampler { parent_based, root })
     }
 
     /// Whether a call is traced.
     pub fn samples(&self, trace: TraceId, parent: Option<&Parent>) -> bool {
-        match parent {
-            Some(parent) if self.parent_based => parent.sampled,
-            _ => trace.low() >> 1 < self.below,
+        if let Some(parent) = parent.filter(|_| self.parent_based) {
+            // As the SDK's parent-based sampler has it, without the context
+            // that it wants to be asked with.
+            return parent.sampled;
+        }
+        let sampled = self
+            .root
+            .should_sample(None, trace.into(), "", &SpanKind::Server, &[], &[]);
+        sampled.decision == SamplingDecision::RecordAndSample
+    }
+
+    /// The same for the SDK's tracer.
+    pub fn of_sdk(&self) -> OfSdk {
+        match self.parent_based {
+            true => OfSdk::ParentBased(Box::new(self.root.clone())),
+            false => self.root.clone(),
         }
     }
 }
 
-fn below(argument: Option<&str>) -> Result<u64, String> {
+fn ratio(argument: Option<&str>) -> Result<f64, String> {
     let Some(argument) = argument else {
-        return Ok(ALL);
+        return Ok(1.0);
     };
     match argument.parse::<f64>() {
-        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok((ratio * ALL as f64) as u64),
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
         _ => Err(format!("{argument:?} is no ratio from 0 to 1")),
     }
 }
@@ -67,7 +82,7 @@ fn below(argument: Option<&str>) -> Result<u64, String> {
 mod tests {
     use super::*;
 
-    fn share(sampler: Sampler, parent: Option<&Parent>) -> usize {
+    fn share(sampler: &Sampler, parent: Option<&Parent>) -> usize {
         (0..10_000)
             .filter(|_| sampler.samples(TraceId::random(), parent))
             .count()
@@ -76,10 +91,10 @@ mod tests {
     #[test]
     fn a_ratio_takes_its_share() {
         let ratio = Sampler::named("traceidratio", Some("0.25")).unwrap();
-        assert!((2_200..2_800).contains(&share(ratio, None)));
-        assert_eq!(share(Sampler::named("always_off", None).unwrap(), None), 0);
+        assert!((2_200..2_800).contains(&share(&ratio, None)));
+        assert_eq!(share(&Sampler::named("always_off", None).unwrap(), None), 0);
         let all = Sampler::named("traceidratio", None).unwrap();
-        assert_eq!(share(all, None), 10_000);
+        assert_eq!(share(&all, None), 10_000);
     }
 
     #[test]
@@ -91,9 +106,9 @@ mod tests {
             state: None,
         };
         let off = Sampler::named("parentbased_always_off", None).unwrap();
-        assert_eq!(share(off, Some(&sampled)), 10_000);
+        assert_eq!(share(&off, Some(&sampled)), 10_000);
         let alone = Sampler::named("always_off", None).unwrap();
-        assert_eq!(share(alone, Some(&sampled)), 0);
+        assert_eq!(share(&alone, Some(&sampled)), 0);
     }
 
     #[test]

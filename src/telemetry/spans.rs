@@ -4,25 +4,15 @@ use super::{
     attempt::Attempt,
     call::{End, Recorded},
     context::{Parent, TraceId},
-    otlp::queue::Queue,
+    otlp::{Spans, spans::Maker},
     sampler::Sampler,
 };
 use http::HeaderMap;
-use std::sync::Arc;
-
-/// What the exporter makes spans of: a call that ended, with its attempts, or
-/// an attempt that went on after its call.
-pub enum Ended {
-    /// A call.
-    Call(Arc<Recorded>, End),
-    /// An attempt alone.
-    Attempt(Arc<Recorded>, Box<Attempt>),
-}
 
 /// Decides what is traced, and passes it on to the exporter.
 pub struct Tracing {
-    /// Without one, nothing is traced.
-    queue: Option<Arc<Queue<Ended>>>,
+    /// Without these, nothing is traced.
+    into: Option<(Spans, Maker)>,
     sampler: Sampler,
     /// Whether callers' contexts are taken.
     takes_context: bool,
@@ -34,18 +24,18 @@ impl Tracing {
     /// Traces nothing, and passes contexts on.
     pub fn off() -> Self {
         Tracing {
-            queue: None,
-            sampler: Sampler::PARENT_BASED_ALWAYS_ON,
+            into: None,
+            sampler: Sampler::default(),
             takes_context: true,
             baggage_keys: Vec::new(),
             content: false,
         }
     }
 
-    /// Traces into a queue.
-    pub fn into_queue(queue: Arc<Queue<Ended>>, sampler: Sampler) -> Self {
+    /// Makes spans, and leaves them to be exported.
+    pub fn new(spans: Spans, maker: Maker, sampler: Sampler) -> Self {
         Tracing {
-            queue: Some(queue),
+            into: Some((spans, maker)),
             sampler,
             ..Tracing::off()
         }
@@ -70,7 +60,7 @@ impl Tracing {
     }
 
     pub(super) fn is_on(&self) -> bool {
-        self.queue.is_some()
+        self.into.is_some()
     }
 
     pub(super) fn parent(&self, headers: &HeaderMap) -> Option<Parent> {
@@ -89,16 +79,16 @@ impl Tracing {
         self.content
     }
 
-    pub(super) fn finished(&self, call: &Arc<Recorded>, end: End) {
-        if let Some(queue) = &self.queue {
-            let spans = 1 + call.state().spans.len();
-            queue.push(Ended::Call(Arc::clone(call), end), spans);
+    pub(super) fn finished(&self, call: &Recorded, end: &End) {
+        if let Some((spans, maker)) = &self.into {
+            spans.leave(maker.call(call, end));
         }
     }
 
-    pub(super) fn late_attempt(&self, call: &Arc<Recorded>, attempt: Attempt) {
-        if let Some(queue) = &self.queue {
-            queue.push(Ended::Attempt(Arc::clone(call), Box::new(attempt)), 1);
+    /// An attempt that went on after its call.
+    pub(super) fn late_attempt(&self, call: &Recorded, attempt: &Attempt) {
+        if let Some((spans, maker)) = &self.into {
+            spans.leave(vec![maker.attempt(call, attempt)]);
         }
     }
 }

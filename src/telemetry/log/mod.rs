@@ -6,15 +6,18 @@ mod lines;
 
 pub(super) use call::call;
 
-use super::{LogConfig, LogFormat, TelemetryError, metrics::Metrics, otlp::logs::LogsLayer};
+use super::{LogConfig, LogFormat, TelemetryError, metrics::Metrics, otlp::Export};
 use lines::{Flush, Lines};
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use std::{
     fmt,
     io::{self, IsTerminal},
     sync::{Arc, Mutex, PoisonError},
 };
+use tracing::Metadata;
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt,
+    EnvFilter, Layer, Registry, filter::filter_fn, layer::SubscriberExt, reload,
+    util::SubscriberInitExt,
 };
 
 /// Changes the level of the logs. Cloning is cheap.
@@ -70,14 +73,14 @@ impl fmt::Debug for LogLevel {
 }
 
 /// Sets up the logs of this process: on stderr, since stdout is for answers,
-/// and into the layer's queue. `metrics` is told of lines that were dropped
+/// as log records and spans to a collector. `metrics` is told of lines that were dropped
 /// because stderr stood still.
 ///
 /// # Errors
 /// When the filter is none, or a subscriber is there already.
 pub fn init(
     config: &LogConfig,
-    records: Option<LogsLayer>,
+    export: &Export,
     metrics: Option<Arc<Metrics>>,
 ) -> Result<Logs, TelemetryError> {
     let filter = config.filter().map_err(TelemetryError::Level)?;
@@ -88,10 +91,22 @@ pub fn init(
         LogFormat::Pretty => lines.with_ansi(io::stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    // A line shows its own fields, and not those of the spans around it.
+    let lines = lines.with_filter(filter_fn(|metadata| metadata.is_event()));
+    let records = export
+        .logs
+        .as_ref()
+        .map(|logs| OpenTelemetryTracingBridge::new(logs).with_filter(filter_fn(is_ours)));
+    let spans = export.tracer().map(|tracer| {
+        tracing_opentelemetry::layer()
+            .with_tracer(tracer)
+            .with_filter(filter_fn(is_beside_calls))
+    });
     tracing_subscriber::registry()
         .with(filter)
         .with(lines)
         .with(records)
+        .with(spans)
         .try_init()
         .map_err(|_| TelemetryError::Twice)?;
     Ok(Logs {
@@ -101,4 +116,15 @@ pub fn init(
         },
         _flush: flush,
     })
+}
+
+/// What the exporters and their connections log must not be exported: each
+/// export would make the next.
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("claude_grpc")
+}
+
+/// Calls are no spans of `tracing`: theirs are made of their records.
+fn is_beside_calls(metadata: &Metadata<'_>) -> bool {
+    is_ours(metadata) && metadata.target() != "claude_grpc::call"
 }

@@ -1,7 +1,8 @@
 //! All metrics as of now.
 
 use super::{
-    AttemptKey, CallKey, FATES, Family, Metrics, Point, SIGNALS, TOKEN_TYPES, Value, WAITS,
+    AttemptKey, CallKey, FATES, Family, Metrics, Point, SIGNALS, TOKEN_TYPES, UsageKey, Value,
+    WAITS,
     family::shared,
     histogram::{self, Histogram, Shape},
     process,
@@ -15,7 +16,8 @@ use std::{
     sync::{PoisonError, atomic::Ordering::Relaxed},
 };
 
-type Attributes = Vec<(&'static str, Cow<'static, str>)>;
+/// Names and values.
+pub(super) type Attributes = Vec<(&'static str, Cow<'static, str>)>;
 
 const NANOS: f64 = 1e9;
 
@@ -83,7 +85,7 @@ impl Metrics {
         }
     }
 
-    fn call_attributes(&self, key: &CallKey) -> Attributes {
+    pub(super) fn call_attributes(&self, key: &CallKey) -> Attributes {
         vec![
             (a::RPC_METHOD, Cow::Borrowed(method(key.rpc))),
             (a::REQUEST_MODEL, self.model(key.model)),
@@ -174,12 +176,7 @@ impl Metrics {
         let mut usage = Family::new(&m::TOKEN_USAGE);
         for (key, series) in self.usage.all() {
             for (kind, histogram) in [("input", &series.input), ("output", &series.output)] {
-                let attributes = vec![
-                    (a::OPERATION, Cow::Borrowed(key.operation.name())),
-                    (a::PROVIDER, Cow::Borrowed(names::ANTHROPIC)),
-                    (a::REQUEST_MODEL, self.model(key.model)),
-                    (a::TOKEN_TYPE, Cow::Borrowed(kind)),
-                ];
+                let attributes = self.usage_attributes(&key, kind);
                 usage.points.push(shape(attributes, histogram));
             }
         }
@@ -197,7 +194,7 @@ impl Metrics {
         vec![duration, usage, retries, waited]
     }
 
-    fn attempt_attributes(&self, key: &AttemptKey) -> Attributes {
+    pub(super) fn attempt_attributes(&self, key: &AttemptKey) -> Attributes {
         let status = match key.status {
             0 => Cow::Borrowed(""),
             status => Cow::Owned(status.to_string()),
@@ -211,6 +208,15 @@ impl Metrics {
                 Cow::Borrowed(key.error.map_or("", |it| it.name())),
             ),
             (a::HTTP_STATUS, status),
+        ]
+    }
+
+    pub(super) fn usage_attributes(&self, key: &UsageKey, kind: &'static str) -> Attributes {
+        vec![
+            (a::OPERATION, Cow::Borrowed(key.operation.name())),
+            (a::PROVIDER, Cow::Borrowed(names::ANTHROPIC)),
+            (a::REQUEST_MODEL, self.model(key.model)),
+            (a::TOKEN_TYPE, Cow::Borrowed(kind)),
         ]
     }
 

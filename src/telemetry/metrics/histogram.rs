@@ -1,6 +1,7 @@
 //! A histogram that many threads write to without a lock.
 
 use crate::telemetry::context::{SpanId, TraceId};
+use opentelemetry::KeyValue;
 use std::{
     sync::{
         Mutex, OnceLock,
@@ -149,7 +150,17 @@ pub struct Histogram {
     bounds: &'static Bounds,
     buckets: Box<[AtomicU64]>,
     sum: AtomicU64,
+    pushed: Option<Pushed>,
     exemplars: OnceLock<Mutex<Box<[Option<Exemplar>]>>>,
+}
+
+/// The same series in the SDK, from where it is pushed.
+#[derive(Debug, Clone)]
+pub struct Pushed {
+    /// The metric.
+    pub histogram: opentelemetry::metrics::Histogram<f64>,
+    /// Which series of it.
+    pub attributes: Vec<KeyValue>,
 }
 
 /// A sampled call that stands for the others in its bucket.
@@ -189,8 +200,14 @@ impl Histogram {
                 .map(|_| AtomicU64::new(0))
                 .collect(),
             sum: AtomicU64::new(0),
+            pushed: None,
             exemplars: OnceLock::new(),
         }
+    }
+
+    /// The same, with all figures recorded in the SDK as well.
+    pub fn pushed(self, pushed: Option<Pushed>) -> Self {
+        Histogram { pushed, ..self }
     }
 
     /// Counts one figure; gives its bucket.
@@ -198,6 +215,10 @@ impl Histogram {
         let bucket = self.bounds.upper.partition_point(|upper| *upper < value);
         self.buckets[bucket].fetch_add(1, Relaxed);
         self.sum.fetch_add(value, Relaxed);
+        if let Some(pushed) = &self.pushed {
+            let value = value as f64 / self.bounds.per_unit;
+            pushed.histogram.record(value, &pushed.attributes);
+        }
         bucket
     }
 
@@ -229,6 +250,14 @@ impl Histogram {
     }
 }
 
+impl Bounds {
+    /// The upper bounds in the metric's unit.
+    pub fn in_units(&self) -> impl Iterator<Item = f64> {
+        let per_unit = self.per_unit;
+        self.upper.iter().map(move |it| *it as f64 / per_unit)
+    }
+}
+
 impl Shape {
     /// How many figures there were.
     pub fn count(&self) -> u64 {
@@ -242,11 +271,7 @@ impl Shape {
 
     /// The upper bounds in the metric's unit.
     pub fn upper(&self) -> impl Iterator<Item = f64> {
-        let per_unit = self.bounds.per_unit;
-        self.bounds
-            .upper
-            .iter()
-            .map(move |it| *it as f64 / per_unit)
+        self.bounds.in_units()
     }
 }
 

@@ -5,6 +5,7 @@ mod collect;
 mod family;
 pub mod histogram;
 mod process;
+mod push;
 pub mod text;
 
 pub use collect::{Totals, method};
@@ -15,8 +16,13 @@ use super::{
     names,
     prices::{self, Price, Tokens},
 };
+use collect::Attributes;
 use histogram::{Bounds, Histogram};
+use names::{Metric, attribute as a, metric as m};
+use opentelemetry::metrics::Meter;
+use push::Pushing;
 use std::{
+    borrow::Cow,
     collections::HashMap,
     hash::Hash,
     sync::{
@@ -60,6 +66,8 @@ pub struct Metrics {
     waits: [AtomicU64; 3],
     exports: [[AtomicU64; 3]; 4],
     sources: RwLock<Vec<Source>>,
+    /// Where histograms are recorded as well, if they are pushed.
+    pushing: OnceLock<Arc<Pushing>>,
 }
 
 /// Whose calls.
@@ -86,6 +94,8 @@ pub struct CallSeries {
     unpriced: AtomicU64,
     /// Billionths of a dollar.
     cost: AtomicU64,
+    /// Where its histograms are recorded as well, and as what.
+    pushing: Option<(Arc<Pushing>, Attributes)>,
 }
 
 /// `gen_ai.token.type` of [`CallSeries`].
@@ -229,6 +239,7 @@ impl Metrics {
             waits: std::array::from_fn(|_| AtomicU64::new(0)),
             exports: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
             sources: RwLock::default(),
+            pushing: OnceLock::new(),
         }
     }
 
@@ -238,15 +249,38 @@ impl Metrics {
         sources.push(source);
     }
 
+    /// Pushes histograms through this meter: those that begin from now on.
+    pub fn push_to(&self, meter: &Meter) {
+        let _ = self.pushing.set(Arc::new(Pushing::new(meter)));
+    }
+
     /// The figures of some calls.
     pub fn calls(&self, key: CallKey) -> Arc<CallSeries> {
-        self.calls.get(key, CallSeries::default)
+        self.calls.get(key, || {
+            let pushing = self.pushing.get();
+            CallSeries::new(pushing.map(|it| (Arc::clone(it), self.call_attributes(&key))))
+        })
+    }
+
+    fn histogram(
+        &self,
+        metric: &Metric,
+        bounds: &'static Bounds,
+        attributes: impl FnOnce() -> Attributes,
+    ) -> Histogram {
+        let pushing = self.pushing.get();
+        let pushed = pushing.and_then(|it| it.series(metric, &attributes()));
+        Histogram::new(bounds).pushed(pushed)
     }
 
     /// Counts an attempt.
     pub fn attempt(&self, key: AttemptKey, took: Duration) {
         self.attempts
-            .get(key, || Histogram::new(&histogram::ATTEMPTS))
+            .get(key, || {
+                self.histogram(&m::ATTEMPT_DURATION, &histogram::ATTEMPTS, || {
+                    self.attempt_attributes(&key)
+                })
+            })
             .observe_time(took);
     }
 
@@ -257,7 +291,14 @@ impl Metrics {
             operation: Operation::Chat,
             model: Some(self.models.label(model)),
         };
-        let usage = self.usage.get(key, UsageSeries::default);
+        let usage = self.usage.get(key, || {
+            let [input, output] = ["input", "output"].map(|kind| {
+                self.histogram(&m::TOKEN_USAGE, &histogram::TOKENS, || {
+                    self.usage_attributes(&key, kind)
+                })
+            });
+            UsageSeries { input, output }
+        });
         usage.input.observe(tokens.all_input());
         usage.output.observe(tokens.output);
         let counts = [
@@ -321,9 +362,9 @@ impl Metrics {
 
 // === impl CallSeries ===
 
-impl Default for CallSeries {
-    fn default() -> Self {
-        CallSeries {
+impl CallSeries {
+    fn new(pushing: Option<(Arc<Pushing>, Attributes)>) -> Self {
+        let mut series = CallSeries {
             durations: std::array::from_fn(|_| OnceLock::new()),
             own: Histogram::new(&histogram::OWN),
             first_chunk: OnceLock::new(),
@@ -331,37 +372,50 @@ impl Default for CallSeries {
             tokens: std::array::from_fn(|_| AtomicU64::new(0)),
             unpriced: AtomicU64::new(0),
             cost: AtomicU64::new(0),
-        }
+            pushing,
+        };
+        series.own = series.histogram(&m::OWN_DURATION, &histogram::OWN, &[]);
+        series
     }
-}
 
-impl CallSeries {
+    fn histogram(
+        &self,
+        metric: &Metric,
+        bounds: &'static Bounds,
+        more: &[(&'static str, &'static str)],
+    ) -> Histogram {
+        let pushed = self.pushing.as_ref().and_then(|(pushing, attributes)| {
+            let mut attributes = attributes.clone();
+            attributes.extend(
+                more.iter()
+                    .map(|(name, value)| (*name, Cow::Borrowed(*value))),
+            );
+            pushing.series(metric, &attributes)
+        });
+        Histogram::new(bounds).pushed(pushed)
+    }
+
     /// Durations of the calls that ended with a status.
     pub fn durations(&self, status: usize) -> &Histogram {
-        new_if_none(&self.durations[status], &histogram::CALLS)
+        self.durations[status].get_or_init(|| {
+            let more = [
+                (a::RPC_SYSTEM, names::GRPC),
+                (a::RPC_STATUS, names::STATUSES[status]),
+            ];
+            self.histogram(&m::CALL_DURATION, &histogram::CALLS, &more)
+        })
     }
 
     /// Times to the first piece of a streamed answer.
     pub fn first_chunk(&self) -> &Histogram {
-        new_if_none(&self.first_chunk, &histogram::FIRST_CHUNKS)
+        self.first_chunk
+            .get_or_init(|| self.histogram(&m::FIRST_CHUNK, &histogram::FIRST_CHUNKS, &[]))
     }
 
     /// Times between the pieces of a streamed answer.
     pub fn per_chunk(&self) -> &Histogram {
-        new_if_none(&self.per_chunk, &histogram::CHUNKS)
-    }
-}
-
-fn new_if_none<'a>(cell: &'a OnceLock<Histogram>, bounds: &'static Bounds) -> &'a Histogram {
-    cell.get_or_init(|| Histogram::new(bounds))
-}
-
-impl Default for UsageSeries {
-    fn default() -> Self {
-        UsageSeries {
-            input: Histogram::new(&histogram::TOKENS),
-            output: Histogram::new(&histogram::TOKENS),
-        }
+        self.per_chunk
+            .get_or_init(|| self.histogram(&m::PER_CHUNK, &histogram::CHUNKS, &[]))
     }
 }
 

@@ -1,141 +1,107 @@
-//! Metrics in OTLP.
+//! The registry as instruments of the SDK.
+//!
+//! Counters and gauges are observed when the SDK's reader asks for them.
+//! Histograms cannot be: the SDK has no producer for figures that were
+//! gathered elsewhere, so each figure is recorded in an SDK histogram as well,
+//! with the same bounds, when metrics are pushed. The SDK keeps no exemplars:
+//! they are in the Prometheus text only.
 
-use super::{
-    environment::Settings,
-    value::{self, Attributes, unix_nanos},
-};
 use crate::telemetry::{
-    metrics::{Family, Point, Value, histogram::Shape},
-    names::{self, Kind},
+    metrics::{Family, Metrics, Point, Value},
+    names::{Kind, Metric, metric},
 };
-use opentelemetry_proto::tonic::{
-    collector::metrics::v1::ExportMetricsServiceRequest,
-    metrics::v1::{
-        AggregationTemporality, Exemplar, Gauge, Histogram, HistogramDataPoint, Metric,
-        NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, exemplar, metric::Data,
-        number_data_point,
-    },
+use opentelemetry::{
+    InstrumentationScope, KeyValue,
+    metrics::{AsyncInstrument, Meter, MeterProvider},
 };
-use std::time::SystemTime;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-/// Since when figures count, and as of when they are.
-#[derive(Debug, Clone, Copy)]
-pub struct Span {
-    /// Since.
-    pub since: SystemTime,
-    /// As of.
-    pub now: SystemTime,
-}
-
-/// All families as they are sent, and how many points they have.
-pub fn request(
+/// All families as of one collection of the reader, which asks each instrument
+/// once.
+#[derive(Default)]
+struct Snapshot {
     families: Vec<Family>,
-    settings: &Settings,
-    span: Span,
-) -> (ExportMetricsServiceRequest, usize) {
-    let points = families.iter().map(|family| family.points.len()).sum();
-    let metrics = families
-        .into_iter()
-        .filter(|family| !family.points.is_empty())
-        .map(|family| metric(family, span))
-        .collect();
-    let request = ExportMetricsServiceRequest {
-        resource_metrics: vec![ResourceMetrics {
-            resource: Some(value::resource(&settings.resource)),
-            scope_metrics: vec![ScopeMetrics {
-                scope: Some(value::scope()),
-                metrics,
-                schema_url: names::SCHEMA_URL.to_owned(),
-            }],
-            schema_url: names::SCHEMA_URL.to_owned(),
-        }],
-    };
-    (request, points)
+    asked: HashSet<&'static str>,
 }
 
-fn metric(family: Family, span: Span) -> Metric {
-    let described = family.metric;
-    let cumulative = AggregationTemporality::Cumulative.into();
-    let data = match described.kind {
-        Kind::Histogram => Data::Histogram(Histogram {
-            data_points: family
-                .points
-                .into_iter()
-                .filter_map(|point| histogram(point, span))
-                .collect(),
-            aggregation_temporality: cumulative,
-        }),
-        Kind::Counter => Data::Sum(Sum {
-            data_points: numbers(family.points, span),
-            aggregation_temporality: cumulative,
-            is_monotonic: true,
-        }),
-        Kind::Gauge => Data::Gauge(Gauge {
-            data_points: numbers(family.points, span),
-        }),
-    };
-    Metric {
-        name: described.name.to_owned(),
-        description: described.help.to_owned(),
-        unit: described.unit.to_owned(),
-        data: Some(data),
-        ..Metric::default()
+/// Makes an instrument of every metric.
+pub fn instrument(
+    provider: &SdkMeterProvider,
+    scope: InstrumentationScope,
+    metrics: &Arc<Metrics>,
+) {
+    let meter = provider.meter_with_scope(scope);
+    let snapshot = Arc::new(Mutex::new(Snapshot::default()));
+    for described in metric::ALL {
+        let observe = observer(described, metrics, &snapshot);
+        match described.kind {
+            Kind::Counter => {
+                meter
+                    .f64_observable_counter(described.name)
+                    .with_unit(described.unit)
+                    .with_description(described.help)
+                    .with_callback(observe)
+                    .build();
+            }
+            Kind::Gauge => {
+                meter
+                    .f64_observable_gauge(described.name)
+                    .with_unit(described.unit)
+                    .with_description(described.help)
+                    .with_callback(observe)
+                    .build();
+            }
+            Kind::Histogram => {}
+        }
+    }
+    metrics.push_to(&meter);
+}
+
+fn observer(
+    described: &'static Metric,
+    metrics: &Arc<Metrics>,
+    snapshot: &Arc<Mutex<Snapshot>>,
+) -> impl Fn(&dyn AsyncInstrument<f64>) + Send + Sync + 'static {
+    let (metrics, snapshot) = (Arc::clone(metrics), Arc::clone(snapshot));
+    move |instrument| {
+        let mut snapshot = snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever asks again begins the next collection.
+        if snapshot.asked.is_empty() || !snapshot.asked.insert(described.name) {
+            snapshot.families = metrics.collect();
+            snapshot.asked = HashSet::from([described.name]);
+        }
+        let families = snapshot.families.iter();
+        let own = families.filter(|family| family.metric.name == described.name);
+        for point in own.flat_map(|family| &family.points) {
+            if let Value::Number(number) = point.value {
+                instrument.observe(number, &attributes(point));
+            }
+        }
     }
 }
 
-fn attributes(point: &Point) -> Attributes {
-    let mut attributes = Attributes(Vec::with_capacity(point.attributes.len()));
-    for (name, value) in &point.attributes {
-        attributes.text(name, value.to_string());
-    }
-    attributes
-}
-
-fn numbers(points: Vec<Point>, span: Span) -> Vec<NumberDataPoint> {
-    points
-        .into_iter()
-        .filter_map(|point| {
-            let Value::Number(number) = point.value else {
-                return None;
-            };
-            Some(NumberDataPoint {
-                attributes: attributes(&point).0,
-                start_time_unix_nano: unix_nanos(span.since),
-                time_unix_nano: unix_nanos(span.now),
-                value: Some(number_data_point::Value::AsDouble(number)),
-                ..NumberDataPoint::default()
-            })
-        })
+fn attributes(point: &Point) -> Vec<KeyValue> {
+    let given = point.attributes.iter();
+    given
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| KeyValue::new(*name, value.to_string()))
         .collect()
 }
 
-fn histogram(point: Point, span: Span) -> Option<HistogramDataPoint> {
-    let Value::Shape(shape) = &point.value else {
-        return None;
-    };
-    Some(HistogramDataPoint {
-        attributes: attributes(&point).0,
-        start_time_unix_nano: unix_nanos(span.since),
-        time_unix_nano: unix_nanos(span.now),
-        count: shape.count(),
-        sum: Some(shape.sum()),
-        bucket_counts: shape.buckets.clone(),
-        explicit_bounds: shape.upper().collect(),
-        exemplars: exemplars(shape),
-        ..HistogramDataPoint::default()
-    })
-}
-
-fn exemplars(shape: &Shape) -> Vec<Exemplar> {
-    let kept = shape.exemplars.iter().flatten();
-    kept.map(|kept| Exemplar {
-        time_unix_nano: unix_nanos(kept.at),
-        span_id: kept.span.0.to_vec(),
-        trace_id: kept.trace.0.to_vec(),
-        value: Some(exemplar::Value::AsDouble(
-            kept.value as f64 / shape.bounds.per_unit,
-        )),
-        ..Exemplar::default()
-    })
-    .collect()
+/// A histogram of the SDK with the bounds of ours.
+pub fn histogram(
+    meter: &Meter,
+    described: &'static Metric,
+    bounds: Vec<f64>,
+) -> opentelemetry::metrics::Histogram<f64> {
+    meter
+        .f64_histogram(described.name)
+        .with_unit(described.unit)
+        .with_description(described.help)
+        .with_boundaries(bounds)
+        .build()
 }

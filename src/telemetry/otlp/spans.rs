@@ -1,27 +1,24 @@
-//! Calls and attempts as spans.
+//! Calls and attempts as spans of the SDK.
 
-use super::{
-    environment::Settings,
-    value::{self, Attributes, unix_nanos},
-};
+use super::environment::Limits;
 use crate::telemetry::{
     attempt::Attempt,
     call::{End, Recorded, State},
-    content, metrics,
-    metrics::{ErrorType, Operation, Wait},
+    content,
+    metrics::{self, ErrorType, Operation, Wait},
     names::{self, attribute as a, event},
-    spans::Ended,
 };
-use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest,
-    common::v1::{KeyValue, any_value::Value},
-    trace::v1::{
-        ResourceSpans, ScopeSpans, Span, Status,
-        span::{Event, Link, SpanKind},
-        status::StatusCode,
-    },
+use opentelemetry::{
+    Array, InstrumentationScope, KeyValue, StringValue, Value,
+    trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState},
 };
-use std::{sync::Arc, time::Duration};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use std::{
+    ops::Range,
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 /// The statuses that are the service's failures, by the conventions of RPC
 /// servers.
@@ -34,58 +31,129 @@ const SERVER_ERRORS: [&str; 6] = [
     "DATA_LOSS",
 ];
 
-/// `flags` of a span: whether its parent is remote is known, and it is.
-const HAS_REMOTE: u32 = 0x100;
-const IS_REMOTE: u32 = 0x200;
-
-/// A batch as it is sent.
-pub fn request(batch: Vec<Ended>, settings: &Settings) -> (ExportTraceServiceRequest, usize) {
-    let mut spans = Vec::with_capacity(batch.len() * 2);
-    for ended in batch {
-        match ended {
-            Ended::Call(call, end) => of_call(&call, &end, settings, &mut spans),
-            Ended::Attempt(call, attempt) => spans.push(of_attempt(&call, &attempt)),
-        }
-    }
-    for span in &mut spans {
-        limit(span, settings);
-    }
-    let count = spans.len();
-    let request = ExportTraceServiceRequest {
-        resource_spans: vec![ResourceSpans {
-            resource: Some(value::resource(&settings.resource)),
-            scope_spans: vec![ScopeSpans {
-                scope: Some(value::scope()),
-                spans,
-                schema_url: names::SCHEMA_URL.to_owned(),
-            }],
-            schema_url: names::SCHEMA_URL.to_owned(),
-        }],
-    };
-    (request, count)
+/// Makes spans. The SDK's tracer is not asked: it would make its own ids, when
+/// those of the attempts have gone to the API already.
+#[derive(Debug, Clone)]
+pub struct Maker {
+    scope: InstrumentationScope,
+    limits: Limits,
 }
 
-fn of_call(call: &Arc<Recorded>, end: &End, settings: &Settings, spans: &mut Vec<Span>) {
-    let client = call.client_name();
-    let mut state = call.state();
-    let attempts = std::mem::take(&mut state.spans);
-    let status = names::STATUSES[end.status];
-    let method = metrics::method(call.rpc);
-    let is_error = SERVER_ERRORS.contains(&status);
+impl Maker {
+    /// Makes spans within limits, which the SDK keeps only in its own tracer.
+    pub fn new(limits: Limits) -> Self {
+        Maker {
+            scope: super::scope(),
+            limits,
+        }
+    }
 
-    let mut attributes = Attributes::default();
+    /// The span of a call that ended, and those of its attempts.
+    pub fn call(&self, call: &Recorded, end: &End) -> Vec<SpanData> {
+        let attempts = std::mem::take(&mut call.state().spans);
+        let mut spans = Vec::with_capacity(1 + attempts.len());
+        spans.push(self.server(call, end, &attempts));
+        spans.extend(attempts.iter().map(|attempt| self.attempt(call, attempt)));
+        spans
+    }
+
+    fn server(&self, call: &Recorded, end: &End, attempts: &[Attempt]) -> SpanData {
+        let parent = call.parent.as_ref();
+        let ended = call.at + end.took;
+        let state = call.state();
+        let mut span = self.span(call, call.span.into(), SpanKind::Server, call.at..ended);
+        span.name = metrics::method(call.rpc).into();
+        span.parent_span_id = parent.map_or(SpanId::INVALID, |it| it.span.into());
+        span.parent_span_is_remote = parent.is_some();
+        span.events.events = events(call.at, &state, attempts);
+        let most = self.limits.events;
+        span.events.dropped_count = span.events.len().saturating_sub(most) as u32;
+        span.events.events.truncate(most);
+        if let Some((trace, other)) = state.joined {
+            let context = SpanContext::new(
+                trace.into(),
+                other.into(),
+                TraceFlags::default(),
+                false,
+                TraceState::NONE,
+            );
+            span.links.links.push(Link::with_context(context));
+        }
+        let status = names::STATUSES[end.status];
+        if SERVER_ERRORS.contains(&status) {
+            let reason = end.reason.as_deref().unwrap_or(status);
+            span.status = Status::error(reason.to_owned());
+        }
+        drop(state);
+        span.attributes = call_attributes(call, end).0;
+        self.limits.apply(&mut span);
+        span
+    }
+
+    /// The span of one attempt.
+    pub fn attempt(&self, call: &Recorded, attempt: &Attempt) -> SpanData {
+        let asked = &attempt.asked;
+        let began = call.at + attempt.began;
+        let time = began..began + attempt.took;
+        let mut span = self.span(call, attempt.span.into(), SpanKind::Client, time);
+        let operation = asked.operation.name();
+        span.name = match &*asked.model {
+            "" => operation.into(),
+            model => format!("{operation} {model}").into(),
+        };
+        span.parent_span_id = call.span.into();
+        if let Some(error) = attempt.error {
+            span.status = Status::error(error.name());
+        }
+        span.attributes = attempt_attributes(attempt).0;
+        self.limits.apply(&mut span);
+        span
+    }
+
+    /// Only sampled calls come here.
+    fn span(
+        &self,
+        call: &Recorded,
+        id: SpanId,
+        span_kind: SpanKind,
+        time: Range<SystemTime>,
+    ) -> SpanData {
+        let flags = TraceFlags::SAMPLED;
+        SpanData {
+            span_context: SpanContext::new(call.trace.into(), id, flags, false, state(call)),
+            parent_span_id: SpanId::INVALID,
+            parent_span_is_remote: false,
+            span_kind,
+            name: "".into(),
+            start_time: time.start,
+            end_time: time.end,
+            attributes: Vec::new(),
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: self.scope.clone(),
+        }
+    }
+}
+
+fn call_attributes(call: &Recorded, end: &End) -> Attributes {
+    let client = call.client_name();
+    let state = call.state();
+    let status = names::STATUSES[end.status];
+    let mut attributes = Attributes(Vec::with_capacity(12));
     attributes.text(a::RPC_SYSTEM, names::GRPC);
-    attributes.text(a::RPC_METHOD, method);
+    attributes.text(a::RPC_METHOD, metrics::method(call.rpc));
     attributes.text(a::RPC_STATUS, status);
-    attributes.text(a::CLIENT, &*client);
-    if is_error {
+    attributes.text(a::CLIENT, client);
+    if SERVER_ERRORS.contains(&status) {
         attributes.text(a::ERROR_TYPE, status);
     }
     if let Some(reason) = &end.reason {
-        attributes.text(a::REASON, &**reason);
+        attributes.text(a::REASON, reason.to_string());
     }
     if let Some(model) = &state.model {
-        attributes.text(a::REQUEST_MODEL, &**model);
+        attributes.text(a::REQUEST_MODEL, Arc::clone(model));
     }
     attributes.integer(a::ATTEMPTS, state.attempts);
     attributes.seconds(a::OWN_DURATION, state.own.unwrap_or_default());
@@ -97,44 +165,17 @@ fn of_call(call: &Arc<Recorded>, end: &End, settings: &Settings, spans: &mut Vec
     }
     for (index, value) in &call.baggage {
         if let Some(key) = call.observed.tracing.baggage_keys().get(*index) {
-            attributes.text(key, value.clone());
+            attributes.0.push(KeyValue::new(key.clone(), value.clone()));
         }
     }
-    let parent = call.parent.as_ref();
-    let began = unix_nanos(call.at);
-    spans.push(Span {
-        trace_id: call.trace.0.to_vec(),
-        span_id: call.span.0.to_vec(),
-        parent_span_id: parent.map_or_else(Vec::new, |it| it.span.0.to_vec()),
-        trace_state: trace_state(call),
-        flags: flags(call) | parent.map_or(0, |_| IS_REMOTE),
-        name: method.to_owned(),
-        kind: SpanKind::Server.into(),
-        start_time_unix_nano: began,
-        end_time_unix_nano: after(began, end.took),
-        attributes: attributes.0,
-        events: events(began, &state, &attempts, settings.event_limit),
-        links: state
-            .joined
-            .iter()
-            .map(|(trace, span)| Link {
-                trace_id: trace.0.to_vec(),
-                span_id: span.0.to_vec(),
-                ..Link::default()
-            })
-            .collect(),
-        status: is_error.then(|| error_status(end.reason.as_deref().unwrap_or(status))),
-        ..Span::default()
-    });
-    drop(state);
-    spans.extend(attempts.iter().map(|attempt| of_attempt(call, attempt)));
+    attributes
 }
 
 /// The waits before attempts, and the first piece of the answer.
-fn events(began: u64, state: &State, attempts: &[Attempt], most: usize) -> Vec<Event> {
+fn events(began: SystemTime, state: &State, attempts: &[Attempt]) -> Vec<Event> {
     let mut events = Vec::new();
     for attempt in attempts {
-        let ready = after(began, attempt.began);
+        let ready = began + attempt.began;
         let place = attempt.waited(Wait::Place);
         let ledger = attempt.waited(Wait::Ledger);
         let waits = [
@@ -148,47 +189,13 @@ fn events(began: u64, state: &State, attempts: &[Attempt], most: usize) -> Vec<E
             }
             let mut attributes = Attributes::default();
             attributes.seconds(key, time);
-            events.push(Event {
-                time_unix_nano: ready.saturating_sub(metrics::histogram::nanos(before)),
-                name: name.to_owned(),
-                attributes: attributes.0,
-                ..Event::default()
-            });
+            events.push(Event::new(name, ready - before, attributes.0, 0));
         }
     }
     if let Some(first) = state.first_chunk {
-        events.push(Event {
-            time_unix_nano: after(began, first),
-            name: event::FIRST_CHUNK.to_owned(),
-            ..Event::default()
-        });
+        events.push(Event::new(event::FIRST_CHUNK, began + first, Vec::new(), 0));
     }
-    events.truncate(most);
     events
-}
-
-fn of_attempt(call: &Recorded, attempt: &Attempt) -> Span {
-    let asked = &attempt.asked;
-    let operation = asked.operation.name();
-    let name = match &*asked.model {
-        "" => operation.to_owned(),
-        model => format!("{operation} {model}"),
-    };
-    let began = after(unix_nanos(call.at), attempt.began);
-    Span {
-        trace_id: call.trace.0.to_vec(),
-        span_id: attempt.span.0.to_vec(),
-        parent_span_id: call.span.0.to_vec(),
-        trace_state: trace_state(call),
-        flags: flags(call),
-        name,
-        kind: SpanKind::Client.into(),
-        start_time_unix_nano: began,
-        end_time_unix_nano: after(began, attempt.took),
-        attributes: attempt_attributes(attempt).0,
-        status: attempt.error.map(|error| error_status(error.name())),
-        ..Span::default()
-    }
 }
 
 fn attempt_attributes(attempt: &Attempt) -> Attributes {
@@ -201,14 +208,14 @@ fn attempt_attributes(attempt: &Attempt) -> Attributes {
     let mut all = Attributes(Vec::with_capacity(24));
     all.text(a::OPERATION, asked.operation.name());
     all.text(a::PROVIDER, names::ANTHROPIC);
-    all.text(a::REQUEST_MODEL, &*asked.model);
+    all.text(a::REQUEST_MODEL, Arc::clone(&asked.model));
     if asked.operation == Operation::Chat {
         all.integer(a::REQUEST_MAX_TOKENS, asked.max_tokens);
         all.boolean(a::REQUEST_STREAM, asked.streamed);
     }
     all.text(a::HTTP_METHOD, method);
     all.text(a::URL_PATH, path);
-    all.text(a::SERVER_ADDRESS, asked.server.host.as_str());
+    all.text(a::SERVER_ADDRESS, asked.server.host.clone());
     all.integer(a::SERVER_PORT, asked.server.port);
     if attempt.status != 0 {
         all.integer(a::HTTP_STATUS, attempt.status);
@@ -221,14 +228,13 @@ fn attempt_attributes(attempt: &Attempt) -> Attributes {
     all.seconds(a::BACKOFF, attempt.waited(Wait::Backoff));
     all.seconds(a::WAIT_LEDGER, attempt.waited(Wait::Ledger));
     all.seconds(a::WAIT_PLACE, attempt.waited(Wait::Place));
-    all.text(a::KEY, &*asked.key);
-    all.text(
-        a::UPSTREAM_REQUEST_ID,
-        attempt.request_id.as_deref().unwrap_or(""),
-    );
+    all.text(a::KEY, Arc::clone(&asked.key));
+    if let Some(id) = &attempt.request_id {
+        all.text(a::UPSTREAM_REQUEST_ID, id.clone());
+    }
     if let Some(response) = &attempt.response {
-        all.text(a::RESPONSE_ID, response.id.as_str());
-        all.text(a::RESPONSE_MODEL, response.model.as_str());
+        all.text(a::RESPONSE_ID, response.id.clone());
+        all.text(a::RESPONSE_MODEL, response.model.clone());
         if let Some(reason) = &response.finish_reason {
             all.list_of(a::FINISH_REASONS, reason);
         }
@@ -254,41 +260,70 @@ fn attempt_attributes(attempt: &Attempt) -> Attributes {
     all
 }
 
-fn trace_state(call: &Recorded) -> String {
-    let state = call.parent.as_ref().and_then(|it| it.state.as_ref());
-    let text = state.and_then(|it| it.to_str().ok());
-    text.unwrap_or_default().to_owned()
+/// What vendors added to the caller's context.
+fn state(call: &Recorded) -> TraceState {
+    let given = call.parent.as_ref().and_then(|it| it.state.as_ref());
+    let text = given.and_then(|it| it.to_str().ok());
+    text.and_then(|it| TraceState::from_str(it).ok())
+        .unwrap_or_default()
 }
 
-/// Only sampled calls come here.
-fn flags(_call: &Recorded) -> u32 {
-    1 | HAS_REMOTE
-}
+/// Attributes under construction.
+#[derive(Default)]
+struct Attributes(Vec<KeyValue>);
 
-fn after(began: u64, time: Duration) -> u64 {
-    began.saturating_add(metrics::histogram::nanos(time))
-}
+impl Attributes {
+    fn push(&mut self, key: &'static str, value: impl Into<Value>) {
+        self.0.push(KeyValue::new(key, value));
+    }
 
-fn error_status(message: &str) -> Status {
-    Status {
-        message: message.to_owned(),
-        code: StatusCode::Error.into(),
+    /// Adds a text; an empty one says nothing and is left out.
+    fn text(&mut self, key: &'static str, text: impl Into<StringValue>) {
+        let text = text.into();
+        if !text.as_str().is_empty() {
+            self.push(key, text);
+        }
+    }
+
+    fn integer(&mut self, key: &'static str, number: impl TryInto<i64>) {
+        self.push(key, number.try_into().unwrap_or(i64::MAX));
+    }
+
+    fn number(&mut self, key: &'static str, number: f64) {
+        self.push(key, number);
+    }
+
+    /// Adds a time in seconds, unless there was none.
+    fn seconds(&mut self, key: &'static str, time: Duration) {
+        if !time.is_zero() {
+            self.number(key, time.as_secs_f64());
+        }
+    }
+
+    fn boolean(&mut self, key: &'static str, yes: bool) {
+        self.push(key, yes);
+    }
+
+    fn list_of(&mut self, key: &'static str, text: &str) {
+        let list = Array::String(vec![text.to_owned().into()]);
+        self.push(key, Value::Array(list));
     }
 }
 
-/// The limits that the variables set.
-fn limit(span: &mut Span, settings: &Settings) {
-    let most = settings.attribute_limit;
-    span.dropped_attributes_count = span.attributes.len().saturating_sub(most) as u32;
-    span.attributes.truncate(most);
-    let Some(longest) = settings.value_limit else {
-        return;
-    };
-    for KeyValue { value, .. } in &mut span.attributes {
-        if let Some(Value::StringValue(text)) = value.as_mut().and_then(|it| it.value.as_mut())
-            && let Some((end, _)) = text.char_indices().nth(longest)
-        {
-            text.truncate(end);
+impl Limits {
+    fn apply(&self, span: &mut SpanData) {
+        let most = self.attributes;
+        span.dropped_attributes_count = span.attributes.len().saturating_sub(most) as u32;
+        span.attributes.truncate(most);
+        let Some(longest) = self.value else {
+            return;
+        };
+        for KeyValue { value, .. } in &mut span.attributes {
+            if let Value::String(text) = value
+                && let Some((end, _)) = text.as_str().char_indices().nth(longest)
+            {
+                *value = text.as_str()[..end].to_owned().into();
+            }
         }
     }
 }
