@@ -19,6 +19,7 @@ use crate::{
 use reqwest::Url;
 use secrecy::SecretString;
 use std::io;
+use tracing::{Instrument, Span};
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
@@ -42,22 +43,26 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     // end the process by itself.
     let signals = Signals::take()?;
 
-    let mut guards = Guards::load(&config, args.simulate).await?;
+    let start = tracing::info_span!("start");
+    let guards = Guards::load(&config, args.simulate);
+    let mut guards = guards.instrument(start.clone()).await?;
 
     if !args.simulate {
-        let reloading = api_keys(&config, &environment).await?;
+        let reloading = api_keys(&config, &environment);
+        let reloading = reloading.instrument(start.clone()).await?;
         let keys = Keys::new(reloading.current().ring()?);
         let upstream = connect(&config.upstream, keys)?;
         follow(&reloading, upstream.keys.clone());
         guards.reloads.push(reloading.as_reload());
         let host = host(&config.upstream.base_url);
-        return serve(config, guards, upstream, &host, signals, observers).await;
+        return serve(config, guards, upstream, &host, signals, observers, start).await;
     }
 
     let simulator = bind_simulator(config.simulator.clone()).await?;
     let upstream = connect_to_simulator(&config, &simulator)?;
+    let api = "simulator";
     tokio::select! {
-        served = serve(config, guards, upstream, "simulator", signals, observers) => served,
+        served = serve(config, guards, upstream, api, signals, observers, start) => served,
         () = simulator.run() => unreachable!("the simulator runs until it is dropped"),
     }
 }
@@ -69,6 +74,7 @@ async fn serve(
     api: &str,
     signals: Signals,
     observers: Observers,
+    start: Span,
 ) -> Result<(), Failure> {
     let listen = config.server.listen;
     let mut client = upstream.client.clone();
@@ -92,12 +98,15 @@ async fn serve(
     let signals = signals.reloading(guards.reloads);
     let address = server.local_addr().map_err(address_unknown)?;
 
-    tracing::info!(
-        %address,
-        upstream = api,
-        version = env!("CARGO_PKG_VERSION"),
-        "serving"
-    );
+    start.in_scope(|| {
+        tracing::info!(
+            %address,
+            upstream = api,
+            version = env!("CARGO_PKG_VERSION"),
+            "serving"
+        );
+    });
+    drop(start);
     let drain = server.drain();
     let observed = observers.of(upstream, &drain, reloads, refusals);
     let admin = observers.admin(&config.admin, observed).await?;

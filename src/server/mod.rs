@@ -32,6 +32,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 use tonic_health::ServingStatus;
+use tracing::Instrument;
 
 /// How long callers get to see that their connection is to close. Calls that
 /// they send before are still answered.
@@ -121,7 +122,27 @@ impl Server {
             () = acceptor.accept(&acceptor.stacks.serving, &serving) => {}
             () = self.drain.begun() => {}
         }
+        let drain = Draining {
+            acceptor: &acceptor,
+            drain: &self.drain,
+            longest: self.config.drain_timeout,
+        };
+        let drained = drain.run(serving, health);
+        drained.instrument(tracing::info_span!("drain")).await;
+    }
+}
 
+/// The end of a server.
+struct Draining<'a> {
+    acceptor: &'a Acceptor,
+    drain: &'a Drain,
+    /// Longest time until what still runs is cut.
+    longest: Duration,
+}
+
+impl Draining<'_> {
+    async fn run(self, serving: TaskTracker, health: HealthServices) {
+        let acceptor = self.acceptor;
         tracing::info!(calls = self.drain.running(), "draining");
         health.say(ServingStatus::NotServing).await;
         serving.close();
@@ -131,7 +152,7 @@ impl Server {
             () = acceptor.accept(&acceptor.stacks.draining, &checking) => {}
             () = serving.wait() => {}
             () = async { sleep(GOAWAY_GRACE).await; self.drain.idle().await } => {}
-            () = sleep(self.config.drain_timeout) => {
+            () = sleep(self.longest) => {
                 tracing::warn!(calls = self.drain.running(), "cutting the calls that still run");
             }
             () = self.drain.until_cut() => {}

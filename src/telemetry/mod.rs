@@ -8,6 +8,7 @@
 
 mod attempt;
 mod call;
+pub mod caller;
 mod config;
 mod content;
 pub mod context;

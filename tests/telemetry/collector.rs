@@ -172,8 +172,14 @@ impl Collector {
             .collect()
     }
 
-    /// All spans that came.
+    /// The spans of calls that came.
     pub fn spans(&self) -> Vec<Span> {
+        let is_call = |span: &Span| matches!(span.kind, SERVER | CLIENT);
+        self.all_spans().into_iter().filter(is_call).collect()
+    }
+
+    /// All spans that came.
+    pub fn all_spans(&self) -> Vec<Span> {
         items(&self.exports(), ["resourceSpans", "scopeSpans", "spans"])
             .iter()
             .map(Span::read)
@@ -287,6 +293,9 @@ impl LogsService for Taker {
         Ok(Response::new(ExportLogsServiceResponse::default()))
     }
 }
+
+const SERVER: i64 = 2;
+const CLIENT: i64 = 3;
 
 /// A span as it came.
 #[derive(Debug, Clone)]

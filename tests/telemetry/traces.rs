@@ -58,7 +58,9 @@ async fn one_retried_stream(collector: Collector, protocol: Protocol) {
     service.stop().await;
     // The real collector writes files at its own pace.
     for _ in 0..50 {
-        if collector.spans().len() >= 4 && !collector.records().is_empty() {
+        let mut records = collector.records().into_iter();
+        let has_record = records.any(|record| record["body"] == "call");
+        if collector.spans().len() >= 4 && has_record {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -246,19 +248,22 @@ async fn callers_decide_whether_their_calls_are_traced() {
 async fn a_shared_answer_is_linked() {
     let collector = Collector::start().await;
     let mut service = exporting(&collector, Protocol::Http, "").await;
-    let call = |within: u64| {
+    let call = |after: u64, within: u64| {
         let mut request = Request::new(ask("the same"));
         // Only who stops waiting before the other does may join it.
         request.set_timeout(Duration::from_secs(within));
         let metadata = request.metadata_mut();
         metadata.insert("claude-coalesce", "true".parse().unwrap());
         let mut grpc = service.grpc.clone();
-        async move { grpc.generate(request).await.unwrap() }
+        async move {
+            tokio::time::sleep(Duration::from_millis(after)).await;
+            grpc.generate(request).await.unwrap()
+        }
     };
     service.simulator.next([Behaviour::SlowBody {
         delay: Duration::from_millis(20),
     }]);
-    tokio::join!(call(20), call(10));
+    tokio::join!(call(0, 20), call(10, 10));
     assert_eq!(service.simulator.counts().requests, 1);
     service.stop().await;
     let spans = collector.spans();
@@ -337,4 +342,50 @@ async fn a_collector_that_is_gone_costs_no_call_and_is_counted() {
     };
     assert_eq!(count("sent"), 0.0);
     assert!(count("dropped") + count("failed") > 100.0, "{metrics}");
+}
+
+#[tokio::test]
+async fn what_the_service_does_besides_is_traced_as_well() {
+    let collector = Collector::start().await;
+    let mut service = exporting(&collector, Protocol::Grpc, "").await;
+    service.stop().await;
+    let spans = collector.all_spans();
+    let find = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+    assert_eq!(find("start").events, ["serving"]);
+    assert_eq!(find("drain").events, ["draining", "drained"]);
+}
+
+#[tokio::test]
+async fn a_command_is_the_root_of_its_calls() {
+    let collector = Collector::start().await;
+    let mut service = exporting(&collector, Protocol::Grpc, "").await;
+    let parent = format!("00-{PARENT_TRACE}-{PARENT_SPAN}-01");
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_claude-grpc"))
+        .args(["generate", "--addr", &service.address, "hello"])
+        .env_clear()
+        .env(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            collector.endpoint(Protocol::Http),
+        )
+        .env("TRACEPARENT", parent)
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    service.stop().await;
+    let spans = collector.all_spans();
+    let find = |name: &str, kind: i64| {
+        let mut all = spans.iter();
+        let found = all.find(|span| span.name == name && span.kind == kind);
+        found.unwrap_or_else(|| panic!("{name}: {spans:#?}"))
+    };
+    let method = "claude.v1.ClaudeService/GenerateStream";
+    let command = find("claude-grpc generate", 1);
+    let call = find(method, 3);
+    let served = find(method, 2);
+    assert_eq!(command.parent, PARENT_SPAN);
+    assert_eq!(call.parent, command.id);
+    assert_eq!(served.parent, call.id);
+    assert_eq!(served.trace, PARENT_TRACE);
 }

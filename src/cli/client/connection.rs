@@ -4,16 +4,18 @@ use super::failure::failed;
 use crate::{
     cli::exit::{Exit, Failure, with_causes},
     proto::v1::claude_service_client::ClaudeServiceClient,
+    telemetry::caller,
 };
 use humantime::format_duration;
 use std::time::Duration;
 use tokio::time::timeout;
 use tonic::{
-    Code, Request, Response, Status,
+    Code, Extensions, Request, Response, Status,
     codec::CompressionEncoding::{Gzip, Zstd},
-    metadata::MetadataValue,
+    metadata::{MetadataMap, MetadataValue},
     transport::{Channel, Endpoint},
 };
+use tracing::{Instrument, Span};
 
 /// Longest time to make a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -91,36 +93,44 @@ impl Connection {
         self
     }
 
-    /// Makes one call with its deadline. `call` gets a client and the request
-    /// to send, and reads the answer to its end.
+    /// Makes one call of a method, in full, with its deadline. `call` gets a
+    /// client and the request to send, and reads the answer to its end.
     ///
     /// # Errors
     /// When the call fails, or `call` does.
     pub async fn call<M, T>(
         &self,
+        method: &'static str,
         message: M,
         call: impl AsyncFnOnce(Client, Request<M>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let answered = call(self.client.clone(), self.request(message));
-        match timeout(self.timeout + GRACE, answered).await {
+        let span = caller::call_span(method);
+        let request = self.request(message, &span);
+        let answered = call(self.client.clone(), request).instrument(span.clone());
+        let outcome = match timeout(self.timeout + GRACE, answered).await {
             Ok(answered) => answered,
             Err(_) => Err(failed(&Status::new(
                 Code::DeadlineExceeded,
                 format!("no answer within {}", format_duration(self.timeout)),
             ))),
+        };
+        if outcome.is_err() {
+            caller::failed(&span);
         }
+        outcome
     }
 
-    /// Makes one call that is answered by one message.
+    /// Makes one call of a method that is answered by one message.
     ///
     /// # Errors
     /// When the call fails.
     pub async fn unary<M, T>(
         &self,
+        method: &'static str,
         message: M,
         call: impl AsyncFnOnce(Client, Request<M>) -> Result<Response<T>, Status>,
     ) -> Result<T, Failure> {
-        self.call(message, async |client, request| {
+        self.call(method, message, async |client, request| {
             let response = call(client, request).await;
             response
                 .map(Response::into_inner)
@@ -129,8 +139,9 @@ impl Connection {
         .await
     }
 
-    fn request<M>(&self, message: M) -> Request<M> {
-        let mut request = Request::new(message);
+    fn request<M>(&self, message: M, span: &Span) -> Request<M> {
+        let context = MetadataMap::from_headers(caller::headers(span));
+        let mut request = Request::from_parts(context, Extensions::new(), message);
         request.set_timeout(self.timeout);
         if self.batch {
             let priority = MetadataValue::from_static("batch");
