@@ -68,7 +68,7 @@ fn temporary_beside(path: &Path) -> PathBuf {
 }
 
 /// The directory that a path is in.
-pub(super) fn directory(path: &Path) -> &Path {
+pub(crate) fn directory(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
