@@ -1,0 +1,10 @@
+//! What the service tells about itself, seen from outside: the program, a
+//! simulator as the Claude API, and a collector over real sockets.
+
+mod admin;
+mod browser;
+mod collector;
+mod names;
+mod prometheus;
+mod service;
+mod traces;
