@@ -4,7 +4,8 @@
 //! load, so that whatever else the machine does meets all of them. CPU time is
 //! the system's own count for each process; the figures printed are ratios.
 //!
-//! `cargo bench --bench telemetry`; `ROUNDS` and `CALLS` change its size.
+//! `cargo bench --bench telemetry`; `ROUNDS` and `CALLS` change its size, and
+//! `CLAUDE_GRPC_BINARY` names another binary to measure.
 
 use axum::Router;
 use claude_grpc::proto::v1::{self, claude_service_client::ClaudeServiceClient};
@@ -43,7 +44,11 @@ impl Drop for Process {
 impl Process {
     /// Starts the program, and waits for the line that it announces itself by.
     fn start(arguments: &[&str], variables: &[(&str, &str)]) -> (Process, String) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_claude-grpc"))
+        let given = std::env::var("CLAUDE_GRPC_BINARY").ok();
+        let binary = given
+            .as_deref()
+            .unwrap_or(env!("CARGO_BIN_EXE_claude-grpc"));
+        let mut child = Command::new(binary)
             .args(arguments)
             .env_clear()
             .env("ANTHROPIC_API_KEY", "sk-bench")
