@@ -255,9 +255,13 @@ async fn a_shared_answer_is_linked() {
         async move { grpc.generate(request).await.unwrap() }
     };
     service.simulator.next([Behaviour::SlowBody {
-        delay: Duration::from_millis(20),
+        delay: Duration::from_millis(50),
     }]);
-    tokio::join!(call(20), call(10));
+    let second = async {
+        service.simulator.until(|counts| counts.requests == 1).await;
+        call(10).await
+    };
+    tokio::join!(call(20), second);
     assert_eq!(service.simulator.counts().requests, 1);
     service.stop().await;
     let spans = collector.spans();
