@@ -10,6 +10,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -745,4 +746,129 @@ fn a_closed_pipe_ends_quietly() {
     stdout.read_exact(&mut [0]).unwrap();
     drop(stdout);
     Ended::from(client.wait_with_output().unwrap()).succeeded();
+}
+
+// === access ===
+
+#[test]
+fn a_start_that_would_be_open_to_others_is_refused() {
+    let key = [("ANTHROPIC_API_KEY", "sk-test")];
+    let open = ["serve", "--listen", "0.0.0.0:0"];
+    let ended = run_with(&open, &key).failed(2);
+    assert!(ended.reason().contains("access.clients_file"), "{ended:?}");
+
+    let files = Files::new(&[("clients.toml", b"")]);
+    let clients = files.path("clients.toml");
+    let guarded = [key[0], ("CLAUDE_GRPC_ACCESS__CLIENTS_FILE", &clients)];
+    let ended = run_with(&open, &guarded).failed(2);
+    assert!(ended.reason().contains("server.tls.cert_file"), "{ended:?}");
+    assert!(
+        ended.reason().contains("server.allow_plain_text"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn a_client_is_added_rotated_and_revoked_while_the_service_runs() {
+    let files = Files::new(&[]);
+    let path = files.path("clients.toml");
+    let clients = |arguments: &[&str]| {
+        let all = [&["clients"], arguments, &["--file", &path]].concat();
+        run(&all)
+    };
+    let added = clients(&["add", "team-a", "--calls-in-flight", "5"]);
+    assert_eq!(added.code, Some(0), "{added:?}");
+    let key = added.stdout.trim();
+    assert!(key.starts_with("cgk_"), "{added:?}");
+    assert!(!added.stderr.contains(key));
+
+    let mut service = Running::service(&[("CLAUDE_GRPC_ACCESS__CLIENTS_FILE", &path)]);
+    let answers = |service: &Running, key: &str| {
+        let mut client = service.client(&["generate", "hello"]);
+        client.env("CLAUDE_GRPC_CLIENT_KEY", key);
+        Ended::from(client.output().unwrap())
+    };
+    answers(&service, key).succeeded();
+    let refused = service.run(&["generate", "hello"]).failed(1);
+    assert!(
+        refused.reason().starts_with("UNAUTHENTICATED: "),
+        "{refused:?}"
+    );
+
+    let rotated = clients(&["rotate", "team-a"]);
+    service.signal("HUP");
+    service.logged("reloaded");
+    answers(&service, rotated.stdout.trim()).succeeded();
+    answers(&service, key).succeeded();
+    let listed = clients(&["list"]).succeeded();
+    assert_eq!(listed.stdout.matches("  key ").count(), 2, "{listed:?}");
+    assert!(!listed.stdout.contains(key));
+
+    clients(&["revoke", "team-a"]).succeeded();
+    service.signal("HUP");
+    // Which reload a line in the log tells of cannot be told: the change of
+    // the file is seen as well.
+    let begun = Instant::now();
+    while answers(&service, key).code == Some(0) {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+    service.signal("TERM");
+    assert_eq!(service.exit_code(), Some(0));
+}
+
+#[test]
+fn secrets_are_encrypted_decrypted_and_rotated() {
+    let files = Files::new(&[(".env", b"ANTHROPIC_API_KEY=sk-hush\n")]);
+    let [key, plain, encrypted] = ["key", ".env", ".env.enc"].map(|name| files.path(name));
+    let secrets = |arguments: &[&str]| run(&[&["secrets"], arguments].concat());
+    secrets(&["keygen", &key]).succeeded();
+    let again = secrets(&["keygen", &key]).failed(2);
+    assert!(again.reason().contains("could not write"), "{again:?}");
+    secrets(&["encrypt", &plain, &encrypted, "--key-file", &key]).succeeded();
+    secrets(&["keygen", "--add", &key]).succeeded();
+    secrets(&["rotate", &encrypted, "--key-file", &key]).succeeded();
+    let decrypted = secrets(&["decrypt", &encrypted, "--key-file", &key]).succeeded();
+    assert_eq!(decrypted.stdout, "ANTHROPIC_API_KEY=sk-hush\n");
+
+    let variables = [
+        ("CLAUDE_GRPC_SECRETS__ENCRYPTED_ENV_FILE", &*encrypted),
+        ("CLAUDE_GRPC_SECRETS__KEY_FILE", &key),
+    ];
+    let checked = run_with(&["config", "check"], &variables).succeeded();
+    assert!(
+        checked.stdout.contains("# API keys: 1 from "),
+        "{checked:?}"
+    );
+    assert!(!checked.stdout.contains("hush"));
+}
+
+/// The new key comes into force in the running service, and while both are
+/// good no call fails.
+#[test]
+fn the_api_key_is_rotated_without_a_restart() {
+    let simulator = |keys: &str| {
+        let mut command = binary(&["simulate", "--listen", "127.0.0.1:0"]);
+        command.env("CLAUDE_GRPC_SIMULATOR__API_KEYS", keys);
+        Running::start(command, "simulator listening on ")
+    };
+    let service = |simulator: &Running, key_file: &str| {
+        let mut command = binary(&["serve", "--listen", "127.0.0.1:0"]);
+        command.args(["--upstream-url", &simulator.address]);
+        command.env("ANTHROPIC_API_KEY_FILE", key_file);
+        Running::start(command, "claude-grpc listening on ")
+    };
+    let files = Files::new(&[("one", b"old-key\n"), ("two", b"old-key\n")]);
+    let [one, two] = ["one", "two"].map(|name| files.path(name));
+    let (both, new) = (simulator("old-key,new-key"), simulator("new-key"));
+    let (steady, moved) = (service(&both, &one), service(&new, &two));
+
+    moved.run(&["generate", "hello"]).failed(1);
+    fs::write(&one, "new-key\n").unwrap();
+    fs::write(&two, "new-key\n").unwrap();
+    let begun = Instant::now();
+    while moved.run(&["generate", "hello"]).code != Some(0) {
+        steady.run(&["generate", "hello"]).succeeded();
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+    steady.run(&["generate", "hello"]).succeeded();
 }

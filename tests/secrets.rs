@@ -4,6 +4,9 @@
 //! interpreter that has `cryptography` (and `moto[server]` and `boto3`):
 //! `PYTHON=… cargo test --test secrets -- --ignored`.
 
+// What a helper cannot have is a test that fails.
+#![allow(clippy::unwrap_used)]
+
 use claude_grpc::secrets::Keyring;
 use std::{
     io::Write,
@@ -84,7 +87,7 @@ fn both_rotate_alike() {
 #[cfg(feature = "kms")]
 mod kms {
     use super::*;
-    use claude_grpc::secrets::{ApiKeys, KmsConfig, SecretsConfig};
+    use claude_grpc::secrets::{ApiKeys, KeySource, KmsConfig, SecretsConfig};
     use secrecy::ExposeSecret;
     use std::{collections::BTreeMap, net::TcpListener, process::Child, time::Duration};
 
@@ -148,18 +151,22 @@ print(key, base64.b64encode(blob['CiphertextBlob']).decode())";
         std::fs::write(&ciphertext_file, ciphertext).unwrap();
 
         let kms = |context: &str| SecretsConfig {
-            kms: Some(KmsConfig {
-                ciphertext_file: ciphertext_file.clone(),
-                key_id: key_id.to_owned(),
+            kms: KmsConfig {
+                ciphertext_file: Some(ciphertext_file.clone()),
+                key_id: Some(key_id.to_owned()),
                 encryption_context: BTreeMap::from([("service".to_owned(), context.to_owned())]),
                 endpoint_url: Some(moto.url.clone()),
                 region: Some("eu-central-1".to_owned()),
-            }),
+            },
             ..SecretsConfig::default()
         };
-        let keys = ApiKeys::load(&kms("claude-grpc"), |_| None).await.unwrap();
-        assert_eq!(keys.current().0[0].expose_secret(), "sk-from-kms");
-        let refused = ApiKeys::load(&kms("another"), |_| None).await.unwrap_err();
+        let read = async |context: &str| {
+            let source = KeySource::first(None, &kms(context), |_| None);
+            ApiKeys::read(source.unwrap()).await
+        };
+        let keys = read("claude-grpc").await.unwrap();
+        assert_eq!(keys.keys[0].expose_secret(), "sk-from-kms");
+        let refused = read("another").await.unwrap_err();
         let text = refused.to_string();
         assert!(text.contains("InvalidCiphertextException"), "{text}");
     }

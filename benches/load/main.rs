@@ -8,10 +8,10 @@ mod rig;
 mod scenarios;
 mod traffic;
 
-use scenarios::{checklist, faults, outage, overhead, quota};
+use scenarios::{checklist, faults, outage, overhead, quota, soak};
 use std::process::ExitCode;
 
-const USAGE: &str = "scenarios: checklist, faults, outage, overhead, quota";
+const USAGE: &str = "scenarios: checklist, faults, outage, overhead, quota, soak";
 
 fn main() -> ExitCode {
     // Cargo adds `--bench`.
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
             "outage" => runtime.block_on(outage::run()),
             "overhead" => runtime.block_on(overhead::run()),
             "quota" => runtime.block_on(quota::run()),
+            "soak" => runtime.block_on(soak::run()),
             other => {
                 eprintln!("there is no scenario {other}; {USAGE}");
                 return ExitCode::from(2);

@@ -2,7 +2,7 @@
 
 use claude_grpc::{
     proto::v1::claude_service_client::ClaudeServiceClient,
-    server::{Server, ServerConfig},
+    server::{Drain, Server, ServerConfig},
     service::{Service, ServiceConfig},
     simulator::{Handle, Simulator, SimulatorConfig},
     upstream::{Key, Keys, Upstream, UpstreamConfig},
@@ -12,10 +12,13 @@ use std::net::SocketAddr;
 use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 
+pub type Client = ClaudeServiceClient<Channel>;
+
 /// A running service and its simulator.
 pub struct Rig {
     pub simulator: Handle,
     pub upstream: Upstream,
+    pub drain: Drain,
     address: SocketAddr,
     _tasks: JoinSet<()>,
 }
@@ -35,26 +38,30 @@ impl Rig {
         };
         let server = Server::bind(config, service).await.expect("a free port");
         let address = server.local_addr().expect("its address");
+        let drain = server.drain();
         let mut tasks = JoinSet::new();
         tasks.spawn(simulator.run());
         tasks.spawn(server.run());
         Rig {
             simulator: handle,
             upstream,
+            drain,
             address,
             _tasks: tasks,
         }
     }
 
     /// A client over some connections, as many callers would have.
-    pub async fn client(&self) -> ClaudeServiceClient<Channel> {
+    pub async fn client(&self) -> Client {
         client(self.address).await
     }
 }
 
-pub async fn client(address: SocketAddr) -> ClaudeServiceClient<Channel> {
+pub async fn client(address: SocketAddr) -> Client {
     let channel = Endpoint::from_shared(format!("http://{address}"))
         .expect("an address")
+        // Some callers read slowly (see the README on Rust clients).
+        .initial_stream_window_size(65_535)
         .connect()
         .await
         .expect("a connection");

@@ -21,7 +21,7 @@ use std::{
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Adds a client and prints its key, once.
-    Add(Add),
+    Add(Box<Add>),
     /// Lists the clients and their keys, of which only the ids are known.
     List(FileFlags),
     /// Removes a client, or one key.
@@ -154,7 +154,7 @@ impl FileFlags {
 /// When the file cannot be read or changed.
 pub fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Add(args) => add(args),
+        Command::Add(args) => add(*args),
         Command::List(args) => list(&args),
         Command::Revoke(args) => revoke(&args),
         Command::Rotate(args) => rotate(&args),

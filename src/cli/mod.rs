@@ -12,6 +12,7 @@ mod serve;
 mod settings;
 mod signals;
 mod simulate;
+mod systemd;
 
 use clap::{Parser, Subcommand};
 use exit::{Exit, Failure};

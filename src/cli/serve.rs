@@ -7,6 +7,7 @@ use super::{
     output,
     settings::ServeFlags,
     signals::Signals,
+    systemd,
 };
 use crate::{
     config::{Config, Environment},
@@ -18,7 +19,7 @@ use crate::{
 };
 use reqwest::Url;
 use secrecy::SecretString;
-use std::io;
+use std::{io, net::TcpListener};
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
@@ -36,12 +37,17 @@ pub struct Args {
 /// When it cannot start. Once it serves, it ends well.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let environment = Environment::of_process();
-    let config = args.flags.load(&environment)?;
+    let mut config = args.flags.load(&environment)?;
     let observers = Observers::start(&config, &environment)?;
     // Before anything is announced: a signal that comes right after must not
     // end the process by itself.
     let signals = Signals::take()?;
 
+    let socket = systemd::socket()?;
+    if let Some(socket) = &socket {
+        // Guarded as the address that is really listened on has to be.
+        config.server.listen = socket.local_addr().map_err(address_unknown)?;
+    }
     let mut guards = Guards::load(&config, args.simulate).await?;
 
     if !args.simulate {
@@ -51,19 +57,20 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         follow(&reloading, upstream.keys.clone());
         guards.reloads.push(reloading.as_reload());
         let host = host(&config.upstream.base_url);
-        return serve(config, guards, upstream, &host, signals, observers).await;
+        return serve(config, socket, guards, upstream, &host, signals, observers).await;
     }
 
     let simulator = bind_simulator(config.simulator.clone()).await?;
     let upstream = connect_to_simulator(&config, &simulator)?;
     tokio::select! {
-        served = serve(config, guards, upstream, "simulator", signals, observers) => served,
+        served = serve(config, socket, guards, upstream, "simulator", signals, observers) => served,
         () = simulator.run() => unreachable!("the simulator runs until it is dropped"),
     }
 }
 
 async fn serve(
     config: Config,
+    socket: Option<TcpListener>,
     guards: Guards,
     upstream: Upstream,
     api: &str,
@@ -77,8 +84,13 @@ async fn serve(
         // its own calls, also for an answer that several share.
         client = client.layered(&access.charge_layer());
     }
-    let server = Server::bind(config.server, Service::new(client, config.service))
-        .await
+    let service = Service::new(client, config.service);
+    let drain_timeout = config.server.drain_timeout;
+    let bound = match socket {
+        Some(socket) => Server::on(socket, config.server, service),
+        None => Server::bind(config.server, service).await,
+    };
+    let server = bound
         .map_err(|error| {
             let reason = format!("cannot listen on {listen} (--listen): {error}");
             Failure::new(Exit::Failed, reason)
@@ -108,7 +120,8 @@ async fn serve(
     tokio::select! {
         () = server.run() => {}
         never = serve_admin(admin) => match never {},
-        never = signals.drain(drain) => match never {},
+        never = signals.drain(drain.clone()) => match never {},
+        never = systemd::report(drain, drain_timeout) => match never {},
     }
     if let Some(access) = guards.access {
         access.ledger().flush().await;

@@ -66,7 +66,11 @@ impl Signals {
 
     /// SIGHUP. It does not wait: another signal may come meanwhile.
     fn reload(&self) {
-        tracing::info!(files = self.reloads.len(), "SIGHUP: reloading");
+        if self.reloads.is_empty() {
+            tracing::info!("SIGHUP: nothing to reload");
+            return;
+        }
+        tracing::info!("SIGHUP: reloading");
         let reloads = self.reloads.clone();
         tokio::spawn(async move { reload_all(&reloads).await });
     }

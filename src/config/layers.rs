@@ -17,7 +17,13 @@ pub const PREFIX: &str = "CLAUDE_GRPC_";
 const SEPARATOR: &str = "__";
 
 /// Variables with our prefix that the command line reads itself.
-const OF_THE_COMMAND_LINE: [&str; 2] = ["CLAUDE_GRPC_CONFIG", "CLAUDE_GRPC_ADDR"];
+const OF_THE_COMMAND_LINE: [&str; 5] = [
+    "CLAUDE_GRPC_CONFIG",
+    "CLAUDE_GRPC_ADDR",
+    "CLAUDE_GRPC_CLIENT_KEY",
+    "CLAUDE_GRPC_CLIENT_KEY_FILE",
+    "CLAUDE_GRPC_CA_FILE",
+];
 
 /// The values of one source.
 #[derive(Debug, Clone)]

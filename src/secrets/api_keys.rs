@@ -54,7 +54,7 @@ pub enum KeySource {
         key_file: PathBuf,
     },
     /// A ciphertext that AWS KMS decrypts.
-    Kms(KmsConfig),
+    Kms(Box<KmsConfig>),
 }
 
 /// The value of a variable. `Debug` does not show it.
@@ -72,8 +72,11 @@ impl fmt::Display for KeySource {
                 write!(f, "{} (secrets.encrypted_env_file)", path.display())
             }
             KeySource::Kms(config) => {
-                let path = config.ciphertext_file.as_deref().unwrap_or(Path::new(""));
-                write!(f, "{} (secrets.kms)", path.display())
+                let path = config.ciphertext_file.as_deref().map(Path::display);
+                match path {
+                    Some(path) => write!(f, "{path} (secrets.kms)"),
+                    None => f.write_str("secrets.kms"),
+                }
             }
         }
     }
@@ -157,7 +160,7 @@ impl KeySource {
             });
         }
         let kms = &secrets.kms;
-        kms.is_on().then(|| KeySource::Kms(kms.clone()))
+        kms.is_on().then(|| KeySource::Kms(Box::new(kms.clone())))
     }
 
     /// The files whose change may be a change of keys.

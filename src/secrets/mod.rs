@@ -19,6 +19,7 @@ pub use config::{KmsConfig, SecretsConfig};
 pub use encrypted_file::{decrypt_file, encrypt_file, is_encrypted, rotate_file};
 pub use error::SecretError;
 pub use keyring::{Keyring, NotDecrypted};
+pub(crate) use private_file::directory;
 pub use private_file::{ensure_private, write_private};
 pub use reloading::{LoadError, Reload, ReloadCounts, Reloading, reload_all};
 pub use watcher::Watcher;

@@ -7,19 +7,29 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Refuses a file that others than its owner can read or write.
+const ROOT: u32 = 0;
+
+/// Refuses a file that others than its owner can read or write. One that
+/// belongs to root may be readable by its group: that is how Kubernetes mounts
+/// a secret for a process that is not root, which cannot own it.
 ///
 /// # Errors
 /// [`SecretError::Permissions`], or when the file is not there.
 pub fn ensure_private(path: &Path) -> Result<(), SecretError> {
-    let mode = mode(&fs::metadata(path).map_err(SecretError::read(path))?);
-    if mode & 0o077 != 0 {
+    let metadata = fs::metadata(path).map_err(SecretError::read(path))?;
+    let mode = mode(&metadata);
+    if is_open(mode, owner(&metadata)) {
         return Err(SecretError::Permissions {
             path: path.to_owned(),
             mode,
         });
     }
     Ok(())
+}
+
+fn is_open(mode: u32, owner: u32) -> bool {
+    let others = if owner == ROOT { 0o037 } else { 0o077 };
+    mode & others != 0
 }
 
 /// Writes a file that only its owner may read, all of it or nothing: a reader
@@ -68,7 +78,7 @@ fn temporary_beside(path: &Path) -> PathBuf {
 }
 
 /// The directory that a path is in.
-pub(super) fn directory(path: &Path) -> &Path {
+pub fn directory(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -93,13 +103,24 @@ fn mode(metadata: &fs::Metadata) -> u32 {
     metadata.permissions().mode() & 0o777
 }
 
+#[cfg(unix)]
+fn owner(metadata: &fs::Metadata) -> u32 {
+    std::os::unix::fs::MetadataExt::uid(metadata)
+}
+
+#[cfg(not(unix))]
+fn owner(_metadata: &fs::Metadata) -> u32 {
+    ROOT
+}
+
 /// Where there are no permission bits, the file system's own rules hold.
 #[cfg(not(unix))]
 fn mode(_metadata: &fs::Metadata) -> u32 {
     0
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
@@ -121,7 +142,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
         create_private(&path, b"x").unwrap();
-        for mode in [0o640, 0o604, 0o660, 0o620, 0o602, 0o644] {
+        for mode in [0o604, 0o660, 0o620, 0o602, 0o644] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let refused = ensure_private(&path).unwrap_err();
             assert!(
@@ -133,6 +154,16 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             ensure_private(&path).unwrap();
         }
+    }
+
+    #[test]
+    fn the_group_may_read_what_belongs_to_root() {
+        for mode in [0o440, 0o640] {
+            assert!(!is_open(mode, ROOT), "{mode:o}");
+            assert!(is_open(mode, 1000), "{mode:o}");
+        }
+        assert!(is_open(0o460, ROOT));
+        assert!(is_open(0o444, ROOT));
     }
 
     #[test]

@@ -90,7 +90,8 @@ async fn reload_on_change(sources: Vec<Arc<dyn Reload>>, changed: Arc<Notify>) {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use crate::secrets::Reloading;

@@ -57,18 +57,38 @@ impl Server {
     /// # Errors
     /// When the address cannot be listened on.
     pub async fn bind(config: ServerConfig, service: Service) -> io::Result<Server> {
-        Ok(Server {
-            listener: TcpListener::bind(config.listen).await?,
+        let listener = TcpListener::bind(config.listen).await?;
+        Ok(Server::with(listener, config, service))
+    }
+
+    /// Takes a socket that listens already, in place of the configured
+    /// address. It has to be non-blocking.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch it.
+    pub fn on(
+        listener: std::net::TcpListener,
+        config: ServerConfig,
+        service: Service,
+    ) -> io::Result<Server> {
+        let listener = TcpListener::from_std(listener)?;
+        Ok(Server::with(listener, config, service))
+    }
+
+    fn with(listener: TcpListener, config: ServerConfig, service: Service) -> Server {
+        Server {
+            listener,
             config,
             service,
             access: None,
             tls: None,
             drain: Drain::default(),
             telemetry: Telemetry::default(),
-        })
+        }
     }
 
     /// Calls are observed.
+    #[must_use]
     pub fn observed_by(self, telemetry: Telemetry) -> Self {
         Server { telemetry, ..self }
     }

@@ -17,6 +17,7 @@ impl Service {
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
         let options = call::options(&request, false)?;
         let query = query(request.into_inner())?;
+        let caller = options.caller.clone();
 
         let answered = self
             .claude
@@ -34,6 +35,12 @@ impl Service {
                 .data
                 .into_iter()
                 .filter(|info| model::is_allowed(&info.id, allowed))
+                // What it may not ask for, a client does not see.
+                .filter(|info| {
+                    caller
+                        .as_ref()
+                        .is_none_or(|it| it.may_ask(&info.id).is_ok())
+                })
                 .map(listed)
                 .collect(),
             next_page_token,

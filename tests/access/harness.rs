@@ -9,6 +9,7 @@ use claude_grpc::{
     claude::{
         answer::{AnswerBlock, Message, Usage},
         event::{Delta, MessageDelta, StreamEvent},
+        models::ModelPage,
     },
     proto::v1::{self, claude_service_client::ClaudeServiceClient},
     secrets::Reloading,
@@ -145,6 +146,7 @@ impl Api {
                 transport: Transport::Events,
                 ..
             } => Body::Events(self.events()),
+            Payload::Models(_) => Body::Models(catalogue()),
             _ => Body::Message(Box::new(message())),
         };
         Reply {
@@ -152,6 +154,14 @@ impl Api {
             body,
         }
     }
+}
+
+fn catalogue() -> ModelPage {
+    let json = r#"{"data": [
+        {"id": "claude-haiku-5-5", "display_name": "Haiku", "created_at": "2026-10-01T00:00:00Z"},
+        {"id": "claude-opus-5-5", "display_name": "Opus", "created_at": "2026-10-01T00:00:00Z"}
+    ], "has_more": false}"#;
+    serde_json::from_str(json).unwrap()
 }
 
 fn message() -> Message {

@@ -202,4 +202,10 @@ async fn a_model_that_is_not_allowed_is_denied() {
     assert_eq!(denied.message(), "the client may not make this call");
     assert_eq!(server.refusals(Cause::Model), 1);
     assert_eq!(server.api.calls(), 0);
+
+    let mut client = server.client(&key).await;
+    let listed = client.list_models(v1::ListModelsRequest::default()).await;
+    let models = listed.unwrap().into_inner().models;
+    let ids: Vec<&str> = models.iter().map(|model| model.id.as_str()).collect();
+    assert_eq!(ids, ["claude-haiku-5-5"], "it does not see others either");
 }

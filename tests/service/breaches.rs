@@ -33,6 +33,9 @@ fn breaches() -> Vec<(Behaviour, Code, &'static str)> {
         json!({"label": "science", "confidences": {"label_1": "1", "label_2": 0, "label_3": 0}}),
         json!({"label": "science", "confidences": {"science": 1, "label_2": 0, "label_3": 0}}),
         json!({"label": "science", "reason": "unasked", "confidences": sure}),
+        json!({"label": "science", "confidences": {
+            "label_1": 0, "label_2": 0, "label_3": 0, "label_4": 0,
+        }}),
         json!({"label": "science", "extra": 1, "confidences": sure}),
     ]
     .map(|answer| answer.to_string());

@@ -1,6 +1,8 @@
 //! The service from outside: a real gRPC client, real sockets, and the
 //! simulator as the Claude API.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
 mod any_request;
 mod as_written;
 mod asking;
@@ -25,5 +27,6 @@ mod streams;
 mod summarize;
 mod support;
 mod texts;
+mod transport;
 mod web;
 mod wire;

@@ -5,3 +5,4 @@ pub mod faults;
 pub mod outage;
 pub mod overhead;
 pub mod quota;
+pub mod soak;

@@ -7,7 +7,7 @@ use super::{
     },
     key::{self, FreshKey},
 };
-use crate::secrets::{Keyring, SecretError};
+use crate::secrets::{Keyring, SecretError, directory};
 use secrecy::SecretString;
 use std::{
     fs::File,
@@ -177,8 +177,7 @@ fn edit<T>(
     change: impl FnOnce(&mut ClientsFile) -> Result<T, ClientsError>,
 ) -> Result<T, ClientsError> {
     // The file itself is replaced, so its directory is what can be locked.
-    let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
-    let directory = directory.unwrap_or(Path::new("."));
+    let directory = directory(path);
     let lock = File::open(directory).map_err(SecretError::read(directory))?;
     lock.lock().map_err(SecretError::read(directory))?;
     let mut file = match ClientsFile::read(path, keys) {

@@ -6,14 +6,19 @@ use crate::{
     proto::v1::claude_service_client::ClaudeServiceClient,
 };
 use humantime::format_duration;
-use std::time::Duration;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::time::timeout;
 use tonic::{
     Code, Request, Response, Status,
     codec::CompressionEncoding::{Gzip, Zstd},
-    metadata::MetadataValue,
-    transport::{Channel, Endpoint},
+    metadata::{Ascii, MetadataValue},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
+use zeroize::Zeroizing;
 
 /// Longest time to make a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,6 +26,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The service ends a call at its deadline with a status that says more than
 /// ours: it gets a moment to send it.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// Receive window of one stream. A slow reader is held back before small frames
+/// pile up unread: on about 10,000 of them, h2 closes the connection as an attack.
+const STREAM_WINDOW: u32 = 65_535;
 
 /// Most bytes of an answer: no answer of the API comes near.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -32,6 +41,14 @@ pub struct ConnectionFlags {
     #[arg(long, value_name = "URL", env = "CLAUDE_GRPC_ADDR")]
     #[arg(default_value = "http://127.0.0.1:50051")]
     addr: String,
+    /// File with the client key, if the service asks for one. The key itself
+    /// may be in CLAUDE_GRPC_CLIENT_KEY.
+    #[arg(long, value_name = "FILE", env = "CLAUDE_GRPC_CLIENT_KEY_FILE")]
+    key_file: Option<PathBuf>,
+    /// File with the CA of an `https://` service (PEM), if it is not one that
+    /// the system trusts.
+    #[arg(long, value_name = "FILE", env = "CLAUDE_GRPC_CA_FILE")]
+    ca_file: Option<PathBuf>,
     /// Deadline of each call, for example `2m`.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = deadline)]
     timeout: Duration,
@@ -46,6 +63,7 @@ pub struct Connection {
     client: Client,
     timeout: Duration,
     batch: bool,
+    key: Option<MetadataValue<Ascii>>,
 }
 
 impl ConnectionFlags {
@@ -65,8 +83,10 @@ impl ConnectionFlags {
                 endpoint.user_agent(concat!("claude-grpc/", env!("CARGO_PKG_VERSION")))
             })
             .map_err(|_| Failure::usage(format!("--addr: {:?} is no address", self.addr)))?
+            .initial_stream_window_size(STREAM_WINDOW)
             .connect_timeout(CONNECT_TIMEOUT.min(self.timeout))
             .tcp_nodelay(true);
+        let endpoint = self.with_tls(endpoint)?;
         let channel = endpoint.connect().await.map_err(|error| {
             let why = with_causes(&error);
             let reason = format!("the service at {} cannot be reached: {why}", self.addr);
@@ -79,8 +99,48 @@ impl ConnectionFlags {
                 .max_decoding_message_size(MAX_ANSWER),
             timeout: self.timeout,
             batch: false,
+            key: self.key()?,
         })
     }
+}
+
+impl ConnectionFlags {
+    fn with_tls(&self, endpoint: Endpoint) -> Result<Endpoint, Failure> {
+        if endpoint.uri().scheme_str() != Some("https") {
+            return Ok(endpoint);
+        }
+        let tls = match &self.ca_file {
+            Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        let unusable = |error| Failure::usage(format!("--ca-file: {}", with_causes(&error)));
+        endpoint.tls_config(tls).map_err(unusable)
+    }
+
+    /// The client key. It is no flag: anybody on the machine can read a
+    /// process's arguments.
+    fn key(&self) -> Result<Option<MetadataValue<Ascii>>, Failure> {
+        let text = match &self.key_file {
+            Some(path) => Some(Zeroizing::new(read(path)?)),
+            None => std::env::var("CLAUDE_GRPC_CLIENT_KEY")
+                .ok()
+                .map(Zeroizing::new),
+        };
+        let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
+            return Ok(None);
+        };
+        let mut key: MetadataValue<Ascii> = text
+            .trim()
+            .parse()
+            .map_err(|_| Failure::usage("the client key has characters that no key has"))?;
+        key.set_sensitive(true);
+        Ok(Some(key))
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))
 }
 
 impl Connection {
@@ -132,6 +192,9 @@ impl Connection {
     fn request<M>(&self, message: M) -> Request<M> {
         let mut request = Request::new(message);
         request.set_timeout(self.timeout);
+        if let Some(key) = &self.key {
+            request.metadata_mut().insert("x-api-key", key.clone());
+        }
         if self.batch {
             let priority = MetadataValue::from_static("batch");
             request.metadata_mut().insert("claude-priority", priority);

@@ -117,10 +117,8 @@ def test_a_field_of_the_wrong_type_is_refused_wherever_it_is(name):
     for path in objects(BODIES[name]):
         for key, value in at(BODIES[name], path).items():
             body = copy.deepcopy(BODIES[name])
-            # Neither of them is ever both: a text, and a number or an object.
-            at(body, path)[key] = object() if not isinstance(value, str) else 5
-            if key == "cited_text" or key == "input":
-                continue
+            # A number is no text, and this object is nothing that JSON has.
+            at(body, path)[key] = 5 if isinstance(value, str) else object()
             with pytest.raises(ValidationError):
                 check(name, body)
                 pytest.fail(f"{path} {key} passed")

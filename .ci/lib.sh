@@ -1,0 +1,153 @@
+# What the files in .ci/steps are written with. Each of them calls `step` once
+# for each thing that it checks.
+#
+#   step NAME COMMAND…       runs a function or a command; its failure ends the run
+#   skip WHAT REASON         says, in a step, that it is not checked, and why
+#   need PROGRAM             fails unless the program is there
+#   start_service [ARG…]     README's first command on a free port; sets $address
+#   spawn LOG COMMAND…       starts a process that ends with the run; sets $spawned
+#   stop PID                 ends one earlier, and fails unless it exits with 0
+#   await_line LOG PATTERN   waits until a log has a line; sets $line
+#
+#   $cache   kept from run to run, outside the checkout
+#   $work    for this run only
+# shellcheck shell=bash
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/claude-grpc
+work=$(mktemp -d)
+mkdir -p "$cache/tools"
+
+children=()
+passed=()
+skipped=()
+current=
+finished=
+
+# === steps
+
+step() {
+    current=$1
+    local began=$SECONDS skips=${#skipped[@]}
+    echo
+    echo "==> $current"
+    "${@:2}"
+    if [ "${#skipped[@]}" -eq "$skips" ]; then
+        passed+=("$(printf '%5ds  %s' $((SECONDS - began)) "$current")")
+        echo "<== $current: passed in $((SECONDS - began))s"
+    fi
+    current=
+}
+
+skip() {
+    skipped+=("$1: $2")
+    echo "--- $1 skipped: $2"
+}
+
+is_chosen() {
+    local file=$1 prefix
+    shift
+    for prefix in "$@"; do
+        [[ $file == "$prefix"* ]] && return 0
+    done
+    return 1
+}
+
+need() {
+    command -v "$1" >/dev/null || {
+        echo "$1 is needed and not in the PATH" >&2
+        return 1
+    }
+}
+
+# === processes
+
+spawn() {
+    local log=$1
+    shift
+    "$@" >"$log" 2>&1 9>&- &
+    spawned=$!
+    children+=("$spawned")
+}
+
+stop() {
+    local child others=()
+    for child in "${children[@]}"; do
+        [ "$child" = "$1" ] || others+=("$child")
+    done
+    children=("${others[@]}")
+    kill -TERM "$1"
+    wait "$1"
+}
+
+await_line() {
+    local log=$1 pattern=$2
+    for _ in $(seq 1200); do
+        if line=$(grep -m 1 -E "$pattern" "$log"); then
+            return 0
+        fi
+        if ! kill -0 "$spawned" 2>/dev/null; then
+            break
+        fi
+        sleep 0.1
+    done
+    echo "no line like '$pattern' came; what did:" >&2
+    cat "$log" >&2
+    return 1
+}
+
+start_service() {
+    # Builds first: the wait below is for a start, not for a compiler.
+    cargo build
+    CLAUDE_GRPC_SERVER__LISTEN=127.0.0.1:0 spawn "$work/serve.log" \
+        cargo run -- serve --simulate "$@"
+    service=$spawned
+    await_line "$work/serve.log" '^claude-grpc listening on '
+    address=${line##* }
+    # The verbs of the command line talk to it.
+    export CLAUDE_GRPC_ADDR=$address
+}
+
+# === the end
+
+close() {
+    local status=$? child
+    for child in "${children[@]}"; do
+        kill -TERM "$child" 2>/dev/null || continue
+        wait "$child" 2>/dev/null || true
+    done
+    rm -rf "$work"
+    echo
+    echo "Passed:"
+    printf '%s\n' "${passed[@]}"
+    if [ ${#skipped[@]} -gt 0 ]; then
+        echo "Skipped:"
+        printf '    %s\n' "${skipped[@]}"
+    fi
+    local failed=0
+    if [ -z "$finished" ] || [ "$status" -ne 0 ]; then
+        failed=1
+        [ "$status" -ne 0 ] || status=1
+        echo "FAILED: ${current:-between two steps}"
+    fi
+    echo "steps: ${#passed[@]} passed, $failed failed, ${#skipped[@]} skipped"
+    exit "$status"
+}
+trap close EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'echo "failed: ${BASH_SOURCE[0]}:$LINENO: $BASH_COMMAND" >&2' ERR
+
+# === where things are built
+
+# CI works in a new clone each time. Its builds go to the cache, so that only
+# this crate is built anew; one run at a time, since two clones would take each
+# other's binary. What earlier clones left there goes first.
+if [ -n "${CI:-}" ] && [ -z "${CARGO_TARGET_DIR:-}" ]; then
+    export CARGO_TARGET_DIR=$cache/target CARGO_INCREMENTAL=0
+    exec 9>"$cache/target.lock"
+    flock 9
+    cargo clean --quiet --package claude-grpc
+    cargo clean --quiet --package claude-grpc --release
+fi
+target=${CARGO_TARGET_DIR:-$PWD/target}
+export PATH=$target/debug:$PATH

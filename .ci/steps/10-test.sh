@@ -1,0 +1,5 @@
+# README's second command, as it stands there.
+# shellcheck shell=bash
+
+need cargo
+step "cargo test" cargo test

@@ -1,0 +1,11 @@
+# The official SDKs for Python and TypeScript against the simulator.
+# shellcheck shell=bash
+
+need python3
+need npm
+sdks() {
+    cargo build
+    CLAUDE_GRPC="$target/debug/claude-grpc simulate --listen 127.0.0.1:0" tests/sdk/run
+}
+
+step "official SDKs" sdks

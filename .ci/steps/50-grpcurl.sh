@@ -1,0 +1,71 @@
+# A client that nobody here wrote, with nothing but reflection; and the commands
+# of README, held to the output that stands there.
+# shellcheck shell=bash
+
+need go
+need python3
+export PATH=$cache/tools/grpcurl-1.9.4:$PATH
+
+install_grpcurl() {
+    [ ! -x "$cache/tools/grpcurl-1.9.4/grpcurl" ] || return 0
+    GOBIN=$cache/tools/grpcurl-1.9.4 GOFLAGS='' \
+        go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
+}
+
+call() {
+    grpcurl -plaintext -max-time 20 "$@"
+}
+
+# expect PATTERN… : standard input has each of them.
+expect() {
+    local text pattern
+    text=$(cat)
+    for pattern in "$@"; do
+        grep -qE -- "$pattern" <<<"$text" || {
+            printf 'no %s in:\n%s\n' "$pattern" "$text" >&2
+            return 1
+        }
+    done
+}
+
+reflection() {
+    call "$address" list | expect '^claude\.v1\.ClaudeService$' '^grpc\.health\.v1\.Health$'
+    call "$address" describe claude.v1.ClaudeService |
+        expect 'rpc Generate ' 'rpc GenerateStream ' 'rpc Summarize ' 'rpc SummarizeStream ' \
+            'rpc Classify ' 'rpc CountTokens ' 'rpc ListModels '
+}
+
+health() {
+    local service
+    for service in '' claude.v1.ClaudeService; do
+        call -d "{\"service\":\"$service\"}" "$address" grpc.health.v1.Health/Check |
+            expect '"status": "SERVING"'
+    done
+}
+
+streams() {
+    local request='{"request":{"messages":[{"role":"ROLE_USER","text":"Count to three."}]}}'
+    call -d "$request" "$address" claude.v1.ClaudeService/GenerateStream |
+        expect '"started"' '"textDelta"' '"finished"'
+    request='{"request":{"text":"It rains. The river rises."}}'
+    call -d "$request" "$address" claude.v1.ClaudeService/SummarizeStream |
+        expect '"textDelta"' '"finished"'
+}
+
+bad_fields() {
+    local answer
+    if answer=$(call -d '{"labels":[{"name":"a"},{"name":"a"}]}' \
+        "$address" claude.v1.ClaudeService/Classify 2>&1); then
+        echo "an invalid request was answered: $answer" >&2
+        return 1
+    fi
+    expect 'Code: InvalidArgument' '"field": "text"' '"field": "labels\[1\]\.name"' <<<"$answer"
+}
+
+step "install grpcurl" install_grpcurl
+step "cargo run -- serve --simulate" start_service
+step "grpcurl: reflection" reflection
+step "grpcurl: health" health
+step "grpcurl: streams" streams
+step "grpcurl: an invalid request" bad_fields
+step "commands of README" python3 .ci/readme.py README.md "$address"

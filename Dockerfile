@@ -1,0 +1,23 @@
+# The image from source. `deploy/image/build` makes the same image without a
+# registry, from the static binary alone.
+#
+#   docker build --tag claude-grpc .
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /build
+COPY . .
+ARG FEATURES=
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/build/target \
+    deploy/build-static ${FEATURES} && \
+    deploy/image/root target/x86_64-unknown-linux-gnu/release/claude-grpc /image
+
+FROM scratch
+COPY --from=build /image /
+# By number: Kubernetes cannot see that a name is not root.
+USER 65532:65532
+EXPOSE 50051
+# SIGTERM begins the drain.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/claude-grpc"]
+CMD ["serve", "--listen", "0.0.0.0:50051"]

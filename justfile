@@ -1,0 +1,47 @@
+# The commands of this project. `.ci/run` runs the same ones.
+
+# Lists these.
+default:
+    @just --list
+
+# Starts the service on the built-in simulator.
+serve:
+    cargo run -- serve --simulate
+
+# Passes the tests.
+test:
+    cargo test
+
+# Formatting, lints, docs.
+style:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+
+# Style of the protos, and whether they understand what was released.
+proto:
+    bash .ci/run 30
+
+# Licences, sources, versions and flaws of the dependencies.
+dependencies:
+    bash .ci/run 35
+
+# The official SDKs against the simulator.
+sdk:
+    bash .ci/run 40
+
+# grpcurl, the commands of README, and the command line.
+clients:
+    bash .ci/run 50 55
+
+# The image, the manifests, the units and the Debian package.
+deployment:
+    bash .ci/run 70
+
+# Load runs: all, or the one named.
+load *scenario:
+    cargo bench --bench load -- {{scenario}}
+
+# All that CI checks.
+ci:
+    bash .ci/run
