@@ -58,7 +58,9 @@ async fn one_retried_stream(collector: Collector, protocol: Protocol) {
     service.stop().await;
     // The real collector writes files at its own pace.
     for _ in 0..50 {
-        if collector.spans().len() >= 4 && !collector.records().is_empty() {
+        let logged = collector.records().iter().any(|it| it["body"] == "call");
+        let counted = collector.metrics().contains_key("rpc.server.call.duration");
+        if collector.spans().len() >= 4 && logged && counted {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
