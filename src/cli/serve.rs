@@ -61,7 +61,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         follow(&reloading, upstream.keys.clone());
         guards.reloads.push(reloading.as_reload());
         let host = host(&config.upstream.base_url);
-        return serve(config, socket, guards, upstream, &host, signals, observers, start).await;
+        return serve(
+            config, socket, guards, upstream, &host, signals, observers, start,
+        )
+        .await;
     }
 
     let simulator = bind_simulator(config.simulator.clone()).await?;

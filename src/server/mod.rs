@@ -89,6 +89,7 @@ impl Server {
     }
 
     /// Calls are observed.
+    #[must_use]
     pub fn observed_by(self, telemetry: Telemetry) -> Self {
         Server { telemetry, ..self }
     }

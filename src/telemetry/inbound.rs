@@ -12,7 +12,7 @@ use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt;
 use tower::{Layer, Service};
 
-/// The layer that makes [`Recording`].
+/// The layer that records calls.
 #[derive(Debug, Clone)]
 pub struct RecordLayer(pub Telemetry);
 

@@ -45,8 +45,15 @@ async fn calls_are_counted_by_what_they_are() {
     assert_eq!(of(&[attempts, "overloaded_error", "\"529\""]), 1.0);
     assert_eq!(of(&["time_to_first_chunk_seconds_count", "Stream"]), 1.0);
     assert!(of(&["time_per_output_chunk_seconds_count", "Stream"]) > 1.0);
-    assert!(of(&["claude_grpc_tokens_total", "/Generate\"", "\"output\""]) > 0.0);
-    assert!(of(&["claude_grpc_cost_usd_total", "/Generate\""]) > 0.0);
+    assert!(
+        of(&[
+            "claude_grpc_tokens_total",
+            "/Generate\"",
+            model,
+            "\"output\""
+        ]) > 0.0
+    );
+    assert!(of(&["claude_grpc_cost_usd_total", "/Generate\"", model]) > 0.0);
     assert_eq!(of(&["breaker{claude_grpc_state=\"closed\"}"]), 1.0);
     assert_eq!(of(&["call_in_flight"]), 0.0);
     assert!(

@@ -58,9 +58,9 @@ async fn one_retried_stream(collector: Collector, protocol: Protocol) {
     service.stop().await;
     // The real collector writes files at its own pace.
     for _ in 0..50 {
-        let mut records = collector.records().into_iter();
-        let has_record = records.any(|record| record["body"] == "call");
-        if collector.spans().len() >= 4 && has_record {
+        let logged = collector.records().iter().any(|it| it["body"] == "call");
+        let counted = collector.metrics().contains_key("rpc.server.call.duration");
+        if collector.spans().len() >= 4 && logged && counted {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -248,22 +248,23 @@ async fn callers_decide_whether_their_calls_are_traced() {
 async fn a_shared_answer_is_linked() {
     let collector = Collector::start().await;
     let mut service = exporting(&collector, Protocol::Http, "").await;
-    let call = |after: u64, within: u64| {
+    let call = |within: u64| {
         let mut request = Request::new(ask("the same"));
         // Only who stops waiting before the other does may join it.
         request.set_timeout(Duration::from_secs(within));
         let metadata = request.metadata_mut();
         metadata.insert("claude-coalesce", "true".parse().unwrap());
         let mut grpc = service.grpc.clone();
-        async move {
-            tokio::time::sleep(Duration::from_millis(after)).await;
-            grpc.generate(request).await.unwrap()
-        }
+        async move { grpc.generate(request).await.unwrap() }
     };
     service.simulator.next([Behaviour::SlowBody {
-        delay: Duration::from_millis(20),
+        delay: Duration::from_millis(50),
     }]);
-    tokio::join!(call(0, 20), call(10, 10));
+    let second = async {
+        service.simulator.until(|counts| counts.requests == 1).await;
+        call(10).await
+    };
+    tokio::join!(call(20), second);
     assert_eq!(service.simulator.counts().requests, 1);
     service.stop().await;
     let spans = collector.spans();
