@@ -4,6 +4,7 @@
 //! request through these modules, which may import which, and the invariants.
 
 pub mod access;
+pub mod admin;
 pub mod claude;
 pub mod cli;
 pub mod config;

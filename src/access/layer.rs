@@ -6,7 +6,7 @@ use super::{
     signature::{SignatureHeader, Unread, framed, read_message, remove_encoding},
     status,
 };
-use crate::proto;
+use crate::{proto, telemetry::CallRecord};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
@@ -136,6 +136,9 @@ where
 /// The request as the handler gets it: with the identity, without what proved
 /// it.
 fn let_in(mut request: Request<Body>, identity: Arc<Identity>) -> Result<Request<Body>, Cause> {
+    if let Some(record) = request.extensions().get::<CallRecord>() {
+        record.client(&identity.name);
+    }
     identity.may_call(request.uri().path())?;
     credentials::remove(request.headers_mut());
     request.extensions_mut().insert(identity);

@@ -5,6 +5,7 @@ mod clients;
 mod config_check;
 mod exit;
 mod guards;
+mod observers;
 mod output;
 mod secrets;
 mod serve;
@@ -124,11 +125,21 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => serve::run(args).await,
         Command::Simulate(args) => simulate::run(args).await,
-        Command::Generate(args) => client::generate::run(args).await,
-        Command::Summarize(args) => client::summarize::run(args).await,
-        Command::Classify(args) => client::classify::run(args).await,
-        Command::CountTokens(args) => client::count_tokens::run(args).await,
-        Command::Models(args) => client::models::run(args).await,
+        Command::Generate(args) => {
+            client::traced("claude-grpc generate", client::generate::run(args)).await
+        }
+        Command::Summarize(args) => {
+            client::traced("claude-grpc summarize", client::summarize::run(args)).await
+        }
+        Command::Classify(args) => {
+            client::traced("claude-grpc classify", client::classify::run(args)).await
+        }
+        Command::CountTokens(args) => {
+            client::traced("claude-grpc count-tokens", client::count_tokens::run(args)).await
+        }
+        Command::Models(args) => {
+            client::traced("claude-grpc models", client::models::run(args)).await
+        }
         Command::Clients(command) => clients::run(command),
         Command::Secrets(command) => secrets::run(command),
         Command::Config(ConfigCommand::Check(args)) => config_check::run(&args).await,

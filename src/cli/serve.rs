@@ -3,6 +3,7 @@
 use super::{
     exit::{Exit, Failure, with_causes},
     guards::{Guards, unusable},
+    observers::{Observers, serve_admin},
     output,
     settings::ServeFlags,
     signals::Signals,
@@ -14,12 +15,12 @@ use crate::{
     server::Server,
     service::Service,
     simulator::{Simulator, SimulatorConfig},
-    telemetry,
     upstream::{Key, Keys, Upstream, UpstreamConfig},
 };
 use reqwest::Url;
 use secrecy::SecretString;
 use std::{io, net::TcpListener};
+use tracing::{Instrument, Span};
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
@@ -38,7 +39,7 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let mut config = args.flags.load(&environment)?;
-    telemetry::init(&config.log).map_err(|error| Failure::usage(error.to_string()))?;
+    let observers = Observers::start(&config, &environment)?;
     // Before anything is announced: a signal that comes right after must not
     // end the process by itself.
     let signals = Signals::take()?;
@@ -48,22 +49,29 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         // Guarded as the address that is really listened on has to be.
         config.server.listen = socket.local_addr().map_err(address_unknown)?;
     }
-    let mut guards = Guards::load(&config, args.simulate).await?;
+    let start = tracing::info_span!("start");
+    let guards = Guards::load(&config, args.simulate);
+    let mut guards = guards.instrument(start.clone()).await?;
 
     if !args.simulate {
-        let reloading = api_keys(&config, &environment).await?;
+        let reloading = api_keys(&config, &environment);
+        let reloading = reloading.instrument(start.clone()).await?;
         let keys = Keys::new(reloading.current().ring()?);
         let upstream = connect(&config.upstream, keys)?;
         follow(&reloading, upstream.keys.clone());
         guards.reloads.push(reloading.as_reload());
         let host = host(&config.upstream.base_url);
-        return serve(config, socket, guards, upstream, &host, signals).await;
+        return serve(
+            config, socket, guards, upstream, &host, signals, observers, start,
+        )
+        .await;
     }
 
     let simulator = bind_simulator(config.simulator.clone()).await?;
     let upstream = connect_to_simulator(&config, &simulator)?;
+    let api = "simulator";
     tokio::select! {
-        served = serve(config, socket, guards, upstream, "simulator", signals) => served,
+        served = serve(config, socket, guards, upstream, api, signals, observers, start) => served,
         () = simulator.run() => unreachable!("the simulator runs until it is dropped"),
     }
 }
@@ -75,6 +83,8 @@ async fn serve(
     upstream: Upstream,
     api: &str,
     signals: Signals,
+    observers: Observers,
+    start: Span,
 ) -> Result<(), Failure> {
     let listen = config.server.listen;
     let mut client = upstream.client.clone();
@@ -95,30 +105,40 @@ async fn serve(
             Failure::new(Exit::Failed, reason)
         })?
         .guarded(guards.access.clone())
-        .secured(guards.tls);
+        .secured(guards.tls)
+        .observed_by(observers.telemetry.clone());
     let _watcher = Watcher::start(guards.reloads.clone());
+    let reloads = guards.reloads.clone();
+    let refusals = guards.access.as_ref().map(|it| it.refusals().clone());
     let signals = signals.reloading(guards.reloads);
     let address = server.local_addr().map_err(address_unknown)?;
 
-    tracing::info!(
-        %address,
-        upstream = api,
-        version = env!("CARGO_PKG_VERSION"),
-        "serving"
-    );
+    start.in_scope(|| {
+        tracing::info!(
+            %address,
+            upstream = api,
+            version = env!("CARGO_PKG_VERSION"),
+            "serving"
+        );
+    });
+    drop(start);
+    let drain = server.drain();
+    let observed = observers.of(upstream, &drain, reloads, refusals);
+    let admin = observers.admin(&config.admin, observed).await?;
     // The port takes connections from the bind on, so whoever waits for this
     // line can call. That nobody waits is no reason to stop.
     let _ = output::line(&format!("claude-grpc listening on {address}"));
 
-    let drain = server.drain();
     tokio::select! {
         () = server.run() => {}
+        never = serve_admin(admin) => match never {},
         never = signals.drain(drain.clone()) => match never {},
         never = systemd::report(drain, drain_timeout) => match never {},
     }
     if let Some(access) = guards.access {
         access.ledger().flush().await;
     }
+    observers.shut_down().await;
     Ok(())
 }
 

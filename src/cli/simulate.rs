@@ -58,7 +58,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     values.set("simulator.faults.seed", "--seed", args.seed);
 
     let config = args.common.load(values, &Environment::of_process())?;
-    telemetry::init(&config.log).map_err(|error| Failure::usage(error.to_string()))?;
+    let _logs = telemetry::init(&config.log).map_err(|error| Failure::usage(error.to_string()))?;
     let mut signals = Signals::take()?;
 
     let simulator = bind_simulator(config.simulator).await?;

@@ -14,11 +14,12 @@ pub use layers::FlagValue;
 
 use crate::{
     access::{AccessConfig, limits::LimitsConfig},
+    admin::AdminConfig,
     secrets::SecretsConfig,
     server::ServerConfig,
     service::ServiceConfig,
     simulator::SimulatorConfig,
-    telemetry::LogConfig,
+    telemetry::{LogConfig, TelemetryConfig},
     upstream::UpstreamConfig,
 };
 use figment::{
@@ -48,6 +49,10 @@ pub struct Config {
     pub secrets: SecretsConfig,
     /// What is logged.
     pub log: LogConfig,
+    /// What is measured and traced.
+    pub telemetry: TelemetryConfig,
+    /// The port for those who run the service.
+    pub admin: AdminConfig,
     /// The stand-in for the Claude API; it runs only when asked for.
     pub simulator: SimulatorConfig,
 }
@@ -162,6 +167,8 @@ impl Layers {
         let limits = self.section("limits", faults);
         let secrets = self.section("secrets", faults);
         let log = self.section("log", faults);
+        let telemetry = self.section("telemetry", faults);
+        let admin = self.section("admin", faults);
         let simulator = self.section("simulator", faults);
         Some(Config {
             server: server?,
@@ -171,6 +178,8 @@ impl Layers {
             limits: limits?,
             secrets: secrets?,
             log: log?,
+            telemetry: telemetry?,
+            admin: admin?,
             simulator: simulator?,
         })
     }

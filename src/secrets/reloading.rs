@@ -12,6 +12,7 @@ use std::{
     time::SystemTime,
 };
 use tokio::sync::{Mutex, watch};
+use tracing::Instrument;
 
 /// Why a version was refused. Its text must not quote what was read.
 pub type LoadError = Box<dyn Error + Send + Sync>;
@@ -122,6 +123,11 @@ impl<T: Send + Sync + 'static> Reloading<T> {
     }
 
     async fn replace(&self) -> Result<(), LoadError> {
+        let span = tracing::info_span!("reload", what = self.0.name);
+        self.read_again().instrument(span).await
+    }
+
+    async fn read_again(&self) -> Result<(), LoadError> {
         let Some(load) = &self.0.load else {
             return Ok(());
         };

@@ -20,7 +20,7 @@ pub use config::{ServerConfig, TlsConfig};
 pub use drain::Drain;
 pub use tls::{Tls, TlsError};
 
-use crate::{access::Access, service::Service};
+use crate::{access::Access, service::Service, telemetry::Telemetry};
 use connection::Connections;
 use health::HealthServices;
 use stack::InboundStacks;
@@ -32,6 +32,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 use tonic_health::ServingStatus;
+use tracing::Instrument;
 
 /// How long callers get to see that their connection is to close. Calls that
 /// they send before are still answered.
@@ -48,6 +49,7 @@ pub struct Server {
     access: Option<Access>,
     tls: Option<Tls>,
     drain: Drain,
+    telemetry: Telemetry,
 }
 
 impl Server {
@@ -82,7 +84,14 @@ impl Server {
             access: None,
             tls: None,
             drain: Drain::default(),
+            telemetry: Telemetry::default(),
         }
+    }
+
+    /// Calls are observed.
+    #[must_use]
+    pub fn observed_by(self, telemetry: Telemetry) -> Self {
+        Server { telemetry, ..self }
     }
 
     /// Lets in only whom `access` lets in.
@@ -121,6 +130,7 @@ impl Server {
                 self.access,
                 &health,
                 &self.drain,
+                &self.telemetry,
             ),
             connections: Connections::new(&self.config, self.tls, self.drain.clone()),
             places: Arc::new(Semaphore::new(self.config.max_connections)),
@@ -132,7 +142,27 @@ impl Server {
             () = acceptor.accept(&acceptor.stacks.serving, &serving) => {}
             () = self.drain.begun() => {}
         }
+        let drain = Draining {
+            acceptor: &acceptor,
+            drain: &self.drain,
+            longest: self.config.drain_timeout,
+        };
+        let drained = drain.run(serving, health);
+        drained.instrument(tracing::info_span!("drain")).await;
+    }
+}
 
+/// The end of a server.
+struct Draining<'a> {
+    acceptor: &'a Acceptor,
+    drain: &'a Drain,
+    /// Longest time until what still runs is cut.
+    longest: Duration,
+}
+
+impl Draining<'_> {
+    async fn run(self, serving: TaskTracker, health: HealthServices) {
+        let acceptor = self.acceptor;
         tracing::info!(calls = self.drain.running(), "draining");
         health.say(ServingStatus::NotServing).await;
         serving.close();
@@ -142,7 +172,7 @@ impl Server {
             () = acceptor.accept(&acceptor.stacks.draining, &checking) => {}
             () = serving.wait() => {}
             () = async { sleep(GOAWAY_GRACE).await; self.drain.idle().await } => {}
-            () = sleep(self.config.drain_timeout) => {
+            () = sleep(self.longest) => {
                 tracing::warn!(calls = self.drain.running(), "cutting the calls that still run");
             }
             () = self.drain.until_cut() => {}

@@ -8,6 +8,7 @@ use crate::{
     access::{Access, AccessLayer, limits::CallLimitsLayer},
     proto::v1::claude_service_server::ClaudeServiceServer,
     service::Service,
+    telemetry::{RecordLayer, Telemetry},
 };
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -40,6 +41,7 @@ impl InboundStacks {
         access: Option<Access>,
         health: &HealthServices,
         drain: &Drain,
+        telemetry: &Telemetry,
     ) -> Self {
         let build = |refused| {
             let bounds = BoundsLayer {
@@ -48,7 +50,7 @@ impl InboundStacks {
                 max_calls: config.max_calls,
                 max_deadline: config.max_deadline,
             };
-            inbound(config, service, access.as_ref(), health, bounds)
+            inbound(config, service, access.as_ref(), health, bounds, telemetry)
         };
         InboundStacks {
             serving: build(false),
@@ -64,10 +66,13 @@ fn inbound(
     access: Option<&Access>,
     health: &HealthServices,
     bounds: BoundsLayer,
+    telemetry: &Telemetry,
 ) -> Inbound {
     let ledger = access.map(|access| access.ledger().clone());
     let access = AccessLayer::new(access.cloned(), config.max_message_bytes);
     let calls = ServiceBuilder::new()
+        // Sees every status that a caller sees.
+        .layer(RecordLayer(telemetry.clone()))
         // Whatever refuses a call below, its status gets details.
         .layer(DetailsLayer)
         // Its deadline covers reading the message as well as answering.

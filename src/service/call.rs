@@ -2,6 +2,7 @@
 
 use super::violations::Violations;
 use crate::access::Identity;
+use crate::telemetry::CallRecord;
 use crate::upstream::{CallOptions, Deadline, Priority};
 use std::{sync::Arc, time::Duration};
 use tonic::{Request, Status, metadata::MetadataMap};
@@ -27,6 +28,8 @@ pub fn options<T>(request: &Request<T>, coalesce_by_default: bool) -> Result<Cal
         .get::<Deadline>()
         .copied()
         .unwrap_or_else(|| Deadline::after(FALLBACK_DEADLINE));
+    let record = request.extensions().get::<CallRecord>().cloned();
+    let record = record.unwrap_or_default();
     let metadata = request.metadata();
     let mut wrong = Violations::default();
     let priority = one_of(
@@ -54,6 +57,7 @@ pub fn options<T>(request: &Request<T>, coalesce_by_default: bool) -> Result<Cal
         coalesce,
         tenant: caller.as_ref().map(|caller| Arc::clone(&caller.tenant)),
         caller,
+        record,
         ..CallOptions::new(deadline)
     })
 }

@@ -1,4 +1,4 @@
-//! `[log]`: what the service writes about itself.
+//! `[log]` and `[telemetry]`: what the service tells about itself.
 
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -23,6 +23,18 @@ pub enum LogFormat {
     Pretty,
     /// One JSON object a line.
     Json,
+}
+
+/// What is measured and traced. Where it is sent is said by the `OTEL_*`
+/// variables of OpenTelemetry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetryConfig {
+    /// Keys of the callers' `baggage` that become attributes of spans.
+    pub baggage: Vec<String>,
+    /// Whether spans show prompts and answers. So does the variable
+    /// `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`.
+    pub show_content: bool,
 }
 
 impl Default for LogConfig {

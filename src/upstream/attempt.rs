@@ -1,6 +1,7 @@
 //! One attempt of a call.
 
 use super::{Call, keys::Key, limits::LimitsSeen};
+use http::HeaderValue;
 use std::sync::Arc;
 
 /// What the layers below the choice of a key see.
@@ -12,4 +13,8 @@ pub struct Attempt {
     pub key: Arc<Key>,
     /// To be told what the head of the answer says of the API's limits.
     pub limits_seen: LimitsSeen,
+    /// Tells the API of the trace.
+    pub traceparent: Option<HeaderValue>,
+    /// What vendors added to the trace.
+    pub tracestate: Option<HeaderValue>,
 }

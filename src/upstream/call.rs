@@ -1,6 +1,7 @@
 //! One call on its way to the API.
 
 use crate::access::Identity;
+use crate::telemetry::CallRecord;
 use bytes::Bytes;
 use std::{
     sync::{
@@ -38,6 +39,8 @@ pub struct Call {
     pub max_tokens: u32,
     /// Counts the attempts made for this call, over all clones.
     pub attempts: Attempts,
+    /// What is recorded of it.
+    pub record: CallRecord,
 }
 
 /// What is asked of the API.

@@ -12,6 +12,7 @@ use crate::claude::{
     models::{ModelPage, TokenCount},
     request::MessagesRequest,
 };
+use crate::telemetry::CallRecord;
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 use tower::{Layer, Service, ServiceExt};
@@ -42,6 +43,8 @@ pub struct CallOptions {
     pub tenant: Option<Arc<str>>,
     /// Who makes the call; `None` without access control.
     pub caller: Option<Arc<Identity>>,
+    /// What is recorded of the call.
+    pub record: CallRecord,
 }
 
 impl CallOptions {
@@ -53,6 +56,7 @@ impl CallOptions {
             coalesce: false,
             tenant: None,
             caller: None,
+            record: CallRecord::default(),
         }
     }
 }
@@ -206,9 +210,11 @@ impl Client {
         options: CallOptions,
     ) -> Result<Answered<Body>, Failed> {
         let attempts = Attempts::default();
+        let model = Arc::from(request.model.as_str());
+        options.record.model(&model);
         let call = Call {
             payload,
-            model: Arc::from(request.model.as_str()),
+            model,
             deadline: options.deadline,
             priority: options.priority,
             coalesce: options.coalesce,
@@ -217,6 +223,7 @@ impl Client {
             input_tokens: estimate::input_tokens(request),
             max_tokens: request.max_tokens.unwrap_or(0),
             attempts: attempts.clone(),
+            record: options.record,
         };
         match self.stack.clone().oneshot(call).await {
             Ok(Reply {

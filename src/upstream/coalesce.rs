@@ -10,6 +10,7 @@
 
 use super::{Body, Call, Payload, Reply, Transport, UpstreamError};
 use crate::claude::answer::Message;
+use crate::telemetry::{CallRecord, Joined};
 use bytes::Bytes;
 use futures::{
     FutureExt,
@@ -48,6 +49,8 @@ struct InFlight {
     /// The call ends with its first caller's deadline: only callers that stop
     /// waiting before that may join it.
     deadline: super::Deadline,
+    /// The record of the call that began it.
+    record: CallRecord,
 }
 
 #[derive(Default)]
@@ -114,14 +117,14 @@ where
     S::Future: Send + 'static,
 {
     /// The call to wait for, and whether it is another caller's.
-    fn join_or_begin(&mut self, question: Question, call: Call) -> (SharedCall, bool) {
+    fn join_or_begin(&mut self, question: Question, call: Call) -> (SharedCall, Option<Joined>) {
         let table = Arc::clone(&self.table);
         let mut calls = table.calls.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(in_flight) = calls.get(&question)
             && in_flight.deadline >= call.deadline
             && let Some(shared) = in_flight.call.upgrade()
         {
-            return (shared, true);
+            return (shared, Some(call.record.joined(&in_flight.record)));
         }
         let id = table.next_id.fetch_add(1, Ordering::Relaxed);
         let entry = Entry {
@@ -131,6 +134,7 @@ where
         };
         let deadline = call.deadline;
         let attempts = call.attempts.clone();
+        let record = call.record.clone();
         let answer = self.inner.call(call);
         let shared = async move {
             let _entry = entry;
@@ -151,10 +155,11 @@ where
                 id,
                 call: weak,
                 deadline,
+                record,
             };
             calls.insert(question, call);
         }
-        (shared, false)
+        (shared, None)
     }
 }
 
@@ -204,12 +209,12 @@ where
         };
         let attempts = call.attempts.clone();
         let (shared, joined) = self.join_or_begin(question, call);
-        if joined {
+        if joined.is_some() {
             self.table.joined.fetch_add(1, Ordering::Relaxed);
         }
         async move {
             let answer = shared.await?;
-            if joined {
+            if joined.is_some() {
                 attempts.are(answer.attempts);
             }
             let message = Arc::try_unwrap(answer.message).unwrap_or_else(|it| (*it).clone());
@@ -244,6 +249,7 @@ mod tests {
             input_tokens: 0,
             max_tokens: 1,
             attempts: Attempts::default(),
+            record: crate::telemetry::CallRecord::default(),
         }
     }
 

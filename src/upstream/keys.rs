@@ -112,6 +112,8 @@ impl Key {
         if refusals.iter().any(|it| it.model == model) {
             return;
         }
+        // So rare that it may be a span of its own among those of calls.
+        let _span = tracing::error_span!("key set aside", key = %self.name).entered();
         tracing::error!(key = %self.name, model = model.as_deref(), %error, "the Claude API refused a key: it is set aside");
         if refusals.len() >= MAX_REFUSALS {
             refusals.remove(0);
@@ -265,6 +267,8 @@ where
             let mut key = keys.choose(&call, &tried)?;
             loop {
                 let attempt = Attempt {
+                    traceparent: None,
+                    tracestate: None,
                     call: call.clone(),
                     key: Arc::clone(&key),
                     limits_seen: LimitsSeen::default(),

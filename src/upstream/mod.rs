@@ -19,6 +19,7 @@ mod places;
 mod reply;
 mod retry;
 mod stack;
+mod trace;
 
 pub use self::http::HttpConfigError;
 pub use breaker::{Breaker, BreakerState};

@@ -44,6 +44,11 @@ impl Places {
         self.count - self.free.available_permits()
     }
 
+    /// How many there are.
+    pub fn limit(&self) -> usize {
+        self.count
+    }
+
     /// Attempts that wait for one.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)

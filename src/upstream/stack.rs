@@ -10,7 +10,9 @@ use super::{
     pacing::{Ledger, PacingLayer},
     places::{Places, PlacesLayer},
     retry::RetryPolicy,
+    trace::{TraceLayer, WaitLayer},
 };
+use crate::telemetry::Wait;
 use tower::{ServiceBuilder, retry::RetryLayer};
 
 /// The way up: a client, and what its layers can be asked about themselves.
@@ -57,10 +59,14 @@ impl Upstream {
             // A key that the API refuses is replaced without counting as a
             // retry.
             .layer(KeysLayer::new(keys.clone(), ledger.clone()))
+            .layer(WaitLayer(Wait::Ledger))
             // Each key has limits of its own; waiting for them takes no place.
             .layer(PacingLayer::new(ledger.clone(), config.pacing))
+            .layer(WaitLayer(Wait::Place))
             // Only an attempt that runs holds a place.
             .layer(PlacesLayer::new(places.clone(), config.place_timeout))
+            // An attempt is what goes over the wire; its waits are before it.
+            .layer(TraceLayer::new(config))
             .service(http);
         Ok(Upstream {
             client: Client::new(super::BoxStack::new(stack), config.read_timeout),

@@ -81,9 +81,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             ..question.clone()
         };
         connection
-            .unary(request, async |mut client, request| {
-                client.classify(request).await
-            })
+            .unary(
+                "claude.v1.ClaudeService/Classify",
+                request,
+                async |mut client, request| client.classify(request).await,
+            )
             .await
     };
     let json = args.json.then(Json::new);

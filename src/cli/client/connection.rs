@@ -5,6 +5,7 @@ use crate::{
     cli::exit::{Exit, Failure, with_causes},
     dns,
     proto::v1::claude_service_client::ClaudeServiceClient,
+    telemetry::caller,
 };
 use humantime::format_duration;
 use std::{
@@ -14,11 +15,12 @@ use std::{
 };
 use tokio::time::timeout;
 use tonic::{
-    Code, Request, Response, Status,
+    Code, Extensions, Request, Response, Status,
     codec::CompressionEncoding::{Gzip, Zstd},
-    metadata::{Ascii, MetadataValue},
+    metadata::{Ascii, MetadataMap, MetadataValue},
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
+use tracing::{Instrument, Span};
 use zeroize::Zeroizing;
 
 /// Longest time to make a connection.
@@ -153,36 +155,44 @@ impl Connection {
         self
     }
 
-    /// Makes one call with its deadline. `call` gets a client and the request
-    /// to send, and reads the answer to its end.
+    /// Makes one call of a method, in full, with its deadline. `call` gets a
+    /// client and the request to send, and reads the answer to its end.
     ///
     /// # Errors
     /// When the call fails, or `call` does.
     pub async fn call<M, T>(
         &self,
+        method: &'static str,
         message: M,
         call: impl AsyncFnOnce(Client, Request<M>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let answered = call(self.client.clone(), self.request(message));
-        match timeout(self.timeout + GRACE, answered).await {
+        let span = caller::call_span(method);
+        let request = self.request(message, &span);
+        let answered = call(self.client.clone(), request).instrument(span.clone());
+        let outcome = match timeout(self.timeout + GRACE, answered).await {
             Ok(answered) => answered,
             Err(_) => Err(failed(&Status::new(
                 Code::DeadlineExceeded,
                 format!("no answer within {}", format_duration(self.timeout)),
             ))),
+        };
+        if outcome.is_err() {
+            caller::failed(&span);
         }
+        outcome
     }
 
-    /// Makes one call that is answered by one message.
+    /// Makes one call of a method that is answered by one message.
     ///
     /// # Errors
     /// When the call fails.
     pub async fn unary<M, T>(
         &self,
+        method: &'static str,
         message: M,
         call: impl AsyncFnOnce(Client, Request<M>) -> Result<Response<T>, Status>,
     ) -> Result<T, Failure> {
-        self.call(message, async |client, request| {
+        self.call(method, message, async |client, request| {
             let response = call(client, request).await;
             response
                 .map(Response::into_inner)
@@ -191,8 +201,9 @@ impl Connection {
         .await
     }
 
-    fn request<M>(&self, message: M) -> Request<M> {
-        let mut request = Request::new(message);
+    fn request<M>(&self, message: M, span: &Span) -> Request<M> {
+        let context = MetadataMap::from_headers(caller::headers(span));
+        let mut request = Request::from_parts(context, Extensions::new(), message);
         request.set_timeout(self.timeout);
         if let Some(key) = &self.key {
             request.metadata_mut().insert("x-api-key", key.clone());

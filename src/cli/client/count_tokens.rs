@@ -28,9 +28,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     };
     let connection = args.connection.connect().await?;
     let count = connection
-        .unary(request, async |mut client, request| {
-            client.count_tokens(request).await
-        })
+        .unary(
+            "claude.v1.ClaudeService/CountTokens",
+            request,
+            async |mut client, request| client.count_tokens(request).await,
+        )
         .await?;
     if args.json {
         return output::line(&Json::new().line("CountTokensResponse", &count, None));

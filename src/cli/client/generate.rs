@@ -73,9 +73,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 async fn as_json(connection: &ConnectionFlags, request: GenerateRequest) -> Result<(), Failure> {
     let connection = connection.connect().await?;
     let answer = connection
-        .unary(request, async |mut client, request| {
-            client.generate(request).await
-        })
+        .unary(
+            "claude.v1.ClaudeService/Generate",
+            request,
+            async |mut client, request| client.generate(request).await,
+        )
         .await?;
     output::line(&Json::new().line("GenerateResponse", &answer, None))?;
     complete(answer.stop_reason(), answer.refusal.as_ref())
@@ -87,11 +89,15 @@ async fn as_text(connection: &ConnectionFlags, request: GenerateRequest) -> Resu
         request: Some(request),
     };
     connection
-        .call(request, async |mut client, request| {
-            let response = client.generate_stream(request).await;
-            let events = response.map_err(|status| failed(&status))?;
-            print(events.into_inner()).await
-        })
+        .call(
+            "claude.v1.ClaudeService/GenerateStream",
+            request,
+            async |mut client, request| {
+                let response = client.generate_stream(request).await;
+                let events = response.map_err(|status| failed(&status))?;
+                print(events.into_inner()).await
+            },
+        )
         .await
 }
 

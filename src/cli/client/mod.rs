@@ -11,3 +11,6 @@ mod json;
 pub mod models;
 mod prompt;
 pub mod summarize;
+mod traced;
+
+pub use traced::traced;

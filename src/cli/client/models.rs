@@ -33,9 +33,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             page_token: all.next_page_token,
         };
         let page = connection
-            .unary(request, async |mut client, request| {
-                client.list_models(request).await
-            })
+            .unary(
+                "claude.v1.ClaudeService/ListModels",
+                request,
+                async |mut client, request| client.list_models(request).await,
+            )
             .await?;
         all.models.extend(page.models);
         all.next_page_token = page.next_page_token;

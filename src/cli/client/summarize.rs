@@ -122,9 +122,11 @@ async fn whole(
 ) -> Result<SummarizeResponse, Failure> {
     let request = form.request(source.text().await?);
     connection
-        .unary(request, async |mut client, request| {
-            client.summarize(request).await
-        })
+        .unary(
+            "claude.v1.ClaudeService/Summarize",
+            request,
+            async |mut client, request| client.summarize(request).await,
+        )
         .await
 }
 
@@ -133,11 +135,15 @@ async fn stream(connection: &Connection, source: &Source, form: &Form) -> Result
         request: Some(form.request(source.text().await?)),
     };
     connection
-        .call(request, async |mut client, request| {
-            let response = client.summarize_stream(request).await;
-            let events = response.map_err(|status| failed(&status))?;
-            print_events(events.into_inner()).await
-        })
+        .call(
+            "claude.v1.ClaudeService/SummarizeStream",
+            request,
+            async |mut client, request| {
+                let response = client.summarize_stream(request).await;
+                let events = response.map_err(|status| failed(&status))?;
+                print_events(events.into_inner()).await
+            },
+        )
         .await
 }
 

@@ -11,7 +11,10 @@ use super::{
     ApiFailure, Body, EventStream, ModelsQuery, Payload, Reply, Transport, UpstreamConfig,
     UpstreamError, attempt::Attempt,
 };
-use crate::claude::{answer::Message, error::ErrorBody, gather::Gather};
+use crate::{
+    claude::{answer::Message, error::ErrorBody, gather::Gather},
+    telemetry::context::{TRACEPARENT, TRACESTATE},
+};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, future::BoxFuture, stream};
 use http::{
@@ -182,6 +185,14 @@ impl HttpApi {
         headers.insert(VERSION, shared.version.clone());
         headers.insert(AUTHORIZATION, attempt.key.authorization());
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        for (name, value) in [
+            (TRACEPARENT, &attempt.traceparent),
+            (TRACESTATE, &attempt.tracestate),
+        ] {
+            if let Some(value) = value {
+                headers.insert(name, value.clone());
+            }
+        }
         request
     }
 

@@ -1,0 +1,153 @@
+//! What the way up says of itself, read when somebody asks.
+
+use super::Observed;
+use crate::{
+    access::Refusals,
+    telemetry::{
+        metrics::Family,
+        names::{attribute as a, metric as m},
+    },
+    upstream::{BreakerState, Remaining},
+};
+use std::collections::BTreeMap;
+
+/// The states of the breaker, with their names.
+pub const BREAKER_STATES: [(BreakerState, &str); 3] = [
+    (BreakerState::Closed, "closed"),
+    (BreakerState::Open, "open"),
+    (BreakerState::HalfOpen, "half_open"),
+];
+
+/// One thing that the API limits, and how to find it in an account.
+type Resource = (&'static str, fn(&Remaining) -> Option<(f64, f64)>);
+
+/// Everything that the API limits.
+const RESOURCES: [Resource; 3] = [
+    ("requests", |it| it.requests),
+    ("input_tokens", |it| it.input_tokens),
+    ("output_tokens", |it| it.output_tokens),
+];
+
+/// What is left of one of the API's limits: of several accounts of one model,
+/// the one that has the least left.
+#[derive(Debug)]
+pub struct Left {
+    /// The model, as metrics tell it apart.
+    pub model: String,
+    /// What is limited.
+    pub resource: &'static str,
+    /// What is left.
+    pub left: f64,
+    /// The limit.
+    pub limit: f64,
+}
+
+/// Adds the gauges to the metrics.
+pub fn add(observed: &Observed) {
+    let Some(metrics) = observed.telemetry.metrics() else {
+        return;
+    };
+    let observed = observed.clone();
+    metrics.add_source(Box::new(move |families| read(&observed, families)));
+}
+
+fn read(observed: &Observed, families: &mut Vec<Family>) {
+    let upstream = &observed.upstream;
+    let mut breaker = Family::new(&m::BREAKER);
+    let state = upstream.breaker.state();
+    for (one, name) in BREAKER_STATES {
+        let figure = if one == state { 1.0 } else { 0.0 };
+        breaker.number(&[(a::STATE, name)], figure);
+    }
+    let keys = upstream.keys.refused();
+    let refused = keys.iter().filter(|(_, refusal)| refusal.is_some()).count();
+    let places = &upstream.places;
+    let ready = if observed.unready().is_none() {
+        1.0
+    } else {
+        0.0
+    };
+    families.extend([
+        breaker,
+        Family::single(&m::PLACES_IN_USE, places.in_use() as f64),
+        Family::single(&m::PLACES_WAITING, places.waiting() as f64),
+        Family::single(&m::PLACES_LIMIT, places.limit() as f64),
+        Family::single(&m::KEYS, keys.len() as f64),
+        Family::single(&m::KEYS_REFUSED, refused as f64),
+        Family::single(&m::COALESCED, upstream.coalesced.count() as f64),
+        Family::single(&m::READY, ready),
+        queued(observed),
+    ]);
+    let mut reloads = Family::new(&m::RELOADS);
+    for reload in &observed.reloads {
+        let counts = reload.counts();
+        for (outcome, count) in [("succeeded", counts.reloaded), ("failed", counts.refused)] {
+            let attributes = [(a::WHAT, reload.name()), (a::OUTCOME, outcome)];
+            reloads.number(&attributes, count as f64);
+        }
+    }
+    let mut refusals = Family::new(&m::REFUSALS);
+    for (cause, count) in observed.refusals.iter().flat_map(Refusals::all) {
+        refusals.number(&[(a::CAUSE, cause.name())], count as f64);
+    }
+    families.extend([reloads, refusals]);
+    let mut remaining = Family::new(&m::LEDGER_REMAINING);
+    let mut limit = Family::new(&m::LEDGER_LIMIT);
+    for left in ledger(observed) {
+        let attributes = [
+            (a::REQUEST_MODEL, left.model.as_str()),
+            (a::RESOURCE, left.resource),
+        ];
+        remaining.number(&attributes, left.left);
+        limit.number(&attributes, left.limit);
+    }
+    families.extend([remaining, limit]);
+}
+
+fn queued(observed: &Observed) -> Family {
+    let (mut interactive, mut batch) = (0, 0);
+    for account in accounts(observed).values().flatten() {
+        interactive += account.waiting_interactive;
+        batch += account.waiting_batch;
+    }
+    let mut queued = Family::new(&m::QUEUED);
+    queued.number(&[(a::PRIORITY, "interactive")], interactive as f64);
+    queued.number(&[(a::PRIORITY, "batch")], batch as f64);
+    queued
+}
+
+/// What is left of the API's limits.
+pub fn ledger(observed: &Observed) -> Vec<Left> {
+    let mut all = Vec::new();
+    for (model, accounts) in accounts(observed) {
+        for (resource, figures) in RESOURCES {
+            let least = accounts
+                .iter()
+                .filter_map(figures)
+                .min_by(|(one, _), (other, _)| one.total_cmp(other));
+            if let Some((left, limit)) = least {
+                let model = model.clone();
+                all.push(Left {
+                    model,
+                    resource,
+                    left,
+                    limit,
+                });
+            }
+        }
+    }
+    all
+}
+
+fn accounts(observed: &Observed) -> BTreeMap<String, Vec<Remaining>> {
+    let mut by_model: BTreeMap<String, Vec<Remaining>> = BTreeMap::new();
+    let Some(metrics) = observed.telemetry.metrics() else {
+        return by_model;
+    };
+    for (_, model, account) in observed.upstream.ledger.accounts() {
+        let name = metrics.models.name(metrics.models.label(&model));
+        let same = by_model.entry(name.to_string()).or_default();
+        same.push(account.remaining());
+    }
+    by_model
+}

@@ -1,0 +1,167 @@
+//! What happens now, for the page.
+
+use super::{
+    Observed,
+    gauges::{self, BREAKER_STATES, Left},
+    window::Window,
+};
+use crate::telemetry::{
+    Failure,
+    metrics::{Family, Point, Value},
+    names::{Metric, attribute as a, metric as m},
+};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, SystemTime},
+};
+
+/// What happens now.
+#[derive(Debug)]
+pub struct Status {
+    /// As of when.
+    pub at: SystemTime,
+    /// Why no calls are taken, if none are.
+    pub unready: Option<&'static str>,
+    /// How long the service has run.
+    pub up: Duration,
+    /// Calls under way.
+    pub in_flight: i64,
+    /// Calls in each second of the last minute.
+    pub per_second: Vec<f64>,
+    /// How long the window is.
+    pub window: Duration,
+    /// Calls of the window that ended well, and others.
+    pub outcomes: (u64, u64),
+    /// Median and 99th percentile of whole calls.
+    pub whole: [Option<Duration>; 2],
+    /// Of the time that the service added.
+    pub own: [Option<Duration>; 2],
+    /// State of the breaker.
+    pub breaker: &'static str,
+    /// Places in use, their number, and attempts that wait for one.
+    pub places: (usize, usize, usize),
+    /// API keys that are set aside, and all.
+    pub keys: (usize, usize),
+    /// What is left of the API's limits.
+    pub ledger: Vec<Left>,
+    /// Failed calls since the start by their reasons, most first.
+    pub errors: Vec<(String, f64)>,
+    /// Failed attempts since the start by their errors, most first.
+    pub upstream_errors: Vec<(String, f64)>,
+    /// What each client used, dearest first.
+    pub clients: Vec<Client>,
+    /// The last failures.
+    pub failures: Vec<Failure>,
+}
+
+/// What one client used.
+#[derive(Debug)]
+pub struct Client {
+    /// Its name.
+    pub name: String,
+    /// Calls.
+    pub calls: f64,
+    /// All input tokens.
+    pub input: f64,
+    /// Output tokens.
+    pub output: f64,
+    /// Dollars.
+    pub cost: f64,
+}
+
+impl Status {
+    /// As of now.
+    pub fn now(observed: &Observed, window: &Window) -> Status {
+        let metrics = observed.telemetry.metrics();
+        let families = metrics.map(|it| it.collect()).unwrap_or_default();
+        let since = metrics.map_or_else(SystemTime::now, |it| it.since);
+        let now = SystemTime::now();
+        let upstream = &observed.upstream;
+        let keys = upstream.keys.refused();
+        let refused = keys.iter().filter(|(_, refusal)| refusal.is_some()).count();
+        let places = &upstream.places;
+        let state = upstream.breaker.state();
+        let breaker = BREAKER_STATES.iter().find(|(one, _)| *one == state);
+        Status {
+            at: now,
+            unready: observed.unready(),
+            up: now.duration_since(since).unwrap_or_default(),
+            in_flight: metrics.map_or(0, |it| it.in_flight.load(Relaxed)),
+            per_second: window.per_second(),
+            window: window.length(),
+            outcomes: window.outcomes(),
+            whole: [window.whole(0.5), window.whole(0.99)],
+            own: [window.own(0.5), window.own(0.99)],
+            breaker: breaker.map_or("", |(_, name)| name),
+            places: (places.in_use(), places.limit(), places.waiting()),
+            keys: (refused, keys.len()),
+            ledger: gauges::ledger(observed),
+            errors: most_first(sum_by(&families, &m::FAILURES, a::REASON, |_| true)),
+            upstream_errors: upstream_errors(&families),
+            clients: clients(&families),
+            failures: observed.telemetry.failures(),
+        }
+    }
+}
+
+fn upstream_errors(families: &[Family]) -> Vec<(String, f64)> {
+    let mut errors = sum_by(families, &m::ATTEMPT_DURATION, a::ERROR_TYPE, |_| true);
+    errors.remove("");
+    most_first(errors)
+}
+
+fn clients(families: &[Family]) -> Vec<Client> {
+    let calls = sum_by(families, &m::CALL_DURATION, a::CLIENT, |_| true);
+    let cost = sum_by(families, &m::COST, a::CLIENT, |_| true);
+    let is_output = |point: &Point| value(point, a::TOKEN_TYPE) == "output";
+    let output = sum_by(families, &m::TOKENS, a::CLIENT, is_output);
+    let input = sum_by(families, &m::TOKENS, a::CLIENT, |point| !is_output(point));
+    let figure = |map: &BTreeMap<String, f64>, name: &str| map.get(name).copied().unwrap_or(0.0);
+    let mut clients: Vec<Client> = calls
+        .iter()
+        .map(|(name, calls)| Client {
+            name: name.clone(),
+            calls: *calls,
+            input: figure(&input, name),
+            output: figure(&output, name),
+            cost: figure(&cost, name),
+        })
+        .collect();
+    clients.sort_by(|one, other| other.cost.total_cmp(&one.cost));
+    clients
+}
+
+fn most_first(sums: BTreeMap<String, f64>) -> Vec<(String, f64)> {
+    let mut sums: Vec<_> = sums.into_iter().filter(|(_, sum)| *sum > 0.0).collect();
+    sums.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    sums
+}
+
+/// The points of a metric added up by the value of one attribute; of
+/// histograms their counts.
+fn sum_by(
+    families: &[Family],
+    metric: &'static Metric,
+    attribute: &str,
+    takes: impl Fn(&Point) -> bool,
+) -> BTreeMap<String, f64> {
+    let mut sums = BTreeMap::new();
+    let points = families
+        .iter()
+        .filter(|family| std::ptr::eq(family.metric, metric))
+        .flat_map(|family| &family.points);
+    for point in points.filter(|point| takes(point)) {
+        let figure = match &point.value {
+            Value::Number(number) => *number,
+            Value::Shape(shape) => shape.count() as f64,
+        };
+        *sums.entry(value(point, attribute).to_owned()).or_default() += figure;
+    }
+    sums
+}
+
+fn value<'a>(point: &'a Point, attribute: &str) -> &'a str {
+    let found = point.attributes.iter().find(|(one, _)| *one == attribute);
+    found.map_or("", |(_, value)| value)
+}

@@ -1,0 +1,38 @@
+//! Traces of what a verb does.
+
+use crate::{
+    cli::exit::Failure,
+    config::Environment,
+    telemetry::caller::{self, Caller},
+};
+use std::time::Duration;
+use tracing::Instrument;
+
+/// How long the last spans may take on their way to the collector: whoever
+/// waits for the command waits for them.
+const LAST_EXPORT: Duration = Duration::from_secs(2);
+
+/// Runs a verb, and exports the spans of its calls if the `OTEL_*` variables
+/// ask for it.
+///
+/// # Errors
+/// Those of the verb, or when the variables name what cannot be used.
+pub async fn traced(
+    command: &'static str,
+    verb: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let environment = Environment::of_process();
+    let variable = |name: &str| Some(environment.get(name)?.to_str()?.to_owned());
+    let caller = Caller::start(&variable);
+    let Some(caller) = caller.map_err(|error| Failure::usage(error.to_string()))? else {
+        return verb.await;
+    };
+    let span = caller.span(command);
+    let outcome = verb.instrument(span.clone()).await;
+    if outcome.is_err() {
+        caller::failed(&span);
+    }
+    drop(span);
+    caller.shut_down(LAST_EXPORT).await;
+    outcome
+}

@@ -1,0 +1,288 @@
+//! The record of one attempt at the API.
+
+use super::{
+    call::{CallRecord, Recorded},
+    context::SpanId,
+    metrics::{AttemptKey, CallSeries, ErrorType, Operation, Wait},
+    prices::Tokens,
+};
+use bytes::Bytes;
+use http::HeaderValue;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// What is known of an attempt, as its span shows it.
+#[derive(Debug)]
+pub struct Attempt {
+    pub(super) span: SpanId,
+    pub(super) number: u32,
+    pub(super) asked: Asked,
+    /// Since the call began.
+    pub(super) began: Duration,
+    pub(super) took: Duration,
+    /// By [`Wait`].
+    pub(super) waits: [Duration; 3],
+    /// Why it was made, unless it was the first.
+    pub(super) cause: Option<ErrorType>,
+    pub(super) error: Option<ErrorType>,
+    /// HTTP status; 0 when none came.
+    pub(super) status: u16,
+    pub(super) request_id: Option<String>,
+    pub(super) response: Option<Response>,
+    pub(super) first_chunk: Option<Duration>,
+    pub(super) tokens: Option<Tokens>,
+    pub(super) answer: Option<String>,
+}
+
+/// What an attempt asks.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// What for.
+    pub operation: Operation,
+    /// The model.
+    pub model: Arc<str>,
+    /// Whether the answer is streamed from the API.
+    pub streamed: bool,
+    /// Most output tokens; 0 where there is no output.
+    pub max_tokens: u32,
+    /// Name of the API key.
+    pub key: Arc<str>,
+    /// The request's JSON; shown only when that is asked for.
+    pub body: Option<Bytes>,
+    /// Where it goes.
+    pub server: Arc<Address>,
+}
+
+/// Where the API is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Address {
+    /// Host.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// What an answer says of itself.
+#[derive(Debug, Clone, Default)]
+pub struct Response {
+    /// The API's id of it.
+    pub id: String,
+    /// The model that answered.
+    pub model: String,
+    /// Why the model stopped.
+    pub finish_reason: Option<String>,
+}
+
+/// An attempt under way. Dropped before it ended, it was cancelled.
+pub struct AttemptRecord(Option<Box<UnderWay>>);
+
+struct UnderWay {
+    call: Arc<Recorded>,
+    began: Instant,
+    replied: bool,
+    last_chunk: Option<Instant>,
+    series: Option<Arc<CallSeries>>,
+    attempt: Attempt,
+}
+
+// === impl AttemptRecord ===
+
+impl AttemptRecord {
+    /// An attempt for a call begins. `asked` is told whether the request's
+    /// text will be shown.
+    pub fn begin(call: &CallRecord, asked: impl FnOnce(bool) -> Asked) -> Self {
+        let Some(call) = &call.0 else {
+            return AttemptRecord(None);
+        };
+        let beginning = call.begin_attempt();
+        let began = Instant::now();
+        AttemptRecord(Some(Box::new(UnderWay {
+            began,
+            replied: false,
+            last_chunk: None,
+            series: None,
+            attempt: Attempt {
+                span: SpanId::random(),
+                number: beginning.number,
+                asked: asked(call.shows_content()),
+                began: began - call.began,
+                took: Duration::ZERO,
+                waits: beginning.waits,
+                cause: beginning.cause,
+                error: None,
+                status: 0,
+                request_id: None,
+                response: None,
+                first_chunk: None,
+                tokens: None,
+                answer: None,
+            },
+            call: Arc::clone(call),
+        })))
+    }
+
+    /// The headers that tell the API of the trace.
+    pub fn traceparent(&self) -> Option<HeaderValue> {
+        let attempt = self.0.as_ref()?;
+        attempt.call.traceparent(attempt.attempt.span)
+    }
+
+    /// What vendors added to the trace, to go on.
+    pub fn tracestate(&self) -> Option<HeaderValue> {
+        let attempt = self.0.as_ref()?;
+        attempt.call.parent.as_ref()?.state.clone()
+    }
+
+    /// Whether the span shows prompt and answer.
+    pub fn shows_content(&self) -> bool {
+        self.0.as_ref().is_some_and(|it| it.call.shows_content())
+    }
+
+    /// There is something to show: a whole answer or the first event.
+    pub fn replied(&mut self, request_id: Option<&str>) {
+        if let Some(attempt) = &mut self.0 {
+            attempt.reply();
+            attempt.attempt.status = 200;
+            if attempt.call.sampled {
+                attempt.attempt.request_id = request_id.map(str::to_owned);
+            }
+        }
+    }
+
+    /// The answer said this of itself.
+    pub fn response(&mut self, response: impl FnOnce() -> Response) {
+        if let Some(attempt) = self.0.as_mut().filter(|it| it.call.sampled) {
+            attempt.attempt.response = Some(response());
+        }
+    }
+
+    /// A streamed answer said why it ended.
+    pub fn finish_reason(&mut self, reason: Option<&str>) {
+        if let Some(attempt) = &mut self.0
+            && let Some(response) = &mut attempt.attempt.response
+        {
+            response.finish_reason = reason.map(str::to_owned);
+        }
+    }
+
+    /// The tokens used so far; the last figures count.
+    pub fn tokens(&mut self, tokens: Tokens) {
+        if let Some(attempt) = &mut self.0 {
+            attempt.attempt.tokens = Some(tokens);
+        }
+    }
+
+    /// A piece of the answer came.
+    pub fn chunk(&mut self) {
+        if let Some(attempt) = &mut self.0 {
+            attempt.chunk();
+        }
+    }
+
+    /// Text of the answer, for spans that show it.
+    pub fn text(&mut self, text: &str) {
+        if let Some(attempt) = &mut self.0 {
+            let answer = attempt.attempt.answer.get_or_insert_with(String::new);
+            answer.push_str(text);
+        }
+    }
+
+    /// It succeeded.
+    pub fn succeed(mut self) {
+        if let Some(mut attempt) = self.0.take() {
+            attempt.end(None);
+        }
+    }
+
+    /// It failed. `status` is the HTTP status, 0 when none came.
+    pub fn fail(mut self, error: ErrorType, status: u16, request_id: Option<&str>) {
+        if let Some(mut attempt) = self.0.take() {
+            attempt.attempt.status = status;
+            if request_id.is_some() {
+                attempt.attempt.request_id = request_id.map(str::to_owned);
+            }
+            attempt.end(Some(error));
+        }
+    }
+}
+
+impl Drop for AttemptRecord {
+    fn drop(&mut self) {
+        if let Some(mut attempt) = self.0.take() {
+            attempt.end(Some(ErrorType::named("cancelled")));
+        }
+    }
+}
+
+impl UnderWay {
+    fn reply(&mut self) {
+        if !self.replied {
+            self.replied = true;
+            self.call.state().upstream += self.began.elapsed();
+        }
+    }
+
+    fn chunk(&mut self) {
+        let now = Instant::now();
+        let call = &self.call;
+        let series = self
+            .series
+            .get_or_insert_with(|| call.series(&mut call.state()));
+        match self.last_chunk.replace(now) {
+            Some(last) => {
+                series.per_chunk().observe_time(now - last);
+            }
+            None => {
+                let first = now - call.began;
+                self.attempt.first_chunk = Some(first);
+                series.first_chunk().observe_time(first);
+                call.state().first_chunk = Some(first);
+            }
+        }
+    }
+
+    fn end(&mut self, error: Option<ErrorType>) {
+        self.reply();
+        let (call, attempt) = (&self.call, &mut self.attempt);
+        attempt.took = self.began.elapsed();
+        attempt.error = error;
+        let metrics = &call.observed.metrics;
+        let model = &attempt.asked.model;
+        if error.is_none() && !model.is_empty() {
+            // The API knows the model: from now on it is told apart.
+            metrics.models.learn(model);
+        }
+        metrics.attempt(
+            AttemptKey {
+                operation: attempt.asked.operation,
+                model: (!model.is_empty()).then(|| metrics.models.label(model)),
+                error,
+                status: attempt.status,
+            },
+            attempt.took,
+        );
+        if let Some(tokens) = &attempt.tokens {
+            let mut state = call.state();
+            let series = call.series(&mut state);
+            state.cost += metrics.usage(&series, model, tokens);
+            state.tokens.add(tokens);
+        }
+        let ended = Attempt {
+            asked: attempt.asked.clone(),
+            request_id: attempt.request_id.take(),
+            response: attempt.response.take(),
+            answer: attempt.answer.take(),
+            ..*attempt
+        };
+        call.end_attempt(ended);
+    }
+}
+
+impl Attempt {
+    /// The wait for something before it was made.
+    pub(super) fn waited(&self, wait: Wait) -> Duration {
+        self.waits[wait as usize]
+    }
+}

@@ -1,0 +1,315 @@
+//! Trace context: what comes in with a call, and goes on to the API.
+//!
+//! W3C Trace Context, level 1, and W3C Baggage.
+
+use http::{HeaderMap, HeaderValue};
+use rand::Rng;
+use std::fmt;
+
+/// Header with the caller's place in its trace.
+pub const TRACEPARENT: &str = "traceparent";
+
+/// Header with what vendors add to it.
+pub const TRACESTATE: &str = "tracestate";
+
+/// Header with the caller's own key-value pairs.
+pub const BAGGAGE: &str = "baggage";
+
+/// Longest `tracestate` that is passed on; the standard asks for 512 at least.
+const MAX_TRACESTATE: usize = 512;
+
+/// Most bytes of `baggage` that are read: the standard's limit.
+const MAX_BAGGAGE: usize = 8192;
+
+/// Id of a trace.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct TraceId(pub [u8; 16]);
+
+/// Id of a span.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct SpanId(pub [u8; 8]);
+
+/// The caller's span.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    /// Its trace.
+    pub trace: TraceId,
+    /// It.
+    pub span: SpanId,
+    /// Whether the caller records it.
+    pub sampled: bool,
+    /// What vendors added.
+    pub state: Option<HeaderValue>,
+}
+
+// === impl ids ===
+
+impl TraceId {
+    /// A new one.
+    pub fn random() -> Self {
+        TraceId(nonzero(|| rand::rng().random()))
+    }
+}
+
+impl SpanId {
+    /// A new one.
+    pub fn random() -> Self {
+        SpanId(nonzero(|| rand::rng().random()))
+    }
+}
+
+impl From<TraceId> for opentelemetry::TraceId {
+    fn from(id: TraceId) -> Self {
+        opentelemetry::TraceId::from_bytes(id.0)
+    }
+}
+
+impl From<SpanId> for opentelemetry::SpanId {
+    fn from(id: SpanId) -> Self {
+        opentelemetry::SpanId::from_bytes(id.0)
+    }
+}
+
+/// An id of zeroes means that there is none.
+fn nonzero<const N: usize>(mut draw: impl FnMut() -> [u8; N]) -> [u8; N] {
+    loop {
+        let drawn = draw();
+        if drawn.iter().any(|byte| *byte != 0) {
+            return drawn;
+        }
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+fn write_hex(bytes: &[u8], to: &mut [u8]) {
+    for (byte, pair) in bytes.iter().zip(to.chunks_exact_mut(2)) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 15)];
+    }
+}
+
+fn read_hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        // Capitals are not allowed.
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    if text.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
+}
+
+fn show<const N: usize, const M: usize>(
+    bytes: &[u8; N],
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let mut text = [0; M];
+    write_hex(bytes, &mut text);
+    f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show::<16, 32>(&self.0, f)
+    }
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show::<8, 16>(&self.0, f)
+    }
+}
+
+impl fmt::Debug for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for TraceId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        read_hex(text.as_bytes()).map(TraceId).ok_or(())
+    }
+}
+
+impl std::str::FromStr for SpanId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        read_hex(text.as_bytes()).map(SpanId).ok_or(())
+    }
+}
+
+// === impl Parent ===
+
+impl Parent {
+    /// The caller's span, if it names a valid one.
+    pub fn read(headers: &HeaderMap) -> Option<Parent> {
+        let mut given = headers.get_all(TRACEPARENT).iter();
+        let value = given.next()?;
+        // Two are none.
+        if given.next().is_some() {
+            return None;
+        }
+        let mut parent = Parent::parse(value.as_bytes())?;
+        let mut states = headers.get_all(TRACESTATE).iter();
+        parent.state = states
+            .next()
+            .filter(|state| state.len() <= MAX_TRACESTATE && !state.is_empty())
+            .cloned();
+        Some(parent)
+    }
+
+    fn parse(text: &[u8]) -> Option<Parent> {
+        if text.len() < 55 {
+            return None;
+        }
+        let version = read_hex::<1>(&text[..2])?[0];
+        let dashes = [2, 35, 52].iter().all(|at| text[*at] == b'-');
+        // Later versions may append, after another dash.
+        let length = match version {
+            0xff => return None,
+            0 => text.len() == 55,
+            _ => text.len() == 55 || text[55] == b'-',
+        };
+        let parent = Parent {
+            trace: TraceId(read_hex(&text[3..35])?),
+            span: SpanId(read_hex(&text[36..52])?),
+            sampled: read_hex::<1>(&text[53..55])?[0] & 1 == 1,
+            state: None,
+        };
+        let ids = parent.trace != TraceId::default() && parent.span != SpanId::default();
+        (dashes && length && ids).then_some(parent)
+    }
+}
+
+/// The header that names a span as the parent.
+pub fn traceparent(trace: TraceId, span: SpanId, sampled: bool) -> HeaderValue {
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    write_hex(&trace.0, &mut text[3..35]);
+    write_hex(&span.0, &mut text[36..52]);
+    text[54] = if sampled { b'1' } else { b'0' };
+    HeaderValue::from_bytes(&text).expect("digits and dashes are allowed")
+}
+
+/// The values of some keys in the caller's baggage.
+pub fn baggage(headers: &HeaderMap, keys: &[String]) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    if keys.is_empty() {
+        return found;
+    }
+    let members = headers
+        .get_all(BAGGAGE)
+        .iter()
+        .filter(|value| value.len() <= MAX_BAGGAGE)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','));
+    for member in members {
+        // Properties come behind a semicolon.
+        let pair = member.split(';').next().unwrap_or_default();
+        let Some((key, value)) = pair.split_once('=') else {
+            continue;
+        };
+        if let Some(index) = keys.iter().position(|one| one == key.trim()) {
+            found.push((index, percent_decoded(value.trim())));
+        }
+    }
+    found
+}
+
+/// `%20` and the like as what they stand for.
+pub fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, more @ ..] = rest {
+        let pair = more
+            .get(..2)
+            .filter(|_| *first == b'%')
+            .and_then(|pair| read_hex::<1>(&pair.to_ascii_lowercase()));
+        match pair {
+            Some([byte]) => {
+                bytes.push(byte);
+                rest = &more[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = more;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GIVEN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_parent_is_read_and_written() {
+        let parent = Parent::parse(GIVEN.as_bytes()).unwrap();
+        assert!(parent.sampled);
+        assert_eq!(parent.trace.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(traceparent(parent.trace, parent.span, true), GIVEN);
+        let later = format!("cc{}-more", &GIVEN[2..]);
+        assert!(Parent::parse(later.as_bytes()).is_some());
+    }
+
+    #[test]
+    fn what_is_no_parent_starts_a_new_trace() {
+        for wrong in [
+            "",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(Parent::parse(wrong.as_bytes()), None, "{wrong}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.append(TRACEPARENT, HeaderValue::from_static(GIVEN));
+        assert!(Parent::read(&headers).is_some());
+        headers.append(TRACEPARENT, HeaderValue::from_static(GIVEN));
+        assert_eq!(Parent::read(&headers), None, "two are none");
+    }
+
+    #[test]
+    fn only_the_keys_asked_for_are_taken_from_baggage() {
+        let mut headers = HeaderMap::new();
+        headers.append(
+            BAGGAGE,
+            HeaderValue::from_static("user=x, session.id = a%20b;p=1,broken"),
+        );
+        let keys = ["session.id".to_owned()];
+        assert_eq!(baggage(&headers, &keys), [(0, "a b".to_owned())]);
+        assert!(baggage(&headers, &[]).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(text: Vec<u8>, other: String) {
+            let _ = Parent::parse(&text);
+            let _ = percent_decoded(&other);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Label values from outside, bounded.
+//!
+//! A name that a caller chooses never becomes a label by itself: only names
+//! that are configured, or that the API has answered to, and no more than so
+//! many. All others count as one.
+
+use super::names;
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+/// One name of a [`Labels`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Label(u16);
+
+impl Label {
+    /// For all names that are not in the set.
+    pub const OTHER: Label = Label(0);
+
+    /// As a part of a key.
+    pub fn bits(self) -> u64 {
+        u64::from(self.0)
+    }
+
+    /// From a part of a key.
+    pub fn of_bits(bits: u64) -> Label {
+        Label((bits & 0xffff) as u16)
+    }
+}
+
+/// A bounded set of names.
+#[derive(Debug)]
+pub struct Labels {
+    set: RwLock<Set>,
+    most: usize,
+}
+
+#[derive(Debug, Default)]
+struct Set {
+    by_name: HashMap<Arc<str>, Label>,
+    names: Vec<Arc<str>>,
+}
+
+impl Labels {
+    /// A set of at most this many names.
+    pub fn new<'a>(most: u16, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let labels = Labels {
+            set: RwLock::new(Set {
+                by_name: HashMap::new(),
+                names: vec![Arc::from(names::OTHER_LABEL)],
+            }),
+            most: usize::from(most),
+        };
+        for name in known {
+            labels.learn(name);
+        }
+        labels
+    }
+
+    /// The label of a name.
+    pub fn label(&self, name: &str) -> Label {
+        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
+        set.by_name.get(name).copied().unwrap_or(Label::OTHER)
+    }
+
+    /// Takes a name into the set while there is room, and gives its label.
+    pub fn learn(&self, name: &str) -> Label {
+        let known = self.label(name);
+        if known != Label::OTHER {
+            return known;
+        }
+        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(label) = set.by_name.get(name) {
+            return *label;
+        }
+        if set.names.len() > self.most {
+            return Label::OTHER;
+        }
+        let name: Arc<str> = Arc::from(name);
+        let label = Label(set.names.len() as u16);
+        set.names.push(Arc::clone(&name));
+        set.by_name.insert(name, label);
+        label
+    }
+
+    /// The name behind a label.
+    pub fn name(&self, label: Label) -> Arc<str> {
+        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
+        let name = set.names.get(usize::from(label.0));
+        Arc::clone(name.unwrap_or(&set.names[0]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_beyond_the_bound_are_one() {
+        let labels = Labels::new(2, ["a"]);
+        let a = labels.label("a");
+        assert_eq!(&*labels.name(a), "a");
+        assert_eq!(labels.label("b"), Label::OTHER, "not learned yet");
+        let b = labels.learn("b");
+        assert_ne!(a, b);
+        assert_eq!(labels.learn("c"), Label::OTHER);
+        assert_eq!(labels.learn("b"), b);
+        assert_eq!(&*labels.name(Label::OTHER), "other");
+    }
+}

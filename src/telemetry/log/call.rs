@@ -1,0 +1,56 @@
+//! The one line of a call.
+
+use crate::telemetry::{
+    call::{End, Recorded, State},
+    metrics, names,
+};
+use std::time::Duration;
+use tracing::Level;
+
+/// Statuses that tell of a failure of the service or the API.
+const FAILURES: [&str; 4] = ["UNKNOWN", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"];
+
+macro_rules! line {
+    ($level:expr, $call:ident, $state:ident, $end:ident) => {
+        tracing::event!(
+            target: "claude_grpc::call",
+            $level,
+            trace_id = %$call.trace,
+            span_id = %$call.span,
+            client = &*$call.observed.metrics.clients.name($call.client($state)),
+            rpc = metrics::method($call.rpc),
+            model = $state.model.as_deref(),
+            status = names::STATUSES[$end.status],
+            reason = $end.reason.as_deref(),
+            duration_ms = millis($end.took),
+            own_ms = $state.own.map(millis),
+            first_token_ms = $state.first_chunk.map(millis),
+            input_tokens = some($state.tokens.all_input()),
+            output_tokens = some($state.tokens.output),
+            cache_read_tokens = some($state.tokens.cache_read),
+            cache_write_tokens = some($state.tokens.cache_write()),
+            cost_usd = some($state.cost).map(|it| it as f64 / 1e9),
+            attempts = $state.attempts,
+            coalesced = $state.joined.map(|_| true),
+            "call"
+        )
+    };
+}
+
+/// Logs a call that ended.
+pub fn call(call: &Recorded, state: &State, end: &End) {
+    if FAILURES.contains(&names::STATUSES[end.status]) {
+        line!(Level::WARN, call, state, end);
+    } else {
+        line!(Level::INFO, call, state, end);
+    }
+}
+
+/// Milliseconds with three digits behind the point.
+fn millis(time: Duration) -> f64 {
+    (time.as_micros() as f64) / 1000.0
+}
+
+fn some(count: u64) -> Option<u64> {
+    (count > 0).then_some(count)
+}

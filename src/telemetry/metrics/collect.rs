@@ -1,0 +1,262 @@
+//! All metrics as of now.
+
+use super::{
+    AttemptKey, CallKey, FATES, Family, Metrics, Point, SIGNALS, TOKEN_TYPES, UsageKey, Value,
+    WAITS,
+    family::shared,
+    histogram::{self, Histogram, Shape},
+    process,
+};
+use crate::telemetry::{
+    labels::Label,
+    names::{self, attribute as a, metric as m},
+};
+use std::{
+    borrow::Cow,
+    sync::{PoisonError, atomic::Ordering::Relaxed},
+};
+
+/// Names and values.
+pub(super) type Attributes = Vec<(&'static str, Cow<'static, str>)>;
+
+const NANOS: f64 = 1e9;
+
+/// All calls added up.
+#[derive(Debug)]
+pub struct Totals {
+    /// Durations of whole calls.
+    pub whole: Shape,
+    /// The time that the service itself added.
+    pub own: Shape,
+    by_status: Vec<u64>,
+}
+
+impl Totals {
+    /// Calls that ended.
+    pub fn calls(&self) -> u64 {
+        self.by_status.iter().sum()
+    }
+
+    /// Calls that did not fail for a reason of the service or the API.
+    pub fn good(&self) -> u64 {
+        let counts = names::STATUSES.iter().zip(&self.by_status);
+        let good = counts.filter(|(status, _)| !names::SERVICE_FAILURES.contains(status));
+        good.map(|(_, count)| count).sum()
+    }
+}
+
+/// The name of an RPC by its index.
+pub fn method(rpc: usize) -> &'static str {
+    names::METHODS.get(rpc).copied().unwrap_or(names::OTHER)
+}
+
+impl Metrics {
+    /// All metrics as of now.
+    pub fn collect(&self) -> Vec<Family> {
+        let mut families = self.of_calls();
+        families.extend(self.of_attempts());
+        families.extend(self.of_the_service());
+        let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);
+        for source in sources.iter() {
+            source(&mut families);
+        }
+        families
+    }
+
+    /// All calls added up.
+    pub fn totals(&self) -> Totals {
+        let mut whole = Histogram::new(&histogram::CALLS).shape();
+        let mut own = Histogram::new(&histogram::OWN).shape();
+        let mut by_status = vec![0; names::STATUSES.len()];
+        for (_, series) in self.calls.all() {
+            for (status, durations) in series.durations.iter().enumerate() {
+                if let Some(durations) = durations.get() {
+                    let shape = durations.shape();
+                    by_status[status] += shape.count();
+                    add(&mut whole, shape);
+                }
+            }
+            add(&mut own, series.own.shape());
+        }
+        Totals {
+            whole,
+            own,
+            by_status,
+        }
+    }
+
+    pub(super) fn call_attributes(&self, key: &CallKey) -> Attributes {
+        vec![
+            (a::RPC_METHOD, Cow::Borrowed(method(key.rpc))),
+            (a::REQUEST_MODEL, self.model(key.model)),
+            (a::CLIENT, shared(&self.clients.name(key.client))),
+        ]
+    }
+
+    fn model(&self, model: Option<Label>) -> Cow<'static, str> {
+        model.map_or(Cow::Borrowed(""), |label| shared(&self.models.name(label)))
+    }
+
+    fn of_calls(&self) -> Vec<Family> {
+        let mut duration = Family::new(&m::CALL_DURATION);
+        let mut own = Family::new(&m::OWN_DURATION);
+        let mut first_chunk = Family::new(&m::FIRST_CHUNK);
+        let mut per_chunk = Family::new(&m::PER_CHUNK);
+        let mut tokens = Family::new(&m::TOKENS);
+        let mut unpriced = Family::new(&m::UNPRICED);
+        let mut cost = Family::new(&m::COST);
+        for (key, series) in self.calls.all() {
+            let attributes = self.call_attributes(&key);
+            for (status, durations) in series.durations.iter().enumerate() {
+                let Some(durations) = durations.get() else {
+                    continue;
+                };
+                let mut with_status = attributes.clone();
+                with_status.push((a::RPC_SYSTEM, Cow::Borrowed(names::GRPC)));
+                with_status.push((a::RPC_STATUS, Cow::Borrowed(names::STATUSES[status])));
+                duration.points.push(shape(with_status, durations));
+            }
+            own.points.push(shape(attributes.clone(), &series.own));
+            for (family, histogram) in [
+                (&mut first_chunk, &series.first_chunk),
+                (&mut per_chunk, &series.per_chunk),
+            ] {
+                if let Some(histogram) = histogram.get() {
+                    family.points.push(shape(attributes.clone(), histogram));
+                }
+            }
+            for (kind, count) in TOKEN_TYPES.iter().zip(&series.tokens) {
+                let mut typed = attributes.clone();
+                typed.push((a::TOKEN_TYPE, Cow::Borrowed(kind)));
+                tokens
+                    .points
+                    .push(number(typed, count.load(Relaxed) as f64));
+            }
+            let count = series.unpriced.load(Relaxed);
+            if count > 0 {
+                unpriced
+                    .points
+                    .push(number(attributes.clone(), count as f64));
+            }
+            let dollars = series.cost.load(Relaxed) as f64 / NANOS;
+            cost.points.push(number(attributes, dollars));
+        }
+        let mut failures = Family::new(&m::FAILURES);
+        for (key, count) in self.failures.all() {
+            failures.points.push(number(
+                vec![
+                    (a::RPC_METHOD, Cow::Borrowed(method(key.rpc))),
+                    (a::CLIENT, shared(&self.clients.name(key.client))),
+                    (a::REASON, shared(&self.reasons.name(key.reason))),
+                ],
+                count.load(Relaxed) as f64,
+            ));
+        }
+        let in_flight = self.in_flight.load(Relaxed).max(0) as f64;
+        vec![
+            duration,
+            own,
+            Family::single(&m::IN_FLIGHT, in_flight),
+            failures,
+            first_chunk,
+            per_chunk,
+            tokens,
+            unpriced,
+            cost,
+        ]
+    }
+
+    fn of_attempts(&self) -> Vec<Family> {
+        let mut duration = Family::new(&m::ATTEMPT_DURATION);
+        for (key, histogram) in self.attempts.all() {
+            duration
+                .points
+                .push(shape(self.attempt_attributes(&key), &histogram));
+        }
+        let mut usage = Family::new(&m::TOKEN_USAGE);
+        for (key, series) in self.usage.all() {
+            for (kind, histogram) in [("input", &series.input), ("output", &series.output)] {
+                let attributes = self.usage_attributes(&key, kind);
+                usage.points.push(shape(attributes, histogram));
+            }
+        }
+        let mut retries = Family::new(&m::RETRIES);
+        for (name, count) in names::ERROR_TYPES.iter().zip(&self.retries) {
+            let count = count.load(Relaxed);
+            if count > 0 {
+                retries.number(&[(a::RETRY_REASON, name)], count as f64);
+            }
+        }
+        let mut waited = Family::new(&m::WAITED);
+        for (name, time) in WAITS.iter().zip(&self.waits) {
+            waited.number(&[(a::WAIT, name)], time.load(Relaxed) as f64 / NANOS);
+        }
+        vec![duration, usage, retries, waited]
+    }
+
+    pub(super) fn attempt_attributes(&self, key: &AttemptKey) -> Attributes {
+        let status = match key.status {
+            0 => Cow::Borrowed(""),
+            status => Cow::Owned(status.to_string()),
+        };
+        vec![
+            (a::OPERATION, Cow::Borrowed(key.operation.name())),
+            (a::PROVIDER, Cow::Borrowed(names::ANTHROPIC)),
+            (a::REQUEST_MODEL, self.model(key.model)),
+            (
+                a::ERROR_TYPE,
+                Cow::Borrowed(key.error.map_or("", |it| it.name())),
+            ),
+            (a::HTTP_STATUS, status),
+        ]
+    }
+
+    pub(super) fn usage_attributes(&self, key: &UsageKey, kind: &'static str) -> Attributes {
+        vec![
+            (a::OPERATION, Cow::Borrowed(key.operation.name())),
+            (a::PROVIDER, Cow::Borrowed(names::ANTHROPIC)),
+            (a::REQUEST_MODEL, self.model(key.model)),
+            (a::TOKEN_TYPE, Cow::Borrowed(kind)),
+        ]
+    }
+
+    fn of_the_service(&self) -> Vec<Family> {
+        let mut rejections = Family::new(&m::REJECTIONS);
+        for (limit, count) in self.rejections.all() {
+            rejections.number(&[(a::LIMIT, limit)], count.load(Relaxed) as f64);
+        }
+        let mut exported = Family::new(&m::EXPORTED);
+        for (signal, fates) in SIGNALS.iter().zip(&self.exports) {
+            for (fate, count) in FATES.iter().zip(fates) {
+                let attributes = [(a::SIGNAL, *signal), (a::OUTCOME, *fate)];
+                exported.number(&attributes, count.load(Relaxed) as f64);
+            }
+        }
+        let mut build = Family::new(&m::BUILD);
+        build.number(&[(a::VERSION, env!("CARGO_PKG_VERSION"))], 1.0);
+        let mut families = vec![rejections, exported, build];
+        families.extend(process::families());
+        families
+    }
+}
+
+fn number(attributes: Attributes, number: f64) -> Point {
+    Point {
+        attributes,
+        value: Value::Number(number),
+    }
+}
+
+fn shape(attributes: Attributes, histogram: &Histogram) -> Point {
+    Point {
+        attributes,
+        value: Value::Shape(Box::new(histogram.shape())),
+    }
+}
+
+fn add(total: &mut Shape, more: Shape) {
+    for (sum, one) in total.buckets.iter_mut().zip(more.buckets) {
+        *sum += one;
+    }
+    total.sum += more.sum;
+}

@@ -1,0 +1,305 @@
+//! A histogram that many threads write to without a lock.
+
+use crate::telemetry::context::{SpanId, TraceId};
+use opentelemetry::KeyValue;
+use std::{
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
+};
+
+/// Upper bounds of buckets, and what the figures count.
+#[derive(Debug)]
+pub struct Bounds {
+    /// Ascending; whatever is larger goes into one more bucket.
+    pub upper: &'static [u64],
+    /// The figures are counted in so many parts of the metric's unit.
+    pub per_unit: f64,
+}
+
+/// Counted in nanoseconds.
+const PER_SECOND: f64 = 1e9;
+
+const MS: u64 = 1_000_000;
+const S: u64 = 1_000 * MS;
+
+/// Of whole calls. The convention's end at 10 s; answers take minutes.
+pub static CALLS: Bounds = Bounds {
+    upper: &[
+        5 * MS,
+        10 * MS,
+        25 * MS,
+        50 * MS,
+        100 * MS,
+        250 * MS,
+        500 * MS,
+        S,
+        2_500 * MS,
+        5 * S,
+        10 * S,
+        20 * S,
+        30 * S,
+        60 * S,
+        120 * S,
+        300 * S,
+        600 * S,
+    ],
+    per_unit: PER_SECOND,
+};
+
+/// Of the time that the service itself adds.
+pub static OWN: Bounds = Bounds {
+    upper: &[
+        MS / 4,
+        MS / 2,
+        MS,
+        5 * MS / 2,
+        5 * MS,
+        10 * MS,
+        25 * MS,
+        50 * MS,
+        100 * MS,
+        250 * MS,
+        500 * MS,
+        S,
+        5 * S,
+        30 * S,
+    ],
+    per_unit: PER_SECOND,
+};
+
+/// Of first pieces of answers.
+pub static FIRST_CHUNKS: Bounds = Bounds {
+    upper: &[
+        50 * MS,
+        100 * MS,
+        200 * MS,
+        400 * MS,
+        600 * MS,
+        800 * MS,
+        S,
+        1_500 * MS,
+        2 * S,
+        3 * S,
+        5 * S,
+        10 * S,
+        20 * S,
+        40 * S,
+        80 * S,
+    ],
+    per_unit: PER_SECOND,
+};
+
+/// Between pieces of answers.
+pub static CHUNKS: Bounds = Bounds {
+    upper: &[
+        MS,
+        5 * MS / 2,
+        5 * MS,
+        10 * MS,
+        20 * MS,
+        30 * MS,
+        40 * MS,
+        50 * MS,
+        75 * MS,
+        100 * MS,
+        200 * MS,
+        500 * MS,
+        S,
+        5 * S,
+    ],
+    per_unit: PER_SECOND,
+};
+
+/// Of attempts: the convention's.
+pub static ATTEMPTS: Bounds = Bounds {
+    upper: &[
+        10 * MS,
+        20 * MS,
+        40 * MS,
+        80 * MS,
+        160 * MS,
+        320 * MS,
+        640 * MS,
+        1_280 * MS,
+        2_560 * MS,
+        5_120 * MS,
+        10_240 * MS,
+        20_480 * MS,
+        40_960 * MS,
+        81_920 * MS,
+    ],
+    per_unit: PER_SECOND,
+};
+
+/// Of tokens: the convention's.
+pub static TOKENS: Bounds = Bounds {
+    upper: &[
+        1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216,
+        67_108_864,
+    ],
+    per_unit: 1.0,
+};
+
+/// How often each size came. The figures are whole numbers, see
+/// [`Bounds::per_unit`].
+#[derive(Debug)]
+pub struct Histogram {
+    bounds: &'static Bounds,
+    buckets: Box<[AtomicU64]>,
+    sum: AtomicU64,
+    pushed: Option<Pushed>,
+    exemplars: OnceLock<Mutex<Box<[Option<Exemplar>]>>>,
+}
+
+/// The same series in the SDK, from where it is pushed.
+#[derive(Debug, Clone)]
+pub struct Pushed {
+    /// The metric.
+    pub histogram: opentelemetry::metrics::Histogram<f64>,
+    /// Which series of it.
+    pub attributes: Vec<KeyValue>,
+}
+
+/// A sampled call that stands for the others in its bucket.
+#[derive(Debug, Clone)]
+pub struct Exemplar {
+    /// Its trace.
+    pub trace: TraceId,
+    /// Its span.
+    pub span: SpanId,
+    /// Its figure.
+    pub value: u64,
+    /// When.
+    pub at: SystemTime,
+}
+
+/// A histogram as of one moment.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// Upper bounds and unit.
+    pub bounds: &'static Bounds,
+    /// Per bucket; one more than bounds.
+    pub buckets: Vec<u64>,
+    /// All figures together.
+    pub sum: u64,
+    /// Per bucket, or none at all.
+    pub exemplars: Vec<Option<Exemplar>>,
+}
+
+// === impl Histogram ===
+
+impl Histogram {
+    /// An empty one.
+    pub fn new(bounds: &'static Bounds) -> Self {
+        Histogram {
+            bounds,
+            buckets: (0..=bounds.upper.len())
+                .map(|_| AtomicU64::new(0))
+                .collect(),
+            sum: AtomicU64::new(0),
+            pushed: None,
+            exemplars: OnceLock::new(),
+        }
+    }
+
+    /// The same, with all figures recorded in the SDK as well.
+    pub fn pushed(self, pushed: Option<Pushed>) -> Self {
+        Histogram { pushed, ..self }
+    }
+
+    /// Counts one figure; gives its bucket.
+    pub fn observe(&self, value: u64) -> usize {
+        let bucket = self.bounds.upper.partition_point(|upper| *upper < value);
+        self.buckets[bucket].fetch_add(1, Relaxed);
+        self.sum.fetch_add(value, Relaxed);
+        if let Some(pushed) = &self.pushed {
+            let value = value as f64 / self.bounds.per_unit;
+            pushed.histogram.record(value, &pushed.attributes);
+        }
+        bucket
+    }
+
+    /// Counts a time.
+    pub fn observe_time(&self, time: Duration) -> usize {
+        self.observe(nanos(time))
+    }
+
+    /// Keeps a sampled call as the example of its bucket. If somebody reads
+    /// them at the moment, it is not kept.
+    pub fn exemplify(&self, bucket: usize, exemplar: Exemplar) {
+        let exemplars = self
+            .exemplars
+            .get_or_init(|| Mutex::new(vec![None; self.buckets.len()].into_boxed_slice()));
+        if let Ok(mut exemplars) = exemplars.try_lock() {
+            exemplars[bucket] = Some(exemplar);
+        }
+    }
+
+    /// As of now.
+    pub fn shape(&self) -> Shape {
+        let exemplars = self.exemplars.get().and_then(|it| it.lock().ok());
+        Shape {
+            bounds: self.bounds,
+            buckets: self.buckets.iter().map(|it| it.load(Relaxed)).collect(),
+            sum: self.sum.load(Relaxed),
+            exemplars: exemplars.map_or_else(Vec::new, |it| it.to_vec()),
+        }
+    }
+}
+
+impl Bounds {
+    /// The upper bounds in the metric's unit.
+    pub fn in_units(&self) -> impl Iterator<Item = f64> {
+        let per_unit = self.per_unit;
+        self.upper.iter().map(move |it| *it as f64 / per_unit)
+    }
+}
+
+impl Shape {
+    /// How many figures there were.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// The sum in the metric's unit.
+    pub fn sum(&self) -> f64 {
+        self.sum as f64 / self.bounds.per_unit
+    }
+
+    /// The upper bounds in the metric's unit.
+    pub fn upper(&self) -> impl Iterator<Item = f64> {
+        self.bounds.in_units()
+    }
+}
+
+/// The nanoseconds of a time; five hundred years are enough.
+pub fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_on_a_bound_is_below_it() {
+        let histogram = Histogram::new(&TOKENS);
+        for value in [0, 1, 2, 4, u64::MAX / 2] {
+            histogram.observe(value);
+        }
+        let shape = histogram.shape();
+        assert_eq!(shape.buckets[..3], [2, 2, 0]);
+        assert_eq!(shape.buckets.last(), Some(&1));
+        assert_eq!(shape.count(), 5);
+    }
+
+    #[test]
+    fn bounds_ascend() {
+        for bounds in [&CALLS, &OWN, &FIRST_CHUNKS, &CHUNKS, &ATTEMPTS, &TOKENS] {
+            assert!(bounds.upper.is_sorted());
+        }
+    }
+}

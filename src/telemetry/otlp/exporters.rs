@@ -1,0 +1,120 @@
+//! The exporters of `opentelemetry-otlp`.
+//!
+//! They read `OTEL_EXPORTER_OTLP_*` themselves (endpoint, headers, timeout,
+//! compression, insecure). Ours is only what they do not do: to choose by
+//! `OTEL_EXPORTER_OTLP_PROTOCOL` between two builders, and to trust the files
+//! that `…_CERTIFICATE`, `…_CLIENT_CERTIFICATE` and `…_CLIENT_KEY` name.
+
+use super::environment::{Protocol, Target};
+use opentelemetry_otlp::{
+    ExporterBuildError, LogExporter, MetricExporter, SpanExporter, WithExportConfig,
+    WithHttpConfig, WithTonicConfig,
+    tonic_types::transport::{Certificate, ClientTlsConfig, Identity},
+};
+use std::{io, path::Path, thread, time::Duration};
+use thiserror::Error;
+
+/// A target cannot be used.
+#[derive(Debug, Error)]
+pub enum ExportError {
+    /// What the variables say cannot be used.
+    #[error(transparent)]
+    Build(#[from] ExporterBuildError),
+    /// A file cannot be read.
+    #[error("{0} cannot be read: {1}")]
+    File(String, io::Error),
+    /// Certificates or keys are none.
+    #[error("the certificates or keys cannot be used: {0}")]
+    Certificate(reqwest::Error),
+}
+
+/// Longest time for a request where certificates are given: the exporter's own
+/// client has the variable's, see [`Target::timeout`].
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An exporter by the protocol of its target: the crate has a builder of its
+/// own type for each of them.
+macro_rules! exporter {
+    ($exporter:ident, $target:expr) => {{
+        let target: &Target = $target;
+        match target.protocol {
+            Protocol::Grpc => $exporter::builder()
+                .with_tonic()
+                .with_tls_config(tls(target)?)
+                .build(),
+            Protocol::Http => {
+                let mut builder = $exporter::builder()
+                    .with_http()
+                    .with_protocol(opentelemetry_otlp::Protocol::HttpBinary);
+                if let Some(client) = http_client(target)? {
+                    builder = builder.with_http_client(client);
+                }
+                builder.build()
+            }
+        }
+    }};
+}
+
+/// Of spans.
+///
+/// # Errors
+/// When the target cannot be used.
+pub fn of_spans(target: &Target) -> Result<SpanExporter, ExportError> {
+    Ok(exporter!(SpanExporter, target)?)
+}
+
+/// Of metrics.
+///
+/// # Errors
+/// When the target cannot be used.
+pub fn of_metrics(target: &Target) -> Result<MetricExporter, ExportError> {
+    Ok(exporter!(MetricExporter, target)?)
+}
+
+/// Of log records.
+///
+/// # Errors
+/// When the target cannot be used.
+pub fn of_logs(target: &Target) -> Result<LogExporter, ExportError> {
+    Ok(exporter!(LogExporter, target)?)
+}
+
+fn tls(target: &Target) -> Result<ClientTlsConfig, ExportError> {
+    let mut tls = ClientTlsConfig::new();
+    tls = match &target.certificate {
+        Some(path) => tls.ca_certificate(Certificate::from_pem(file(path)?)),
+        None => tls.with_enabled_roots(),
+    };
+    if let Some((certificate, key)) = &target.identity {
+        tls = tls.identity(Identity::from_pem(file(certificate)?, file(key)?));
+    }
+    Ok(tls)
+}
+
+/// A client that trusts the given files; without any, the exporter makes its
+/// own.
+fn http_client(target: &Target) -> Result<Option<reqwest::blocking::Client>, ExportError> {
+    if target.certificate.is_none() && target.identity.is_none() {
+        return Ok(None);
+    }
+    let mut builder =
+        reqwest::blocking::Client::builder().timeout(target.timeout.unwrap_or(TIMEOUT));
+    if let Some(path) = &target.certificate {
+        let certificates = reqwest::Certificate::from_pem_bundle(&file(path)?);
+        builder = builder.tls_certs_only(certificates.map_err(ExportError::Certificate)?);
+    }
+    if let Some((certificate, key)) = &target.identity {
+        let mut both = file(certificate)?;
+        both.extend(file(key)?);
+        let identity = reqwest::Identity::from_pem(&both);
+        builder = builder.identity(identity.map_err(ExportError::Certificate)?);
+    }
+    // A blocking client must not be made on a thread of a runtime.
+    let built = thread::scope(|scope| scope.spawn(|| builder.build()).join());
+    let built = built.expect("a builder of a client does not panic");
+    built.map(Some).map_err(ExportError::Certificate)
+}
+
+fn file(path: &Path) -> Result<Vec<u8>, ExportError> {
+    std::fs::read(path).map_err(|error| ExportError::File(path.display().to_string(), error))
+}

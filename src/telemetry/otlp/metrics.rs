@@ -1,0 +1,107 @@
+//! The registry as instruments of the SDK.
+//!
+//! Counters and gauges are observed when the SDK's reader asks for them.
+//! Histograms cannot be: the SDK has no producer for figures that were
+//! gathered elsewhere, so each figure is recorded in an SDK histogram as well,
+//! with the same bounds, when metrics are pushed. The SDK keeps no exemplars:
+//! they are in the Prometheus text only.
+
+use crate::telemetry::{
+    metrics::{Family, Metrics, Point, Value},
+    names::{Kind, Metric, metric},
+};
+use opentelemetry::{
+    InstrumentationScope, KeyValue,
+    metrics::{AsyncInstrument, Meter, MeterProvider},
+};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// All families as of one collection of the reader, which asks each instrument
+/// once.
+#[derive(Default)]
+struct Snapshot {
+    families: Vec<Family>,
+    asked: HashSet<&'static str>,
+}
+
+/// Makes an instrument of every metric.
+pub fn instrument(
+    provider: &SdkMeterProvider,
+    scope: InstrumentationScope,
+    metrics: &Arc<Metrics>,
+) {
+    let meter = provider.meter_with_scope(scope);
+    let snapshot = Arc::new(Mutex::new(Snapshot::default()));
+    for described in metric::ALL {
+        let observe = observer(described, metrics, &snapshot);
+        match described.kind {
+            Kind::Counter => {
+                meter
+                    .f64_observable_counter(described.name)
+                    .with_unit(described.unit)
+                    .with_description(described.help)
+                    .with_callback(observe)
+                    .build();
+            }
+            Kind::Gauge => {
+                meter
+                    .f64_observable_gauge(described.name)
+                    .with_unit(described.unit)
+                    .with_description(described.help)
+                    .with_callback(observe)
+                    .build();
+            }
+            Kind::Histogram => {}
+        }
+    }
+    metrics.push_to(&meter);
+}
+
+fn observer(
+    described: &'static Metric,
+    metrics: &Arc<Metrics>,
+    snapshot: &Arc<Mutex<Snapshot>>,
+) -> impl Fn(&dyn AsyncInstrument<f64>) + Send + Sync + 'static {
+    let (metrics, snapshot) = (Arc::clone(metrics), Arc::clone(snapshot));
+    move |instrument| {
+        let mut snapshot = snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever asks again begins the next collection.
+        if snapshot.asked.is_empty() || !snapshot.asked.insert(described.name) {
+            snapshot.families = metrics.collect();
+            snapshot.asked = HashSet::from([described.name]);
+        }
+        let families = snapshot.families.iter();
+        let own = families.filter(|family| family.metric.name == described.name);
+        for point in own.flat_map(|family| &family.points) {
+            if let Value::Number(number) = point.value {
+                instrument.observe(number, &attributes(point));
+            }
+        }
+    }
+}
+
+fn attributes(point: &Point) -> Vec<KeyValue> {
+    let given = point.attributes.iter();
+    given
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| KeyValue::new(*name, value.to_string()))
+        .collect()
+}
+
+/// A histogram of the SDK with the bounds of ours.
+pub fn histogram(
+    meter: &Meter,
+    described: &'static Metric,
+    bounds: Vec<f64>,
+) -> opentelemetry::metrics::Histogram<f64> {
+    meter
+        .f64_histogram(described.name)
+        .with_unit(described.unit)
+        .with_description(described.help)
+        .with_boundaries(bounds)
+        .build()
+}

@@ -1,0 +1,329 @@
+//! Calls and attempts as spans of the SDK.
+
+use super::environment::Limits;
+use crate::telemetry::{
+    attempt::Attempt,
+    call::{End, Recorded, State},
+    content,
+    metrics::{self, ErrorType, Operation, Wait},
+    names::{self, attribute as a, event},
+};
+use opentelemetry::{
+    Array, InstrumentationScope, KeyValue, StringValue, Value,
+    trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState},
+};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use std::{
+    ops::Range,
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+/// The statuses that are the service's failures, by the conventions of RPC
+/// servers.
+const SERVER_ERRORS: [&str; 6] = [
+    "UNKNOWN",
+    "DEADLINE_EXCEEDED",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+];
+
+/// Makes spans. The SDK's tracer is not asked: it would make its own ids, when
+/// those of the attempts have gone to the API already.
+#[derive(Debug, Clone)]
+pub struct Maker {
+    scope: InstrumentationScope,
+    limits: Limits,
+}
+
+impl Maker {
+    /// Makes spans within limits, which the SDK keeps only in its own tracer.
+    pub fn new(limits: Limits) -> Self {
+        Maker {
+            scope: super::scope(),
+            limits,
+        }
+    }
+
+    /// The span of a call that ended, and those of its attempts.
+    pub fn call(&self, call: &Recorded, end: &End) -> Vec<SpanData> {
+        let attempts = std::mem::take(&mut call.state().spans);
+        let mut spans = Vec::with_capacity(1 + attempts.len());
+        spans.push(self.server(call, end, &attempts));
+        spans.extend(attempts.iter().map(|attempt| self.attempt(call, attempt)));
+        spans
+    }
+
+    fn server(&self, call: &Recorded, end: &End, attempts: &[Attempt]) -> SpanData {
+        let parent = call.parent.as_ref();
+        let ended = call.at + end.took;
+        let state = call.state();
+        let mut span = self.span(call, call.span.into(), SpanKind::Server, call.at..ended);
+        span.name = metrics::method(call.rpc).into();
+        span.parent_span_id = parent.map_or(SpanId::INVALID, |it| it.span.into());
+        span.parent_span_is_remote = parent.is_some();
+        span.events.events = events(call.at, &state, attempts);
+        let most = self.limits.events;
+        span.events.dropped_count = span.events.len().saturating_sub(most) as u32;
+        span.events.events.truncate(most);
+        if let Some((trace, other)) = state.joined {
+            let context = SpanContext::new(
+                trace.into(),
+                other.into(),
+                TraceFlags::default(),
+                false,
+                TraceState::NONE,
+            );
+            span.links.links.push(Link::with_context(context));
+        }
+        let status = names::STATUSES[end.status];
+        if SERVER_ERRORS.contains(&status) {
+            let reason = end.reason.as_deref().unwrap_or(status);
+            span.status = Status::error(reason.to_owned());
+        }
+        drop(state);
+        span.attributes = call_attributes(call, end).0;
+        self.limits.apply(&mut span);
+        span
+    }
+
+    /// The span of one attempt.
+    pub fn attempt(&self, call: &Recorded, attempt: &Attempt) -> SpanData {
+        let asked = &attempt.asked;
+        let began = call.at + attempt.began;
+        let time = began..began + attempt.took;
+        let mut span = self.span(call, attempt.span.into(), SpanKind::Client, time);
+        let operation = asked.operation.name();
+        span.name = match &*asked.model {
+            "" => operation.into(),
+            model => format!("{operation} {model}").into(),
+        };
+        span.parent_span_id = call.span.into();
+        if let Some(error) = attempt.error {
+            span.status = Status::error(error.name());
+        }
+        span.attributes = attempt_attributes(attempt).0;
+        self.limits.apply(&mut span);
+        span
+    }
+
+    /// Only sampled calls come here.
+    fn span(
+        &self,
+        call: &Recorded,
+        id: SpanId,
+        span_kind: SpanKind,
+        time: Range<SystemTime>,
+    ) -> SpanData {
+        let flags = TraceFlags::SAMPLED;
+        SpanData {
+            span_context: SpanContext::new(call.trace.into(), id, flags, false, state(call)),
+            parent_span_id: SpanId::INVALID,
+            parent_span_is_remote: false,
+            span_kind,
+            name: "".into(),
+            start_time: time.start,
+            end_time: time.end,
+            attributes: Vec::new(),
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: self.scope.clone(),
+        }
+    }
+}
+
+fn call_attributes(call: &Recorded, end: &End) -> Attributes {
+    let client = call.client_name();
+    let state = call.state();
+    let status = names::STATUSES[end.status];
+    let mut attributes = Attributes(Vec::with_capacity(12));
+    attributes.text(a::RPC_SYSTEM, names::GRPC);
+    attributes.text(a::RPC_METHOD, metrics::method(call.rpc));
+    attributes.text(a::RPC_STATUS, status);
+    attributes.text(a::CLIENT, client);
+    if SERVER_ERRORS.contains(&status) {
+        attributes.text(a::ERROR_TYPE, status);
+    }
+    if let Some(reason) = &end.reason {
+        attributes.text(a::REASON, reason.to_string());
+    }
+    if let Some(model) = &state.model {
+        attributes.text(a::REQUEST_MODEL, Arc::clone(model));
+    }
+    attributes.integer(a::ATTEMPTS, state.attempts);
+    attributes.seconds(a::OWN_DURATION, state.own.unwrap_or_default());
+    if state.cost > 0 {
+        attributes.number(a::COST, state.cost as f64 / 1e9);
+    }
+    if state.joined.is_some() {
+        attributes.boolean(a::COALESCED, true);
+    }
+    for (index, value) in &call.baggage {
+        if let Some(key) = call.observed.tracing.baggage_keys().get(*index) {
+            attributes.0.push(KeyValue::new(key.clone(), value.clone()));
+        }
+    }
+    attributes
+}
+
+/// The waits before attempts, and the first piece of the answer.
+fn events(began: SystemTime, state: &State, attempts: &[Attempt]) -> Vec<Event> {
+    let mut events = Vec::new();
+    for attempt in attempts {
+        let ready = began + attempt.began;
+        let place = attempt.waited(Wait::Place);
+        let ledger = attempt.waited(Wait::Ledger);
+        let waits = [
+            (event::WAIT_LEDGER, a::WAIT_LEDGER, ledger, place + ledger),
+            (event::WAIT_PLACE, a::WAIT_PLACE, place, place),
+        ];
+        for (name, key, time, before) in waits {
+            // What goes through at once has not waited.
+            if time < Duration::from_millis(1) {
+                continue;
+            }
+            let mut attributes = Attributes::default();
+            attributes.seconds(key, time);
+            events.push(Event::new(name, ready - before, attributes.0, 0));
+        }
+    }
+    if let Some(first) = state.first_chunk {
+        events.push(Event::new(event::FIRST_CHUNK, began + first, Vec::new(), 0));
+    }
+    events
+}
+
+fn attempt_attributes(attempt: &Attempt) -> Attributes {
+    let asked = &attempt.asked;
+    let (method, path) = match asked.operation {
+        Operation::Chat => ("POST", "/v1/messages"),
+        Operation::CountTokens => ("POST", "/v1/messages/count_tokens"),
+        Operation::ListModels => ("GET", "/v1/models"),
+    };
+    let mut all = Attributes(Vec::with_capacity(24));
+    all.text(a::OPERATION, asked.operation.name());
+    all.text(a::PROVIDER, names::ANTHROPIC);
+    all.text(a::REQUEST_MODEL, Arc::clone(&asked.model));
+    if asked.operation == Operation::Chat {
+        all.integer(a::REQUEST_MAX_TOKENS, asked.max_tokens);
+        all.boolean(a::REQUEST_STREAM, asked.streamed);
+    }
+    all.text(a::HTTP_METHOD, method);
+    all.text(a::URL_PATH, path);
+    all.text(a::SERVER_ADDRESS, asked.server.host.clone());
+    all.integer(a::SERVER_PORT, asked.server.port);
+    if attempt.status != 0 {
+        all.integer(a::HTTP_STATUS, attempt.status);
+    }
+    if attempt.number > 1 {
+        all.integer(a::HTTP_RESEND_COUNT, attempt.number - 1);
+    }
+    all.text(a::ERROR_TYPE, attempt.error.map_or("", ErrorType::name));
+    all.text(a::RETRY_REASON, attempt.cause.map_or("", ErrorType::name));
+    all.seconds(a::BACKOFF, attempt.waited(Wait::Backoff));
+    all.seconds(a::WAIT_LEDGER, attempt.waited(Wait::Ledger));
+    all.seconds(a::WAIT_PLACE, attempt.waited(Wait::Place));
+    all.text(a::KEY, Arc::clone(&asked.key));
+    if let Some(id) = &attempt.request_id {
+        all.text(a::UPSTREAM_REQUEST_ID, id.clone());
+    }
+    if let Some(response) = &attempt.response {
+        all.text(a::RESPONSE_ID, response.id.clone());
+        all.text(a::RESPONSE_MODEL, response.model.clone());
+        if let Some(reason) = &response.finish_reason {
+            all.list_of(a::FINISH_REASONS, reason);
+        }
+    }
+    if let Some(first) = attempt.first_chunk {
+        all.seconds(a::TIME_TO_FIRST_CHUNK, first.saturating_sub(attempt.began));
+    }
+    if let Some(tokens) = &attempt.tokens {
+        // The conventions count the cache's tokens as input; the API does not.
+        all.integer(a::INPUT_TOKENS, tokens.all_input());
+        all.integer(a::OUTPUT_TOKENS, tokens.output);
+        all.integer(a::CACHE_READ_TOKENS, tokens.cache_read);
+        all.integer(a::CACHE_WRITE_TOKENS, tokens.cache_write());
+    }
+    if let Some(body) = &asked.body {
+        let content = content::of_request(body);
+        all.text(a::SYSTEM_INSTRUCTIONS, content.system);
+        all.text(a::INPUT_MESSAGES, content.messages);
+    }
+    if let Some(answer) = &attempt.answer {
+        all.text(a::OUTPUT_MESSAGES, content::of_answer(answer, attempt));
+    }
+    all
+}
+
+/// What vendors added to the caller's context.
+fn state(call: &Recorded) -> TraceState {
+    let given = call.parent.as_ref().and_then(|it| it.state.as_ref());
+    let text = given.and_then(|it| it.to_str().ok());
+    text.and_then(|it| TraceState::from_str(it).ok())
+        .unwrap_or_default()
+}
+
+/// Attributes under construction.
+#[derive(Default)]
+struct Attributes(Vec<KeyValue>);
+
+impl Attributes {
+    fn push(&mut self, key: &'static str, value: impl Into<Value>) {
+        self.0.push(KeyValue::new(key, value));
+    }
+
+    /// Adds a text; an empty one says nothing and is left out.
+    fn text(&mut self, key: &'static str, text: impl Into<StringValue>) {
+        let text = text.into();
+        if !text.as_str().is_empty() {
+            self.push(key, text);
+        }
+    }
+
+    fn integer(&mut self, key: &'static str, number: impl TryInto<i64>) {
+        self.push(key, number.try_into().unwrap_or(i64::MAX));
+    }
+
+    fn number(&mut self, key: &'static str, number: f64) {
+        self.push(key, number);
+    }
+
+    /// Adds a time in seconds, unless there was none.
+    fn seconds(&mut self, key: &'static str, time: Duration) {
+        if !time.is_zero() {
+            self.number(key, time.as_secs_f64());
+        }
+    }
+
+    fn boolean(&mut self, key: &'static str, yes: bool) {
+        self.push(key, yes);
+    }
+
+    fn list_of(&mut self, key: &'static str, text: &str) {
+        let list = Array::String(vec![text.to_owned().into()]);
+        self.push(key, Value::Array(list));
+    }
+}
+
+impl Limits {
+    fn apply(&self, span: &mut SpanData) {
+        let most = self.attributes;
+        span.dropped_attributes_count = span.attributes.len().saturating_sub(most) as u32;
+        span.attributes.truncate(most);
+        let Some(longest) = self.value else {
+            return;
+        };
+        for KeyValue { value, .. } in &mut span.attributes {
+            if let Value::String(text) = value
+                && let Some((end, _)) = text.as_str().char_indices().nth(longest)
+            {
+                *value = text.as_str()[..end].to_owned().into();
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Which calls are traced: `OTEL_TRACES_SAMPLER` and its argument, by the SDK's
+//! samplers.
+
+use super::context::{Parent, TraceId};
+use opentelemetry::trace::SpanKind;
+use opentelemetry_sdk::trace::{Sampler as OfSdk, SamplingDecision, ShouldSample};
+
+/// Decides whether a call is traced. The SDK reads the variables only for
+/// spans that its own tracer begins; those of calls are made when they ended.
+#[derive(Debug, Clone)]
+pub struct Sampler {
+    /// Whether the caller's decision goes before ours.
+    parent_based: bool,
+    root: OfSdk,
+}
+
+// === impl Sampler ===
+
+impl Default for Sampler {
+    /// Takes every call, unless its caller has decided otherwise: the
+    /// specification's default.
+    fn default() -> Self {
+        Sampler {
+            parent_based: true,
+            root: OfSdk::AlwaysOn,
+        }
+    }
+}
+
+impl Sampler {
+    /// The sampler of a name and its argument.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn named(name: &str, argument: Option<&str>) -> Result<Self, String> {
+        let (parent_based, kind) = match name.strip_prefix("parentbased_") {
+            Some(kind) => (true, kind),
+            None => (false, name),
+        };
+        let root = match kind {
+            "always_on" => OfSdk::AlwaysOn,
+            "always_off" => OfSdk::AlwaysOff,
+            "traceidratio" => OfSdk::TraceIdRatioBased(ratio(argument)?),
+            _ => return Err(format!("{name:?} is no sampler of this service")),
+        };
+        Ok(Sampler { parent_based, root })
+    }
+
+    /// Whether a call is traced.
+    pub fn samples(&self, trace: TraceId, parent: Option<&Parent>) -> bool {
+        if let Some(parent) = parent.filter(|_| self.parent_based) {
+            // As the SDK's parent-based sampler has it, without the context
+            // that it wants to be asked with.
+            return parent.sampled;
+        }
+        let sampled = self
+            .root
+            .should_sample(None, trace.into(), "", &SpanKind::Server, &[], &[]);
+        sampled.decision == SamplingDecision::RecordAndSample
+    }
+
+    /// The same for the SDK's tracer.
+    pub fn of_sdk(&self) -> OfSdk {
+        match self.parent_based {
+            true => OfSdk::ParentBased(Box::new(self.root.clone())),
+            false => self.root.clone(),
+        }
+    }
+}
+
+fn ratio(argument: Option<&str>) -> Result<f64, String> {
+    let Some(argument) = argument else {
+        return Ok(1.0);
+    };
+    match argument.parse::<f64>() {
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+        _ => Err(format!("{argument:?} is no ratio from 0 to 1")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share(sampler: &Sampler, parent: Option<&Parent>) -> usize {
+        (0..10_000)
+            .filter(|_| sampler.samples(TraceId::random(), parent))
+            .count()
+    }
+
+    #[test]
+    fn a_ratio_takes_its_share() {
+        let ratio = Sampler::named("traceidratio", Some("0.25")).unwrap();
+        assert!((2_200..2_800).contains(&share(&ratio, None)));
+        assert_eq!(share(&Sampler::named("always_off", None).unwrap(), None), 0);
+        let all = Sampler::named("traceidratio", None).unwrap();
+        assert_eq!(share(&all, None), 10_000);
+    }
+
+    #[test]
+    fn a_parent_decides_where_it_may() {
+        let sampled = Parent {
+            trace: TraceId::random(),
+            span: crate::telemetry::context::SpanId::random(),
+            sampled: true,
+            state: None,
+        };
+        let off = Sampler::named("parentbased_always_off", None).unwrap();
+        assert_eq!(share(&off, Some(&sampled)), 10_000);
+        let alone = Sampler::named("always_off", None).unwrap();
+        assert_eq!(share(&alone, Some(&sampled)), 0);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert!(Sampler::named("jaeger_remote", None).is_err());
+        for ratio in ["", "2", "-1", "NaN", "lots"] {
+            assert!(Sampler::named("traceidratio", Some(ratio)).is_err());
+        }
+    }
+}

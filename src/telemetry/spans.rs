@@ -1,0 +1,94 @@
+//! Whether and how calls become spans.
+
+use super::{
+    attempt::Attempt,
+    call::{End, Recorded},
+    context::{Parent, TraceId},
+    otlp::{Spans, spans::Maker},
+    sampler::Sampler,
+};
+use http::HeaderMap;
+
+/// Decides what is traced, and passes it on to the exporter.
+pub struct Tracing {
+    /// Without these, nothing is traced.
+    into: Option<(Spans, Maker)>,
+    sampler: Sampler,
+    /// Whether callers' contexts are taken.
+    takes_context: bool,
+    baggage_keys: Vec<String>,
+    content: bool,
+}
+
+impl Tracing {
+    /// Traces nothing, and passes contexts on.
+    pub fn off() -> Self {
+        Tracing {
+            into: None,
+            sampler: Sampler::default(),
+            takes_context: true,
+            baggage_keys: Vec::new(),
+            content: false,
+        }
+    }
+
+    /// Makes spans, and leaves them to be exported.
+    pub fn new(spans: Spans, maker: Maker, sampler: Sampler) -> Self {
+        Tracing {
+            into: Some((spans, maker)),
+            sampler,
+            ..Tracing::off()
+        }
+    }
+
+    /// Takes these keys of the callers' baggage into spans.
+    pub fn with_baggage(mut self, keys: Vec<String>) -> Self {
+        self.baggage_keys = keys;
+        self
+    }
+
+    /// Whether callers' contexts are taken.
+    pub fn taking_context(mut self, takes: bool) -> Self {
+        self.takes_context = takes;
+        self
+    }
+
+    /// Whether spans show prompts and answers.
+    pub fn with_content(mut self, content: bool) -> Self {
+        self.content = content;
+        self
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.into.is_some()
+    }
+
+    pub(super) fn parent(&self, headers: &HeaderMap) -> Option<Parent> {
+        self.takes_context.then(|| Parent::read(headers)).flatten()
+    }
+
+    pub(super) fn samples(&self, trace: TraceId, parent: Option<&Parent>) -> bool {
+        self.is_on() && self.sampler.samples(trace, parent)
+    }
+
+    pub(super) fn baggage_keys(&self) -> &[String] {
+        &self.baggage_keys
+    }
+
+    pub(super) fn shows_content(&self) -> bool {
+        self.content
+    }
+
+    pub(super) fn finished(&self, call: &Recorded, end: &End) {
+        if let Some((spans, maker)) = &self.into {
+            spans.leave(maker.call(call, end));
+        }
+    }
+
+    /// An attempt that went on after its call.
+    pub(super) fn late_attempt(&self, call: &Recorded, attempt: &Attempt) {
+        if let Some((spans, maker)) = &self.into {
+            spans.leave(vec![maker.attempt(call, attempt)]);
+        }
+    }
+}

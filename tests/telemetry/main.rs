@@ -1,0 +1,13 @@
+//! What the service tells about itself, seen from outside: the program, a
+//! simulator as the Claude API, and a collector over real sockets.
+
+// What a helper cannot have is a test that fails.
+#![allow(clippy::unwrap_used)]
+
+mod admin;
+mod browser;
+mod collector;
+mod names;
+mod prometheus;
+mod service;
+mod traces;
