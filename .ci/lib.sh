@@ -22,16 +22,18 @@ passed=()
 skipped=()
 current=
 finished=
+was_skipped=
 
 # === steps
 
 step() {
     current=$1
-    local began=$SECONDS skips=${#skipped[@]}
+    local began=$SECONDS
+    was_skipped=
     echo
     echo "==> $current"
     "${@:2}"
-    if [ "${#skipped[@]}" -eq "$skips" ]; then
+    if [ -z "$was_skipped" ]; then
         passed+=("$(printf '%5ds  %s' $((SECONDS - began)) "$current")")
         echo "<== $current: passed in $((SECONDS - began))s"
     fi
@@ -40,6 +42,7 @@ step() {
 
 skip() {
     skipped+=("$1: $2")
+    was_skipped=yes
     echo "--- $1 skipped: $2"
 }
 
