@@ -4,6 +4,7 @@
 #   step NAME COMMAND…       runs a function or a command; its failure ends the run
 #   skip WHAT REASON         says, in a step, that it is not checked, and why
 #   need PROGRAM             fails unless the program is there
+#   packages NAME…           installs Debian's packages; fails where it cannot
 #   start_service [ARG…]     README's first command on a free port; sets $address
 #   spawn LOG COMMAND…       starts a process that ends with the run; sets $spawned
 #   stop PID                 ends one earlier, and fails unless it exits with 0
@@ -22,16 +23,18 @@ passed=()
 skipped=()
 current=
 finished=
+was_skipped=
 
 # === steps
 
 step() {
     current=$1
-    local began=$SECONDS skips=${#skipped[@]}
+    local began=$SECONDS
+    was_skipped=
     echo
     echo "==> $current"
     "${@:2}"
-    if [ "${#skipped[@]}" -eq "$skips" ]; then
+    if [ -z "$was_skipped" ]; then
         passed+=("$(printf '%5ds  %s' $((SECONDS - began)) "$current")")
         echo "<== $current: passed in $((SECONDS - began))s"
     fi
@@ -40,6 +43,7 @@ step() {
 
 skip() {
     skipped+=("$1: $2")
+    was_skipped=yes
     echo "--- $1 skipped: $2"
 }
 
@@ -57,6 +61,20 @@ need() {
         echo "$1 is needed and not in the PATH" >&2
         return 1
     }
+}
+
+# Debian's packages, installed where they are not there yet.
+packages() {
+    local package missing=()
+    for package in "$@"; do
+        dpkg --status "$package" >/dev/null 2>&1 || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null || return 1
+    echo "installing ${missing[*]}"
+    apt-get update -qq >"$work/apt.log" 2>&1 || true
+    DEBIAN_FRONTEND=noninteractive timeout 900 \
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >>"$work/apt.log" 2>&1
 }
 
 # === processes

@@ -2,4 +2,5 @@
 # collector, Prometheus and browser where they are there.
 # shellcheck shell=bash
 
+packages prometheus chromium chromium-driver || skip "some of telemetry" "no apt to install what it needs"
 step "tests/telemetry/run" tests/telemetry/run

@@ -52,40 +52,55 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let start = tracing::info_span!("start");
     let guards = Guards::load(&config, args.simulate);
     let mut guards = guards.instrument(start.clone()).await?;
+    let process = Process {
+        signals,
+        socket,
+        observers,
+        start,
+    };
 
     if !args.simulate {
         let reloading = api_keys(&config, &environment);
-        let reloading = reloading.instrument(start.clone()).await?;
+        let reloading = reloading.instrument(process.start.clone()).await?;
         let keys = Keys::new(reloading.current().ring()?);
         let upstream = connect(&config.upstream, keys)?;
         follow(&reloading, upstream.keys.clone());
         guards.reloads.push(reloading.as_reload());
         let host = host(&config.upstream.base_url);
-        return serve(
-            config, socket, guards, upstream, &host, signals, observers, start,
-        )
-        .await;
+        return serve(config, process, guards, upstream, &host).await;
     }
 
     let simulator = bind_simulator(config.simulator.clone()).await?;
     let upstream = connect_to_simulator(&config, &simulator)?;
-    let api = "simulator";
     tokio::select! {
-        served = serve(config, socket, guards, upstream, api, signals, observers, start) => served,
+        served = serve(config, process, guards, upstream, "simulator") => served,
         () = simulator.run() => unreachable!("the simulator runs until it is dropped"),
     }
 }
 
+/// What the process brings along.
+struct Process {
+    signals: Signals,
+    /// Where systemd listens for it, if it does.
+    socket: Option<TcpListener>,
+    observers: Observers,
+    /// The span of the start, which ends when it serves.
+    start: Span,
+}
+
 async fn serve(
     config: Config,
-    socket: Option<TcpListener>,
+    process: Process,
     guards: Guards,
     upstream: Upstream,
     api: &str,
-    signals: Signals,
-    observers: Observers,
-    start: Span,
 ) -> Result<(), Failure> {
+    let Process {
+        signals,
+        socket,
+        observers,
+        start,
+    } = process;
     let listen = config.server.listen;
     let mut client = upstream.client.clone();
     if let Some(access) = &guards.access {

@@ -7,6 +7,10 @@
 //!
 //! Calls are identical when their request bodies are, byte for byte, and their
 //! tenants; the body is written from typed messages, always in the same way.
+//!
+//! The shared call plans its waits and retries by the deadline of whoever began
+//! it. Who joined, and has more time than that left when it runs out, asks
+//! anew.
 
 use super::{Body, Call, Payload, Reply, Transport, UpstreamError};
 use crate::claude::answer::Message;
@@ -14,7 +18,7 @@ use crate::telemetry::{CallRecord, Joined};
 use bytes::Bytes;
 use futures::{
     FutureExt,
-    future::{BoxFuture, Shared, WeakShared},
+    future::{BoxFuture, Shared, WeakShared, poll_fn},
 };
 use std::{
     collections::HashMap,
@@ -46,9 +50,6 @@ type SharedCall = Shared<BoxFuture<'static, Result<Answer, UpstreamError>>>;
 struct InFlight {
     id: u64,
     call: WeakShared<BoxFuture<'static, Result<Answer, UpstreamError>>>,
-    /// The call ends with its first caller's deadline: only callers that stop
-    /// waiting before that may join it.
-    deadline: super::Deadline,
     /// The record of the call that began it.
     record: CallRecord,
 }
@@ -121,7 +122,6 @@ where
         let table = Arc::clone(&self.table);
         let mut calls = table.calls.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(in_flight) = calls.get(&question)
-            && in_flight.deadline >= call.deadline
             && let Some(shared) = in_flight.call.upgrade()
         {
             return (shared, Some(call.record.joined(&in_flight.record)));
@@ -132,7 +132,6 @@ where
             question: question.clone(),
             id,
         };
-        let deadline = call.deadline;
         let attempts = call.attempts.clone();
         let record = call.record.clone();
         let answer = self.inner.call(call);
@@ -154,7 +153,6 @@ where
             let call = InFlight {
                 id,
                 call: weak,
-                deadline,
                 record,
             };
             calls.insert(question, call);
@@ -190,9 +188,17 @@ fn question(call: &Call) -> Option<Question> {
     }
 }
 
+/// Whether a call had no time left, so that one with more might succeed.
+fn ran_out_of_time(error: &UpstreamError) -> bool {
+    matches!(
+        error,
+        UpstreamError::DeadlineExceeded(_) | UpstreamError::QuotaExhausted { .. }
+    )
+}
+
 impl<S> Service<Call> for Coalesce<S>
 where
-    S: Service<Call, Response = Reply, Error = UpstreamError>,
+    S: Service<Call, Response = Reply, Error = UpstreamError> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
     type Response = Reply;
@@ -207,21 +213,31 @@ where
         let Some(question) = question(&call) else {
             return self.inner.call(call).boxed();
         };
-        let attempts = call.attempts.clone();
-        let (shared, joined) = self.join_or_begin(question, call);
-        if joined.is_some() {
-            self.table.joined.fetch_add(1, Ordering::Relaxed);
-        }
+        let mut again = self.clone();
+        let (mut shared, mut joined) = self.join_or_begin(question.clone(), call.clone());
         async move {
-            let answer = shared.await?;
-            if joined.is_some() {
-                attempts.are(answer.attempts);
+            loop {
+                if joined.is_some() {
+                    again.table.joined.fetch_add(1, Ordering::Relaxed);
+                }
+                let answer = match shared.await {
+                    Ok(answer) => answer,
+                    Err(error) if joined.is_some() && ran_out_of_time(&error) => {
+                        poll_fn(|cx| again.inner.poll_ready(cx)).await?;
+                        (shared, joined) = again.join_or_begin(question.clone(), call.clone());
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
+                if joined.is_some() {
+                    call.attempts.are(answer.attempts);
+                }
+                let message = Arc::try_unwrap(answer.message).unwrap_or_else(|it| (*it).clone());
+                return Ok(Reply {
+                    request_id: answer.request_id,
+                    body: Body::Message(Box::new(message)),
+                });
             }
-            let message = Arc::try_unwrap(answer.message).unwrap_or_else(|it| (*it).clone());
-            Ok(Reply {
-                request_id: answer.request_id,
-                body: Body::Message(Box::new(message)),
-            })
         }
         .boxed()
     }
@@ -269,7 +285,12 @@ mod tests {
     ) {
         let (service, handle) = mock::pair::<Call, Reply>();
         let service = tower::ServiceBuilder::new()
-            .map_err(|_| UpstreamError::Broken)
+            .map_err(
+                |error: tower::BoxError| match error.downcast::<UpstreamError>() {
+                    Ok(ours) => *ours,
+                    Err(_) => UpstreamError::Broken,
+                },
+            )
             .service(service);
         (
             CoalesceLayer::new(Coalesced::default()).layer(service),
@@ -283,13 +304,11 @@ mod tests {
     async fn identical_calls_share_and_one_cancel_does_not_cancel_the_others() {
         let (mut service, mut handle) = coalesce();
         handle.allow(2);
-        futures::future::poll_fn(|cx| service.poll_ready(cx))
-            .await
-            .unwrap();
+        poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
         let first = tokio::spawn(service.call(call("a", MINUTE)));
         let (asked, respond) = handle.next_request().await.unwrap();
         assert!(matches!(asked.payload, Payload::Messages { .. }));
-        let joined = call("a", MINUTE / 2);
+        let joined = call("a", MINUTE);
         let attempts = joined.attempts.clone();
         let second = service.call(joined);
         first.abort();
@@ -302,22 +321,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_that_waits_longer_does_not_join() {
+    async fn who_joined_asks_anew_when_the_shared_call_had_no_time() {
         let (mut service, mut handle) = coalesce();
         handle.allow(2);
-        futures::future::poll_fn(|cx| service.poll_ready(cx))
-            .await
-            .unwrap();
-        let short = service.call(call("a", MINUTE));
-        futures::future::poll_fn(|cx| service.poll_ready(cx))
-            .await
-            .unwrap();
-        let long = service.call(call("a", MINUTE * 2));
-        for _ in 0..2 {
-            let (_, respond) = handle.next_request().await.unwrap();
-            respond.send_response(reply());
-        }
-        short.await.unwrap();
-        long.await.unwrap();
+        poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
+        let short = tokio::spawn(service.call(call("a", MINUTE)));
+        let (_, refuse) = handle.next_request().await.unwrap();
+        let long = tokio::spawn(service.call(call("a", MINUTE * 2)));
+        refuse.send_error(UpstreamError::QuotaExhausted {
+            retry_after: MINUTE,
+        });
+        let refused = short.await.unwrap();
+        assert!(matches!(refused, Err(UpstreamError::QuotaExhausted { .. })));
+        let (_, respond) = handle.next_request().await.unwrap();
+        respond.send_response(reply());
+        long.await.unwrap().unwrap();
     }
 }

@@ -20,7 +20,7 @@ pub fn check(labels: &[v1::Label], one_is_enough: bool, wrong: &mut Violations) 
     let path = Path::root("labels");
     let fewest = if one_is_enough { 1 } else { 2 };
     if labels.len() < fewest || labels.len() > MAX_LABELS {
-        wrong.add(path, format!("has to have {fewest} to {MAX_LABELS}"));
+        wrong.add(path, format!("has to have {fewest} to {MAX_LABELS} labels"));
     }
     let mut names = HashSet::with_capacity(labels.len().min(MAX_LABELS));
     for (index, label) in labels.iter().enumerate() {

@@ -22,7 +22,7 @@ const TIME: Duration = Duration::from_secs(3);
 const CALLERS: usize = 16;
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The mission's figure.
+/// What the service may cost beside a bare forwarder.
 const MOST: f64 = 1.5;
 
 pub async fn run() -> bool {

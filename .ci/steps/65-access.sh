@@ -1,0 +1,32 @@
+# Keys, signatures, limits and secrets against the real Redis, Python's
+# cryptography, and signers in three languages.
+# shellcheck shell=bash
+
+access_python() {
+    local venv=$cache/tools/cryptography-50.0.2
+    if [ ! -e "$venv/complete" ]; then
+        python3 -m venv --clear "$venv"
+        "$venv/bin/pip" install --quiet --disable-pip-version-check cryptography==50.0.2
+        touch "$venv/complete"
+    fi
+    PYTHON=$venv/bin/python cargo test --test secrets -- --ignored --skip kms
+}
+
+signers() {
+    local vectors=tests/vectors/signature.json
+    python3 examples/signing/sign.py --check "$vectors"
+    node examples/signing/sign.mjs --check "$vectors"
+    go run examples/signing/sign.go --check "$vectors"
+}
+
+need python3
+need node
+need go
+step "Fernet as Python has it" access_python
+step "signers in Python, JavaScript and Go" signers
+if packages redis-server; then
+    step "limits and nonces in Redis" cargo test --test access -- --ignored
+else
+    skip "limits and nonces in Redis" "redis-server is not there, and there is no apt to install it"
+fi
+skip "AWS KMS" "the AWS SDK doubles the build; cargo test --features kms --test secrets -- --ignored"
