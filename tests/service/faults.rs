@@ -375,6 +375,25 @@ async fn a_refused_key_loses_no_call_while_another_works() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_spent_or_not_permitted_is_set_aside_too() {
+    use Behaviour::{Error, SpendLimit};
+    for behaviour in [SpendLimit, Error(402), Error(403), Error(401)] {
+        let world = World::with(|setup| setup.keys = vec!["sk-one", "sk-two"]).await;
+        world.simulator.next([behaviour.clone()]);
+        for _ in 0..3 {
+            soon(call(&world, Way::Unary, None)).await.unwrap();
+        }
+        // The refused attempt, and one for each call.
+        assert_eq!(world.attempts(), 4, "{behaviour}");
+        let used: std::collections::HashSet<_> = world.simulator.requests()[1..]
+            .iter()
+            .map(|request| request.headers["authorization"].clone())
+            .collect();
+        assert_eq!(used.len(), 1, "{behaviour}: the refused key was used again");
+    }
+}
+
+#[tokio::test]
 async fn calls_beyond_the_places_are_shed_after_their_wait() {
     let world = World::with(|setup| {
         setup.upstream.max_in_flight = 2;
