@@ -263,11 +263,7 @@ impl Recorded {
             (waits, state.failed.take(), state.attempts)
         };
         let metrics = &self.observed.metrics;
-        for (wait, time) in [Wait::Backoff, Wait::Ledger, Wait::Place].iter().zip(waits) {
-            if !time.is_zero() {
-                metrics.waited(*wait, time);
-            }
-        }
+        metrics.waited_for(waits);
         if let Some((error, _)) = cause {
             metrics.retry(error);
         }
@@ -312,6 +308,9 @@ impl Recorded {
             }
             state.finished = true;
             metrics.in_flight.fetch_sub(1, Relaxed);
+            // A wait that ended without an attempt.
+            state.wait(None);
+            metrics.waited_for(std::mem::take(&mut state.waits));
             let series = self.series(&mut state);
             let own = match state.own {
                 Some(own) => own,
@@ -321,7 +320,7 @@ impl Recorded {
             let durations = series.durations(end.status);
             let bucket = durations.observe_time(end.took);
             let own_bucket = series.own.observe_time(own);
-            if self.sampled {
+            if self.observed.tracing.exemplifies(self.sampled) {
                 durations.exemplify(bucket, self.exemplar(end.took));
                 series.own.exemplify(own_bucket, self.exemplar(own));
             }

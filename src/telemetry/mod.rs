@@ -35,7 +35,7 @@ pub use recent::Failure;
 pub use sampler::Sampler;
 
 use http::HeaderMap;
-use otlp::{Export, ExportError, spans::Maker};
+use otlp::{Export, ExportError};
 use recent::Recent;
 use spans::Tracing;
 use std::{fmt, sync::Arc, time::Duration};
@@ -89,10 +89,7 @@ impl Telemetry {
         let metrics = Arc::new(Metrics::new(prices, models));
         let export = Export::start(&settings, &metrics)?;
         let tracing = match &export.spans {
-            Some(spans) => {
-                let maker = Maker::new(settings.limits);
-                Tracing::new(spans.clone(), maker, settings.sampler)
-            }
+            Some(spans) => Tracing::new(spans.clone(), settings.sampler),
             None => Tracing::off(),
         };
         let baggage = match settings.takes_baggage {
@@ -102,6 +99,7 @@ impl Telemetry {
         let tracing = tracing
             .taking_context(settings.takes_context)
             .with_baggage(baggage)
+            .with_exemplars(settings.exemplars)
             .with_content(config.show_content || settings.content);
         let observed = Observed {
             metrics,

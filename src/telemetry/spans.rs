@@ -4,7 +4,7 @@ use super::{
     attempt::Attempt,
     call::{End, Recorded},
     context::{Parent, TraceId},
-    otlp::{Spans, spans::Maker},
+    otlp::{Spans, environment::ExemplarFilter, spans::Maker},
     sampler::Sampler,
 };
 use http::HeaderMap;
@@ -17,6 +17,7 @@ pub struct Tracing {
     /// Whether callers' contexts are taken.
     takes_context: bool,
     baggage_keys: Vec<String>,
+    exemplars: ExemplarFilter,
     content: bool,
 }
 
@@ -28,14 +29,15 @@ impl Tracing {
             sampler: Sampler::default(),
             takes_context: true,
             baggage_keys: Vec::new(),
+            exemplars: ExemplarFilter::default(),
             content: false,
         }
     }
 
     /// Makes spans, and leaves them to be exported.
-    pub fn new(spans: Spans, maker: Maker, sampler: Sampler) -> Self {
+    pub fn new(spans: Spans, sampler: Sampler) -> Self {
         Tracing {
-            into: Some((spans, maker)),
+            into: Some((spans, Maker::default())),
             sampler,
             ..Tracing::off()
         }
@@ -44,6 +46,12 @@ impl Tracing {
     /// Takes these keys of the callers' baggage into spans.
     pub fn with_baggage(mut self, keys: Vec<String>) -> Self {
         self.baggage_keys = keys;
+        self
+    }
+
+    /// Which calls may be exemplars.
+    pub fn with_exemplars(mut self, filter: ExemplarFilter) -> Self {
+        self.exemplars = filter;
         self
     }
 
@@ -69,6 +77,10 @@ impl Tracing {
 
     pub(super) fn samples(&self, trace: TraceId, parent: Option<&Parent>) -> bool {
         self.is_on() && self.sampler.samples(trace, parent)
+    }
+
+    pub(super) fn exemplifies(&self, sampled: bool) -> bool {
+        self.exemplars.takes(sampled)
     }
 
     pub(super) fn baggage_keys(&self) -> &[String] {

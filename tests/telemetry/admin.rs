@@ -2,7 +2,7 @@
 
 use crate::service::{Running, ask, read_all, streamed};
 use claude_grpc::simulator::Behaviour;
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 /// The sample of a metric whose line contains all of these.
 fn sample(metrics: &str, parts: &[&str]) -> f64 {
@@ -62,6 +62,76 @@ async fn calls_are_counted_by_what_they_are() {
     );
     let own = of(&["own_duration_seconds_sum", "/Generate\"", model]);
     assert!(own < 0.5, "{own}");
+}
+
+#[tokio::test]
+async fn a_wait_that_leads_to_no_attempt_is_counted() {
+    let toml = "[upstream]\nmax_in_flight = 1\nplace_timeout = '100ms'\n";
+    let service = Running::start(&[], toml).await;
+    service.simulator.next([Behaviour::Hang]);
+    let mut grpc = service.grpc.clone();
+    let hanging = tokio::spawn(async move { grpc.generate(ask("hello")).await });
+    service.simulator.until(|counts| counts.requests == 1).await;
+    let shed = service.grpc.clone().generate(ask("hello")).await;
+    assert_eq!(shed.unwrap_err().code(), tonic::Code::Unavailable);
+    let metrics = service.metrics().await;
+    let waited = sample(&metrics, &["upstream_wait_seconds_total", "\"place\""]);
+    assert!((0.1..5.0).contains(&waited), "{waited}");
+    hanging.abort();
+}
+
+#[tokio::test]
+async fn clients_are_told_apart_by_their_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let clients = directory.path().join("clients.toml");
+    let mut keys = Vec::new();
+    for name in ["reports", "mail"] {
+        let added = Command::new(env!("CARGO_BIN_EXE_claude-grpc"))
+            .args(["clients", "add", name, "--file"])
+            .arg(&clients)
+            .output()
+            .unwrap();
+        assert!(added.status.success(), "{added:?}");
+        let shown = String::from_utf8(added.stdout).unwrap();
+        let key = shown.split_whitespace().find(|it| it.starts_with("cgk_"));
+        keys.push(key.unwrap().to_owned());
+    }
+    let toml = format!("[access]\nclients_file = '{}'\n", clients.display());
+    let service = Running::start(&[], &toml).await;
+    for (key, calls) in keys.iter().zip([1, 2]) {
+        for _ in 0..calls {
+            let mut request = tonic::Request::new(ask("hello"));
+            let metadata = request.metadata_mut();
+            metadata.insert("x-api-key", key.parse().unwrap());
+            service.grpc.clone().generate(request).await.unwrap();
+        }
+    }
+    service
+        .grpc
+        .clone()
+        .generate(ask("hello"))
+        .await
+        .unwrap_err();
+    let metrics = service.metrics().await;
+    let of = |client: &str, status: &str| {
+        let calls = "rpc_server_call_duration_seconds_count";
+        let client = format!("claude_grpc_client=\"{client}\"");
+        sample(&metrics, &[calls, &client, status])
+    };
+    assert_eq!(of("reports", "\"OK\""), 1.0);
+    assert_eq!(of("mail", "\"OK\""), 2.0);
+    assert_eq!(of("anonymous", "\"UNAUTHENTICATED\""), 1.0);
+    let tokens = |client: &str| {
+        let client = format!("claude_grpc_client=\"{client}\"");
+        sample(
+            &metrics,
+            &["claude_grpc_tokens_total", &client, "\"output\""],
+        )
+    };
+    assert_eq!(tokens("mail"), 2.0 * tokens("reports"));
+    for key in &keys {
+        assert!(!metrics.contains(key) && !service.log().contains(key));
+    }
 }
 
 #[tokio::test]

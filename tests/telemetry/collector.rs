@@ -34,6 +34,7 @@ use tonic::{Request, Response, Status};
 pub enum Protocol {
     Grpc,
     Http,
+    Json,
 }
 
 impl Protocol {
@@ -41,6 +42,7 @@ impl Protocol {
         match self {
             Protocol::Grpc => "grpc",
             Protocol::Http => "http/protobuf",
+            Protocol::Json => "http/json",
         }
     }
 }
@@ -100,13 +102,18 @@ impl Collector {
 
     /// The OpenTelemetry Collector, whose binary is given.
     pub async fn start_real(binary: &str) -> Collector {
+        Self::start_real_with(binary, "").await
+    }
+
+    /// The same, with more configuration of each of its ports.
+    pub async fn start_real_with(binary: &str, of_port: &str) -> Collector {
         let directory = tempfile::tempdir().unwrap();
         let (grpc, http) = (free_port().await, free_port().await);
         let config = directory.path().join("config.yaml");
         let path = directory.path().display();
         let text = format!(
-            "receivers:\n  otlp:\n    protocols:\n      grpc:\n        endpoint: {grpc}\n      \
-             http:\n        endpoint: {http}\n\
+            "receivers:\n  otlp:\n    protocols:\n      grpc:\n        endpoint: {grpc}\n{of_port}      \
+             http:\n        endpoint: {http}\n{of_port}\
              exporters:\n  file/traces:\n    path: {path}/traces.json\n    flush_interval: 100ms\n  \
              file/metrics:\n    path: {path}/metrics.json\n    flush_interval: 100ms\n  \
              file/logs:\n    path: {path}/logs.json\n    flush_interval: 100ms\n\
@@ -141,11 +148,12 @@ impl Collector {
     pub fn endpoint(&self, protocol: Protocol) -> String {
         match protocol {
             Protocol::Grpc => format!("http://{}", self.grpc),
-            Protocol::Http => format!("http://{}", self.http),
+            Protocol::Http | Protocol::Json => format!("http://{}", self.http),
         }
     }
 
-    fn log(&self) -> String {
+    /// What the real collector logs.
+    pub fn log(&self) -> String {
         match &self.kept {
             Kept::Here { .. } => String::new(),
             Kept::InFiles { directory, .. } => {
@@ -186,8 +194,8 @@ impl Collector {
             .collect()
     }
 
-    /// All log records that came: their attributes, with the body as `body`
-    /// and the trace as `trace`.
+    /// All log records that came: their attributes, with the body as `body`,
+    /// and the trace and its flags as `trace` and `flags`.
     pub fn records(&self) -> Vec<BTreeMap<String, String>> {
         items(&self.exports(), ["resourceLogs", "scopeLogs", "logRecords"])
             .iter()
@@ -195,6 +203,7 @@ impl Collector {
                 let mut all = attributes(&record["attributes"]);
                 all.insert("body".to_owned(), value(&record["body"]));
                 all.insert("trace".to_owned(), text(&record["traceId"]));
+                all.insert("flags".to_owned(), record["flags"].to_string());
                 all
             })
             .collect()

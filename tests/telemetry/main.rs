@@ -11,3 +11,4 @@ mod names;
 mod prometheus;
 mod service;
 mod traces;
+mod variables;

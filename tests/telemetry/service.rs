@@ -101,11 +101,27 @@ impl Running {
             .collect()
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let pid = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until this is in its log.
+    pub async fn until_logged(&self, text: &str) {
+        for _ in 0..200 {
+            if self.log().contains(text) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{text:?} does not come: {}", self.log());
+    }
+
     /// Tells it to stop, and waits until it has.
     pub async fn stop(&mut self) {
-        let pid = self.process.id().to_string();
-        let killed = Command::new("kill").arg(pid).status().unwrap();
-        assert!(killed.success());
+        self.signal("TERM");
         for _ in 0..200 {
             if let Some(status) = self.process.try_wait().unwrap() {
                 assert!(status.success(), "{status}");

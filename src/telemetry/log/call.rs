@@ -17,6 +17,7 @@ macro_rules! line {
             $level,
             trace_id = %$call.trace,
             span_id = %$call.span,
+            sampled = $call.sampled.then_some(true),
             client = &*$call.observed.metrics.clients.name($call.client($state)),
             rpc = metrics::method($call.rpc),
             model = $state.model.as_deref(),

@@ -344,9 +344,13 @@ impl Metrics {
         self.retries[usize::from(cause.0)].fetch_add(1, Relaxed);
     }
 
-    /// Counts a wait.
-    pub fn waited(&self, wait: Wait, time: Duration) {
-        self.waits[wait as usize].fetch_add(histogram::nanos(time), Relaxed);
+    /// Counts waits, by [`Wait`].
+    pub fn waited_for(&self, waits: [Duration; 3]) {
+        for (counter, time) in self.waits.iter().zip(waits) {
+            if !time.is_zero() {
+                counter.fetch_add(histogram::nanos(time), Relaxed);
+            }
+        }
     }
 
     /// Counts exported items.

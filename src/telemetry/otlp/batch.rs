@@ -1,21 +1,26 @@
 //! The SDK's batch processors, with a bound that is counted.
 
-use super::counted::{Counted, Room};
+use super::{
+    counted::{Counted, Room},
+    environment::{LogLimits, SpanLimits, shortened},
+};
 use crate::telemetry::{
     context::{SpanId, TraceId},
     metrics::{Metrics, Signal},
 };
 use opentelemetry::{
     Context, InstrumentationScope,
-    logs::{AnyValue, LogRecord},
+    logs::{AnyValue, LogRecord, Logger, LoggerProvider},
     trace::TraceFlags,
 };
-use opentelemetry_otlp::{LogExporter, SpanExporter};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
-    logs::{self, BatchLogProcessor, LogProcessor, SdkLogRecord},
-    trace::{self, BatchSpanProcessor, Span, SpanData, SpanProcessor},
+    logs::{
+        self, BatchLogProcessor, LogExporter, LogProcessor, SdkLogRecord, SdkLogger,
+        SdkLoggerProvider,
+    },
+    trace::{self, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -28,6 +33,7 @@ pub struct Spans(Arc<SpanBatch>);
 struct SpanBatch {
     processor: BatchSpanProcessor,
     room: Room,
+    limits: SpanLimits,
 }
 
 /// Where log records are left.
@@ -35,6 +41,9 @@ struct SpanBatch {
 pub struct Records {
     processor: BatchLogProcessor,
     room: Room,
+    limits: LogLimits,
+    /// Makes records to write anew what is over the limits.
+    blank: SdkLogger,
 }
 
 // === impl Spans ===
@@ -43,10 +52,11 @@ impl Spans {
     /// Spans to a collector; at most so many wait. The SDK reads the other
     /// `OTEL_BSP_*` variables.
     pub fn new(
-        exporter: SpanExporter,
+        exporter: impl SpanExporter + 'static,
         resource: &Resource,
         metrics: &Arc<Metrics>,
         most: usize,
+        limits: SpanLimits,
     ) -> Self {
         let room = Room::new(metrics, Signal::Traces, most);
         let config = trace::BatchConfigBuilder::default().with_max_queue_size(most);
@@ -54,13 +64,19 @@ impl Spans {
             .with_batch_config(config.build())
             .build();
         processor.set_resource(resource);
-        Spans(Arc::new(SpanBatch { processor, room }))
+        Spans(Arc::new(SpanBatch {
+            processor,
+            room,
+            limits,
+        }))
     }
 
     /// Leaves all of these spans, or, without room, none.
     pub fn leave(&self, spans: Vec<SpanData>) {
         if self.0.room.take(spans.len()) {
-            for span in spans {
+            for mut span in spans {
+                // The SDK keeps limits only in its own tracer, and not all.
+                self.0.limits.apply(&mut span);
                 self.0.processor.on_end(span);
             }
         }
@@ -88,13 +104,23 @@ impl SpanProcessor for Spans {
 impl Records {
     /// Log records to a collector; at most so many wait. The SDK reads the
     /// other `OTEL_BLRP_*` variables.
-    pub fn new(exporter: LogExporter, metrics: &Arc<Metrics>, most: usize) -> Self {
+    pub fn new(
+        exporter: impl LogExporter + 'static,
+        metrics: &Arc<Metrics>,
+        most: usize,
+        limits: LogLimits,
+    ) -> Self {
         let room = Room::new(metrics, Signal::Logs, most);
         let config = logs::BatchConfigBuilder::default().with_max_queue_size(most);
         let processor = BatchLogProcessor::builder(Counted::new(exporter, room.clone()))
             .with_batch_config(config.build())
             .build();
-        Records { processor, room }
+        Records {
+            processor,
+            room,
+            limits,
+            blank: SdkLoggerProvider::builder().build().logger(""),
+        }
     }
 }
 
@@ -103,11 +129,13 @@ impl LogProcessor for Records {
         if !self.room.take(1) {
             return;
         }
-        if let Some((trace, span)) = ids(record) {
-            let (trace, span) = (trace.into(), span.into());
-            record.set_trace_context(trace, span, Some(TraceFlags::default()));
+        if let Some((trace, span, flags)) = context(record) {
+            record.set_trace_context(trace.into(), span.into(), Some(flags));
         }
-        self.processor.emit(record, scope);
+        match self.limited(record) {
+            Some(mut limited) => self.processor.emit(&mut limited, scope),
+            None => self.processor.emit(record, scope),
+        }
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -123,17 +151,71 @@ impl LogProcessor for Records {
     }
 }
 
-/// The ids of the line of a call, which is logged outside of any span of
-/// `tracing`.
-fn ids(record: &SdkLogRecord) -> Option<(TraceId, SpanId)> {
-    let text = |name: &str| {
-        let mut all = record.attributes_iter();
-        match all.find(|(key, _)| key.as_str() == name) {
-            Some((_, AnyValue::String(text))) => Some(text.as_str().to_owned()),
-            _ => None,
+impl Records {
+    /// The record within the limits, if it is over them.
+    fn limited(&self, record: &SdkLogRecord) -> Option<SdkLogRecord> {
+        let LogLimits { value, attributes } = self.limits;
+        let is_long = |given: &AnyValue| match (given, value) {
+            (AnyValue::String(text), Some(longest)) => shortened(text.as_str(), longest).is_some(),
+            _ => false,
+        };
+        let has_many = record.attributes_iter().nth(attributes).is_some();
+        if !has_many && !record.attributes_iter().any(|(_, given)| is_long(given)) {
+            return None;
         }
+        // Attributes can be added to a record, and not changed.
+        let mut limited = self.blank.create_log_record();
+        if let Some(name) = record.event_name() {
+            limited.set_event_name(name);
+        }
+        if let Some(target) = record.target() {
+            limited.set_target(target.clone());
+        }
+        if let Some(at) = record.timestamp() {
+            limited.set_timestamp(at);
+        }
+        if let Some(at) = record.observed_timestamp() {
+            limited.set_observed_timestamp(at);
+        }
+        if let Some(severity) = record.severity_number() {
+            limited.set_severity_number(severity);
+        }
+        if let Some(severity) = record.severity_text() {
+            limited.set_severity_text(severity);
+        }
+        if let Some(body) = record.body() {
+            limited.set_body(body.clone());
+        }
+        if let Some(context) = record.trace_context() {
+            limited.set_trace_context(context.trace_id, context.span_id, context.trace_flags);
+        }
+        for (key, given) in record.attributes_iter().take(attributes) {
+            let short = match (given, value) {
+                (AnyValue::String(text), Some(longest)) => shortened(text.as_str(), longest),
+                _ => None,
+            };
+            match short {
+                Some(short) => limited.add_attribute(key.clone(), short.to_owned()),
+                None => limited.add_attribute(key.clone(), given.clone()),
+            }
+        }
+        Some(limited)
+    }
+}
+
+/// The trace of the line of a call, which is logged outside of any span of
+/// `tracing`.
+fn context(record: &SdkLogRecord) -> Option<(TraceId, SpanId, TraceFlags)> {
+    let get = |name: &str| {
+        let mut all = record.attributes_iter();
+        all.find(|(key, _)| key.as_str() == name).map(|(_, it)| it)
+    };
+    let text = |name: &str| match get(name) {
+        Some(AnyValue::String(text)) => Some(text.as_str()),
+        _ => None,
     };
     let trace = text("trace_id")?.parse().ok()?;
     let span = text("span_id")?.parse().ok()?;
-    Some((trace, span))
+    let is_sampled = matches!(get("sampled"), Some(AnyValue::Boolean(true)));
+    Some((trace, span, TraceFlags::default().with_sampled(is_sampled)))
 }

@@ -1,17 +1,18 @@
 //! The exporters of `opentelemetry-otlp`.
 //!
-//! They read `OTEL_EXPORTER_OTLP_*` themselves (endpoint, headers, timeout,
-//! compression, insecure). Ours is only what they do not do: to choose by
-//! `OTEL_EXPORTER_OTLP_PROTOCOL` between two builders, and to trust the files
-//! that `…_CERTIFICATE`, `…_CLIENT_CERTIFICATE` and `…_CLIENT_KEY` name.
+//! They read `OTEL_EXPORTER_OTLP_*` themselves (endpoint, headers, compression,
+//! insecure, temporality). Ours is only what they do not do: to choose by
+//! `OTEL_EXPORTER_OTLP_PROTOCOL` between two builders, to trust the files that
+//! `…_CERTIFICATE`, `…_CLIENT_CERTIFICATE` and `…_CLIENT_KEY` name, and to keep
+//! to the time of `OTEL_BSP_EXPORT_TIMEOUT` and its like.
 
-use super::environment::{Protocol, Target};
+use super::environment::{Otlp, Protocol};
 use opentelemetry_otlp::{
     ExporterBuildError, LogExporter, MetricExporter, SpanExporter, WithExportConfig,
     WithHttpConfig, WithTonicConfig,
     tonic_types::transport::{Certificate, ClientTlsConfig, Identity},
 };
-use std::{io, path::Path, thread, time::Duration};
+use std::{io, path::Path, thread};
 use thiserror::Error;
 
 /// A target cannot be used.
@@ -28,24 +29,25 @@ pub enum ExportError {
     Certificate(reqwest::Error),
 }
 
-/// Longest time for a request where certificates are given: the exporter's own
-/// client has the variable's, see [`Target::timeout`].
-const TIMEOUT: Duration = Duration::from_secs(10);
-
 /// An exporter by the protocol of its target: the crate has a builder of its
 /// own type for each of them.
 macro_rules! exporter {
     ($exporter:ident, $target:expr) => {{
-        let target: &Target = $target;
+        let target: &Otlp = $target;
         match target.protocol {
             Protocol::Grpc => $exporter::builder()
                 .with_tonic()
                 .with_tls_config(tls(target)?)
+                .with_timeout(target.timeout)
                 .build(),
-            Protocol::Http => {
+            Protocol::HttpBinary | Protocol::HttpJson => {
                 let mut builder = $exporter::builder()
                     .with_http()
-                    .with_protocol(opentelemetry_otlp::Protocol::HttpBinary);
+                    .with_timeout(target.timeout)
+                    .with_protocol(match target.protocol {
+                        Protocol::HttpJson => opentelemetry_otlp::Protocol::HttpJson,
+                        _ => opentelemetry_otlp::Protocol::HttpBinary,
+                    });
                 if let Some(client) = http_client(target)? {
                     builder = builder.with_http_client(client);
                 }
@@ -59,7 +61,7 @@ macro_rules! exporter {
 ///
 /// # Errors
 /// When the target cannot be used.
-pub fn of_spans(target: &Target) -> Result<SpanExporter, ExportError> {
+pub fn of_spans(target: &Otlp) -> Result<SpanExporter, ExportError> {
     Ok(exporter!(SpanExporter, target)?)
 }
 
@@ -67,7 +69,7 @@ pub fn of_spans(target: &Target) -> Result<SpanExporter, ExportError> {
 ///
 /// # Errors
 /// When the target cannot be used.
-pub fn of_metrics(target: &Target) -> Result<MetricExporter, ExportError> {
+pub fn of_metrics(target: &Otlp) -> Result<MetricExporter, ExportError> {
     Ok(exporter!(MetricExporter, target)?)
 }
 
@@ -75,11 +77,11 @@ pub fn of_metrics(target: &Target) -> Result<MetricExporter, ExportError> {
 ///
 /// # Errors
 /// When the target cannot be used.
-pub fn of_logs(target: &Target) -> Result<LogExporter, ExportError> {
+pub fn of_logs(target: &Otlp) -> Result<LogExporter, ExportError> {
     Ok(exporter!(LogExporter, target)?)
 }
 
-fn tls(target: &Target) -> Result<ClientTlsConfig, ExportError> {
+fn tls(target: &Otlp) -> Result<ClientTlsConfig, ExportError> {
     let mut tls = ClientTlsConfig::new();
     tls = match &target.certificate {
         Some(path) => tls.ca_certificate(Certificate::from_pem(file(path)?)),
@@ -93,12 +95,11 @@ fn tls(target: &Target) -> Result<ClientTlsConfig, ExportError> {
 
 /// A client that trusts the given files; without any, the exporter makes its
 /// own.
-fn http_client(target: &Target) -> Result<Option<reqwest::blocking::Client>, ExportError> {
+fn http_client(target: &Otlp) -> Result<Option<reqwest::blocking::Client>, ExportError> {
     if target.certificate.is_none() && target.identity.is_none() {
         return Ok(None);
     }
-    let mut builder =
-        reqwest::blocking::Client::builder().timeout(target.timeout.unwrap_or(TIMEOUT));
+    let mut builder = reqwest::blocking::Client::builder().timeout(target.timeout);
     if let Some(path) = &target.certificate {
         let certificates = reqwest::Certificate::from_pem_bundle(&file(path)?);
         builder = builder.tls_certs_only(certificates.map_err(ExportError::Certificate)?);

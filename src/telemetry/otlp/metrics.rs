@@ -14,11 +14,34 @@ use opentelemetry::{
     InstrumentationScope, KeyValue,
     metrics::{AsyncInstrument, Meter, MeterProvider},
 };
-use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::metrics::{
+    Aggregation, Instrument, InstrumentKind, SdkMeterProvider, Stream,
+};
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
 };
+
+/// Most series of one metric that are pushed. The registry bounds clients and
+/// models, and with them the series; the SDK's own bound of 2000 would cut
+/// what the Prometheus text shows.
+const MOST_SERIES: usize = 100_000;
+
+/// The specification's defaults for exponential histograms.
+const EXPONENTIAL: Aggregation = Aggregation::Base2ExponentialHistogram {
+    max_size: 160,
+    max_scale: 20,
+    record_min_max: true,
+};
+
+/// How an instrument is gathered.
+pub fn stream(instrument: &Instrument, is_exponential: bool) -> Option<Stream> {
+    let mut stream = Stream::builder().with_cardinality_limit(MOST_SERIES);
+    if is_exponential && instrument.kind() == InstrumentKind::Histogram {
+        stream = stream.with_aggregation(EXPONENTIAL);
+    }
+    stream.build().ok()
+}
 
 /// All families as of one collection of the reader, which asks each instrument
 /// once.

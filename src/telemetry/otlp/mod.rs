@@ -7,6 +7,7 @@ mod counted;
 pub mod environment;
 mod exporters;
 pub mod metrics;
+mod resource;
 pub mod spans;
 
 pub use batch::Spans;
@@ -19,20 +20,21 @@ use super::{
 };
 use batch::Records;
 use counted::{Counted, Room};
-use opentelemetry::{InstrumentationScope, Key, trace::TracerProvider};
+use environment::Target;
+use futures::future::join_all;
+use opentelemetry::{InstrumentationScope, trace::TracerProvider};
 use opentelemetry_sdk::{
-    Resource,
+    error::OTelSdkResult,
     logs::SdkLoggerProvider,
-    metrics::{PeriodicReader, SdkMeterProvider, Stream},
+    metrics::{PeriodicReader, SdkMeterProvider},
     trace::{SdkTracer, SdkTracerProvider},
 };
+use resource::resource;
 use std::{sync::Arc, time::Duration};
-use tokio::{task::spawn_blocking, time::timeout};
-
-/// Most series of one metric that are pushed. The registry bounds clients and
-/// models, and with them the series; the SDK's own bound of 2000 would cut
-/// what the Prometheus text shows.
-const MOST_SERIES: usize = 100_000;
+use tokio::{
+    task::{JoinHandle, spawn_blocking},
+    time::timeout,
+};
 
 /// What exports, by signal.
 #[derive(Default, Clone)]
@@ -52,11 +54,20 @@ impl Export {
     /// # Errors
     /// When a target cannot be used.
     pub fn start(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Export, ExportError> {
-        let resource = resource();
+        let resource = resource(settings);
         let mut export = Export::default();
         if let Some(target) = &settings.traces {
-            let exporter = exporters::of_spans(target)?;
-            let spans = Spans::new(exporter, &resource, metrics, settings.span_queue);
+            let (most, limits) = (settings.span_queue, settings.span_limits);
+            let spans = match target {
+                Target::Otlp(otlp) => {
+                    let exporter = exporters::of_spans(otlp)?;
+                    Spans::new(exporter, &resource, metrics, most, limits)
+                }
+                Target::Console => {
+                    let exporter = opentelemetry_stdout::SpanExporter::default();
+                    Spans::new(exporter, &resource, metrics, most, limits)
+                }
+            };
             let tracers = SdkTracerProvider::builder()
                 .with_span_processor(spans.clone())
                 .with_sampler(settings.sampler.of_sdk())
@@ -65,21 +76,38 @@ impl Export {
             export.tracers = Some(tracers.build());
         }
         if let Some(target) = &settings.logs {
-            let exporter = exporters::of_logs(target)?;
+            let (most, limits) = (settings.log_queue, settings.log_limits);
+            let records = match target {
+                Target::Otlp(otlp) => {
+                    Records::new(exporters::of_logs(otlp)?, metrics, most, limits)
+                }
+                Target::Console => {
+                    let exporter = opentelemetry_stdout::LogExporter::default();
+                    Records::new(exporter, metrics, most, limits)
+                }
+            };
             let logs = SdkLoggerProvider::builder()
-                .with_log_processor(Records::new(exporter, metrics, settings.log_queue))
+                .with_log_processor(records)
                 .with_resource(resource.clone());
             export.logs = Some(logs.build());
         }
         if let Some(target) = &settings.metrics {
             let room = Room::new(metrics, Signal::Metrics, usize::MAX);
-            let exporter = Counted::new(exporters::of_metrics(target)?, room);
-            let provider = SdkMeterProvider::builder()
-                .with_reader(PeriodicReader::builder(exporter).build())
-                .with_view(|_: &_| {
-                    let stream = Stream::builder().with_cardinality_limit(MOST_SERIES);
-                    stream.build().ok()
-                })
+            let provider = SdkMeterProvider::builder();
+            let provider = match target {
+                Target::Otlp(otlp) => {
+                    let exporter = Counted::new(exporters::of_metrics(otlp)?, room);
+                    provider.with_reader(PeriodicReader::builder(exporter).build())
+                }
+                Target::Console => {
+                    let exporter = opentelemetry_stdout::MetricExporter::default();
+                    let exporter = Counted::new(exporter, room);
+                    provider.with_reader(PeriodicReader::builder(exporter).build())
+                }
+            };
+            let is_exponential = settings.exponential_histograms;
+            let provider = provider
+                .with_view(move |instrument: &_| self::metrics::stream(instrument, is_exponential))
                 .with_resource(resource)
                 .build();
             self::metrics::instrument(&provider, scope(), metrics);
@@ -96,36 +124,34 @@ impl Export {
 
     /// Sends what still waits, and ends; it takes no longer than `longest`.
     pub async fn shut_down(self, longest: Duration) {
-        // The SDK blocks, and what it waits for may need this thread.
-        let ending = spawn_blocking(move || {
-            let results = [
-                self.tracers.map(|it| it.shutdown_with_timeout(longest)),
-                self.logs.map(|it| it.shutdown_with_timeout(longest)),
-                self.metrics.map(|it| it.shutdown_with_timeout(longest)),
-            ];
-            for error in results.into_iter().flatten().filter_map(Result::err) {
-                tracing::debug!(%error, "the last export failed");
-            }
-        });
+        let Export {
+            tracers,
+            logs,
+            metrics,
+            ..
+        } = self;
+        // All at once: a collector of one signal that hangs must not take the
+        // time of the others.
+        let ending = join_all(
+            [
+                tracers.map(|it| ending(move || it.shutdown_with_timeout(longest))),
+                logs.map(|it| ending(move || it.shutdown_with_timeout(longest))),
+                metrics.map(|it| ending(move || it.shutdown_with_timeout(longest))),
+            ]
+            .into_iter()
+            .flatten(),
+        );
         let _ = timeout(longest, ending).await;
     }
 }
 
-/// Who tells: what `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` say, with
-/// a name of ours where they say none.
-fn resource() -> Resource {
-    let given = Resource::builder().build();
-    let has = |key: &'static str| given.get(&Key::new(key)).map(|it| it.to_string());
-    let mut resource = Resource::builder();
-    if has("service.name").is_none_or(|name| name.starts_with("unknown_service")) {
-        resource = resource.with_service_name("claude-grpc");
-    }
-    if has("service.version").is_none() {
-        let version = env!("CARGO_PKG_VERSION");
-        resource =
-            resource.with_attribute(opentelemetry::KeyValue::new("service.version", version));
-    }
-    resource.build()
+/// The SDK blocks, and what it waits for may need this thread.
+fn ending(shut_down: impl FnOnce() -> OTelSdkResult + Send + 'static) -> JoinHandle<()> {
+    spawn_blocking(move || {
+        if let Err(error) = shut_down() {
+            tracing::debug!(%error, "the last export failed");
+        }
+    })
 }
 
 /// What of it tells.

@@ -1,6 +1,5 @@
 //! Calls and attempts as spans of the SDK.
 
-use super::environment::Limits;
 use crate::telemetry::{
     attempt::Attempt,
     call::{End, Recorded, State},
@@ -36,18 +35,17 @@ const SERVER_ERRORS: [&str; 6] = [
 #[derive(Debug, Clone)]
 pub struct Maker {
     scope: InstrumentationScope,
-    limits: Limits,
+}
+
+impl Default for Maker {
+    fn default() -> Self {
+        Maker {
+            scope: super::scope(),
+        }
+    }
 }
 
 impl Maker {
-    /// Makes spans within limits, which the SDK keeps only in its own tracer.
-    pub fn new(limits: Limits) -> Self {
-        Maker {
-            scope: super::scope(),
-            limits,
-        }
-    }
-
     /// The span of a call that ended, and those of its attempts.
     pub fn call(&self, call: &Recorded, end: &End) -> Vec<SpanData> {
         let attempts = std::mem::take(&mut call.state().spans);
@@ -66,9 +64,6 @@ impl Maker {
         span.parent_span_id = parent.map_or(SpanId::INVALID, |it| it.span.into());
         span.parent_span_is_remote = parent.is_some();
         span.events.events = events(call.at, &state, attempts);
-        let most = self.limits.events;
-        span.events.dropped_count = span.events.len().saturating_sub(most) as u32;
-        span.events.events.truncate(most);
         if let Some((trace, other)) = state.joined {
             let context = SpanContext::new(
                 trace.into(),
@@ -86,7 +81,6 @@ impl Maker {
         }
         drop(state);
         span.attributes = call_attributes(call, end).0;
-        self.limits.apply(&mut span);
         span
     }
 
@@ -106,7 +100,6 @@ impl Maker {
             span.status = Status::error(error.name());
         }
         span.attributes = attempt_attributes(attempt).0;
-        self.limits.apply(&mut span);
         span
     }
 
@@ -307,23 +300,5 @@ impl Attributes {
     fn list_of(&mut self, key: &'static str, text: &str) {
         let list = Array::String(vec![text.to_owned().into()]);
         self.push(key, Value::Array(list));
-    }
-}
-
-impl Limits {
-    fn apply(&self, span: &mut SpanData) {
-        let most = self.attributes;
-        span.dropped_attributes_count = span.attributes.len().saturating_sub(most) as u32;
-        span.attributes.truncate(most);
-        let Some(longest) = self.value else {
-            return;
-        };
-        for KeyValue { value, .. } in &mut span.attributes {
-            if let Value::String(text) = value
-                && let Some((end, _)) = text.as_str().char_indices().nth(longest)
-            {
-                *value = text.as_str()[..end].to_owned().into();
-            }
-        }
     }
 }

@@ -1,0 +1,103 @@
+//! Whether a signal is exported, and how.
+
+use super::reader::Reader;
+use std::{path::PathBuf, time::Duration};
+
+/// The specification's default for one export over OTLP.
+const OTLP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The specification's default for one export of a batch.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where one signal goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// To a collector.
+    Otlp(Otlp),
+    /// To standard output, for people.
+    Console,
+}
+
+/// How one signal is sent to a collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Otlp {
+    /// How.
+    pub protocol: Protocol,
+    /// Longest time of one export.
+    pub timeout: Duration,
+    /// File with the certificates to trust, instead of the system's.
+    pub certificate: Option<PathBuf>,
+    /// Files with our own certificate and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// How a signal is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// OTLP/gRPC.
+    Grpc,
+    /// OTLP/HTTP, binary.
+    HttpBinary,
+    /// OTLP/HTTP, JSON.
+    HttpJson,
+}
+
+const PROTOCOLS: [(&str, Protocol); 3] = [
+    ("grpc", Protocol::Grpc),
+    ("http/protobuf", Protocol::HttpBinary),
+    ("http/json", Protocol::HttpJson),
+];
+
+/// Exporters that may be named.
+const EXPORTERS: [&str; 3] = ["otlp", "console", "prometheus"];
+
+impl Reader<'_> {
+    /// Where a signal goes. `longest` is the variable with the most time that
+    /// one of its exports may take.
+    pub(super) fn target(&mut self, signal: &str, longest: &str, is_on: bool) -> Option<Target> {
+        let chosen = format!("OTEL_{signal}_EXPORTER");
+        let mut exporters = match self.list(&chosen, &EXPORTERS) {
+            Some(list) => list,
+            None if self.either(signal, "ENDPOINT").is_some() => vec!["otlp".to_owned()],
+            None => Vec::new(),
+        };
+        // The admin port serves Prometheus in any case.
+        exporters.retain(|exporter| exporter != "prometheus");
+        if exporters.len() > 1 {
+            self.ignore(&chosen, "may name one exporter: the first is used");
+        }
+        let exporter = exporters.first().filter(|_| is_on)?;
+        Some(match exporter.as_str() {
+            "console" => Target::Console,
+            _ => Target::Otlp(self.otlp(signal, longest)),
+        })
+    }
+
+    fn otlp(&mut self, signal: &str, longest: &str) -> Otlp {
+        let protocol = self.name_of(signal, "PROTOCOL");
+        let protocol = self.choice(&protocol, &PROTOCOLS);
+        let timeout = self.name_of(signal, "TIMEOUT");
+        let timeout = self.timeout(&timeout).unwrap_or(OTLP_TIMEOUT);
+        let longest = self.timeout(longest).unwrap_or(EXPORT_TIMEOUT);
+        let file = |what| self.either(signal, what).map(PathBuf::from);
+        Otlp {
+            protocol: protocol.unwrap_or(Protocol::HttpBinary),
+            timeout: timeout.min(longest),
+            certificate: file("CERTIFICATE"),
+            identity: file("CLIENT_CERTIFICATE").zip(file("CLIENT_KEY")),
+        }
+    }
+
+    /// The variable of one signal, if it is set, or else the one of all.
+    fn name_of(&self, signal: &str, what: &str) -> String {
+        let own = format!("OTEL_EXPORTER_OTLP_{signal}_{what}");
+        match self.text(&own) {
+            Some(_) => own,
+            None => format!("OTEL_EXPORTER_OTLP_{what}"),
+        }
+    }
+
+    fn either(&self, signal: &str, what: &str) -> Option<String> {
+        self.text(&self.name_of(signal, what))
+    }
+}
