@@ -229,7 +229,8 @@ async fn the_real_collector_is_reached_over_tls_by_the_certificates_of_the_varia
         service.grpc.clone().generate(ask("hello")).await.unwrap();
         service.stop().await;
         for _ in 0..100 {
-            if !collector.spans().is_empty() && !collector.metrics().is_empty() {
+            let logged = collector.records().iter().any(|it| it["body"] == "call");
+            if logged && collector.spans().len() == 2 && !collector.metrics().is_empty() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

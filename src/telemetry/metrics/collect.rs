@@ -1,11 +1,12 @@
 //! All metrics as of now.
 
 use super::{
-    AttemptKey, CallKey, FATES, Family, Metrics, Point, SIGNALS, TOKEN_TYPES, UsageKey, Value,
-    WAITS,
+    AttemptKey, CallKey, Family, Metrics, Point, SIGNALS, Value, WAITS,
     family::shared,
     histogram::{self, Histogram, Shape},
+    kinds::FATES,
     process,
+    series::{TOKEN_TYPES, UsageKey},
 };
 use crate::telemetry::{
     labels::Label,

@@ -1,0 +1,171 @@
+//! Figures by their labels.
+
+use super::{
+    ErrorType, Operation,
+    collect::Attributes,
+    histogram::{self, Bounds, Histogram},
+    push::Pushing,
+};
+use crate::telemetry::{
+    labels::Label,
+    names::{self, Metric, attribute as a, metric as m},
+};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, OnceLock, PoisonError, RwLock, atomic::AtomicU64},
+};
+
+/// Whose calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallKey {
+    /// Index into [`names::METHODS`], or one more.
+    pub rpc: usize,
+    /// The model asked for, where one was.
+    pub model: Option<Label>,
+    /// The client.
+    pub client: Label,
+}
+
+/// The figures of one [`CallKey`].
+#[derive(Debug)]
+pub struct CallSeries {
+    pub(super) durations: [OnceLock<Histogram>; names::STATUSES.len()],
+    /// Time that the service added.
+    pub own: Histogram,
+    pub(super) first_chunk: OnceLock<Histogram>,
+    pub(super) per_chunk: OnceLock<Histogram>,
+    /// By [`TOKEN_TYPES`].
+    pub(super) tokens: [AtomicU64; 4],
+    pub(super) unpriced: AtomicU64,
+    /// Billionths of a dollar.
+    pub(super) cost: AtomicU64,
+    /// Where its histograms are recorded as well, and as what.
+    pushing: Option<(Arc<Pushing>, Attributes)>,
+}
+
+/// `gen_ai.token.type` of [`CallSeries`].
+pub const TOKEN_TYPES: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
+
+/// What an attempt was, and how it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AttemptKey {
+    /// What was asked.
+    pub operation: Operation,
+    /// The model asked for, where one was.
+    pub model: Option<Label>,
+    /// How it failed, if it did.
+    pub error: Option<ErrorType>,
+    /// HTTP status; 0 when none came.
+    pub status: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct UsageKey {
+    pub(super) operation: Operation,
+    pub(super) model: Option<Label>,
+}
+
+#[derive(Debug)]
+pub(super) struct UsageSeries {
+    pub(super) input: Histogram,
+    pub(super) output: Histogram,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct FailureKey {
+    pub(super) rpc: usize,
+    pub(super) client: Label,
+    pub(super) reason: Label,
+}
+
+// === impl CallSeries ===
+
+impl CallSeries {
+    pub(super) fn new(pushing: Option<(Arc<Pushing>, Attributes)>) -> Self {
+        let mut series = CallSeries {
+            durations: std::array::from_fn(|_| OnceLock::new()),
+            own: Histogram::new(&histogram::OWN),
+            first_chunk: OnceLock::new(),
+            per_chunk: OnceLock::new(),
+            tokens: std::array::from_fn(|_| AtomicU64::new(0)),
+            unpriced: AtomicU64::new(0),
+            cost: AtomicU64::new(0),
+            pushing,
+        };
+        series.own = series.histogram(&m::OWN_DURATION, &histogram::OWN, &[]);
+        series
+    }
+
+    fn histogram(
+        &self,
+        metric: &Metric,
+        bounds: &'static Bounds,
+        more: &[(&'static str, &'static str)],
+    ) -> Histogram {
+        let pushed = self.pushing.as_ref().and_then(|(pushing, attributes)| {
+            let mut attributes = attributes.clone();
+            attributes.extend(
+                more.iter()
+                    .map(|(name, value)| (*name, Cow::Borrowed(*value))),
+            );
+            pushing.series(metric, &attributes)
+        });
+        Histogram::new(bounds).pushed(pushed)
+    }
+
+    /// Durations of the calls that ended with a status.
+    pub fn durations(&self, status: usize) -> &Histogram {
+        self.durations[status].get_or_init(|| {
+            let more = [
+                (a::RPC_SYSTEM, names::GRPC),
+                (a::RPC_STATUS, names::STATUSES[status]),
+            ];
+            self.histogram(&m::CALL_DURATION, &histogram::CALLS, &more)
+        })
+    }
+
+    /// Times to the first piece of a streamed answer.
+    pub fn first_chunk(&self) -> &Histogram {
+        self.first_chunk
+            .get_or_init(|| self.histogram(&m::FIRST_CHUNK, &histogram::FIRST_CHUNKS, &[]))
+    }
+
+    /// Times between the pieces of a streamed answer.
+    pub fn per_chunk(&self) -> &Histogram {
+        self.per_chunk
+            .get_or_init(|| self.histogram(&m::PER_CHUNK, &histogram::CHUNKS, &[]))
+    }
+}
+
+/// Figures by their labels. Looking one up takes a shared lock; only the first
+/// of its kind takes it alone.
+#[derive(Debug)]
+pub(super) struct Series<K, V>(RwLock<HashMap<K, Arc<V>>>);
+
+impl<K, V> Default for Series<K, V> {
+    fn default() -> Self {
+        Series(RwLock::default())
+    }
+}
+
+impl<K: Copy + Eq + Hash, V> Series<K, V> {
+    pub(super) fn get(&self, key: K, new: impl FnOnce() -> V) -> Arc<V> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = known.get(&key) {
+            return Arc::clone(value);
+        }
+        drop(known);
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(key).or_insert_with(|| Arc::new(new())))
+    }
+
+    pub(super) fn all(&self) -> Vec<(K, Arc<V>)> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known
+            .iter()
+            .map(|(key, value)| (*key, Arc::clone(value)))
+            .collect()
+    }
+}
