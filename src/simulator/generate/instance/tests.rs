@@ -1,4 +1,4 @@
-use super::*;
+use super::{super::MARK, *};
 use proptest::prelude::*;
 
 const TEXT: &str = "Please refund my last payment of 42 euros. I wrote to help@example.org on \

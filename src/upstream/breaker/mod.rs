@@ -12,6 +12,8 @@
 //! or our own limits caused (4xx, 429, a deadline, no place) counts neither
 //! way.
 
+mod window;
+
 use super::{BreakerConfig, Call, Reply, UpstreamError};
 use futures::future::BoxFuture;
 use std::{
@@ -21,9 +23,7 @@ use std::{
 };
 use tokio::time::Instant;
 use tower::{Layer, Service};
-
-/// Slots of the sliding window.
-const SLOTS: usize = 10;
+use window::Window;
 
 /// The breaker, shared by the layer and whoever shows its state. Cloning is
 /// cheap.
@@ -205,58 +205,6 @@ fn sign(error: &UpstreamError, is_probe: bool) -> Sign {
             _ => Sign::Nothing,
         },
         _ => Sign::Nothing,
-    }
-}
-
-/// Calls and failures of the last while, in slots.
-#[derive(Debug)]
-struct Window {
-    slots: [(u32, u32); SLOTS],
-    slot_length: Duration,
-    current: usize,
-    began: Instant,
-}
-
-// === impl Window ===
-
-impl Window {
-    fn new(length: Duration) -> Self {
-        Window {
-            slots: [(0, 0); SLOTS],
-            slot_length: (length / SLOTS as u32).max(Duration::from_millis(1)),
-            current: 0,
-            began: Instant::now(),
-        }
-    }
-
-    fn clear(&mut self) {
-        self.slots = [(0, 0); SLOTS];
-    }
-
-    fn count(&mut self, now: Instant, failed: bool) {
-        self.advance(now);
-        let (calls, failures) = &mut self.slots[self.current];
-        *calls += 1;
-        *failures += u32::from(failed);
-    }
-
-    fn advance(&mut self, now: Instant) {
-        let elapsed = now.saturating_duration_since(self.began);
-        let passed = elapsed.as_nanos() / self.slot_length.as_nanos();
-        if passed == 0 {
-            return;
-        }
-        for _ in 0..passed.min(SLOTS as u128) {
-            self.current = (self.current + 1) % SLOTS;
-            self.slots[self.current] = (0, 0);
-        }
-        self.began = now;
-    }
-
-    fn totals(&self) -> (u32, u32) {
-        self.slots.iter().fold((0, 0), |(calls, failures), slot| {
-            (calls + slot.0, failures + slot.1)
-        })
     }
 }
 
