@@ -3,8 +3,7 @@
 //! By the C library, as everybody does, unless the feature `resolver` is on: a
 //! static C library cannot load the modules that ask name servers. Then this
 //! process asks them, as `/etc/resolv.conf` and `/etc/hosts` say. (HTTP goes
-//! through `reqwest`, which the same feature tells to do so; the exporter of
-//! OTLP over gRPC makes its own connections and is not reached by this.)
+//! through `reqwest`, which the same feature tells to do so.)
 
 use hyper_util::client::legacy::connect::HttpConnector;
 

@@ -1,19 +1,21 @@
 //! The exporters of `opentelemetry-otlp`.
 //!
-//! They read `OTEL_EXPORTER_OTLP_*` themselves (endpoint, headers, compression,
-//! insecure, temporality). Ours is only what they do not do: to choose by
+//! They read `OTEL_EXPORTER_OTLP_*` themselves (endpoints over HTTP, headers,
+//! compression, temporality). Ours is only what they do not do: to choose by
 //! `OTEL_EXPORTER_OTLP_PROTOCOL` between two builders, to trust the files that
-//! `…_CERTIFICATE`, `…_CLIENT_CERTIFICATE` and `…_CLIENT_KEY` name, and to keep
-//! to the time of `OTEL_BSP_EXPORT_TIMEOUT` and its like.
+//! `…_CERTIFICATE`, `…_CLIENT_CERTIFICATE` and `…_CLIENT_KEY` name, to keep to
+//! the time of `OTEL_BSP_EXPORT_TIMEOUT` and its like, and to look up names over
+//! gRPC where the C library cannot.
 
 use super::environment::{Otlp, Protocol};
+use crate::dns;
 use opentelemetry_otlp::{
     ExporterBuildError, LogExporter, MetricExporter, SpanExporter, WithExportConfig,
     WithHttpConfig, WithTonicConfig,
-    tonic_types::transport::{Certificate, ClientTlsConfig, Identity},
 };
 use std::{io, path::Path, thread};
 use thiserror::Error;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 /// A target cannot be used.
 #[derive(Debug, Error)]
@@ -24,6 +26,9 @@ pub enum ExportError {
     /// A file cannot be read.
     #[error("{0} cannot be read: {1}")]
     File(String, io::Error),
+    /// An endpoint over gRPC is none.
+    #[error("{0:?} is no endpoint: {1}")]
+    Endpoint(String, tonic::transport::Error),
     /// Certificates or keys are none.
     #[error("the certificates or keys cannot be used: {0}")]
     Certificate(reqwest::Error),
@@ -37,7 +42,7 @@ macro_rules! exporter {
         match target.protocol {
             Protocol::Grpc => $exporter::builder()
                 .with_tonic()
-                .with_tls_config(tls(target)?)
+                .with_channel(channel(target)?)
                 .with_timeout(target.timeout)
                 .build(),
             Protocol::HttpBinary | Protocol::HttpJson => {
@@ -79,6 +84,17 @@ pub fn of_metrics(target: &Otlp) -> Result<MetricExporter, ExportError> {
 /// When the target cannot be used.
 pub fn of_logs(target: &Otlp) -> Result<LogExporter, ExportError> {
     Ok(exporter!(LogExporter, target)?)
+}
+
+/// A connection that looks names up as the rest of the service does.
+fn channel(target: &Otlp) -> Result<Channel, ExportError> {
+    let unusable = |error| ExportError::Endpoint(target.grpc_endpoint.clone(), error);
+    let endpoint = Endpoint::from_shared(target.grpc_endpoint.clone()).map_err(unusable)?;
+    let mut endpoint = endpoint.timeout(target.timeout);
+    if endpoint.uri().scheme_str() == Some("https") {
+        endpoint = endpoint.tls_config(tls(target)?).map_err(unusable)?;
+    }
+    Ok(endpoint.connect_with_connector_lazy(dns::connector()))
 }
 
 fn tls(target: &Otlp) -> Result<ClientTlsConfig, ExportError> {

@@ -9,6 +9,9 @@ const OTLP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The specification's default for one export of a batch.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The specification's default for OTLP/gRPC.
+const GRPC_ENDPOINT: &str = "http://localhost:4317";
+
 /// Where one signal goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
@@ -23,6 +26,9 @@ pub enum Target {
 pub struct Otlp {
     /// How.
     pub protocol: Protocol,
+    /// Where to over gRPC, with its scheme. Over HTTP the exporter reads this
+    /// itself: paths are added to it by rules of their own.
+    pub grpc_endpoint: String,
     /// Longest time of one export.
     pub timeout: Duration,
     /// File with the certificates to trust, instead of the system's.
@@ -79,12 +85,26 @@ impl Reader<'_> {
         let timeout = self.name_of(signal, "TIMEOUT");
         let timeout = self.timeout(&timeout).unwrap_or(OTLP_TIMEOUT);
         let longest = self.timeout(longest).unwrap_or(EXPORT_TIMEOUT);
+        let grpc_endpoint = self.grpc_endpoint(signal);
         let file = |what| self.either(signal, what).map(PathBuf::from);
         Otlp {
             protocol: protocol.unwrap_or(Protocol::HttpBinary),
+            grpc_endpoint,
             timeout: timeout.min(longest),
             certificate: file("CERTIFICATE"),
             identity: file("CLIENT_CERTIFICATE").zip(file("CLIENT_KEY")),
+        }
+    }
+
+    fn grpc_endpoint(&mut self, signal: &str) -> String {
+        let given = self.either(signal, "ENDPOINT");
+        let endpoint = given.unwrap_or_else(|| GRPC_ENDPOINT.to_owned());
+        let insecure = self.name_of(signal, "INSECURE");
+        // Where the endpoint has a scheme, it alone says whether TLS is used.
+        match (endpoint.contains("://"), self.boolean(&insecure)) {
+            (true, _) => endpoint,
+            (false, true) => format!("http://{endpoint}"),
+            (false, false) => format!("https://{endpoint}"),
         }
     }
 

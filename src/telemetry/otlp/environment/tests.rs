@@ -74,6 +74,22 @@ fn an_export_takes_no_longer_than_either_limit() {
 }
 
 #[test]
+fn an_endpoint_over_grpc_has_a_scheme() {
+    let endpoint = |variables: &[(&str, &str)]| {
+        let mut all = vec![TRACES];
+        all.extend(variables);
+        otlp(read(&all).traces).grpc_endpoint
+    };
+    let bare = ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317");
+    let insecure = ("OTEL_EXPORTER_OTLP_INSECURE", "true");
+    assert_eq!(endpoint(&[]), "http://localhost:4317");
+    assert_eq!(endpoint(&[bare]), "https://collector:4317");
+    assert_eq!(endpoint(&[bare, insecure]), "http://collector:4317");
+    let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces:1");
+    assert_eq!(endpoint(&[bare, insecure, own]), "https://traces:1");
+}
+
+#[test]
 fn a_resource_is_percent_encoded() {
     let attributes = |text: &str| {
         let settings = read(&[("OTEL_RESOURCE_ATTRIBUTES", text)]);
