@@ -59,7 +59,7 @@ pub struct Asked {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Address {
     /// Host.
-    pub host: String,
+    pub host: Arc<str>,
     /// Port.
     pub port: u16,
 }
@@ -269,14 +269,13 @@ impl UnderWay {
             state.cost += metrics.usage(&series, model, tokens);
             state.tokens.add(tokens);
         }
-        let ended = Attempt {
+        call.end_attempt(error, || Attempt {
             asked: attempt.asked.clone(),
             request_id: attempt.request_id.take(),
             response: attempt.response.take(),
             answer: attempt.answer.take(),
             ..*attempt
-        };
-        call.end_attempt(ended);
+        });
     }
 }
 

@@ -274,20 +274,24 @@ impl Recorded {
         }
     }
 
-    /// An attempt ends.
-    pub(super) fn end_attempt(self: &Arc<Self>, attempt: Attempt) {
+    /// An attempt ends. What is known of it is asked for only to be shown.
+    pub(super) fn end_attempt(
+        self: &Arc<Self>,
+        error: Option<ErrorType>,
+        attempt: impl FnOnce() -> Attempt,
+    ) {
         let mut state = self.state();
-        state.failed = attempt.error.map(|error| (error, Instant::now()));
+        state.failed = error.map(|error| (error, Instant::now()));
         if !self.sampled {
             return;
         }
         if !state.finished {
-            state.spans.push(attempt);
+            state.spans.push(attempt());
             return;
         }
         drop(state);
         // Whoever shared the answer has kept it going.
-        self.observed.tracing.late_attempt(self, &attempt);
+        self.observed.tracing.late_attempt(self, attempt());
     }
 
     fn exemplar(&self, value: Duration) -> Exemplar {

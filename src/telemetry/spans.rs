@@ -98,7 +98,7 @@ impl Tracing {
     }
 
     /// An attempt that went on after its call.
-    pub(super) fn late_attempt(&self, call: &Recorded, attempt: &Attempt) {
+    pub(super) fn late_attempt(&self, call: &Recorded, attempt: Attempt) {
         if let Some((spans, maker)) = &self.into {
             spans.leave(vec![maker.attempt(call, attempt)]);
         }

@@ -70,7 +70,7 @@ impl TraceLayer {
         let url = reqwest::Url::parse(&config.base_url).ok();
         let server = url.and_then(|url| {
             Some(Address {
-                host: url.host_str()?.to_owned(),
+                host: url.host_str()?.into(),
                 port: url.port_or_known_default()?,
             })
         });

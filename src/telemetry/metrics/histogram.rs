@@ -1,7 +1,7 @@
 //! A histogram that many threads write to without a lock.
 
 use crate::telemetry::context::{SpanId, TraceId};
-use opentelemetry::KeyValue;
+use opentelemetry::metrics::BoundHistogram;
 use std::{
     sync::{
         Mutex, OnceLock,
@@ -150,17 +150,9 @@ pub struct Histogram {
     bounds: &'static Bounds,
     buckets: Box<[AtomicU64]>,
     sum: AtomicU64,
-    pushed: Option<Pushed>,
+    /// The same series in the SDK, from where it is pushed.
+    pushed: Option<BoundHistogram<f64>>,
     exemplars: OnceLock<Mutex<Box<[Option<Exemplar>]>>>,
-}
-
-/// The same series in the SDK, from where it is pushed.
-#[derive(Debug, Clone)]
-pub struct Pushed {
-    /// The metric.
-    pub histogram: opentelemetry::metrics::Histogram<f64>,
-    /// Which series of it.
-    pub attributes: Vec<KeyValue>,
 }
 
 /// A sampled call that stands for the others in its bucket.
@@ -206,7 +198,7 @@ impl Histogram {
     }
 
     /// The same, with all figures recorded in the SDK as well.
-    pub fn pushed(self, pushed: Option<Pushed>) -> Self {
+    pub fn pushed(self, pushed: Option<BoundHistogram<f64>>) -> Self {
         Histogram { pushed, ..self }
     }
 
@@ -216,8 +208,7 @@ impl Histogram {
         self.buckets[bucket].fetch_add(1, Relaxed);
         self.sum.fetch_add(value, Relaxed);
         if let Some(pushed) = &self.pushed {
-            let value = value as f64 / self.bounds.per_unit;
-            pushed.histogram.record(value, &pushed.attributes);
+            pushed.record(value as f64 / self.bounds.per_unit);
         }
         bucket
     }

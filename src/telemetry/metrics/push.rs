@@ -1,13 +1,13 @@
 //! Histograms of the SDK beside ours, when metrics are pushed.
 
-use super::histogram::{self, Bounds, Pushed};
+use super::histogram::{self, Bounds};
 use crate::telemetry::{
     names::{Metric, metric as m},
     otlp,
 };
 use opentelemetry::{
     KeyValue,
-    metrics::{Histogram, Meter},
+    metrics::{BoundHistogram, Histogram, Meter},
 };
 use std::{borrow::Cow, collections::HashMap};
 
@@ -35,18 +35,16 @@ impl Pushing {
         Pushing(all.collect())
     }
 
-    /// One series of a metric; empty attributes say nothing and are left out.
+    /// One series of a metric, found once and not for each figure; empty
+    /// attributes say nothing and are left out.
     pub fn series(
         &self,
         metric: &Metric,
         attributes: &[(&'static str, Cow<'static, str>)],
-    ) -> Option<Pushed> {
+    ) -> Option<BoundHistogram<f64>> {
         let given = attributes.iter().filter(|(_, value)| !value.is_empty());
-        Some(Pushed {
-            histogram: self.0.get(metric.name)?.clone(),
-            attributes: given
-                .map(|(name, value)| KeyValue::new(*name, value.to_string()))
-                .collect(),
-        })
+        let given = given.map(|(name, value)| KeyValue::new(*name, value.to_string()));
+        let attributes: Vec<KeyValue> = given.collect();
+        Some(self.0.get(metric.name)?.bind(&attributes))
     }
 }

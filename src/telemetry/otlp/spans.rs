@@ -51,7 +51,11 @@ impl Maker {
         let attempts = std::mem::take(&mut call.state().spans);
         let mut spans = Vec::with_capacity(1 + attempts.len());
         spans.push(self.server(call, end, &attempts));
-        spans.extend(attempts.iter().map(|attempt| self.attempt(call, attempt)));
+        spans.extend(
+            attempts
+                .into_iter()
+                .map(|attempt| self.attempt(call, attempt)),
+        );
         spans
     }
 
@@ -85,7 +89,7 @@ impl Maker {
     }
 
     /// The span of one attempt.
-    pub fn attempt(&self, call: &Recorded, attempt: &Attempt) -> SpanData {
+    pub fn attempt(&self, call: &Recorded, attempt: Attempt) -> SpanData {
         let asked = &attempt.asked;
         let began = call.at + attempt.began;
         let time = began..began + attempt.took;
@@ -191,8 +195,12 @@ fn events(began: SystemTime, state: &State, attempts: &[Attempt]) -> Vec<Event> 
     events
 }
 
-fn attempt_attributes(attempt: &Attempt) -> Attributes {
-    let asked = &attempt.asked;
+fn attempt_attributes(attempt: Attempt) -> Attributes {
+    let [backoff, ledger, place] =
+        [Wait::Backoff, Wait::Ledger, Wait::Place].map(|wait| attempt.waited(wait));
+    let shown = attempt.answer.as_ref();
+    let shown = shown.map(|answer| content::of_answer(answer, &attempt));
+    let asked = attempt.asked;
     let (method, path) = match asked.operation {
         Operation::Chat => ("POST", "/v1/messages"),
         Operation::CountTokens => ("POST", "/v1/messages/count_tokens"),
@@ -208,7 +216,7 @@ fn attempt_attributes(attempt: &Attempt) -> Attributes {
     }
     all.text(a::HTTP_METHOD, method);
     all.text(a::URL_PATH, path);
-    all.text(a::SERVER_ADDRESS, asked.server.host.clone());
+    all.text(a::SERVER_ADDRESS, Arc::clone(&asked.server.host));
     all.integer(a::SERVER_PORT, asked.server.port);
     if attempt.status != 0 {
         all.integer(a::HTTP_STATUS, attempt.status);
@@ -218,17 +226,17 @@ fn attempt_attributes(attempt: &Attempt) -> Attributes {
     }
     all.text(a::ERROR_TYPE, attempt.error.map_or("", ErrorType::name));
     all.text(a::RETRY_REASON, attempt.cause.map_or("", ErrorType::name));
-    all.seconds(a::BACKOFF, attempt.waited(Wait::Backoff));
-    all.seconds(a::WAIT_LEDGER, attempt.waited(Wait::Ledger));
-    all.seconds(a::WAIT_PLACE, attempt.waited(Wait::Place));
-    all.text(a::KEY, Arc::clone(&asked.key));
-    if let Some(id) = &attempt.request_id {
-        all.text(a::UPSTREAM_REQUEST_ID, id.clone());
+    all.seconds(a::BACKOFF, backoff);
+    all.seconds(a::WAIT_LEDGER, ledger);
+    all.seconds(a::WAIT_PLACE, place);
+    all.text(a::KEY, asked.key);
+    if let Some(id) = attempt.request_id {
+        all.text(a::UPSTREAM_REQUEST_ID, id);
     }
-    if let Some(response) = &attempt.response {
-        all.text(a::RESPONSE_ID, response.id.clone());
-        all.text(a::RESPONSE_MODEL, response.model.clone());
-        if let Some(reason) = &response.finish_reason {
+    if let Some(response) = attempt.response {
+        all.text(a::RESPONSE_ID, response.id);
+        all.text(a::RESPONSE_MODEL, response.model);
+        if let Some(reason) = response.finish_reason {
             all.list_of(a::FINISH_REASONS, reason);
         }
     }
@@ -247,8 +255,8 @@ fn attempt_attributes(attempt: &Attempt) -> Attributes {
         all.text(a::SYSTEM_INSTRUCTIONS, content.system);
         all.text(a::INPUT_MESSAGES, content.messages);
     }
-    if let Some(answer) = &attempt.answer {
-        all.text(a::OUTPUT_MESSAGES, content::of_answer(answer, attempt));
+    if let Some(shown) = shown {
+        all.text(a::OUTPUT_MESSAGES, shown);
     }
     all
 }
@@ -297,8 +305,8 @@ impl Attributes {
         self.push(key, yes);
     }
 
-    fn list_of(&mut self, key: &'static str, text: &str) {
-        let list = Array::String(vec![text.to_owned().into()]);
+    fn list_of(&mut self, key: &'static str, text: String) {
+        let list = Array::String(vec![text.into()]);
         self.push(key, Value::Array(list));
     }
 }
