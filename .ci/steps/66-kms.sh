@@ -14,6 +14,9 @@ install_moto() {
 kms() {
     PYTHON=$moto/bin/python AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test \
         cargo test --features kms --test secrets -- --ignored kms
+    # For the overlay that needs it; the next build without it takes its place.
+    cp "$target/debug/claude-grpc" "$work/claude-grpc-kms"
+    export CLAUDE_GRPC_KMS=$work/claude-grpc-kms MOTO=$moto/bin/python
 }
 
 need python3
