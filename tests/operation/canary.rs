@@ -48,8 +48,13 @@ impl Canaries {
 
     /// The names of those that stand somewhere, with the form they have there.
     pub fn found_in(&self, bytes: &[u8]) -> BTreeSet<String> {
+        self.search().found_in(bytes)
+    }
+
+    /// A search for all that there are now, for many places.
+    pub fn search(&self) -> Search {
         let all = self.0.lock().unwrap();
-        let mut needles: HashMap<[u8; HEAD], Vec<(String, Vec<u8>)>> = HashMap::new();
+        let mut needles: Needles = HashMap::new();
         for (name, value) in all.iter() {
             let (front, back) = value.as_bytes().split_at(value.len() / 2);
             for piece in [&front[..PIECE], &back[back.len() - PIECE..]] {
@@ -60,21 +65,37 @@ impl Canaries {
                 }
             }
         }
-        // Logs are long: nearly every place is passed over by its first bytes.
         let mut begins = vec![false; 1 << 16];
         for head in needles.keys() {
-            begins[usize::from(u16::from_be_bytes([head[0], head[1]]))] = true;
+            begins[usize::from(head[0]) << 8 | usize::from(head[1])] = true;
         }
+        Search { needles, begins }
+    }
+}
+
+/// By their first bytes: names, and what stands for them.
+type Needles = HashMap<[u8; HEAD], Vec<(String, Vec<u8>)>>;
+
+/// What is searched for.
+pub struct Search {
+    needles: Needles,
+    /// Logs are long: nearly every place is passed over by its first two bytes.
+    begins: Vec<bool>,
+}
+
+impl Search {
+    /// The names of those that stand somewhere, with the form they have there.
+    pub fn found_in(&self, bytes: &[u8]) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
-        for (at, window) in bytes.windows(HEAD).enumerate() {
-            if !begins[usize::from(u16::from_be_bytes([window[0], window[1]]))] {
-                continue;
+        let mut at = 0;
+        while at + HEAD <= bytes.len() {
+            if self.begins[usize::from(bytes[at]) << 8 | usize::from(bytes[at + 1])] {
+                let here = &bytes[at..];
+                let candidates = self.needles.get(&here[..HEAD]).into_iter().flatten();
+                let stands = candidates.filter(|(_, needle)| here.starts_with(needle));
+                found.extend(stands.map(|(name, _)| name.clone()));
             }
-            for (name, needle) in needles.get(window).into_iter().flatten() {
-                if bytes[at..].starts_with(needle) {
-                    found.insert(name.clone());
-                }
-            }
+            at += 1;
         }
         found
     }

@@ -64,9 +64,13 @@ impl Process {
     }
 
     /// What a command of the same program prints, with the same configuration.
-    pub fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = command(&self.directory, &self.variables, arguments);
-        command.output().unwrap()
+    pub async fn run(&self, arguments: &[&str]) -> Output {
+        let command = command(&self.directory, &self.variables, arguments);
+        // What it sends to this process has to be taken meanwhile.
+        tokio::process::Command::from(command)
+            .output()
+            .await
+            .unwrap()
     }
 
     pub fn stderr(&self) -> String {
@@ -125,6 +129,11 @@ impl Process {
     /// What anybody on the machine can see of it.
     pub fn command_line(&self) -> Vec<u8> {
         fs::read(format!("/proc/{}/cmdline", self.child.id())).unwrap()
+    }
+
+    /// The variables it was started with.
+    pub fn environment(&self) -> Vec<u8> {
+        fs::read(format!("/proc/{}/environ", self.child.id())).unwrap()
     }
 
     /// Waits for its end.
