@@ -26,6 +26,10 @@ proto:
 dependencies:
     bash .ci/run 35
 
+# The fuzz targets, for 20 s each.
+fuzz:
+    bash .ci/run 36
+
 # The official SDKs against the simulator.
 sdk:
     bash .ci/run 40

@@ -84,12 +84,46 @@ fn both_rotate_alike() {
     assert_eq!(rotated[..12], original[..12]);
 }
 
+/// What the service is to be allowed on AWS: one action, on one key, with the
+/// encryption context.
+const POLICY: &str = include_str!("../deploy/aws/kms-decrypt-policy.json");
+
+/// The actions that the policy allows.
+fn allowed() -> Vec<String> {
+    let policy: serde_json::Value = serde_json::from_str(POLICY).unwrap();
+    let statements = policy["Statement"].as_array().unwrap();
+    let actions = statements.iter().map(|statement| {
+        assert_eq!(statement["Effect"], "Allow");
+        let key = statement["Resource"].as_str().unwrap();
+        assert!(key.starts_with("arn:aws:kms:") && !key.contains('*'));
+        let conditions = &statement["Condition"]["StringEquals"];
+        assert_eq!(conditions["kms:EncryptionContext:service"], "claude-grpc");
+        statement["Action"].as_str().unwrap().to_owned()
+    });
+    actions.collect()
+}
+
+#[test]
+fn the_policy_allows_one_action_on_one_key() {
+    assert_eq!(allowed(), ["kms:Decrypt"]);
+}
+
 #[cfg(feature = "kms")]
 mod kms {
     use super::*;
+    use axum::{Router, body::Bytes, extract::State};
     use claude_grpc::secrets::{ApiKeys, KeySource, KmsConfig, SecretsConfig};
+    use http::{HeaderMap, StatusCode};
     use secrecy::ExposeSecret;
-    use std::{collections::BTreeMap, net::TcpListener, process::Child, time::Duration};
+    use std::{
+        collections::BTreeMap,
+        io::{BufRead, BufReader},
+        net::TcpListener,
+        path::Path,
+        process::Child,
+        sync::{Arc, Mutex},
+        time::Duration,
+    };
 
     /// `moto`'s server; ends with the test.
     struct Moto {
@@ -169,5 +203,111 @@ print(key, base64.b64encode(blob['CiphertextBlob']).decode())";
         let refused = read("another").await.unwrap_err();
         let text = refused.to_string();
         assert!(text.contains("InvalidCiphertextException"), "{text}");
+    }
+
+    /// Stands between the service and `moto`, and notes what is called.
+    #[derive(Clone)]
+    struct Recorder {
+        moto: String,
+        called: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Recorder {
+        async fn start(moto: &Moto) -> (Recorder, String) {
+            let recorder = Recorder {
+                moto: moto.url.clone(),
+                called: Arc::default(),
+            };
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let routes = Router::new().fallback(pass).with_state(recorder.clone());
+            tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+            (recorder, url)
+        }
+
+        fn called(&self) -> Vec<String> {
+            self.called.lock().unwrap().clone()
+        }
+    }
+
+    async fn pass(
+        State(recorder): State<Recorder>,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> (StatusCode, Bytes) {
+        let target = headers.get("x-amz-target").map(|it| it.to_str().unwrap());
+        let target = target.unwrap_or("a call without a target").to_owned();
+        recorder.called.lock().unwrap().push(target);
+        headers.remove("host");
+        let request = reqwest::Client::new().post(recorder.moto).headers(headers);
+        let answer = request.body(body).send().await.unwrap();
+        (answer.status(), answer.bytes().await.unwrap())
+    }
+
+    fn program(directory: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_claude-grpc"));
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(directory.join("claude-grpc.toml"))
+            .env_clear()
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test");
+        command
+    }
+
+    /// Check, start and reload of the real program: all that it calls on AWS,
+    /// of any service, is what the policy allows.
+    #[tokio::test]
+    #[ignore = "needs Python with moto[server]"]
+    async fn nothing_but_decrypt_is_called() {
+        let moto = moto().await;
+        let answer = python(ENCRYPT, &moto.url);
+        let (key_id, ciphertext) = answer.split_once(' ').unwrap();
+        let (recorder, url) = Recorder::start(&moto).await;
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("api-key.kms");
+        std::fs::write(&file, ciphertext).unwrap();
+        let toml = format!(
+            "[admin]\nenabled = false\n[secrets.kms]\nciphertext_file = '{}'\nkey_id = '{key_id}'\n\
+             endpoint_url = '{url}'\nregion = 'eu-central-1'\n\
+             encryption_context = {{ service = 'claude-grpc' }}\n",
+            file.display()
+        );
+        std::fs::write(directory.path().join("claude-grpc.toml"), toml).unwrap();
+
+        let run = |arguments: &'static [&str]| {
+            let mut command = program(directory.path(), arguments);
+            // Other services of AWS would be asked here too.
+            command.env("AWS_ENDPOINT_URL", &url);
+            command.stdout(Stdio::piped()).spawn().unwrap()
+        };
+        let check = run(&["config", "check"]);
+        let check = tokio::task::spawn_blocking(|| check.wait_with_output().unwrap());
+        let checked = String::from_utf8(check.await.unwrap().stdout).unwrap();
+        assert!(checked.contains("# API keys: 1 from "), "{checked}");
+
+        let mut serve = run(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut lines = BufReader::new(serve.stdout.take().unwrap()).lines();
+        let first = tokio::task::spawn_blocking(move || lines.next().unwrap().unwrap());
+        let first = first.await.unwrap();
+        assert!(first.starts_with("claude-grpc listening on "), "{first}");
+        let pid = serve.id().to_string();
+        let sent = Command::new("kill").args(["-s", "HUP", &pid]).status();
+        assert!(sent.unwrap().success());
+        let reloaded = async {
+            while recorder.called().len() < 3 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let reloaded = tokio::time::timeout(Duration::from_secs(30), reloaded).await;
+        serve.kill().unwrap();
+        serve.wait().unwrap();
+        reloaded.expect("a third call");
+
+        for target in recorder.called() {
+            let action = target.replace("TrentService.", "kms:");
+            assert!(allowed().contains(&action), "{target} is not allowed");
+        }
     }
 }

@@ -29,4 +29,3 @@ if packages redis-server; then
 else
     skip "limits and nonces in Redis" "redis-server is not there, and there is no apt to install it"
 fi
-skip "AWS KMS" "the AWS SDK doubles the build; cargo test --features kms --test secrets -- --ignored"

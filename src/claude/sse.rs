@@ -37,8 +37,43 @@ pub struct SseDecoder {
     /// The byte order mark at the beginning, if any, has been dealt with.
     begun: bool,
     name: Bytes,
-    data: Option<Bytes>,
+    data: Data,
     pending_bytes: usize,
+}
+
+/// The `data:` fields of an event so far.
+#[derive(Debug, Default)]
+enum Data {
+    #[default]
+    None,
+    /// One, as nearly every event has: not copied.
+    One(Bytes),
+    /// Several, each copied once.
+    Joined(BytesMut),
+}
+
+impl Data {
+    fn push(&mut self, value: Bytes) {
+        *self = match std::mem::take(self) {
+            Data::None => Data::One(value),
+            Data::One(first) => Data::Joined(joined(BytesMut::from(first), &value)),
+            Data::Joined(before) => Data::Joined(joined(before, &value)),
+        };
+    }
+
+    fn take(&mut self) -> Option<Bytes> {
+        match std::mem::take(self) {
+            Data::None => None,
+            Data::One(data) => Some(data),
+            Data::Joined(data) => Some(data.freeze()),
+        }
+    }
+}
+
+fn joined(mut before: BytesMut, value: &[u8]) -> BytesMut {
+    before.extend_from_slice(b"\n");
+    before.extend_from_slice(value);
+    before
 }
 
 impl SseDecoder {
@@ -113,19 +148,7 @@ impl SseDecoder {
         };
         match &line[..name_len] {
             b"event" => self.name = line.slice(value_at..),
-            b"data" => {
-                let value = line.slice(value_at..);
-                self.data = Some(match self.data.take() {
-                    None => value,
-                    Some(before) => {
-                        let mut joined = BytesMut::with_capacity(before.len() + 1 + value.len());
-                        joined.extend_from_slice(&before);
-                        joined.extend_from_slice(b"\n");
-                        joined.extend_from_slice(&value);
-                        joined.freeze()
-                    }
-                });
-            }
+            b"data" => self.data.push(line.slice(value_at..)),
             // Comments (an empty name), `id`, `retry` and unknown fields.
             _ => {}
         }
@@ -180,6 +203,20 @@ mod tests {
             decoder.next_event().map(|event| assert_eq!(event, None))
         });
         assert_eq!(outcome, Err(EventTooLong));
+    }
+
+    /// Copying what came before with each line would take minutes.
+    #[test]
+    fn many_short_lines_take_no_longer_than_few_long_ones() {
+        let mut decoder = SseDecoder::default();
+        let lines = 1024 * 1024;
+        let begun = std::time::Instant::now();
+        decoder.feed(&b"data:\n".repeat(lines));
+        assert_eq!(decoder.next_event(), Ok(None));
+        decoder.feed(b"\n");
+        let event = decoder.next_event().unwrap().unwrap();
+        assert_eq!(event.data.len(), lines - 1);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20));
     }
 
     proptest! {

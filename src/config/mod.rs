@@ -206,7 +206,10 @@ impl Layers {
 
     /// A fault of a key, with the place that its value came from.
     fn fault(&self, key: &str, problem: String) -> Fault {
+        // Of an item of a list, only the list is known.
+        let list = key.rsplit_once('.').map_or(key, |(list, _)| list);
         let metadata = self.figment.find_metadata(key);
+        let metadata = metadata.or_else(|| self.figment.find_metadata(list));
         Fault::Key {
             key: key.to_owned(),
             problem,
@@ -217,12 +220,19 @@ impl Layers {
 
 /// What is wrong, in words. The value is shown unless it may be a secret.
 fn problem(key: &str, kind: &Kind) -> String {
-    let name = key.rsplit('.').next().unwrap_or(key);
+    // The last part may be a number: an item of a list.
+    let mut names = key
+        .rsplit('.')
+        .filter(|name| name.parse::<usize>().is_err());
+    let name = names.next().unwrap_or(key);
     let secret = ["key", "token", "secret", "password"]
         .iter()
         .any(|word| name.contains(word));
     let shown = |actual: &Actual| match actual {
         Actual::Str(_) | Actual::Char(_) | Actual::Bytes(_) if secret => "text".to_owned(),
+        Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_) if secret => {
+            "a number".to_owned()
+        }
         Actual::Str(text) => format!("{text:?}"),
         Actual::Seq => "a list".to_owned(),
         Actual::Map => "a table".to_owned(),

@@ -8,7 +8,10 @@ use crate::{
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 use std::{io, path::Path, sync::Arc, time::Duration};
@@ -130,7 +133,7 @@ fn verifier(
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = read.map_err(|error| wrong(path, error))?;
+    let chain = read.map_err(|error| wrong(path, unquoted(&error)))?;
     if chain.is_empty() {
         return Err(wrong(path, "has no certificate"));
     }
@@ -138,7 +141,22 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| wrong(path, error))
+    PrivateKeyDer::from_pem_file(path).map_err(|error| wrong(path, unquoted(&error)))
+}
+
+/// What is wrong with a PEM file. The error's own text quotes the line, and a
+/// key that has lost its line ends is all on one.
+fn unquoted(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "has a section without an end".to_owned(),
+        pem::Error::IllegalSectionStart { .. } => {
+            "has a malformed BEGIN line; have its line ends been lost?".to_owned()
+        }
+        pem::Error::Base64Decode(_) => "is no Base64 between BEGIN and END".to_owned(),
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::NoItemsFound => "has no section of the right kind".to_owned(),
+        _ => "is no PEM file that can be read".to_owned(),
+    }
 }
 
 fn wrong(path: &Path, reason: impl ToString) -> TlsError {
@@ -157,4 +175,28 @@ fn names(certificate: &CertificateDer<'_>) -> PeerNames {
     let uris = certificate.valid_uri_names();
     let names = uris.chain(certificate.valid_dns_names());
     PeerNames(names.map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With its line ends lost, and cut off: what a template may make of a key.
+    #[test]
+    fn a_broken_key_is_not_quoted() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tls.key");
+        for text in [
+            "-----BEGIN PRIVATE KEY-----canary-----END PRIVATE KEY-----",
+            "-----BEGIN PRIVATE KEY-----\ncanary\n-----END canary-----\n",
+            "-----BEGIN PRIVATE KEY-----\ncanary!\n-----END PRIVATE KEY-----\n",
+            "-----BEGIN canary-----\ncanary\n-----END canary-----\n",
+            "canary",
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = private_key(&path).unwrap_err().to_string();
+            let in_numbers = error.contains(&format!("{:?}", b"canary")[1..20]);
+            assert!(!error.contains("canary") && !in_numbers, "{error}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 // What a helper cannot have is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+mod certificates;
 mod harness;
 mod keys;
 mod limits;

@@ -1,17 +1,19 @@
 //! TLS, certificates of callers, and new certificates without a restart.
 
-use crate::harness::{Running, Setup, assert_unauthenticated, prompt};
+use crate::{
+    certificates::{self, Ca, Signed},
+    harness::{Running, Setup, assert_unauthenticated, prompt},
+};
 use claude_grpc::{
     access::Cause,
     proto::v1::claude_service_client::ClaudeServiceClient,
     secrets::{Reload, Watcher},
     server::TlsConfig,
 };
-use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use std::{fs, path::Path, time::Duration};
 use tonic::{
     Status,
-    transport::{self, Certificate, Channel, ClientTlsConfig, Endpoint},
+    transport::{self, Channel, Endpoint},
 };
 
 const ID: &str = "spiffe://example.org/ns/reports/sa/default";
@@ -22,58 +24,13 @@ name = 'reports'
 certificates = ['spiffe://example.org/ns/reports/sa/default']
 ";
 
-/// A CA that signs servers and callers.
-struct Ca(CertifiedIssuer<'static, KeyPair>);
-
-/// A certificate and its key.
-struct Signed {
-    cert: String,
-    key: String,
-}
-
-impl Ca {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        Ca(CertifiedIssuer::self_signed(params, key).unwrap())
-    }
-
-    fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    fn sign(&self, name: SanType) -> Signed {
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![name];
-        let key = KeyPair::generate().unwrap();
-        Signed {
-            cert: params.signed_by(&key, &self.0).unwrap().pem(),
-            key: key.serialize_pem(),
-        }
-    }
-
-    fn server(&self) -> Signed {
-        self.sign(SanType::DnsName("localhost".try_into().unwrap()))
-    }
-
-    fn caller(&self, id: &str) -> Signed {
-        self.sign(SanType::URI(id.try_into().unwrap()))
-    }
-}
-
 /// Writes the server's files; gives their configuration.
 fn served(dir: &Path, signed: &Signed, client_ca: Option<&Ca>) -> TlsConfig {
-    let write = |name: &str, text: &str| {
-        let path = dir.join(name);
-        fs::write(dir.join("new"), text).unwrap();
-        fs::rename(dir.join("new"), &path).unwrap();
-        Some(path)
-    };
+    certificates::write(dir, signed, client_ca);
     TlsConfig {
-        cert_file: write("tls.crt", &signed.cert),
-        key_file: write("tls.key", &signed.key),
-        client_ca_file: client_ca.and_then(|ca| write("ca.crt", &ca.pem())),
+        cert_file: Some(dir.join("tls.crt")),
+        key_file: Some(dir.join("tls.key")),
+        client_ca_file: client_ca.map(|_| dir.join("ca.crt")),
         client_cert_required: false,
     }
 }
@@ -83,14 +40,7 @@ async fn connect(
     ca: &Ca,
     caller: Option<&Signed>,
 ) -> Result<Channel, transport::Error> {
-    let mut tls = ClientTlsConfig::new()
-        .ca_certificate(Certificate::from_pem(ca.pem()))
-        .domain_name("localhost");
-    if let Some(caller) = caller {
-        tls = tls.identity(transport::Identity::from_pem(&caller.cert, &caller.key));
-    }
-    let endpoint = Endpoint::from_shared(format!("https://{}", server.address)).unwrap();
-    endpoint.tls_config(tls).unwrap().connect().await
+    ca.connect(&server.address.to_string(), caller).await
 }
 
 async fn generate(channel: Channel) -> Result<(), Status> {

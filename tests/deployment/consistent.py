@@ -2,11 +2,16 @@
 
     CLAUDE_GRPC=target/debug/claude-grpc python consistent.py RENDERED.yaml
 
+CLAUDE_GRPC_KMS is a binary with the feature `kms`, for overlays that need it;
+`moto.py` tells what that needs besides.
+
 The binary checks the ConfigMap with the variables of the container, prints the
 configuration that `serve` would have, and serves with it. What the manifests say a second time
 (ports, the grace period, the autoscaler's target) has to agree with it.
 """
 
+import contextlib
+import json
 import os
 import re
 import subprocess
@@ -15,9 +20,12 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+import moto
 import yaml
 
 BINARY = os.environ["CLAUDE_GRPC"]
+BINARY_WITH_KMS = os.environ.get("CLAUDE_GRPC_KMS")
+POLICY = Path(__file__).parents[2] / "deploy/aws/kms-decrypt-policy.json"
 CONTAINER = "claude-grpc"
 
 # Time that is to be left when the drain is over.
@@ -86,13 +94,25 @@ class Pod:
         assert verb == "serve", verb
         self.flags = [outside(it) for it in flags]
         self.variables = {it["name"]: outside(it["value"]) for it in container["env"]}
+        self.needs_kms = "CLAUDE_GRPC_SECRETS__KMS__CIPHERTEXT_FILE" in self.variables
+        self.binary = BINARY_WITH_KMS if self.needs_kms and BINARY_WITH_KMS else BINARY
+
+    @contextlib.contextmanager
+    def with_kms(self):
+        """With a KMS where one is needed, and what the policy asks of a call."""
+        if not self.needs_kms or self.binary == BINARY:
+            yield
+            return
+        with moto.running(self.variables, policy_context()) as variables:
+            self.variables |= variables
+            yield
 
     def config(self):
         """What `config check` prints."""
         # No configuration: who answers.
         flags = [it for it in self.flags if it != "--simulate"]
         checked = subprocess.run(
-            [BINARY, "config", "check", *flags],
+            [self.binary, "config", "check", *flags],
             env=self.variables, capture_output=True, text=True,
         )
         if checked.returncode != 0:
@@ -109,7 +129,7 @@ class Pod:
         # On another port, so that tests do not collide; on all addresses still.
         flags = [*self.flags, "--listen", "0.0.0.0:0"]
         with subprocess.Popen(
-            [BINARY, "serve", *flags], env=self.variables,
+            [self.binary, "serve", *flags], env=self.variables,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         ) as service:
             line = service.stdout.readline()
@@ -119,6 +139,14 @@ class Pod:
             sys.exit(f"serve does not start with it:\n{logged}")
 
 
+def policy_context():
+    """The encryption context that the role's policy asks for."""
+    [statement] = json.loads(POLICY.read_text())["Statement"]
+    prefix = "kms:EncryptionContext:"
+    conditions = statement["Condition"]["StringEquals"]
+    return {key.removeprefix(prefix): value for key, value in conditions.items()}
+
+
 def main(path):
     overlay = Overlay(path)
     deployment = overlay.one("Deployment")
@@ -126,8 +154,9 @@ def main(path):
     [container] = [it for it in pod["containers"] if it["name"] == CONTAINER]
     with tempfile.TemporaryDirectory() as folder:
         inside = Pod(overlay, pod, container, folder)
-        config = inside.config()
-        inside.starts()
+        with inside.with_kms():
+            config = inside.config()
+            inside.starts()
     ports = {it["name"]: it["containerPort"] for it in container["ports"]}
     wrong = []
 
@@ -181,6 +210,9 @@ def main(path):
     # Refused by the service itself, too: here it is found before a rollout.
     key = any(it["name"].endswith("API_KEY_FILE") for it in container["env"])
     kms = bool(config.get("secrets", {}).get("kms", {}).get("ciphertext_file"))
+    if kms:
+        context = config["secrets"]["kms"]["encryption_context"]
+        same("secrets.kms.encryption_context and the policy's", context, policy_context())
     same("there is exactly one way to answer (a key, KMS or the simulator)", key + kms + simulated, 1)
 
     for line in wrong:

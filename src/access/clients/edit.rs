@@ -343,6 +343,7 @@ mod tests {
             ("[[clients]]\nname = 'a b'", "a name is"),
             ("[[clients]]\nname = 'a'\n[[clients]]\nname = 'a'", "twice"),
             ("[[clients]]\nname = 'a'\nlimits = 'canary'", "line 3"),
+            ("[[clients]]\nname = 'a'\nkeys = 'a\"canary'", "line 3"),
             (
                 "[[clients]]\nname = 'a'\nsigning_keys = [{id = 'k', secret = 'canary'}]",
                 "shorter",

@@ -353,15 +353,13 @@ fn is_name(text: &str) -> bool {
 }
 
 /// A parser may quote the value that it could not take, and that could be a
-/// secret: what stands in quotes goes. Names of fields stand in backticks.
+/// secret: what stands in quotes goes, up to the last one, since the value may
+/// have some itself. Names of fields stand in backticks.
 fn unquoting(message: &str) -> String {
-    let mut parts = message.split('"');
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    while let (Some(_quoted), rest) = (parts.next(), parts.next()) {
-        text.push('…');
-        text.push_str(rest.unwrap_or_default());
+    match (message.find('"'), message.rfind('"')) {
+        (Some(first), Some(last)) => format!("{}…{}", &message[..first], &message[last + 1..]),
+        _ => message.to_owned(),
     }
-    text
 }
 
 fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {

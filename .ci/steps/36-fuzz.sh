@@ -1,0 +1,64 @@
+# The fuzz targets, for a bounded time each. What they found before is a test
+# (`tests/fuzz_corpus.rs`).
+# shellcheck shell=bash
+
+fuzz=$cache/tools/cargo-fuzz-0.13.2
+fuzz_seconds=${FUZZ_SECONDS:-20}
+
+install_cargo_fuzz() {
+    [ ! -x "$fuzz/bin/cargo-fuzz" ] || return 0
+    CARGO_TARGET_DIR=$work/cargo-fuzz \
+        cargo install --quiet --locked --root "$fuzz" cargo-fuzz --version 0.13.2
+    rm -rf "$work/cargo-fuzz"
+}
+
+# A nightly compiler; else the stable one, if it takes flags that are not stable.
+fuzz_compiler() {
+    if rustc +nightly --version >/dev/null 2>&1; then
+        echo nightly
+    elif RUSTC_BOOTSTRAP=1 rustc -Zhelp >/dev/null 2>&1; then
+        echo stable
+    fi
+}
+
+# cargo_fuzz COMMAND… : no sanitizer, since there is no unsafe code of ours to
+# watch; overflows and failed assertions are found without.
+cargo_fuzz() {
+    "$fuzz/bin/cargo-fuzz" "$1" --sanitizer none --target-dir "$cache/fuzz" "${@:2}"
+}
+
+# A subshell: the other compiler is for no other step.
+fuzz_targets() (
+    case $compiler in
+    nightly) export RUSTUP_TOOLCHAIN=nightly ;;
+    stable) export RUSTC_BOOTSTRAP=1 ;;
+    esac
+    # What an earlier clone built is at another path, and would pile up.
+    cargo clean --quiet --manifest-path fuzz/Cargo.toml --target-dir "$cache/fuzz" \
+        --target "$(rustc -vV | sed -n 's/^host: //p')" --release \
+        --package claude-grpc --package claude-grpc-fuzz
+    cargo_fuzz build
+    # Thousands of small files are written.
+    [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
+    local target
+    for target in fuzz/fuzz_targets/*.rs; do
+        target=$(basename "$target" .rs)
+        # The corpus of the checkout stays as it is; the first folder is added to.
+        mkdir -p "$work/fuzz/$target"
+        if ! cargo_fuzz run "$target" "$work/fuzz/$target" "fuzz/corpus/$target" -- \
+            -max_total_time="$fuzz_seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
+            -artifact_prefix="$work/fuzz/" -print_final_stats=1 >"$work/fuzz/$target.log" 2>&1; then
+            tail -n 40 "$work/fuzz/$target.log"
+            return 1
+        fi
+        echo "$target: $(sed -n 's/^stat::\(.*[^ ]\): *\([0-9]*\)$/\1 \2/p' "$work/fuzz/$target.log" | paste -sd ' ')"
+    done
+)
+
+compiler=$(fuzz_compiler)
+if [ -n "$compiler" ]; then
+    step "install cargo-fuzz" install_cargo_fuzz
+    step "fuzz targets, $fuzz_seconds s each" fuzz_targets
+else
+    skip "fuzz targets" "there is no nightly Rust, and the stable one takes no -Z flags"
+fi

@@ -1,0 +1,18 @@
+//! The program as it is operated: everything that it says is read, and every
+//! secret that it holds is changed under load.
+
+// What a helper cannot have is a test that fails.
+#![allow(clippy::unwrap_used)]
+
+mod api;
+mod calls;
+mod canary;
+#[path = "../access/certificates.rs"]
+mod certificates;
+mod leaks;
+mod load;
+mod mount;
+mod process;
+mod rotation;
+mod secrets;
+mod sink;
