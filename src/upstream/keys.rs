@@ -12,8 +12,10 @@ use super::{
     pacing::{self, Ledger},
 };
 use futures::future::BoxFuture;
+use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
 use std::{
     fmt,
     sync::{
@@ -38,12 +40,21 @@ const MAX_REFUSALS: usize = 64;
 pub struct Key {
     /// Tells keys apart without showing them.
     name: Arc<str>,
+    fingerprint: Fingerprint,
     /// `authorization`, marked as sensitive.
     authorization: HeaderValue,
     refusals: Mutex<Vec<Refusal>>,
     /// Their number, to be read without the lock.
     refused: AtomicUsize,
 }
+
+/// The same for the same key in all replicas, and no way back to the key: half
+/// of an HMAC-SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 16]);
+
+/// What a fingerprint is made of, with the key.
+const FINGERPRINTED: &[u8] = b"claude-grpc: whose limits these are";
 
 /// Why and until when a key is set aside.
 struct Refusal {
@@ -76,6 +87,7 @@ impl Key {
         authorization.set_sensitive(true);
         Ok(Key {
             name: Arc::from(name),
+            fingerprint: Fingerprint::of(secret),
             authorization,
             refusals: Mutex::default(),
             refused: AtomicUsize::new(0),
@@ -85,6 +97,11 @@ impl Key {
     /// Its name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// What all replicas know it by.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// The header that carries the key.
@@ -134,6 +151,25 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({}, [redacted])", self.name)
+    }
+}
+
+// === impl Fingerprint ===
+
+impl Fingerprint {
+    fn of(secret: &str) -> Self {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
+            .expect("HMAC takes keys of any length");
+        mac.update(FINGERPRINTED);
+        let mut half = [0; 16];
+        half.copy_from_slice(&mac.finalize().into_bytes()[..16]);
+        Fingerprint(half)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -218,7 +254,7 @@ impl KeysLayer {
         match call.payload {
             Payload::Messages { .. } => self
                 .ledger
-                .account(&key.name, &call.model)
+                .account(key, &call.model)
                 .wait(pacing::cost(call), call.priority),
             _ => Duration::ZERO,
         }
@@ -334,6 +370,20 @@ mod tests {
         assert_eq!(format!("{key:?}"), "Key(key-1, [redacted])");
         assert!(!format!("{:?}", key.authorization()).contains("secret"));
         assert_eq!(key.authorization(), "Bearer sk-ant-secret");
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_the_key_alone_and_is_not_the_key() {
+        let one = key("sk-ant-secret\n").unwrap();
+        let same = Key::new("key-2", &SecretString::from("sk-ant-secret")).unwrap();
+        assert_eq!(one.fingerprint(), same.fingerprint());
+        assert_ne!(
+            one.fingerprint(),
+            key("sk-ant-secret2").unwrap().fingerprint()
+        );
+        // Other versions have to come to the same.
+        let fingerprint = one.fingerprint().to_string();
+        assert_eq!(fingerprint, "0c45ca83d370498013b09477af9e0b74");
     }
 
     #[test]
