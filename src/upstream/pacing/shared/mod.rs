@@ -152,3 +152,6 @@ impl Shared {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;
