@@ -25,10 +25,11 @@ impl Process {
             None => Stdio::inherit(),
         };
         let mut child = Command::new(env!("CARGO_BIN_EXE_claude-grpc"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "warn"])
+            .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--upstream-url", upstream_url])
             .env_clear()
             .env("ANTHROPIC_API_KEY", "sk-of-all-replicas")
+            .env("CLAUDE_GRPC_LOG__LEVEL", "warn")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
