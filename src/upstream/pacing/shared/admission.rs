@@ -39,7 +39,7 @@ pub async fn admit(
     let (place, is_straight) = {
         let mut state = account.lock();
         let is_straight = !state.anyone_before(priority);
-        if is_straight && state.is_unmetered() {
+        if is_straight && state.is_unmetered() && state.fits_in(cost) == Some(Duration::ZERO) {
             return Ok(account.charge(&mut state, cost, priority));
         }
         // Who comes straight to the front asks at once, and so learns more.
@@ -111,24 +111,19 @@ impl Place {
                 self.priority(),
             )));
         }
-        if !blocked.is_zero() {
-            return Ok(Turn::Sleep(blocked));
-        }
-        let charge = |state: &mut State| {
-            let charge = self.account().charge(state, cost, self.priority());
-            Ok(Turn::Charged(Box::new(charge)))
-        };
-        if state.is_unmetered() {
-            return charge(&mut state);
-        }
-        if !shared.store().health().is_down() {
-            return Ok(Turn::Ask(self.question(&state, cost)));
-        }
-        if shared.store().on_failure() == OnStoreFailure::Refuse {
-            return Err(UpstreamError::StoreUnreachable);
+        if !state.is_unmetered() {
+            if !shared.store().health().is_down() {
+                return Ok(Turn::Ask(self.question(&state, cost)));
+            }
+            if shared.store().on_failure() == OnStoreFailure::Refuse {
+                return Err(UpstreamError::StoreUnreachable);
+            }
         }
         match state.fits_in(cost) {
-            Some(Duration::ZERO) => charge(&mut state),
+            Some(Duration::ZERO) => {
+                let charge = self.account().charge(&mut state, cost, self.priority());
+                Ok(Turn::Charged(Box::new(charge)))
+            }
             Some(wait) if !state.leaves_time(wait, deadline) => Err(exhausted(wait)),
             wait => Ok(Turn::Sleep(wait.unwrap_or(Duration::MAX).min(HEARTBEAT))),
         }
@@ -147,6 +142,7 @@ impl Place {
             interactive,
             batch,
             figures: state.figures(),
+            blocked: state.blocked_for(),
         }
     }
 }

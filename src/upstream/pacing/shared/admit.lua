@@ -2,12 +2,17 @@
 -- ARGV: 1 whether it is interactive, 2-4 its cost, 5 milliseconds that it has
 -- waited, 6-8 what interactive calls wait for at the replica besides it, 9-11
 -- what batch calls do, 12-17 level and limit of each bucket as the replica
--- knows them (-1: not), 18 calls in flight before the limits are known, 19 the
+-- knows them (-1: not), 18 calls in flight before the limits are known, 19
+-- milliseconds for which the API refuses calls, as the replica knows, 20 the
 -- replica.
 local is_interactive = arg[1] == 1
 local cost = { arg[2], arg[3], arg[4] }
 local since = now - arg[5] / 1000
-local own = 'w:' .. ARGV[19]
+local own = 'w:' .. ARGV[20]
+-- Not for the time that an answer takes: the replica may have it from here.
+if arg[19] > 0 and now + arg[19] / 1000 > blocked + 0.05 then
+  blocked = now + arg[19] / 1000
+end
 
 -- A Redis that has forgotten learns from the first replica that remembers.
 if not is_known() then

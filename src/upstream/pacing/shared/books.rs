@@ -47,6 +47,8 @@ pub struct Ask {
     pub batch: Cost,
     /// Level and limit of each bucket, as far as known here.
     pub figures: [Option<(f64, f64)>; 3],
+    /// How long the API refuses calls yet, as far as known here.
+    pub blocked: Duration,
 }
 
 /// What Redis decided.
@@ -83,6 +85,10 @@ pub struct Observation {
     pub at_charge: Option<Levels>,
     /// What was charged before the limits were known.
     pub early: Cost,
+    /// What is given back in Redis when the API refused the call.
+    pub back: Cost,
+    /// What the call costs.
+    pub cost: Cost,
 }
 
 // === impl SharedBooks ===
@@ -119,7 +125,10 @@ impl SharedBooks {
             let (level, limit) = figures.unwrap_or((-1.0, -1.0));
             script.arg(level).arg(limit);
         }
-        script.arg(CALLS_BEFORE_LIMITS_ARE_KNOWN).arg(&self.replica);
+        script
+            .arg(CALLS_BEFORE_LIMITS_ARE_KNOWN)
+            .arg(ask.blocked.as_secs_f64() * 1000.0)
+            .arg(&self.replica);
         let asked = self
             .store
             .ask(async |mut redis| script.invoke_async::<Vec<f64>>(&mut redis).await);
@@ -160,6 +169,9 @@ impl SharedBooks {
         script.arg(u8::from(observation.at_charge.is_some()));
         with_cost(&mut script, observation.at_charge.unwrap_or_default());
         with_cost(&mut script, observation.early);
+        script.arg(u8::from(told.refused));
+        with_cost(&mut script, observation.back);
+        with_cost(&mut script, observation.cost);
         let asked = self
             .store
             .ask(async |mut redis| script.invoke_async(&mut redis).await);

@@ -115,6 +115,11 @@ impl Shared {
                 Booking::SharedEarly => charged,
                 _ => Cost::default(),
             },
+            back: match booking {
+                Booking::Here => Cost::default(),
+                _ => charged,
+            },
+            cost: charged,
         };
         let this = self.clone();
         self.books.beside(account, async move {

@@ -47,6 +47,7 @@ fn ask(priority: Priority) -> Ask {
         interactive: Cost::default(),
         batch: Cost::default(),
         figures: [None; 3],
+        blocked: Duration::ZERO,
     }
 }
 
@@ -71,6 +72,8 @@ impl Replica {
                 ..Levels::default()
             }),
             early: Cost::default(),
+            back: ONE,
+            cost: ONE,
         };
         self.0.observe(NAME, &observation).await.unwrap();
     }
@@ -157,6 +160,8 @@ async fn until_the_limits_are_known_only_some_calls_of_all_replicas_are_in_fligh
         told: told(40),
         at_charge: None,
         early: ONE,
+        back: ONE,
+        cost: ONE,
     };
     one.0.observe(NAME, &observation).await.unwrap();
     assert_about(two.left().await, 25.0);
@@ -264,6 +269,38 @@ async fn the_api_is_believed_only_where_it_really_differs() {
     assert_about(two.left().await, 35.0);
     two.is_told(told(5), None).await;
     assert_about(two.left().await, 5.0);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_refusal_tells_exactly_that_too_little_is_left() {
+    let (_redis, one, two) = with_left(2).await;
+    let charged = one.asks(ask(Priority::Batch)).await;
+    assert_eq!(charged.verdict, Verdict::Charged);
+    // No more off than by rounding, and still too much.
+    let refusal = RateLimits {
+        refused: true,
+        ..told(0)
+    };
+    one.is_told(refusal, Some(1.0)).await;
+    assert_about(two.left().await, -1.0);
+    // What was charged is given back.
+    let back = Cost::default().minus(ONE);
+    let settled = one
+        .0
+        .settle(NAME, Priority::Batch, back, None, Duration::ZERO);
+    settled.await.unwrap();
+    assert_about(two.left().await, 0.0);
+    // Where there was room, nothing is concluded from it.
+    two.is_told(told(40), Some(0.0)).await;
+    let charged = two.asks(ask(Priority::Batch)).await;
+    assert_eq!(charged.verdict, Verdict::Charged);
+    let refusal = RateLimits {
+        refused: true,
+        ..told(40)
+    };
+    two.is_told(refusal, Some(39.0)).await;
+    assert_about(two.left().await, 39.0);
 }
 
 #[tokio::test]
