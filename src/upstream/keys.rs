@@ -8,14 +8,13 @@
 use super::{
     ApiFailure, Call, Payload, Reply, UpstreamError,
     attempt::Attempt,
+    fingerprint::Fingerprint,
     limits::LimitsSeen,
     pacing::{self, Ledger},
 };
 use futures::future::BoxFuture;
-use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
 use std::{
     fmt,
     sync::{
@@ -47,14 +46,6 @@ pub struct Key {
     /// Their number, to be read without the lock.
     refused: AtomicUsize,
 }
-
-/// The same for the same key in all replicas, and no way back to the key: half
-/// of an HMAC-SHA-256.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Fingerprint([u8; 16]);
-
-/// What a fingerprint is made of, with the key.
-const FINGERPRINTED: &[u8] = b"claude-grpc: whose limits these are";
 
 /// Why and until when a key is set aside.
 struct Refusal {
@@ -151,25 +142,6 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({}, [redacted])", self.name)
-    }
-}
-
-// === impl Fingerprint ===
-
-impl Fingerprint {
-    fn of(secret: &str) -> Self {
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
-            .expect("HMAC takes keys of any length");
-        mac.update(FINGERPRINTED);
-        let mut half = [0; 16];
-        half.copy_from_slice(&mac.finalize().into_bytes()[..16]);
-        Fingerprint(half)
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -370,20 +342,6 @@ mod tests {
         assert_eq!(format!("{key:?}"), "Key(key-1, [redacted])");
         assert!(!format!("{:?}", key.authorization()).contains("secret"));
         assert_eq!(key.authorization(), "Bearer sk-ant-secret");
-    }
-
-    #[test]
-    fn a_fingerprint_is_of_the_key_alone_and_is_not_the_key() {
-        let one = key("sk-ant-secret\n").unwrap();
-        let same = Key::new("key-2", &SecretString::from("sk-ant-secret")).unwrap();
-        assert_eq!(one.fingerprint(), same.fingerprint());
-        assert_ne!(
-            one.fingerprint(),
-            key("sk-ant-secret2").unwrap().fingerprint()
-        );
-        // Other versions have to come to the same.
-        let fingerprint = one.fingerprint().to_string();
-        assert_eq!(fingerprint, "0c45ca83d370498013b09477af9e0b74");
     }
 
     #[test]

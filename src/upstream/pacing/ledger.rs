@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     store::Store,
-    upstream::keys::{Fingerprint, Key},
+    upstream::{fingerprint::Fingerprint, keys::Key},
 };
 use std::{
     collections::HashMap,
