@@ -25,6 +25,10 @@
 //! count of now; that holds for a shared count too, since what the replicas
 //! have in flight lies in it.
 //!
+//! What others wait for is known as of their last question, so an estimate may
+//! be a quarter of a second old. The first in line of a replica asks alone, so
+//! a replica begins one call of a model for each round trip at most.
+//!
 //! The key in Redis has the API key's fingerprint in it, never the key.
 
 mod admission;
