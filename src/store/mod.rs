@@ -143,3 +143,32 @@ async fn within<T>(answer: impl Future<Output = Result<T, RedisError>>) -> Resul
         Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::SecretString;
+    use std::time::Instant;
+
+    #[tokio::test]
+    async fn only_the_first_question_waits_for_a_redis_that_is_silent() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("redis://{}", silent.local_addr().unwrap());
+        let address = StoreAddress::Redis(SecretString::from(url));
+        let store = Store::open(&address, OnStoreFailure::Local).unwrap();
+        let store = store.unwrap();
+        let ping = async || {
+            let ping = redis::cmd("PING");
+            let asked = store.ask(async |mut redis| ping.query_async::<()>(&mut redis).await);
+            asked.await
+        };
+        assert_eq!(ping().await, None);
+        assert!(store.health().is_down());
+        let began = Instant::now();
+        for _ in 0..100 {
+            assert_eq!(ping().await, None);
+        }
+        assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+        assert_eq!(store.health().failures(), 1);
+    }
+}
