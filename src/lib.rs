@@ -14,5 +14,6 @@ pub mod secrets;
 pub mod server;
 pub mod service;
 pub mod simulator;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;

@@ -19,13 +19,19 @@ signers() {
     go run examples/signing/sign.go --check "$vectors"
 }
 
+# The scripts of pacing for themselves, and replicas that share a Redis.
+in_redis() {
+    cargo test --lib pacing -- --ignored
+    cargo test --test access -- --ignored
+}
+
 need python3
 need node
 need go
 step "Fernet as Python has it" access_python
 step "signers in Python, JavaScript and Go" signers
 if packages redis-server; then
-    step "limits and nonces in Redis" cargo test --test access -- --ignored
+    step "limits, nonces and the API's quota in Redis" in_redis
 else
-    skip "limits and nonces in Redis" "redis-server is not there, and there is no apt to install it"
+    skip "limits, nonces and the API's quota in Redis" "redis-server is not there, and there is no apt to install it"
 fi

@@ -4,14 +4,19 @@
 //! short ones. Each prints its figures beside its bounds and fails when one is
 //! missed. Bounds are ratios and counts; absolute times depend on the machine.
 
+#[path = "../../tests/replicas/process.rs"]
+mod process;
+#[path = "../../tests/replicas/redis_server.rs"]
+#[allow(dead_code)] // It is not stopped in the middle of a run here.
+mod redis_server;
 mod rig;
 mod scenarios;
 mod traffic;
 
-use scenarios::{checklist, faults, outage, overhead, quota, soak};
+use scenarios::{checklist, faults, outage, overhead, quota, replicas, soak};
 use std::process::ExitCode;
 
-const USAGE: &str = "scenarios: checklist, faults, outage, overhead, quota, soak";
+const USAGE: &str = "scenarios: checklist, faults, outage, overhead, quota, replicas, soak";
 
 fn main() -> ExitCode {
     // Cargo adds `--bench`.
@@ -25,7 +30,14 @@ fn main() -> ExitCode {
         return overhead::forwarder::run(upstream);
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let all = ["checklist", "faults", "outage", "overhead", "quota"];
+    let all = [
+        "checklist",
+        "faults",
+        "outage",
+        "overhead",
+        "quota",
+        "replicas",
+    ];
     let chosen: Vec<&str> = match &named[..] {
         [] => all.to_vec(),
         named => named.iter().map(String::as_str).collect(),
@@ -39,6 +51,7 @@ fn main() -> ExitCode {
             "outage" => runtime.block_on(outage::run()),
             "overhead" => runtime.block_on(overhead::run()),
             "quota" => runtime.block_on(quota::run()),
+            "replicas" => runtime.block_on(replicas::run()),
             "soak" => runtime.block_on(soak::run()),
             other => {
                 eprintln!("there is no scenario {other}; {USAGE}");

@@ -67,6 +67,7 @@ fn read(observed: &Observed, families: &mut Vec<Family>) {
     } else {
         0.0
     };
+    let store_down = if observed.store.is_down() { 1.0 } else { 0.0 };
     families.extend([
         breaker,
         Family::single(&m::PLACES_IN_USE, places.in_use() as f64),
@@ -76,6 +77,8 @@ fn read(observed: &Observed, families: &mut Vec<Family>) {
         Family::single(&m::KEYS_REFUSED, refused as f64),
         Family::single(&m::COALESCED, upstream.coalesced.count() as f64),
         Family::single(&m::READY, ready),
+        Family::single(&m::STORE_FAILURES, observed.store.failures() as f64),
+        Family::single(&m::STORE_DOWN, store_down),
         queued(observed),
     ]);
     let mut reloads = Family::new(&m::RELOADS);

@@ -20,6 +20,7 @@ use crate::{
     access::Refusals,
     secrets::Reload,
     server::Drain,
+    store::StoreHealth,
     telemetry::{
         LogLevel, Telemetry,
         metrics::text::{self, Format},
@@ -65,6 +66,8 @@ pub struct Observed {
     pub reloads: Vec<Arc<dyn Reload>>,
     /// Callers that were not let in, where anybody is kept out.
     pub refusals: Option<Refusals>,
+    /// Whether the store answers that replicas share. In memory it always does.
+    pub store: StoreHealth,
 }
 
 /// The port, listening.

@@ -6,6 +6,7 @@ use crate::{
     config::Config,
     secrets::{LoadError, Reload},
     server::Tls,
+    store::Store,
 };
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ use std::sync::Arc;
 pub struct Guards {
     /// Who may call; `None` for everybody.
     pub access: Option<Access>,
+    /// What is shared with other replicas; `None` when nothing is.
+    pub store: Option<Store>,
     /// TLS; `None` for plain text.
     pub tls: Option<Tls>,
     /// What of it can be read again.
@@ -30,25 +33,28 @@ impl Guards {
             .map_err(|exposed| Failure::usage(exposed.to_string()))?;
         let tls = Tls::load(&config.server.tls, config.server.grpc_web).await;
         let tls = tls.map_err(unusable)?;
-        let access = access(config).await?;
+        let store = Store::open(&config.limits.store, config.limits.on_store_failure)
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        let access = access(config, store.clone()).await?;
 
         let mut reloads: Vec<Arc<dyn Reload>> = Vec::new();
         reloads.extend(access.iter().map(|it| it.clients().as_reload()));
         reloads.extend(tls.iter().map(|it| it.certificates().as_reload()));
         Ok(Guards {
             access,
+            store,
             tls,
             reloads,
         })
     }
 }
 
-async fn access(config: &Config) -> Result<Option<Access>, Failure> {
+async fn access(config: &Config, store: Option<Store>) -> Result<Option<Access>, Failure> {
     if config.access.clients_file.is_none() {
         return Ok(None);
     }
     let longest_call = config.server.max_deadline;
-    let ledger = Ledger::open(&config.limits, longest_call, Clock::default())
+    let ledger = Ledger::with_store(&config.limits, store, longest_call, Clock::default())
         .map_err(|error| Failure::usage(with_causes(&error)))?;
     let key_file = config.secrets.key_file.clone();
     Access::load(&config.access, key_file, ledger)

@@ -13,6 +13,7 @@ use crate::{
     config::{Config, Environment},
     secrets::Reload,
     server::Drain,
+    store::StoreHealth,
     telemetry::{self, Logs, Price, Running, Telemetry, TelemetryError},
     upstream::Upstream,
 };
@@ -63,6 +64,7 @@ impl Observers {
         drain: &Drain,
         reloads: Vec<Arc<dyn Reload>>,
         refusals: Option<Refusals>,
+        store: Option<StoreHealth>,
     ) -> admin::Observed {
         admin::Observed {
             telemetry: self.telemetry.clone(),
@@ -71,6 +73,7 @@ impl Observers {
             log_level: Some(self.logs.level()),
             reloads,
             refusals,
+            store: store.unwrap_or_default(),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
     server::Server,
     service::Service,
     simulator::{Simulator, SimulatorConfig},
+    store::Store,
     upstream::{Key, Keys, Upstream, UpstreamConfig},
 };
 use reqwest::Url;
@@ -63,7 +64,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         let reloading = api_keys(&config, &environment);
         let reloading = reloading.instrument(process.start.clone()).await?;
         let keys = Keys::new(reloading.current().ring()?);
-        let upstream = connect(&config.upstream, keys)?;
+        let upstream = connect(&config.upstream, keys, guards.store.clone())?;
         follow(&reloading, upstream.keys.clone());
         guards.reloads.push(reloading.as_reload());
         let host = host(&config.upstream.base_url);
@@ -125,6 +126,7 @@ async fn serve(
     let _watcher = Watcher::start(guards.reloads.clone());
     let reloads = guards.reloads.clone();
     let refusals = guards.access.as_ref().map(|it| it.refusals().clone());
+    let store_health = guards.store.as_ref().map(|it| it.health().clone());
     let signals = signals.reloading(guards.reloads);
     let address = server.local_addr().map_err(address_unknown)?;
 
@@ -138,7 +140,7 @@ async fn serve(
     });
     drop(start);
     let drain = server.drain();
-    let observed = observers.of(upstream, &drain, reloads, refusals);
+    let observed = observers.of(upstream, &drain, reloads, refusals, store_health);
     let admin = observers.admin(&config.admin, observed).await?;
     // The port takes connections from the bind on, so whoever waits for this
     // line can call. That nobody waits is no reason to stop.
@@ -190,8 +192,8 @@ fn follow(reloading: &Reloading<ApiKeys>, keys: Keys) {
     });
 }
 
-fn connect(config: &UpstreamConfig, keys: Keys) -> Result<Upstream, Failure> {
-    Upstream::new(config, keys).map_err(|error| Failure::usage(with_causes(&error)))
+fn connect(config: &UpstreamConfig, keys: Keys, store: Option<Store>) -> Result<Upstream, Failure> {
+    Upstream::with_store(config, keys, store).map_err(|error| Failure::usage(with_causes(&error)))
 }
 
 /// Takes the simulator's port.
@@ -218,7 +220,9 @@ fn connect_to_simulator(config: &Config, simulator: &Simulator) -> Result<Upstre
     let key = SecretString::from(accepted.map_or("simulated", String::as_str));
     let key = Key::new("simulator", &key)
         .map_err(|error| Failure::usage(format!("simulator.api_keys: {error}")))?;
-    connect(&upstream, Keys::new([key]))
+    // Each process has a simulator with limits of its own, so there is nothing to
+    // share.
+    connect(&upstream, Keys::new([key]), None)
 }
 
 /// The system does not say which port it chose.

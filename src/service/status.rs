@@ -137,6 +137,11 @@ fn verdict(error: &UpstreamError) -> Verdict {
             "UPSTREAM_QUOTA_EXHAUSTED",
             Retry::After(*retry_after),
         ),
+        UpstreamError::StoreUnreachable => (
+            Code::Unavailable,
+            "QUOTA_UNREACHABLE",
+            Retry::After(Duration::from_secs(1)),
+        ),
         // It has a status of its own, which tells more.
         UpstreamError::Refused(refused) => (refused.status().code(), "REFUSED", Retry::No),
         // The caller's credentials were fine; ours are not.

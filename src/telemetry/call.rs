@@ -358,7 +358,7 @@ fn limit_of(reason: &str) -> Option<&'static str> {
     Some(match reason {
         "OVERLOADED" => "capacity",
         "CIRCUIT_OPEN" => "breaker",
-        "UPSTREAM_QUOTA_EXHAUSTED" => "ledger",
+        "UPSTREAM_QUOTA_EXHAUSTED" | "QUOTA_UNREACHABLE" => "ledger",
         "UPSTREAM_RATE_LIMITED" => "api",
         "UPSTREAM_SPEND_LIMIT" => "spend",
         "MESSAGE_TOO_LARGE" | "REQUEST_TOO_LARGE" => "size",

@@ -47,7 +47,8 @@ pub struct UpstreamConfig {
     /// When calls fail at once because the API does.
     pub breaker: BreakerConfig,
     /// Whether calls are held back until the API's own limits have room for
-    /// them, instead of being sent to be refused.
+    /// them, instead of being sent to be refused. Replicas do so together
+    /// when `limits.store` is a Redis.
     pub pacing: bool,
 }
 

@@ -51,6 +51,9 @@ pub enum UpstreamError {
         /// When there will be room.
         retry_after: Duration,
     },
+    /// The store of the shared limits does not answer, and then nothing goes.
+    #[error("what is left of the rate limit of the Claude API cannot be known now")]
+    StoreUnreachable,
     /// The caller may not make this call, or not now. It was not sent.
     #[error(transparent)]
     Refused(Refused),

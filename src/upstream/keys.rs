@@ -8,6 +8,7 @@
 use super::{
     ApiFailure, Call, Payload, Reply, UpstreamError,
     attempt::Attempt,
+    fingerprint::Fingerprint,
     limits::LimitsSeen,
     pacing::{self, Ledger},
 };
@@ -38,6 +39,7 @@ const MAX_REFUSALS: usize = 64;
 pub struct Key {
     /// Tells keys apart without showing them.
     name: Arc<str>,
+    fingerprint: Fingerprint,
     /// `authorization`, marked as sensitive.
     authorization: HeaderValue,
     refusals: Mutex<Vec<Refusal>>,
@@ -76,6 +78,7 @@ impl Key {
         authorization.set_sensitive(true);
         Ok(Key {
             name: Arc::from(name),
+            fingerprint: Fingerprint::of(secret),
             authorization,
             refusals: Mutex::default(),
             refused: AtomicUsize::new(0),
@@ -85,6 +88,11 @@ impl Key {
     /// Its name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// What all replicas know it by.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// The header that carries the key.
@@ -218,7 +226,7 @@ impl KeysLayer {
         match call.payload {
             Payload::Messages { .. } => self
                 .ledger
-                .account(&key.name, &call.model)
+                .account(key, &call.model)
                 .wait(pacing::cost(call), call.priority),
             _ => Duration::ZERO,
         }

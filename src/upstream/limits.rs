@@ -11,6 +11,9 @@ pub struct RateLimits {
     pub input_tokens: Option<Bucket>,
     /// `anthropic-ratelimit-output-tokens-*`.
     pub output_tokens: Option<Bucket>,
+    /// The answer was a 429: the request was not charged, since one of these
+    /// had no room for it.
+    pub refused: bool,
 }
 
 /// One token bucket, as of one answer. It refills continuously.

@@ -11,6 +11,7 @@ mod coalesce;
 mod config;
 mod deadline;
 mod error;
+mod fingerprint;
 mod http;
 mod keys;
 mod limits;

@@ -12,7 +12,7 @@ use super::{
     retry::RetryPolicy,
     trace::{TraceLayer, WaitLayer},
 };
-use crate::telemetry::Wait;
+use crate::{store::Store, telemetry::Wait};
 use tower::{ServiceBuilder, retry::RetryLayer};
 
 /// The way up: a client, and what its layers can be asked about themselves.
@@ -38,9 +38,21 @@ impl Upstream {
     /// # Errors
     /// When the configuration has an address or a version that cannot be used.
     pub fn new(config: &UpstreamConfig, keys: Keys) -> Result<Self, HttpConfigError> {
+        Upstream::with_store(config, keys, None)
+    }
+
+    /// The same; with a store, its replicas keep the API's limits together.
+    ///
+    /// # Errors
+    /// When the configuration has an address or a version that cannot be used.
+    pub fn with_store(
+        config: &UpstreamConfig,
+        keys: Keys,
+        store: Option<Store>,
+    ) -> Result<Self, HttpConfigError> {
         let http = HttpApi::new(config)?;
         let breaker = Breaker::new(&config.breaker);
-        let ledger = Ledger::default();
+        let ledger = Ledger::new(store);
         let places = Places::new(config.max_in_flight);
         let coalesced = Coalesced::default();
 

@@ -7,6 +7,12 @@ mod certificates;
 mod harness;
 mod keys;
 mod limits;
+#[path = "../replicas/process.rs"]
+mod process;
+mod quota;
 mod redis;
+#[path = "../replicas/redis_server.rs"]
+#[allow(dead_code)] // Load runs ask first whether there is one.
+mod redis_server;
 mod signatures;
 mod tls;

@@ -1,6 +1,7 @@
 //! Limits and nonces that all replicas share, in a real Redis.
 
 use crate::harness::{GENERATE, Running, START, Setup, limit_of, limited, prompt};
+pub use crate::redis_server::RedisServer as Redis;
 use claude_grpc::access::{
     Cause,
     limits::{OnStoreFailure, StoreAddress},
@@ -8,79 +9,24 @@ use claude_grpc::access::{
 };
 use claude_grpc::proto::v1::claude_service_client::ClaudeServiceClient;
 use secrecy::SecretString;
-use std::{
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 use tonic::{Code, Status};
 
-/// A Redis of the test's own; ends with it.
-struct Redis {
-    port: u16,
-    child: Option<Child>,
+/// Where a Redis keeps figures.
+pub fn store(redis: &Redis) -> StoreAddress {
+    StoreAddress::Redis(SecretString::from(redis.url()))
 }
 
-impl Redis {
-    async fn start() -> Redis {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
-        let mut redis = Redis { port, child: None };
-        redis.run().await;
-        redis
-    }
-
-    async fn run(&mut self) {
-        let child = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(["--port", &self.port.to_string()])
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server runs");
-        self.child = Some(child);
-        let up = async {
-            while tokio::net::TcpStream::connect(("127.0.0.1", self.port))
-                .await
-                .is_err()
-            {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), up)
-            .await
-            .unwrap();
-    }
-
-    fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-
-    fn address(&self) -> StoreAddress {
-        let url = format!("redis://127.0.0.1:{}", self.port);
-        StoreAddress::Redis(SecretString::from(url))
-    }
-
-    /// What Redis says of itself.
-    async fn info(&self, section: &str) -> String {
-        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        let mut command = redis::cmd("INFO");
-        command
-            .arg(section)
-            .query_async(&mut connection)
-            .await
-            .unwrap()
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.stop();
-    }
+/// What Redis says of itself.
+async fn info(redis: &Redis, section: &str) -> String {
+    let client = redis::Client::open(redis.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut command = redis::cmd("INFO");
+    command
+        .arg(section)
+        .query_async(&mut connection)
+        .await
+        .unwrap()
 }
 
 /// Two replicas with the same client.
@@ -92,7 +38,7 @@ async fn replicas(
     let (first, key) = limited(limits);
     let second = Setup::of(first.clients.clients.clone());
     let start = async |mut setup: Setup| {
-        setup.limits.store = redis.address();
+        setup.limits.store = store(redis);
         setup.limits.on_store_failure = on_failure;
         setup.start().await
     };
@@ -123,7 +69,7 @@ async fn replicas_share_the_limits_and_each_decision_is_one_round_trip() {
         assert_eq!(limit, "requests_per_minute");
         assert!((15..=20).contains(&after.as_secs()), "{after:?}");
     }
-    let stats = redis.info("commandstats").await;
+    let stats = info(&redis, "commandstats").await;
     let evals = stats
         .lines()
         .find(|line| line.starts_with("cmdstat_evalsha:"));
@@ -227,7 +173,7 @@ async fn a_replay_at_another_replica_is_refused() {
         format!("[[clients]]\nname = 'a'\nsigning_keys = [{{ id = 'k', secret = '{SECRET}' }}]");
     let start = async || {
         let mut setup = Setup::new(&toml);
-        setup.limits.store = redis.address();
+        setup.limits.store = store(&redis);
         setup.start().await
     };
     let (one, two) = (start().await, start().await);

@@ -5,4 +5,5 @@ pub mod faults;
 pub mod outage;
 pub mod overhead;
 pub mod quota;
+pub mod replicas;
 pub mod soak;

@@ -3,11 +3,11 @@
 
 use crate::{
     bound, figure,
-    rig::Rig,
+    rig::{Client, Rig},
     traffic::{Outcome, ask, open_loop, quantile},
 };
 use claude_grpc::{
-    simulator::{LimitsConfig, SimulatorConfig},
+    simulator::{Handle, LimitsConfig, SimulatorConfig},
     upstream::UpstreamConfig,
 };
 use std::time::{Duration, Instant};
@@ -30,7 +30,8 @@ struct Call {
     interactive: bool,
 }
 
-struct Figures {
+/// What a run came to.
+pub struct Figures {
     goodput: f64,
     refused_upstream: f64,
     interactive_p99: f64,
@@ -42,42 +43,65 @@ pub async fn run() -> bool {
     let paced = measure(true).await;
     println!("without pacing");
     let unpaced = measure(false).await;
-    println!("{:<28} {:>12} {:>12}", "", "paced", "unpaced");
-    for (what, paced, unpaced) in [
-        ("goodput / quota", paced.goodput, unpaced.goodput),
+    compare(("paced", &paced), ("unpaced", &unpaced));
+    paced.hold()
+}
+
+impl Figures {
+    /// Prints them beside their bounds; tells whether these hold.
+    pub fn hold(&self) -> bool {
+        let ratio = self.batch_p99 / self.interactive_p99;
+        let mut held = bound(
+            "goodput / quota",
+            self.goodput,
+            self.goodput >= 0.95,
+            ">= 0.95",
+        );
+        held &= bound(
+            "upstream 429s / calls",
+            self.refused_upstream,
+            self.refused_upstream <= 0.005,
+            "<= 0.005",
+        );
+        held &= bound("batch p99 / interactive p99", ratio, ratio >= 5.0, ">= 5");
+        held
+    }
+}
+
+/// Prints the figures of two runs beside each other.
+pub fn compare(one: (&str, &Figures), other: (&str, &Figures)) {
+    println!("{:<28} {:>12} {:>12}", "", one.0, other.0);
+    let (one, other) = (one.1, other.1);
+    for (what, one, other) in [
+        ("goodput / quota", one.goodput, other.goodput),
         (
             "upstream 429s / calls",
-            paced.refused_upstream,
-            unpaced.refused_upstream,
+            one.refused_upstream,
+            other.refused_upstream,
         ),
         (
             "interactive p99, ms",
-            paced.interactive_p99,
-            unpaced.interactive_p99,
+            one.interactive_p99,
+            other.interactive_p99,
         ),
-        ("batch p99, ms", paced.batch_p99, unpaced.batch_p99),
+        ("batch p99, ms", one.batch_p99, other.batch_p99),
     ] {
-        println!("{what:<28} {paced:>12.4} {unpaced:>12.4}");
+        println!("{what:<28} {one:>12.4} {other:>12.4}");
     }
-    let ratio = paced.batch_p99 / paced.interactive_p99;
-    let mut held = bound(
-        "goodput / quota",
-        paced.goodput,
-        paced.goodput >= 0.95,
-        ">= 0.95",
-    );
-    held &= bound(
-        "upstream 429s / calls",
-        paced.refused_upstream,
-        paced.refused_upstream <= 0.005,
-        "<= 0.005",
-    );
-    held &= bound("batch p99 / interactive p99", ratio, ratio >= 5.0, ">= 5");
-    held
 }
 
 async fn measure(pacing: bool) -> Figures {
-    let simulator = SimulatorConfig {
+    let upstream = UpstreamConfig {
+        pacing,
+        ..UpstreamConfig::default()
+    };
+    let rig = Rig::start(upstream, simulator()).await;
+    drive(&[rig.client().await], &rig.simulator).await
+}
+
+/// An API with the quota.
+pub fn simulator() -> SimulatorConfig {
+    SimulatorConfig {
         time_to_first_token: Duration::from_millis(100),
         limits: LimitsConfig {
             requests_per_minute: REQUESTS_PER_MINUTE,
@@ -85,17 +109,16 @@ async fn measure(pacing: bool) -> Figures {
             output_tokens_per_minute: OUTPUT_TOKENS_PER_MINUTE,
         },
         ..SimulatorConfig::default()
-    };
-    let upstream = UpstreamConfig {
-        pacing,
-        ..UpstreamConfig::default()
-    };
-    let rig = Rig::start(upstream, simulator).await;
-    let client = rig.client().await;
+    }
+}
+
+/// Asks for twice the quota, in turn through these clients.
+pub async fn drive(clients: &[Client], simulator: &Handle) -> Figures {
     let began = Instant::now();
     let demand = 2.0 * REQUESTS_PER_MINUTE as f64 / 60.0;
     let calls = open_loop(demand, WARM_UP + TIME, |number| {
-        let mut client = client.clone();
+        let turn = number as usize % clients.len();
+        let mut client = clients[turn].clone();
         let interactive = number % INTERACTIVE == 0;
         async move {
             let mut request = ask(format!("call {number}"), DEADLINE);
@@ -123,7 +146,7 @@ async fn measure(pacing: bool) -> Figures {
             .filter(|call| call.interactive == interactive);
         quantile(of_kind.map(|call| call.outcome.took), 0.99)
     };
-    let counts = rig.simulator.counts();
+    let counts = simulator.counts();
     figure("calls", calls.len() as f64);
     figure("upstream requests", counts.requests as f64);
     Figures {

@@ -1,17 +1,19 @@
 //! `[limits]`: where usage is kept, and what tokens cost.
 
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::{fmt, path::PathBuf};
+use crate::store::{OnStoreFailure, StoreAddress};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// What the limits of the clients file are counted in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// `memory`, or `redis://…` for limits that hold over all replicas.
+    /// `memory`, or `redis://…` for limits that hold over all replicas: those
+    /// of the clients, and those of the API (`upstream.pacing`).
     pub store: StoreAddress,
     /// What happens while Redis does not answer: `local` counts in this
-    /// process, `refuse` refuses calls of clients that have limits.
+    /// process; `refuse` refuses calls of clients that have limits, and with
+    /// `upstream.pacing` all others that would go to the API.
     pub on_store_failure: OnStoreFailure,
     /// File that keeps the budgets of days and months over a restart, with the
     /// store `memory`. Without it, a restart forgets what was used.
@@ -20,17 +22,6 @@ pub struct LimitsConfig {
     /// expensive one that is. Dated ids (`claude-haiku-4-5-20251001`) cost
     /// what their family does.
     pub prices: Vec<ModelPrice>,
-}
-
-/// What happens while the store does not answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnStoreFailure {
-    /// Each replica counts for itself.
-    #[default]
-    Local,
-    /// Clients with limits are refused.
-    Refuse,
 }
 
 /// The price of a model, in US dollars for a million tokens.
@@ -104,9 +95,7 @@ impl LimitsConfig {
     /// Checks what the types do not say. `wrong` is told the key and the
     /// problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
-        if let StoreAddress::Redis(address) = &self.store
-            && ::redis::Client::open(address.expose_secret()).is_err()
-        {
+        if !self.store.is_usable() {
             wrong("store", "has to be memory or redis://host:port".to_owned());
         }
         for (index, price) in self.prices.iter().enumerate() {
@@ -135,59 +124,5 @@ impl Rates {
             self.cache_read,
         ];
         rates.iter().all(|rate| (0.0..=1e6).contains(rate))
-    }
-}
-
-/// Where usage is kept. An address of Redis may have a password, so neither
-/// `Debug` nor serializing shows it.
-#[derive(Clone, Default)]
-pub enum StoreAddress {
-    /// In this process.
-    #[default]
-    Memory,
-    /// In Redis.
-    Redis(SecretString),
-}
-
-impl PartialEq for StoreAddress {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (StoreAddress::Memory, StoreAddress::Memory) => true,
-            (StoreAddress::Redis(one), StoreAddress::Redis(two)) => {
-                one.expose_secret() == two.expose_secret()
-            }
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Debug for StoreAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.shown())
-    }
-}
-
-impl StoreAddress {
-    fn shown(&self) -> &'static str {
-        match self {
-            StoreAddress::Memory => "memory",
-            StoreAddress::Redis(_) => "redis://[redacted]",
-        }
-    }
-}
-
-impl Serialize for StoreAddress {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.shown())
-    }
-}
-
-impl<'de> Deserialize<'de> for StoreAddress {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Ok(match text.as_str() {
-            "memory" => StoreAddress::Memory,
-            _ => StoreAddress::Redis(SecretString::from(text)),
-        })
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     budgets::BudgetFile,
     calendar::Date,
-    config::{LimitsConfig, OnStoreFailure},
+    config::LimitsConfig,
     memory::{MemoryStore, Spent},
     meter::{self, Use},
     prices::{Nanodollars, Prices},
@@ -13,16 +13,9 @@ use super::{
 use crate::{
     access::{Clock, Identity, hex},
     claude::answer::Usage,
+    store::{NoAddress, OnStoreFailure, Store, StoreHealth},
 };
-use ::redis::RedisError;
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
 
 /// Usage cannot be kept where it is configured to be.
@@ -36,10 +29,9 @@ pub enum LedgerError {
         /// Why.
         source: Box<redb::Error>,
     },
-    /// The address of Redis is none. It may have a password, so it is not
-    /// quoted.
-    #[error("limits.store is no address of Redis")]
-    Address,
+    /// The store has no address.
+    #[error(transparent)]
+    Address(#[from] NoAddress),
 }
 
 /// What the replicas together say of a nonce.
@@ -61,20 +53,10 @@ pub struct Ledger(Arc<Inner>);
 struct Inner {
     memory: MemoryStore,
     redis: Option<RedisStore>,
-    on_failure: OnStoreFailure,
+    /// Of the store; in memory nothing fails.
     health: StoreHealth,
     prices: Prices,
     clock: Clock,
-}
-
-/// Whether Redis answers. Clones share the figures.
-#[derive(Debug, Clone, Default)]
-pub struct StoreHealth(Arc<Health>);
-
-#[derive(Debug, Default)]
-struct Health {
-    down: AtomicBool,
-    failures: AtomicU64,
 }
 
 /// A charge, to be corrected or given back.
@@ -89,8 +71,8 @@ pub struct Receipt {
 }
 
 impl Ledger {
-    /// As configured. `longest_call` is how long a call can hold its place
-    /// among those in flight.
+    /// As configured, with a store of its own. `longest_call` is how long a
+    /// call can hold its place among those in flight.
     ///
     /// # Errors
     /// When the budget file or the address of Redis cannot be used. Redis
@@ -100,8 +82,22 @@ impl Ledger {
         longest_call: Duration,
         clock: Clock,
     ) -> Result<Ledger, LedgerError> {
-        let redis =
-            RedisStore::from_config(config, longest_call).map_err(|_| LedgerError::Address)?;
+        let store = Store::open(&config.store, config.on_store_failure)?;
+        Ledger::with_store(config, store, longest_call, clock)
+    }
+
+    /// As configured, in a store that others use too.
+    ///
+    /// # Errors
+    /// When the budget file cannot be used.
+    pub fn with_store(
+        config: &LimitsConfig,
+        store: Option<Store>,
+        longest_call: Duration,
+        clock: Clock,
+    ) -> Result<Ledger, LedgerError> {
+        let health = store.as_ref().map(|store| store.health().clone());
+        let redis = store.map(|store| RedisStore::new(store, longest_call));
         let memory = match &config.budget_file {
             Some(path) if redis.is_none() => {
                 let date = Date::of(clock.since_1970());
@@ -117,8 +113,7 @@ impl Ledger {
         Ok(Ledger(Arc::new(Inner {
             memory,
             redis,
-            on_failure: config.on_store_failure,
-            health: StoreHealth::default(),
+            health: health.unwrap_or_default(),
             prices: Prices::new(config.prices.clone()),
             clock,
         })))
@@ -157,7 +152,7 @@ impl Ledger {
             return SharedNonce::New;
         };
         let noted = redis.note(key_id, nonce, kept_for).await;
-        match (self.0.health.note(noted), self.0.on_failure) {
+        match (noted, redis.store().on_failure()) {
             (Some(true), _) | (None, OnStoreFailure::Local) => SharedNonce::New,
             (Some(false), _) => SharedNonce::Seen,
             (None, OnStoreFailure::Refuse) => SharedNonce::Unreachable,
@@ -185,10 +180,10 @@ impl Ledger {
         if let Some(redis) = &self.0.redis {
             let lease = hex::encode(&rand::random::<[u8; 16]>());
             let asked = redis.take(&identity.name, &identity.limits, ask, &lease, now);
-            match self.0.health.note(asked.await) {
+            match asked.await {
                 Some(Ok(())) => return Ok(receipt(Some(lease))),
                 Some(Err(over)) => return Err(reached(over)),
-                None if self.0.on_failure == OnStoreFailure::Refuse => {
+                None if redis.store().on_failure() == OnStoreFailure::Refuse => {
                     return Err(Refused::StoreUnreachable);
                 }
                 None => {}
@@ -208,10 +203,10 @@ impl Receipt {
         let (inner, identity) = (&self.ledger.0, Arc::clone(&self.identity));
         match (&inner.redis, &self.lease) {
             (Some(redis), Some(_)) => {
-                let (redis, health) = (redis.clone(), inner.health.clone());
+                let redis = redis.clone();
                 in_background(async move {
                     let corrected = redis.correct(&identity.name, &identity.limits, correction);
-                    health.note(corrected.await);
+                    corrected.await;
                 });
             }
             _ => inner.memory.correct(
@@ -228,10 +223,10 @@ impl Receipt {
         let inner = &self.ledger.0;
         match (&inner.redis, &self.lease) {
             (Some(redis), Some(lease)) => {
-                let (redis, health) = (redis.clone(), inner.health.clone());
+                let redis = redis.clone();
                 let (identity, lease) = (Arc::clone(&self.identity), lease.clone());
                 in_background(async move {
-                    health.note(redis.release(&identity.name, &lease).await);
+                    redis.release(&identity.name, &lease).await;
                 });
             }
             _ => inner.memory.release(&self.identity.name),
@@ -244,39 +239,5 @@ impl Receipt {
 fn in_background(work: impl Future<Output = ()> + Send + 'static) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(work);
-    }
-}
-
-impl StoreHealth {
-    /// Whether Redis did not answer when it was last asked.
-    pub fn is_down(&self) -> bool {
-        self.0.down.load(Ordering::Relaxed)
-    }
-
-    /// How often it did not answer.
-    pub fn failures(&self) -> u64 {
-        self.0.failures.load(Ordering::Relaxed)
-    }
-
-    /// Notes an answer of Redis, and logs when it goes and when it comes back.
-    fn note<T>(&self, answer: Result<T, RedisError>) -> Option<T> {
-        match answer {
-            Ok(answer) => {
-                if self.0.down.swap(false, Ordering::Relaxed) {
-                    tracing::info!("redis answers again: limits hold over all replicas");
-                }
-                Some(answer)
-            }
-            Err(error) => {
-                self.0.failures.fetch_add(1, Ordering::Relaxed);
-                if !self.0.down.swap(true, Ordering::Relaxed) {
-                    tracing::error!(
-                        kind = ?error.kind(),
-                        "redis does not answer: limits do not hold over all replicas"
-                    );
-                }
-                None
-            }
-        }
     }
 }

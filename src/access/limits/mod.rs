@@ -17,10 +17,11 @@ mod prices;
 mod reached;
 mod redis;
 
+pub use crate::store::{OnStoreFailure, StoreAddress, StoreHealth};
 pub use calls::{CallLimits, CallLimitsLayer};
 pub use charge::{Charge, ChargeLayer};
-pub use config::{LimitsConfig, ModelPrice, OnStoreFailure, Rates, StoreAddress};
+pub use config::{LimitsConfig, ModelPrice, Rates};
 pub(super) use ledger::SharedNonce;
-pub use ledger::{Ledger, LedgerError, StoreHealth};
+pub use ledger::{Ledger, LedgerError};
 pub use memory::Spent;
 pub use reached::{Limit, LimitReached, Refused};

@@ -3,21 +3,12 @@
 
 use super::{
     calendar::Date,
-    config::LimitsConfig,
     meter::{Correction, Use, figures},
     reached::{LIMITS, Limit},
 };
-use crate::access::ClientLimits;
-use ::redis::{
-    Client, RedisError, Script,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
-use secrecy::{ExposeSecret, SecretString};
+use crate::{access::ClientLimits, store::Store};
+use ::redis::Script;
 use std::{fmt, time::Duration};
-
-/// Redis is near; one that takes longer is taken for gone, since every call
-/// waits for it.
-const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Asks for a use: `{}` when it was charged, else pairs of the number of a
 /// limit and the milliseconds until there is room.
@@ -29,7 +20,7 @@ const CORRECT: &str = include_str!("correct.lua");
 /// The usage of all clients of all replicas.
 #[derive(Clone)]
 pub struct RedisStore {
-    connection: ConnectionManager,
+    store: Store,
     take: Script,
     correct: Script,
     /// How long a call can hold its place: longer, and its replica has died.
@@ -37,31 +28,23 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// A store at an address. It connects when it is first asked, and again
-    /// whenever the connection has broken.
-    ///
-    /// # Errors
-    /// When the address is none.
-    pub fn new(address: &SecretString, lease: Duration) -> Result<Self, RedisError> {
-        let client = Client::open(address.expose_secret())?;
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_millis(100))
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE));
-        Ok(RedisStore {
-            connection: ConnectionManager::new_lazy_with_config(client, config)?,
+    /// Usage in this store.
+    pub fn new(store: Store, lease: Duration) -> Self {
+        RedisStore {
+            store,
             take: Script::new(TAKE),
             correct: Script::new(CORRECT),
             lease,
-        })
+        }
+    }
+
+    /// The Redis itself.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Charges a use, or tells which limits it would go over. `lease` names
-    /// the place among the calls in flight.
-    ///
-    /// # Errors
-    /// When Redis does not answer.
+    /// the place among the calls in flight. `None` when Redis does not answer.
     pub async fn take(
         &self,
         client: &str,
@@ -69,7 +52,7 @@ impl RedisStore {
         ask: Use,
         lease: &str,
         now: Duration,
-    ) -> Result<Result<(), Vec<(Limit, Duration)>>, RedisError> {
+    ) -> Option<Result<(), Vec<(Limit, Duration)>>> {
         let date = Date::of(now);
         let mut script = self.take.prepare_invoke();
         script.key(usage_key(client)).key(leases_key(client));
@@ -88,28 +71,27 @@ impl RedisStore {
             .arg(date.month)
             .arg(millis(date.day_left))
             .arg(millis(date.month_left));
-        let mut connection = self.connection.clone();
-        let over: Vec<u64> = within(script.invoke_async(&mut connection)).await?;
+        let asked = self
+            .store
+            .ask(async |mut redis| script.invoke_async(&mut redis).await);
+        let over: Vec<u64> = asked.await?;
         if over.is_empty() {
-            return Ok(Ok(()));
+            return Some(Ok(()));
         }
         let pairs = over.chunks_exact(2).filter_map(|pair| {
             let limit = LIMITS.get(usize::try_from(pair[0]).ok()?)?;
             Some((*limit, Duration::from_millis(pair[1])))
         });
-        Ok(Err(pairs.collect()))
+        Some(Err(pairs.collect()))
     }
 
-    /// Corrects a charge.
-    ///
-    /// # Errors
-    /// When Redis does not answer.
+    /// Corrects a charge. `None` when Redis does not answer.
     pub async fn correct(
         &self,
         client: &str,
         limits: &ClientLimits,
         correction: Correction,
-    ) -> Result<(), RedisError> {
+    ) -> Option<()> {
         let figures = figures(limits);
         let mut script = self.correct.prepare_invoke();
         script.key(usage_key(client));
@@ -122,31 +104,26 @@ impl RedisStore {
             .arg(correction.nanodollars)
             .arg(correction.day)
             .arg(correction.month);
-        let mut connection = self.connection.clone();
-        within(script.invoke_async(&mut connection)).await
+        let asked = self
+            .store
+            .ask(async |mut redis| script.invoke_async(&mut redis).await);
+        asked.await
     }
 
-    /// Gives back a place among the calls in flight.
-    ///
-    /// # Errors
-    /// When Redis does not answer; the place is then free when its lease ends.
-    pub async fn release(&self, client: &str, lease: &str) -> Result<(), RedisError> {
+    /// Gives back a place among the calls in flight. `None` when Redis does not
+    /// answer; the place is then free when its lease ends.
+    pub async fn release(&self, client: &str, lease: &str) -> Option<()> {
         let mut command = ::redis::cmd("ZREM");
         command.arg(leases_key(client)).arg(lease);
-        let mut connection = self.connection.clone();
-        within(command.query_async(&mut connection)).await
+        let asked = self
+            .store
+            .ask(async |mut redis| command.query_async(&mut redis).await);
+        asked.await
     }
 
-    /// Notes a nonce for a time; whether it is new.
-    ///
-    /// # Errors
-    /// When Redis does not answer, or has no memory left.
-    pub async fn note(
-        &self,
-        key_id: &str,
-        nonce: &str,
-        kept_for: Duration,
-    ) -> Result<bool, RedisError> {
+    /// Notes a nonce for a time; whether it is new. `None` when Redis does not
+    /// answer, or has no memory left.
+    pub async fn note(&self, key_id: &str, nonce: &str, kept_for: Duration) -> Option<bool> {
         let mut command = ::redis::cmd("SET");
         command
             .arg(format!("claude-grpc:nonce:{key_id}:{nonce}"))
@@ -155,34 +132,17 @@ impl RedisStore {
             .arg("PX")
             // The end of the time itself still counts.
             .arg(millis(kept_for) + 1000);
-        let mut connection = self.connection.clone();
-        let set: Option<String> = within(command.query_async(&mut connection)).await?;
-        Ok(set.is_some())
-    }
-
-    /// As configured; `None` when usage is kept in memory.
-    ///
-    /// # Errors
-    /// When the address is none.
-    pub fn from_config(config: &LimitsConfig, lease: Duration) -> Result<Option<Self>, RedisError> {
-        match &config.store {
-            super::StoreAddress::Memory => Ok(None),
-            super::StoreAddress::Redis(address) => RedisStore::new(address, lease).map(Some),
-        }
+        let asked = self
+            .store
+            .ask(async |mut redis| command.query_async(&mut redis).await);
+        let set: Option<String> = asked.await?;
+        Some(set.is_some())
     }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RedisStore")
-    }
-}
-
-/// The library's own timeouts do not cover reconnecting.
-async fn within<T>(answer: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
-    match tokio::time::timeout(2 * PATIENCE, answer).await {
-        Ok(answer) => answer,
-        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
     }
 }
 

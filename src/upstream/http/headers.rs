@@ -1,7 +1,7 @@
 //! What the headers of an answer say.
 
 use crate::upstream::{Bucket, RateLimits};
-use http::{HeaderMap, header::RETRY_AFTER};
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use std::time::{Duration, SystemTime};
 
 /// The headers of one bucket. Its `-reset` says nothing more: a bucket refills
@@ -61,9 +61,10 @@ fn positive(text: &str, per_second: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(figure / per_second).ok()
 }
 
-/// What is left of the API's limits.
-pub fn rate_limits(headers: &HeaderMap) -> RateLimits {
+/// What the head of an answer tells of the API's limits.
+pub fn rate_limits(status: StatusCode, headers: &HeaderMap) -> RateLimits {
     RateLimits {
+        refused: status == StatusCode::TOO_MANY_REQUESTS,
         requests: bucket(headers, &REQUESTS),
         input_tokens: bucket(headers, &INPUT_TOKENS),
         output_tokens: bucket(headers, &OUTPUT_TOKENS),
@@ -124,13 +125,13 @@ mod tests {
             ("anthropic-ratelimit-requests-remaining", "999"),
         ]);
         assert_eq!(
-            rate_limits(&given).requests,
+            rate_limits(StatusCode::OK, &given).requests,
             Some(Bucket {
                 limit: 1000,
                 remaining: 999,
             })
         );
         given.remove("anthropic-ratelimit-requests-remaining");
-        assert!(rate_limits(&given).is_empty());
+        assert!(rate_limits(StatusCode::OK, &given).is_empty());
     }
 }

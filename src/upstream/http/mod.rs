@@ -143,7 +143,7 @@ impl HttpApi {
         let response = self.head(&attempt).await?;
         attempt
             .limits_seen
-            .tell(|| headers::rate_limits(response.headers()));
+            .tell(|| headers::rate_limits(response.status(), response.headers()));
         if !response.status().is_success() {
             return Err(self.failure(response).await);
         }

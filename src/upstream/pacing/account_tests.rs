@@ -1,8 +1,9 @@
 //! How calls wait, and who goes first.
 
-use super::*;
+use super::{super::state::CALLS_BEFORE_LIMITS_ARE_KNOWN, *};
 use crate::upstream::limits;
 use futures::FutureExt;
+use tokio::time::Instant;
 
 fn told(requests: u64) -> RateLimits {
     RateLimits {

@@ -64,9 +64,14 @@ pub struct Bucket {
 impl Bucket {
     /// A bucket as the API told of it.
     pub fn new(told: &limits::Bucket, rounding: f64, now: Instant) -> Self {
+        Bucket::with(told.limit as f64, told.remaining as f64, rounding, now)
+    }
+
+    /// A bucket that holds so much now.
+    pub fn with(limit: f64, level: f64, rounding: f64, now: Instant) -> Self {
         Bucket {
-            limit: told.limit as f64,
-            level: told.remaining as f64,
+            limit,
+            level,
             at: now,
             rounding,
         }

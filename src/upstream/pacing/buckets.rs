@@ -37,6 +37,21 @@ impl Buckets {
         }
     }
 
+    /// Buckets with these levels and limits.
+    pub fn of(figures: [Option<(f64, f64)>; 3]) -> Self {
+        let now = Instant::now();
+        let bucket = |figures: Option<(f64, f64)>, rounding| {
+            let (level, limit) = figures?;
+            Some(Bucket::with(limit, level, rounding, now))
+        };
+        let [requests, input_tokens, output_tokens] = figures;
+        Buckets {
+            requests: bucket(requests, REQUEST_ROUNDING),
+            input_tokens: bucket(input_tokens, TOKEN_ROUNDING),
+            output_tokens: bucket(output_tokens, TOKEN_ROUNDING),
+        }
+    }
+
     /// Refills up to now.
     pub fn refill(&mut self) {
         let now = Instant::now();

@@ -4,25 +4,33 @@
 //! be refused, it waits here until it fits; a call that cannot fit before its
 //! deadline is refused at once.
 //!
+//! Each process has its own ledger, and learns from the headers what others use.
+//! With a store that replicas share, they keep one ledger together (`shared`),
+//! and so the API's limits as one would.
+//!
 //! Below the choice of a key, since each key has limits of its own, and above
 //! the places: a call that waits for the API's limits holds no place.
 
 mod account;
 mod bucket;
 mod buckets;
+mod charge;
 mod demand;
 mod ledger;
+mod place;
 mod queue;
+mod shared;
+mod state;
 
-pub use account::{Account, Charge, Remaining};
+pub use account::{Account, Remaining};
 pub use bucket::Cost;
 pub use ledger::Ledger;
 
-use super::{Body, Call, EventStream, LimitsSeen, Payload, Reply, UpstreamError, attempt::Attempt};
+use super::{Body, Call, EventStream, Payload, Reply, UpstreamError, attempt::Attempt};
 use crate::claude::{answer::Usage, event::StreamEvent};
+use charge::Charge;
 use futures::{StreamExt, future::BoxFuture};
 use std::{
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -97,21 +105,23 @@ where
         let mut inner = std::mem::replace(&mut self.inner, waiting);
         Box::pin(async move {
             let call = &attempt.call;
-            let account = ledger.account(attempt.key.name(), &call.model);
-            let charge = account
-                .admit(cost(call), call.priority, call.deadline)
-                .await
-                .map_err(|retry_after| UpstreamError::QuotaExhausted { retry_after })?;
-            attempt.limits_seen = limits_seen(&charge);
+            let account = ledger.account(&attempt.key, &call.model);
+            let (cost, priority, deadline) = (cost(call), call.priority, call.deadline);
+            let charge = match account.shared() {
+                None => account
+                    .admit(cost, priority, deadline)
+                    .await
+                    .map_err(|retry_after| UpstreamError::QuotaExhausted { retry_after })?,
+                Some(shared) => {
+                    let admitted = shared::admit(&account, shared, cost, priority, deadline);
+                    // Boxed, so that a call that is paced alone is no larger for it.
+                    Box::pin(admitted).await?
+                }
+            };
+            attempt.limits_seen = charge.limits_seen();
             settled(inner.call(attempt).await, charge)
         })
     }
-}
-
-/// The head of an answer tells the limits long before a streamed answer ends.
-fn limits_seen(charge: &Charge) -> LimitsSeen {
-    let (account, levels) = (Arc::clone(charge.account()), charge.levels());
-    LimitsSeen::new(move |told| account.observe(told, &levels))
 }
 
 fn settled(

@@ -1,0 +1,78 @@
+//! Where the figures are kept, and what happens when they cannot be reached.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+
+/// What happens while the store does not answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnStoreFailure {
+    /// Each replica counts for itself.
+    #[default]
+    Local,
+    /// What cannot be counted is refused.
+    Refuse,
+}
+
+/// Where figures are kept. An address of Redis may have a password, so neither
+/// `Debug` nor serializing shows it.
+#[derive(Clone, Default)]
+pub enum StoreAddress {
+    /// In this process.
+    #[default]
+    Memory,
+    /// In Redis.
+    Redis(SecretString),
+}
+
+impl PartialEq for StoreAddress {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (StoreAddress::Memory, StoreAddress::Memory) => true,
+            (StoreAddress::Redis(one), StoreAddress::Redis(two)) => {
+                one.expose_secret() == two.expose_secret()
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.shown())
+    }
+}
+
+impl StoreAddress {
+    /// Whether it can be an address at all.
+    pub fn is_usable(&self) -> bool {
+        match self {
+            StoreAddress::Memory => true,
+            StoreAddress::Redis(address) => redis::Client::open(address.expose_secret()).is_ok(),
+        }
+    }
+
+    fn shown(&self) -> &'static str {
+        match self {
+            StoreAddress::Memory => "memory",
+            StoreAddress::Redis(_) => "redis://[redacted]",
+        }
+    }
+}
+
+impl Serialize for StoreAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.shown())
+    }
+}
+
+impl<'de> Deserialize<'de> for StoreAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(match text.as_str() {
+            "memory" => StoreAddress::Memory,
+            _ => StoreAddress::Redis(SecretString::from(text)),
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! Redis, where replicas keep what they share: what clients have used, nonces,
+//! and what is left of the API's limits. One connection and one opinion of its
+//! health for all who ask.
+//!
+//! Calls wait for the answers, so nobody waits long: after a first failure
+//! Redis is not asked at all, and a task beside the calls looks whether it is
+//! back.
+
+mod config;
+mod health;
+
+pub use config::{OnStoreFailure, StoreAddress};
+pub use health::StoreHealth;
+
+use redis::{
+    Client, RedisError, Script,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use secrecy::ExposeSecret;
+use std::{fmt, sync::Arc, time::Duration};
+use thiserror::Error;
+
+/// Redis is near; one that takes longer is taken for gone.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How often a Redis that is gone is looked for: at first, and at last.
+const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// What Redis has to be able to do: run a script that writes.
+const PROBE: &str = "return redis.call('SET', KEYS[1], 1, 'PX', 1000)";
+
+/// The address of Redis is none. It may have a password, so it is not quoted.
+#[derive(Debug, Clone, Copy, Error)]
+#[error("limits.store is no address of Redis")]
+pub struct NoAddress;
+
+/// A Redis. Cloning is cheap; all clones share the connection.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    connection: ConnectionManager,
+    health: StoreHealth,
+    on_failure: OnStoreFailure,
+}
+
+// === impl Store ===
+
+impl Store {
+    /// The Redis at an address; `None` for [`StoreAddress::Memory`]. It is
+    /// connected to when it is first asked, and again whenever the connection
+    /// has broken.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub fn open(
+        address: &StoreAddress,
+        on_failure: OnStoreFailure,
+    ) -> Result<Option<Store>, NoAddress> {
+        let StoreAddress::Redis(address) = address else {
+            return Ok(None);
+        };
+        let client = Client::open(address.expose_secret()).map_err(|_| NoAddress)?;
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_max_delay(Duration::from_millis(100))
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let connection =
+            ConnectionManager::new_lazy_with_config(client, config).map_err(|_| NoAddress)?;
+        Ok(Some(Store(Arc::new(Inner {
+            connection,
+            health: StoreHealth::default(),
+            on_failure,
+        }))))
+    }
+
+    /// Whether it answers.
+    pub fn health(&self) -> &StoreHealth {
+        &self.0.health
+    }
+
+    /// What happens while it does not.
+    pub fn on_failure(&self) -> OnStoreFailure {
+        self.0.on_failure
+    }
+
+    /// Asks; `None` when there is no answer, at once while Redis is known to
+    /// be gone.
+    pub async fn ask<T, F>(&self, question: impl FnOnce(ConnectionManager) -> F) -> Option<T>
+    where
+        F: Future<Output = Result<T, RedisError>>,
+    {
+        if self.0.health.is_down() {
+            return None;
+        }
+        match within(question(self.0.connection.clone())).await {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                // Whether or not it flaps, there is one who looks.
+                let shaky = self.0.health.is_shaky();
+                if self.0.health.gone(&error) {
+                    tokio::spawn(self.look_until_back(shaky));
+                }
+                None
+            }
+        }
+    }
+
+    /// Ends when Redis is back, or nobody is left who would ask it.
+    fn look_until_back(&self, shaky: bool) -> impl Future<Output = ()> + Send + 'static {
+        let inner = Arc::downgrade(&self.0);
+        let (shortest, longest) = LOOK;
+        let mut pause = if shaky { longest } else { Duration::ZERO };
+        async move {
+            let probe = Script::new(PROBE);
+            loop {
+                tokio::time::sleep(pause).await;
+                pause = (2 * pause).clamp(shortest, longest);
+                let Some(inner) = inner.upgrade() else { return };
+                let mut connection = inner.connection.clone();
+                let probe = probe.key("claude-grpc:probe");
+                let answer = within(probe.invoke_async::<()>(&mut connection)).await;
+                if answer.is_ok() {
+                    inner.health.back();
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+/// The library's own timeouts do not cover reconnecting.
+async fn within<T>(answer: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
+    match tokio::time::timeout(2 * PATIENCE, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::SecretString;
+    use std::time::Instant;
+
+    #[tokio::test]
+    async fn only_the_first_question_waits_for_a_redis_that_is_silent() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("redis://{}", silent.local_addr().unwrap());
+        let address = StoreAddress::Redis(SecretString::from(url));
+        let store = Store::open(&address, OnStoreFailure::Local).unwrap();
+        let store = store.unwrap();
+        let ping = async || {
+            let ping = redis::cmd("PING");
+            let asked = store.ask(async |mut redis| ping.query_async::<()>(&mut redis).await);
+            asked.await
+        };
+        assert_eq!(ping().await, None);
+        assert!(store.health().is_down());
+        let began = Instant::now();
+        for _ in 0..100 {
+            assert_eq!(ping().await, None);
+        }
+        assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+        assert_eq!(store.health().failures(), 1);
+    }
+}

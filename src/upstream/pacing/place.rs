@@ -1,0 +1,96 @@
+//! A call that waits.
+
+use super::{account::Account, bucket::Cost, charge::Charge, state::State};
+use crate::upstream::{Deadline, Priority};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
+
+/// A place in the queue, given up when dropped.
+pub struct Place {
+    account: Arc<Account>,
+    id: u64,
+    priority: Priority,
+    turn: Arc<Notify>,
+    since: Instant,
+}
+
+// === impl Place ===
+
+impl Place {
+    /// A place that was taken.
+    pub fn new(account: Arc<Account>, id: u64, priority: Priority, turn: Arc<Notify>) -> Self {
+        Place {
+            account,
+            id,
+            priority,
+            turn,
+            since: Instant::now(),
+        }
+    }
+
+    /// The account.
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// The priority of the call.
+    pub fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    /// How long the call has waited.
+    pub fn waited(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Whether it is the first in line.
+    pub fn is_next(&self, state: &State) -> bool {
+        state.next().is_some_and(|(first, _)| first == self.id)
+    }
+
+    /// Waits for so long, or until woken.
+    pub async fn sleep(&self, time: Duration) {
+        tokio::select! {
+            () = self.turn.notified() => {}
+            () = sleep(time) => {}
+        }
+    }
+
+    /// Waits until the call fits, and charges it.
+    ///
+    /// # Errors
+    /// When those before it took longer than could be foreseen, so that there
+    /// is no time left for an answer: after how long another try would fit.
+    pub async fn wait(self, cost: Cost, deadline: Deadline) -> Result<Charge, Duration> {
+        loop {
+            let fits_in = {
+                let mut state = self.account.lock();
+                let fits_in = match self.is_next(&state) {
+                    true => state.fits_in(cost),
+                    false => None,
+                };
+                match fits_in {
+                    Some(wait) if !state.leaves_time(wait, deadline) => {
+                        return Err(state.wait(cost, self.priority));
+                    }
+                    Some(Duration::ZERO) => {
+                        return Ok(self.account.charge(&mut state, cost, self.priority));
+                    }
+                    wait => wait.unwrap_or(Duration::MAX),
+                }
+            };
+            self.sleep(fits_in).await;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.account.lock();
+        state.queue(self.priority).remove(self.id);
+        state.wake_next();
+    }
+}

@@ -1,0 +1,125 @@
+-- Charges the first in line of a replica, or tells how long it has to wait.
+-- ARGV: 1 whether it is interactive, 2-4 its cost, 5 milliseconds that it has
+-- waited, 6-8 what interactive calls wait for at the replica besides it, 9-11
+-- what batch calls do, 12-17 level and limit of each bucket as the replica
+-- knows them (-1: not), 18 calls in flight before the limits are known, 19
+-- milliseconds for which the API refuses calls, as the replica knows, 20 the
+-- replica.
+local is_interactive = arg[1] == 1
+local cost = { arg[2], arg[3], arg[4] }
+local since = now - arg[5] / 1000
+local own = 'w:' .. ARGV[20]
+-- Not for the time that an answer takes: the replica may have it from here.
+if arg[19] > 0 and now + arg[19] / 1000 > blocked + 0.05 then
+  blocked = now + arg[19] / 1000
+end
+
+-- A Redis that has forgotten learns from the first replica that remembers.
+if not is_known() then
+  for b = 1, 3 do
+    local seen, most = arg[10 + 2 * b], arg[11 + 2 * b]
+    if most >= 0 then
+      limit[b], level[b] = most, math.min(most, seen)
+    end
+  end
+end
+
+-- What waits elsewhere, and of that what goes before: the interactive calls
+-- before batch, and those first in line of the same kind that are older.
+local interactive, batch, ahead = { 0, 0, 0 }, { 0, 0, 0 }, { 0, 0, 0 }
+for name, line in pairs(stored) do
+  if string.sub(name, 1, 2) == 'w:' and name ~= own then
+    -- Until when it holds; whether the first in line is interactive (-1: there
+    -- is none), since when it waits, its cost; then what waits, it included.
+    local it = {}
+    for number in string.gmatch(line, '%S+') do
+      it[#it + 1] = tonumber(number)
+    end
+    if it[1] < now then
+      redis.call('HDEL', KEYS[1], name)
+    else
+      for b = 1, 3 do
+        interactive[b] = interactive[b] + it[6 + b]
+        batch[b] = batch[b] + it[9 + b]
+        if it[2] == arg[1] and it[3] < since then
+          ahead[b] = ahead[b] + it[3 + b]
+        end
+        if not is_interactive then
+          ahead[b] = ahead[b] + it[6 + b]
+        end
+      end
+    end
+  end
+end
+
+local wait = math.max(0, blocked - now)
+if is_known() then
+  for b = 1, 3 do
+    if limit[b] and cost[b] > 0 then
+      -- More than the bucket holds can be taken when it is full.
+      local missing = math.min(limit[b], cost[b] + ahead[b]) - level[b]
+      if missing > 0 then
+        wait = math.max(wait, missing * 60 / math.max(limit[b], 1e-9))
+      end
+    end
+  end
+elseif early >= arg[18] then
+  wait = math.max(wait, 0.25)
+end
+
+local verdict = 0
+if wait <= 0 and is_known() then
+  verdict = 1
+  take(cost, is_interactive)
+elseif wait <= 0 then
+  verdict = 2
+  early = early + 1
+  for b = 1, 3 do
+    early_cost[b] = early_cost[b] + cost[b]
+  end
+  keep('na', now)
+end
+
+-- The replica asks again much sooner than that: else it is gone.
+local line = { text(now + 1.5) }
+local function say(numbers)
+  for b = 1, 3 do
+    line[#line + 1] = text(numbers[b])
+  end
+end
+local waits = { { arg[6], arg[7], arg[8] }, { arg[9], arg[10], arg[11] } }
+if verdict == 0 then
+  line[2], line[3] = arg[1], text(since)
+  local mine = waits[is_interactive and 1 or 2]
+  for b = 1, 3 do
+    mine[b] = mine[b] + cost[b]
+  end
+  say(cost)
+else
+  line[2], line[3] = -1, 0
+  say({ 0, 0, 0 })
+end
+say(waits[1])
+say(waits[2])
+if verdict > 0 and waits[1][1] + waits[2][1] <= 0 then
+  redis.call('HDEL', KEYS[1], own)
+else
+  set[#set + 1] = own
+  set[#set + 1] = table.concat(line, ' ')
+end
+save()
+
+local answer = { verdict, wait * 1000, math.max(0, blocked - now) * 1000 }
+for b = 1, 3 do
+  answer[#answer + 1] = limit[b] and level[b] or -1
+  answer[#answer + 1] = limit[b] or -1
+end
+for _, costs in ipairs({ interactive, batch, demand }) do
+  for b = 1, 3 do
+    answer[#answer + 1] = costs[b]
+  end
+end
+for i = 1, #answer do
+  answer[i] = text(answer[i])
+end
+return answer

@@ -1,0 +1,246 @@
+//! The scripts, and how they are called.
+
+use crate::upstream::pacing::{
+    account::Account,
+    bucket::Cost,
+    buckets::Levels,
+    state::{CALLS_BEFORE_LIMITS_ARE_KNOWN, Others},
+};
+use crate::{
+    store::Store,
+    upstream::{Bucket, Priority, RateLimits},
+};
+use redis::{Script, ScriptInvocation};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::{runtime::Handle, sync::Semaphore};
+
+/// Most settlements and observations under way at once. Beyond, they are
+/// dropped, and the API's next answer corrects the count.
+const MAX_BESIDE: usize = 1024;
+
+/// Figures in the answer of the script that admits.
+const ANSWER: usize = 18;
+
+/// The accounts of all replicas.
+pub struct SharedBooks {
+    store: Store,
+    /// Tells this replica from others.
+    replica: String,
+    admit: Script,
+    settle: Script,
+    observe: Script,
+    beside: Arc<Semaphore>,
+}
+
+/// What the first in line asks, and what it tells of those behind it.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    /// What it costs.
+    pub cost: Cost,
+    /// Its priority.
+    pub priority: Priority,
+    /// How long it has waited.
+    pub waited: Duration,
+    /// What interactive calls wait for besides it.
+    pub interactive: Cost,
+    /// What batch calls wait for besides it.
+    pub batch: Cost,
+    /// Level and limit of each bucket, as far as known here.
+    pub figures: [Option<(f64, f64)>; 3],
+    /// How long the API refuses calls yet, as far as known here.
+    pub blocked: Duration,
+}
+
+/// What Redis decided.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Verdict {
+    /// The call is charged.
+    Charged,
+    /// The call is charged, though nobody knows the limits yet.
+    ChargedEarly,
+    /// It has to wait so long.
+    Wait(Duration),
+}
+
+/// The answer to [`Ask`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer {
+    /// What was decided.
+    pub verdict: Verdict,
+    /// How long the API refuses calls yet.
+    pub blocked: Duration,
+    /// Level and limit of each bucket after that.
+    pub figures: [Option<(f64, f64)>; 3],
+    /// What the other replicas do.
+    pub others: Others,
+}
+
+/// What the head of an answer told.
+#[derive(Debug)]
+pub struct Observation {
+    /// The API's figures.
+    pub told: RateLimits,
+    /// The levels after the call was charged; `None` when it was not charged
+    /// to known limits in Redis.
+    pub at_charge: Option<Levels>,
+    /// What was charged before the limits were known.
+    pub early: Cost,
+    /// What is given back in Redis when the API refused the call.
+    pub back: Cost,
+    /// What the call costs.
+    pub cost: Cost,
+}
+
+// === impl SharedBooks ===
+
+impl SharedBooks {
+    /// Accounts in this Redis.
+    pub fn new(store: Store) -> Self {
+        let account = include_str!("account.lua");
+        let script = |code: &str| Script::new(&format!("{account}{code}"));
+        SharedBooks {
+            store,
+            replica: format!("{:016x}", rand::random::<u64>()),
+            admit: script(include_str!("admit.lua")),
+            settle: script(include_str!("settle.lua")),
+            observe: script(include_str!("observe.lua")),
+            beside: Arc::new(Semaphore::new(MAX_BESIDE)),
+        }
+    }
+
+    /// The Redis.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Asks for a call to be let in. `None` when Redis does not answer.
+    pub async fn admit(&self, name: &str, ask: &Ask) -> Option<Answer> {
+        let mut script = self.admit.key(name);
+        script.arg(u8::from(ask.priority == Priority::Interactive));
+        with_cost(&mut script, ask.cost);
+        script.arg(ask.waited.as_secs_f64() * 1000.0);
+        with_cost(&mut script, ask.interactive);
+        with_cost(&mut script, ask.batch);
+        for figures in ask.figures {
+            let (level, limit) = figures.unwrap_or((-1.0, -1.0));
+            script.arg(level).arg(limit);
+        }
+        script
+            .arg(CALLS_BEFORE_LIMITS_ARE_KNOWN)
+            .arg(ask.blocked.as_secs_f64() * 1000.0)
+            .arg(&self.replica);
+        let asked = self
+            .store
+            .ask(async |mut redis| script.invoke_async::<Vec<f64>>(&mut redis).await);
+        Answer::read(&asked.await?)
+    }
+
+    /// Settles a charge: `difference` is what was used beyond it, `early` what
+    /// was charged before the limits were known.
+    pub async fn settle(
+        &self,
+        name: &str,
+        priority: Priority,
+        difference: Cost,
+        early: Option<Cost>,
+        refused_for: Duration,
+    ) -> Option<()> {
+        let mut script = self.settle.key(name);
+        script.arg(u8::from(priority == Priority::Interactive));
+        with_cost(&mut script, difference);
+        script.arg(u8::from(early.is_some()));
+        with_cost(&mut script, early.unwrap_or_default());
+        script.arg(refused_for.as_secs_f64() * 1000.0);
+        let asked = self
+            .store
+            .ask(async |mut redis| script.invoke_async(&mut redis).await);
+        asked.await
+    }
+
+    /// Takes over what the head of an answer told.
+    pub async fn observe(&self, name: &str, observation: &Observation) -> Option<()> {
+        let mut script = self.observe.key(name);
+        let told = &observation.told;
+        for bucket in [&told.requests, &told.input_tokens, &told.output_tokens] {
+            let told = bucket.map(|Bucket { limit, remaining }| (remaining as f64, limit as f64));
+            let (left, limit) = told.unwrap_or((-1.0, -1.0));
+            script.arg(left).arg(limit);
+        }
+        script.arg(u8::from(observation.at_charge.is_some()));
+        with_cost(&mut script, observation.at_charge.unwrap_or_default());
+        with_cost(&mut script, observation.early);
+        script.arg(u8::from(told.refused));
+        with_cost(&mut script, observation.back);
+        with_cost(&mut script, observation.cost);
+        let asked = self
+            .store
+            .ask(async |mut redis| script.invoke_async(&mut redis).await);
+        asked.await
+    }
+
+    /// Does something beside the calls, and wakes who waits. Without room or
+    /// without a runtime it is not done.
+    pub fn beside(&self, account: &Arc<Account>, work: impl Future<Output = ()> + Send + 'static) {
+        let permit = Arc::clone(&self.beside).try_acquire_owned();
+        let (Ok(permit), Ok(runtime)) = (permit, Handle::try_current()) else {
+            account.wake_next();
+            return;
+        };
+        let account = Arc::clone(account);
+        runtime.spawn(async move {
+            work.await;
+            drop(permit);
+            account.wake_next();
+        });
+    }
+}
+
+impl fmt::Debug for SharedBooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedBooks")
+    }
+}
+
+fn with_cost(script: &mut ScriptInvocation<'_>, cost: Cost) {
+    script
+        .arg(cost.requests)
+        .arg(cost.input_tokens)
+        .arg(cost.output_tokens);
+}
+
+// === impl Answer ===
+
+impl Answer {
+    fn read(figures: &[f64]) -> Option<Self> {
+        let figures: &[f64; ANSWER] = figures.try_into().ok()?;
+        let millis = |it: f64| {
+            let seconds = (it / 1000.0).max(0.0);
+            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+        };
+        let bucket = |at: usize| {
+            let (level, limit) = (figures[at], figures[at + 1]);
+            (limit >= 0.0).then_some((level, limit))
+        };
+        let cost = |at: usize| Cost {
+            requests: figures[at],
+            input_tokens: figures[at + 1],
+            output_tokens: figures[at + 2],
+        };
+        Some(Answer {
+            verdict: match figures[0] {
+                1.0 => Verdict::Charged,
+                2.0 => Verdict::ChargedEarly,
+                // Timers are no finer.
+                _ => Verdict::Wait(millis(figures[1]).max(Duration::from_millis(1))),
+            },
+            blocked: millis(figures[2]),
+            figures: [bucket(3), bucket(5), bucket(7)],
+            others: Others {
+                interactive: cost(9),
+                batch: cost(12),
+                // Of about ten seconds.
+                interactive_demand: cost(15).times(0.1),
+            },
+        })
+    }
+}

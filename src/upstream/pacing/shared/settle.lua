@@ -1,0 +1,16 @@
+-- Settles a charge.
+-- ARGV: 1 whether it was interactive, 2-4 what was used beyond the charge
+-- (negative: less), 5 whether it was let in before the limits were known, 6-8
+-- then what was charged, 9 milliseconds for which the API refuses calls.
+take({ arg[2], arg[3], arg[4] }, is_known() and arg[1] == 1)
+if arg[5] == 1 then
+  early = math.max(0, early - 1)
+  for b = 1, 3 do
+    early_cost[b] = early > 0 and math.max(0, early_cost[b] - arg[5 + b]) or 0
+  end
+end
+if arg[9] > 0 then
+  blocked = math.max(blocked, now + arg[9] / 1000)
+end
+save()
+return 0

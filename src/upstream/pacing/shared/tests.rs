@@ -1,0 +1,388 @@
+//! The scripts, in a real Redis. Its clock cannot be stopped: limits are such
+//! that a test's own time hardly refills them.
+
+#[path = "../../../../tests/replicas/redis_server.rs"]
+#[allow(dead_code)] // It is not stopped in the middle of these.
+mod redis_server;
+
+use super::{
+    books::{Answer, Verdict},
+    *,
+};
+use crate::{
+    store::{OnStoreFailure, StoreAddress},
+    upstream::{
+        Bucket, Deadline, UpstreamError,
+        pacing::{charge::Charge, state::CALLS_BEFORE_LIMITS_ARE_KNOWN},
+    },
+};
+use redis_server::RedisServer;
+use secrecy::SecretString;
+
+/// The account.
+const NAME: &str = "claude-grpc:{test}:quota";
+
+const ONE: Cost = Cost {
+    requests: 1.0,
+    input_tokens: 10.0,
+    output_tokens: 100.0,
+};
+
+/// One request a second, and of tokens as many as anybody wants.
+fn told(requests: u64) -> RateLimits {
+    RateLimits {
+        requests: Some(Bucket {
+            limit: 60,
+            remaining: requests,
+        }),
+        ..RateLimits::default()
+    }
+}
+
+fn ask(priority: Priority) -> Ask {
+    Ask {
+        cost: ONE,
+        priority,
+        waited: Duration::ZERO,
+        interactive: Cost::default(),
+        batch: Cost::default(),
+        figures: [None; 3],
+        blocked: Duration::ZERO,
+    }
+}
+
+struct Replica(SharedBooks);
+
+impl Replica {
+    fn of(redis: &RedisServer) -> Replica {
+        let address = StoreAddress::Redis(SecretString::from(redis.url()));
+        let store = Store::open(&address, OnStoreFailure::Refuse).unwrap();
+        Replica(SharedBooks::new(store.unwrap()))
+    }
+
+    async fn asks(&self, ask: Ask) -> Answer {
+        self.0.admit(NAME, &ask).await.unwrap()
+    }
+
+    async fn is_told(&self, told: RateLimits, at_charge: Option<f64>) {
+        let observation = Observation {
+            told,
+            at_charge: at_charge.map(|requests| Levels {
+                requests,
+                ..Levels::default()
+            }),
+            early: Cost::default(),
+            back: ONE,
+            cost: ONE,
+        };
+        self.0.observe(NAME, &observation).await.unwrap();
+    }
+
+    /// What is left of the requests. Asking charges nothing: it is more than
+    /// there ever is.
+    async fn left(&self) -> f64 {
+        let more = Cost {
+            requests: 1000.0,
+            ..Cost::default()
+        };
+        let answer = self.asks(Ask {
+            cost: more,
+            ..ask(Priority::Batch)
+        });
+        let (left, limit) = answer.await.figures[0].unwrap();
+        assert_eq!(limit, 60.0);
+        left
+    }
+}
+
+/// Two replicas of an account with so many requests left.
+async fn with_left(requests: u64) -> (RedisServer, Replica, Replica) {
+    let redis = RedisServer::start().await;
+    let (one, two) = (Replica::of(&redis), Replica::of(&redis));
+    one.is_told(told(requests), None).await;
+    (redis, one, two)
+}
+
+fn waits(answer: &Answer) -> f64 {
+    match answer.verdict {
+        Verdict::Wait(wait) => wait.as_secs_f64(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn assert_about(figure: f64, expected: f64) {
+    let within = (expected - 0.3)..=(expected + 0.3);
+    assert!(within.contains(&figure), "{figure} is not about {expected}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn what_one_replica_takes_the_other_has_not() {
+    let (_redis, one, two) = with_left(2).await;
+    for replica in [&one, &two] {
+        let answer = replica.asks(ask(Priority::Batch)).await;
+        assert_eq!(answer.verdict, Verdict::Charged);
+    }
+    let answer = one.asks(ask(Priority::Batch)).await;
+    assert_about(waits(&answer), 1.0);
+    assert_about(answer.figures[0].unwrap().0, 0.0);
+    assert_eq!(answer.figures[1], None);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn until_the_limits_are_known_only_some_calls_of_all_replicas_are_in_flight() {
+    let redis = RedisServer::start().await;
+    let (one, two) = (Replica::of(&redis), Replica::of(&redis));
+    for _ in 0..CALLS_BEFORE_LIMITS_ARE_KNOWN / 2 {
+        for replica in [&one, &two] {
+            let answer = replica.asks(ask(Priority::Batch)).await;
+            assert_eq!(answer.verdict, Verdict::ChargedEarly);
+        }
+    }
+    for replica in [&one, &two] {
+        waits(&replica.asks(ask(Priority::Interactive)).await);
+    }
+    // One is over: it used less than it was charged.
+    let less = Cost {
+        output_tokens: -90.0,
+        ..Cost::default()
+    };
+    let settled = two
+        .0
+        .settle(NAME, Priority::Batch, less, Some(ONE), Duration::ZERO);
+    settled.await.unwrap();
+    let answer = one.asks(ask(Priority::Batch)).await;
+    assert_eq!(answer.verdict, Verdict::ChargedEarly);
+    // The first answer tells the limits. The other fifteen may not be in it.
+    let observation = Observation {
+        told: told(40),
+        at_charge: None,
+        early: ONE,
+        back: ONE,
+        cost: ONE,
+    };
+    one.0.observe(NAME, &observation).await.unwrap();
+    assert_about(two.left().await, 25.0);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn batch_fits_only_beside_what_interactive_calls_wait_for_elsewhere() {
+    let (_redis, one, two) = with_left(0).await;
+    let queue = Ask {
+        interactive: ONE.times(4.0),
+        ..ask(Priority::Interactive)
+    };
+    assert_about(waits(&one.asks(queue).await), 1.0);
+    let answer = two.asks(ask(Priority::Batch)).await;
+    assert_about(waits(&answer), 6.0);
+    assert_eq!(answer.others.interactive, ONE.times(5.0));
+    assert_eq!(answer.others.batch, Cost::default());
+    // An interactive call waits for the older one that is first in line.
+    assert_about(waits(&two.asks(ask(Priority::Interactive)).await), 2.0);
+    // The replica has gone: what waited there is forgotten.
+    let forgotten = async {
+        // Beside the five there would be room after six seconds.
+        while two.asks(ask(Priority::Batch)).await.verdict != Verdict::Charged {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(4), forgotten)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn among_equals_the_one_that_waits_longer_goes_first() {
+    let (_redis, one, two) = with_left(0).await;
+    let waited = |seconds| Ask {
+        waited: Duration::from_secs(seconds),
+        ..ask(Priority::Batch)
+    };
+    assert_about(waits(&one.asks(waited(5)).await), 1.0);
+    assert_about(waits(&two.asks(waited(2)).await), 2.0);
+    assert_about(waits(&one.asks(waited(5)).await), 1.0);
+    assert_about(waits(&two.asks(waited(8)).await), 1.0);
+    // Interactive calls know nothing of batch.
+    assert_about(waits(&two.asks(ask(Priority::Interactive)).await), 1.0);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_settlement_gives_back_and_shows_in_the_demand() {
+    let (_redis, one, two) = with_left(30).await;
+    let answer = one.asks(ask(Priority::Interactive)).await;
+    assert_eq!(answer.verdict, Verdict::Charged);
+    assert_about(two.left().await, 29.0);
+    let taken = two.asks(ask(Priority::Batch)).await.others;
+    assert_about(taken.interactive_demand.output_tokens, 10.0);
+    let settled = one.0.settle(
+        NAME,
+        Priority::Interactive,
+        Cost::default().minus(ONE),
+        None,
+        Duration::ZERO,
+    );
+    settled.await.unwrap();
+    let answer = two.asks(ask(Priority::Batch)).await;
+    assert_about(answer.others.interactive_demand.output_tokens, 0.0);
+    assert_about(two.left().await, 28.0);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_refusal_of_the_api_holds_all_back() {
+    let (_redis, one, two) = with_left(30).await;
+    let settled = one.0.settle(
+        NAME,
+        Priority::Batch,
+        Cost::default(),
+        None,
+        Duration::from_secs(7),
+    );
+    settled.await.unwrap();
+    let answer = two.asks(ask(Priority::Interactive)).await;
+    assert_about(waits(&answer), 7.0);
+    assert_about(answer.blocked.as_secs_f64(), 7.0);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn the_api_is_believed_only_where_it_really_differs() {
+    let (_redis, one, two) = with_left(50).await;
+    for _ in 0..10 {
+        one.asks(ask(Priority::Batch)).await;
+    }
+    // Anything between the count at the charge and the count of now.
+    two.is_told(told(45), Some(50.0)).await;
+    assert_about(two.left().await, 40.0);
+    // Somebody else uses the key.
+    two.is_told(told(30), Some(50.0)).await;
+    assert_about(two.left().await, 30.0);
+    two.is_told(told(55), Some(50.0)).await;
+    assert_about(two.left().await, 35.0);
+    // Whoever was not counted here cannot know what is in flight.
+    two.is_told(told(55), None).await;
+    assert_about(two.left().await, 35.0);
+    two.is_told(told(5), None).await;
+    assert_about(two.left().await, 5.0);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_refusal_tells_exactly_that_too_little_is_left() {
+    let (_redis, one, two) = with_left(2).await;
+    let charged = one.asks(ask(Priority::Batch)).await;
+    assert_eq!(charged.verdict, Verdict::Charged);
+    // No more off than by rounding, and still too much.
+    let refusal = RateLimits {
+        refused: true,
+        ..told(0)
+    };
+    one.is_told(refusal, Some(1.0)).await;
+    assert_about(two.left().await, -1.0);
+    // What was charged is given back.
+    let back = Cost::default().minus(ONE);
+    let settled = one
+        .0
+        .settle(NAME, Priority::Batch, back, None, Duration::ZERO);
+    settled.await.unwrap();
+    assert_about(two.left().await, 0.0);
+    // Where there was room, nothing is concluded from it.
+    two.is_told(told(40), Some(0.0)).await;
+    let charged = two.asks(ask(Priority::Batch)).await;
+    assert_eq!(charged.verdict, Verdict::Charged);
+    let refusal = RateLimits {
+        refused: true,
+        ..told(40)
+    };
+    two.is_told(refusal, Some(39.0)).await;
+    assert_about(two.left().await, 39.0);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_redis_that_has_forgotten_is_told_by_the_first_who_asks() {
+    let redis = RedisServer::start().await;
+    let (one, two) = (Replica::of(&redis), Replica::of(&redis));
+    let answer = one.asks(Ask {
+        figures: [Some((20.0, 60.0)), None, None],
+        ..ask(Priority::Batch)
+    });
+    assert_eq!(answer.await.verdict, Verdict::Charged);
+    // The second remembers something else, and is not believed.
+    let answer = two.asks(Ask {
+        figures: [Some((60.0, 60.0)), None, None],
+        ..ask(Priority::Batch)
+    });
+    assert_about(answer.await.figures[0].unwrap().0, 18.0);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn nothing_stays_forever_and_the_key_is_not_in_it() {
+    let redis = RedisServer::start().await;
+    let one = Replica::of(&redis);
+    let address = StoreAddress::Redis(SecretString::from(redis.url()));
+    let store = Store::open(&address, OnStoreFailure::Refuse)
+        .unwrap()
+        .unwrap();
+    let lives = async || {
+        let command = redis::cmd("TTL").arg(NAME).to_owned();
+        let asked = store.ask(async move |mut redis| command.query_async(&mut redis).await);
+        let seconds: Option<i64> = asked.await;
+        seconds.unwrap()
+    };
+    // Callers name the models, so there may be many that do not exist.
+    one.asks(ask(Priority::Batch)).await;
+    assert!((50..=60).contains(&lives().await));
+    one.is_told(told(50), None).await;
+    assert!((290..=300).contains(&lives().await));
+    let shared = Shared::new(&Arc::new(one.0), "f00", "claude");
+    assert_eq!(&*shared.name, "claude-grpc:{f00:claude}:quota");
+}
+
+/// An account in a Redis that is not there.
+fn without_redis(on_failure: OnStoreFailure) -> Arc<Account> {
+    // Nobody listens at port 1.
+    let address = StoreAddress::Redis(SecretString::from("redis://127.0.0.1:1"));
+    let store = Store::open(&address, on_failure).unwrap().unwrap();
+    let books = Arc::new(SharedBooks::new(store));
+    Arc::new(Account::sharing(Shared::new(&books, "f00", "claude")))
+}
+
+async fn admitted(account: &Arc<Account>) -> Result<Charge, UpstreamError> {
+    let deadline = Deadline::after(Duration::from_secs(20));
+    let shared = account.shared().unwrap();
+    admit(account, shared, ONE, Priority::Batch, deadline).await
+}
+
+#[tokio::test]
+async fn an_api_that_names_no_limits_is_not_asked_about() {
+    let account = without_redis(OnStoreFailure::Refuse);
+    let refused = admitted(&account).await.unwrap_err();
+    assert!(matches!(refused, UpstreamError::StoreUnreachable));
+    account.observe(&RateLimits::default(), &Levels::default());
+    for _ in 0..100 {
+        admitted(&account).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn without_redis_calls_go_by_what_is_known_here() {
+    let account = without_redis(OnStoreFailure::Local);
+    let charge = admitted(&account).await.unwrap();
+    charge.limits_seen().tell(|| told(2));
+    // The API had counted it, and it is not over.
+    assert_eq!(account.remaining().requests.unwrap().1, 60.0);
+    let began = Instant::now();
+    for _ in 0..2 {
+        admitted(&account).await.unwrap();
+    }
+    // One was left, the other had to wait for it.
+    assert!(began.elapsed() > Duration::from_millis(800));
+    drop(charge);
+}
