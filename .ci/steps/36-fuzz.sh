@@ -45,8 +45,10 @@ fuzz_targets() (
         target=$(basename "$target" .rs)
         # The corpus of the checkout stays as it is; the first folder is added to.
         mkdir -p "$work/fuzz/$target"
+        # An input takes milliseconds; a machine that stands still for a minute
+        # is no finding.
         if ! cargo_fuzz run "$target" "$work/fuzz/$target" "fuzz/corpus/$target" -- \
-            -max_total_time="$fuzz_seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
+            -max_total_time="$fuzz_seconds" -max_len=4096 -timeout=300 -rss_limit_mb=2048 \
             -artifact_prefix="$work/fuzz/" -print_final_stats=1 >"$work/fuzz/$target.log" 2>&1; then
             tail -n 40 "$work/fuzz/$target.log"
             return 1
