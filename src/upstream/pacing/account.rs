@@ -117,19 +117,20 @@ impl Account {
         state.in_flight == 0 && state.interactive.is_empty() && state.batch.is_empty()
     }
 
-    /// Takes over what the head of an answer told, and wakes who waits.
-    pub fn observe(&self, told: &RateLimits, at_charge: &Levels) {
+    /// Takes over what the head of an answer told after a call was charged so
+    /// much, and wakes who waits.
+    pub fn observe(&self, told: &RateLimits, at_charge: &Levels, charged: Cost) {
         let mut state = self.lock();
         state.refill();
-        state.observe(told, at_charge);
+        state.observe(told, at_charge, charged);
         state.wake_next();
     }
 
     /// Takes over what the head of an answer told.
-    pub(super) fn take_over(&self, told: &RateLimits, at_charge: &Levels) {
+    pub(super) fn take_over(&self, told: &RateLimits, at_charge: &Levels, charged: Cost) {
         let mut state = self.lock();
         state.refill();
-        state.observe(told, at_charge);
+        state.observe(told, at_charge, charged);
     }
 
     pub(super) fn wake_next(&self) {

@@ -29,7 +29,7 @@ fn minute() -> Deadline {
 async fn nearly_empty() -> Arc<Account> {
     let account = Arc::new(Account::default());
     let charge = account.admit(ONE, Priority::Batch, minute()).await.unwrap();
-    account.observe(&told(2), &charge.levels());
+    account.observe(&told(2), &charge.levels(), ONE);
     assert_eq!(account.remaining().requests, Some((1.0, 60.0)));
     account
 }
@@ -179,7 +179,7 @@ async fn what_was_charged_too_much_is_given_back() {
         .admit(cost, Priority::Batch, minute())
         .await
         .unwrap();
-    account.observe(&tokens(6000), &charge.levels());
+    account.observe(&tokens(6000), &charge.levels(), cost);
     assert_eq!(account.remaining().output_tokens, Some((1000.0, 6000.0)));
     charge.uses(Cost {
         output_tokens: 200.0,
@@ -199,6 +199,6 @@ async fn until_the_limits_are_known_only_some_calls_are_in_flight() {
     let mut next = Box::pin(account.admit(ONE, Priority::Batch, minute()));
     assert!((&mut next).now_or_never().is_none());
     // An API that names no limits is not paced.
-    account.observe(&RateLimits::default(), &charges[0].levels());
+    account.observe(&RateLimits::default(), &charges[0].levels(), ONE);
     next.await.unwrap();
 }

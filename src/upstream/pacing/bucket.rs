@@ -136,6 +136,20 @@ impl Bucket {
         self.level = self.level.min(self.limit);
     }
 
+    /// The same of an answer that refused a call: the API has not charged it,
+    /// and here it is going to be given back. That too little is left for it is
+    /// exact, whatever is rounded: else each next call would be too early by as
+    /// much again.
+    pub fn correct_refused(&mut self, told: &limits::Bucket, at_charge: f64, charged: f64) {
+        self.level += charged;
+        self.correct(told, at_charge + charged);
+        let told = told.remaining as f64;
+        if told < charged.min(self.limit) {
+            self.level = self.level.min(told);
+        }
+        self.level -= charged;
+    }
+
     fn rate(&self) -> f64 {
         (self.limit / PERIOD.as_secs_f64()).max(f64::MIN_POSITIVE)
     }
@@ -174,5 +188,20 @@ mod tests {
         assert_eq!(bucket.level(), 300.0);
         bucket.correct(&told(1000, 900), 400.0);
         assert_eq!(bucket.level(), 800.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_tells_exactly_that_too_little_is_left() {
+        let mut bucket = Bucket::new(&told(60, 1), 1.0, Instant::now());
+        bucket.take(1.0);
+        // No more off than by rounding, and still too much.
+        bucket.correct_refused(&told(60, 0), 0.0, 1.0);
+        bucket.take(-1.0);
+        assert_eq!(bucket.level(), 0.0);
+        // Where there was room, nothing is concluded from it.
+        let mut bucket = Bucket::new(&told(60, 40), 1.0, Instant::now());
+        bucket.take(10.0);
+        bucket.correct_refused(&told(60, 40), 30.0, 10.0);
+        assert_eq!(bucket.level(), 30.0);
     }
 }

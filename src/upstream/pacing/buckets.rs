@@ -110,8 +110,10 @@ impl Buckets {
             .map(|bucket| bucket.map(|it| (it.level(), it.limit())))
     }
 
-    /// Believes the API where it differs (see [`Bucket::correct`]).
-    pub fn correct(&mut self, told: &RateLimits, at_charge: &Levels) {
+    /// Believes the API where it differs (see [`Bucket::correct`]), after a call
+    /// that was charged so much.
+    pub fn correct(&mut self, told: &RateLimits, at_charge: &Levels, charged: Cost) {
+        let refused = told.refused;
         let fresh = Buckets::new(told);
         let each = [
             (
@@ -119,22 +121,28 @@ impl Buckets {
                 fresh.requests,
                 &told.requests,
                 at_charge.requests,
+                charged.requests,
             ),
             (
                 &mut self.input_tokens,
                 fresh.input_tokens,
                 &told.input_tokens,
                 at_charge.input_tokens,
+                charged.input_tokens,
             ),
             (
                 &mut self.output_tokens,
                 fresh.output_tokens,
                 &told.output_tokens,
                 at_charge.output_tokens,
+                charged.output_tokens,
             ),
         ];
-        for (bucket, fresh, told, at_charge) in each {
+        for (bucket, fresh, told, at_charge, charged) in each {
             match (bucket, told) {
+                (Some(bucket), Some(told)) if refused => {
+                    bucket.correct_refused(told, at_charge, charged);
+                }
                 (Some(bucket), Some(told)) => bucket.correct(told, at_charge),
                 (bucket @ None, Some(_)) => *bucket = fresh,
                 (_, None) => {}

@@ -70,7 +70,7 @@ impl Charge {
         let (account, levels) = (Arc::clone(&self.account), self.levels);
         let (booking, cost) = (self.booking, self.cost);
         match account.shared() {
-            None => LimitsSeen::new(move |told| account.observe(told, &levels)),
+            None => LimitsSeen::new(move |told| account.observe(told, &levels, cost)),
             Some(_) => LimitsSeen::new(move |told| {
                 if let Some(shared) = account.shared() {
                     shared.observe(&account, told, booking, &levels, cost);

@@ -232,7 +232,7 @@ impl State {
         }
     }
 
-    pub(super) fn observe(&mut self, told: &RateLimits, at_charge: &Levels) {
+    pub(super) fn observe(&mut self, told: &RateLimits, at_charge: &Levels, charged: Cost) {
         if told.is_empty() {
             if matches!(self.meter, Meter::Unknown) {
                 self.meter = Meter::Unmetered;
@@ -240,7 +240,7 @@ impl State {
             return;
         }
         match &mut self.meter {
-            Meter::Metered(buckets) => buckets.correct(told, at_charge),
+            Meter::Metered(buckets) => buckets.correct(told, at_charge, charged),
             Meter::Unknown | Meter::Unmetered => {
                 let mut buckets = Buckets::new(told);
                 // Calls in flight may not be in the API's figures yet.

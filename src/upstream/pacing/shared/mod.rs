@@ -107,7 +107,7 @@ impl Shared {
         at_charge: &Levels,
         charged: Cost,
     ) {
-        account.take_over(told, at_charge);
+        account.take_over(told, at_charge, charged);
         if told.is_empty() {
             account.wake_next();
             return;

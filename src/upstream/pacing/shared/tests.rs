@@ -365,7 +365,7 @@ async fn an_api_that_names_no_limits_is_not_asked_about() {
     let account = without_redis(OnStoreFailure::Refuse);
     let refused = admitted(&account).await.unwrap_err();
     assert!(matches!(refused, UpstreamError::StoreUnreachable));
-    account.observe(&RateLimits::default(), &Levels::default());
+    account.observe(&RateLimits::default(), &Levels::default(), ONE);
     for _ in 0..100 {
         admitted(&account).await.unwrap();
     }
