@@ -2,11 +2,13 @@
 //! changed while the service runs.
 
 mod call;
+mod fields;
 mod lines;
 
 pub(super) use call::call;
 
 use super::{LogConfig, LogFormat, TelemetryError, metrics::Metrics, otlp::Export};
+use fields::Fields;
 use lines::{Flush, Lines};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use std::{
@@ -88,7 +90,10 @@ pub fn init(
     let (writer, flush) = Lines::new(metrics);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match config.format {
-        LogFormat::Pretty => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Pretty => {
+            let lines = lines.with_ansi(io::stderr().is_terminal());
+            lines.fmt_fields(Fields).boxed()
+        }
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     // A line shows its own fields, and not those of the spans around it.

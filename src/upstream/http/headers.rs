@@ -4,25 +4,9 @@ use crate::upstream::{Bucket, RateLimits};
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use std::time::{Duration, SystemTime};
 
-/// The headers of one bucket. Its `-reset` says nothing more: a bucket refills
-/// within a minute.
-struct Names {
-    limit: &'static str,
-    remaining: &'static str,
-}
-
-const REQUESTS: Names = Names {
-    limit: "anthropic-ratelimit-requests-limit",
-    remaining: "anthropic-ratelimit-requests-remaining",
-};
-const INPUT_TOKENS: Names = Names {
-    limit: "anthropic-ratelimit-input-tokens-limit",
-    remaining: "anthropic-ratelimit-input-tokens-remaining",
-};
-const OUTPUT_TOKENS: Names = Names {
-    limit: "anthropic-ratelimit-output-tokens-limit",
-    remaining: "anthropic-ratelimit-output-tokens-remaining",
-};
+/// What the headers of the API's limits begin with. There are some ten of them
+/// on each answer.
+const LIMITS: &str = "anthropic-ratelimit-";
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
@@ -61,20 +45,37 @@ fn positive(text: &str, per_second: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(figure / per_second).ok()
 }
 
-/// What the head of an answer tells of the API's limits.
+/// What the head of an answer tells of the API's limits. The `-reset` of a
+/// bucket says nothing more: it refills within a minute.
 pub fn rate_limits(status: StatusCode, headers: &HeaderMap) -> RateLimits {
+    let (mut requests, mut input, mut output) = <([_; 2], [_; 2], [_; 2])>::default();
+    for (name, value) in headers {
+        let Some(name) = name.as_str().strip_prefix(LIMITS) else {
+            continue;
+        };
+        let figure = match name {
+            "requests-limit" => &mut requests[0],
+            "requests-remaining" => &mut requests[1],
+            "input-tokens-limit" => &mut input[0],
+            "input-tokens-remaining" => &mut input[1],
+            "output-tokens-limit" => &mut output[0],
+            "output-tokens-remaining" => &mut output[1],
+            _ => continue,
+        };
+        *figure = value.to_str().ok().and_then(|it| it.trim().parse().ok());
+    }
     RateLimits {
         refused: status == StatusCode::TOO_MANY_REQUESTS,
-        requests: bucket(headers, &REQUESTS),
-        input_tokens: bucket(headers, &INPUT_TOKENS),
-        output_tokens: bucket(headers, &OUTPUT_TOKENS),
+        requests: bucket(requests),
+        input_tokens: bucket(input),
+        output_tokens: bucket(output),
     }
 }
 
-fn bucket(headers: &HeaderMap, names: &Names) -> Option<Bucket> {
+fn bucket([limit, remaining]: [Option<u64>; 2]) -> Option<Bucket> {
     Some(Bucket {
-        limit: text(headers, names.limit)?.parse().ok()?,
-        remaining: text(headers, names.remaining)?.parse().ok()?,
+        limit: limit?,
+        remaining: remaining?,
     })
 }
 
