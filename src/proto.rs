@@ -12,6 +12,9 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/claude_
 /// Full name of the service, as health checks and method paths spell it.
 pub const SERVICE_NAME: &str = "claude.v1.ClaudeService";
 
+/// `google.rpc.ErrorInfo.domain` of every error.
+pub const ERROR_DOMAIN: &str = "claude-grpc";
+
 /// The methods of the service, by their names.
 pub const METHODS: [&str; 7] = [
     "Generate",

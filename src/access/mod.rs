@@ -9,7 +9,6 @@ mod clients;
 mod clock;
 mod config;
 mod credentials;
-mod exposure;
 mod guard;
 mod hex;
 mod identity;
@@ -25,7 +24,6 @@ pub use clients::{
 };
 pub use clock::Clock;
 pub use config::{AccessConfig, SignatureConfig};
-pub use exposure::Exposed;
 pub use guard::Access;
 pub use identity::{Identity, PeerNames};
 pub use layer::{AccessLayer, Guarded};

@@ -1,7 +1,7 @@
 //! The statuses of refused calls: one shape and one text, whatever was wrong.
 
 use super::Cause;
-use crate::service::status::DOMAIN;
+use crate::proto::ERROR_DOMAIN;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -18,7 +18,7 @@ fn unauthenticated() -> Status {
     Status::with_error_details(
         Code::Unauthenticated,
         "valid credentials are needed",
-        ErrorDetails::with_error_info("UNAUTHENTICATED", DOMAIN, []),
+        ErrorDetails::with_error_info("UNAUTHENTICATED", ERROR_DOMAIN, []),
     )
 }
 
@@ -26,7 +26,7 @@ fn permission_denied() -> Status {
     Status::with_error_details(
         Code::PermissionDenied,
         "the client may not make this call",
-        ErrorDetails::with_error_info("PERMISSION_DENIED", DOMAIN, []),
+        ErrorDetails::with_error_info("PERMISSION_DENIED", ERROR_DOMAIN, []),
     )
 }
 
@@ -35,7 +35,7 @@ pub fn too_large(max_bytes: usize) -> Status {
     Status::with_error_details(
         Code::ResourceExhausted,
         format!("the message is larger than {max_bytes} bytes"),
-        ErrorDetails::with_error_info("MESSAGE_TOO_LARGE", DOMAIN, []),
+        ErrorDetails::with_error_info("MESSAGE_TOO_LARGE", ERROR_DOMAIN, []),
     )
 }
 
@@ -44,6 +44,6 @@ pub fn malformed_message() -> Status {
     Status::with_error_details(
         Code::Internal,
         "the body is not one gRPC message in a known compression",
-        ErrorDetails::with_error_info("MALFORMED_MESSAGE", DOMAIN, []),
+        ErrorDetails::with_error_info("MALFORMED_MESSAGE", ERROR_DOMAIN, []),
     )
 }

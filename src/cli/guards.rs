@@ -2,8 +2,8 @@
 
 use super::exit::{Failure, with_causes};
 use crate::{
-    access::{Access, Clock, Exposed, limits::Ledger},
-    config::Config,
+    access::{Access, Clock, limits::Ledger},
+    config::{Config, Exposed},
     secrets::{LoadError, Reload},
     server::Tls,
     store::Store,

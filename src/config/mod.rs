@@ -5,10 +5,12 @@
 //! at once: by its name and with the place it came from.
 
 mod environment;
+mod exposure;
 mod fault;
 mod layers;
 
 pub use environment::Environment;
+pub use exposure::Exposed;
 pub use fault::{ConfigErrors, Fault, Origin};
 pub use layers::FlagValue;
 

@@ -1,6 +1,6 @@
 //! The statuses that the way in gives itself.
 
-use crate::service::{Violations, status::DOMAIN};
+use crate::{proto::ERROR_DOMAIN, service::Violations};
 use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -12,7 +12,7 @@ const RETRY_ELSEWHERE: Duration = Duration::from_millis(100);
 
 /// The call came too late, or was cut: this replica is going away.
 pub fn draining() -> Status {
-    let mut details = ErrorDetails::with_error_info("DRAINING", DOMAIN, []);
+    let mut details = ErrorDetails::with_error_info("DRAINING", ERROR_DOMAIN, []);
     details.set_retry_info(Some(RETRY_ELSEWHERE));
     Status::with_error_details(Code::Unavailable, "the server is shutting down", details)
 }
@@ -22,7 +22,7 @@ const RETRY_WHEN_OVERLOADED: Duration = Duration::from_secs(1);
 
 /// More calls than this process takes at once.
 pub fn overloaded() -> Status {
-    let mut details = ErrorDetails::with_error_info("OVERLOADED", DOMAIN, []);
+    let mut details = ErrorDetails::with_error_info("OVERLOADED", ERROR_DOMAIN, []);
     details.set_retry_info(Some(RETRY_WHEN_OVERLOADED));
     Status::with_error_details(
         Code::Unavailable,
@@ -61,6 +61,6 @@ pub fn with_reason(code: Code, reason: &str, message: &str) -> Status {
     Status::with_error_details(
         code,
         message,
-        ErrorDetails::with_error_info(reason, DOMAIN, []),
+        ErrorDetails::with_error_info(reason, ERROR_DOMAIN, []),
     )
 }

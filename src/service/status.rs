@@ -5,13 +5,11 @@
 //! `RetryInfo`. `grpc-retry-pushback-ms` (gRFC A6) tells gRPC clients the same
 //! thing: when to retry, or, once the service has retried itself, not to.
 
+use crate::proto::ERROR_DOMAIN;
 use crate::upstream::{ApiFailure, Failed, UpstreamError};
 use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
-
-/// `google.rpc.ErrorInfo.domain` of every error.
-pub const DOMAIN: &str = "claude-grpc";
 
 /// Most characters of the API's explanation that are passed on.
 const MAX_EXPLANATION: usize = 500;
@@ -44,7 +42,7 @@ pub fn status(failed: &Failed, payload_field: &'static str) -> Status {
         return refused.status();
     }
     let verdict = verdict(&failed.error);
-    let mut details = ErrorDetails::with_error_info(verdict.reason, DOMAIN, metadata(failed));
+    let mut details = ErrorDetails::with_error_info(verdict.reason, ERROR_DOMAIN, metadata(failed));
     if let UpstreamError::Api(failure) = &failed.error
         && let Some(request_id) = &failure.request_id
     {
@@ -75,7 +73,7 @@ pub fn answer_broke_contract(
     message: String,
     request_id: Option<String>,
 ) -> Status {
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, []);
+    let mut details = ErrorDetails::with_error_info(reason, ERROR_DOMAIN, []);
     if let Some(request_id) = request_id {
         details.set_request_info(request_id, "");
     }
@@ -291,7 +289,7 @@ mod tests {
             let status = status(&failed(api(http), 1), "messages");
             assert_eq!(status.code(), code, "{http}");
             let details = status.get_error_details();
-            assert_eq!(details.error_info().unwrap().domain, DOMAIN);
+            assert_eq!(details.error_info().unwrap().domain, ERROR_DOMAIN);
             assert_eq!(details.request_info().unwrap().request_id, "req_1");
         }
     }

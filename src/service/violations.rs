@@ -1,6 +1,6 @@
 //! What is wrong with a request, field by field.
 
-use super::status::DOMAIN;
+use crate::proto::ERROR_DOMAIN;
 use std::fmt;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
@@ -115,7 +115,7 @@ impl Violations {
     /// INVALID_ARGUMENT with every violation.
     pub fn into_status(self) -> Status {
         let message = self.summary();
-        let mut details = ErrorDetails::with_error_info("INVALID_REQUEST", DOMAIN, []);
+        let mut details = ErrorDetails::with_error_info("INVALID_REQUEST", ERROR_DOMAIN, []);
         details.set_bad_request(self.listed);
         Status::with_error_details(Code::InvalidArgument, message, details)
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     access::{Cause, status::refused},
-    service::status::DOMAIN,
+    proto::ERROR_DOMAIN,
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use thiserror::Error;
@@ -98,9 +98,9 @@ impl LimitReached {
 
     /// RESOURCE_EXHAUSTED with each limit and when to retry.
     pub fn status(&self) -> Status {
-        let mut details = ErrorDetails::with_error_info("CLIENT_LIMIT_REACHED", DOMAIN, []);
+        let mut details = ErrorDetails::with_error_info("CLIENT_LIMIT_REACHED", ERROR_DOMAIN, []);
         let violations = self.limits.iter().map(|(limit, value, _)| QuotaViolation {
-            api_service: DOMAIN.to_owned(),
+            api_service: ERROR_DOMAIN.to_owned(),
             quota_metric: limit.metric().to_owned(),
             quota_id: limit.name().to_owned(),
             quota_dimensions: HashMap::from([("client".to_owned(), self.client.to_string())]),
@@ -144,7 +144,8 @@ impl Refused {
             Refused::Limit(reached) => reached.status(),
             Refused::NotAllowed(cause) => refused(*cause),
             Refused::StoreUnreachable => {
-                let mut details = ErrorDetails::with_error_info("LIMITS_UNREACHABLE", DOMAIN, []);
+                let mut details =
+                    ErrorDetails::with_error_info("LIMITS_UNREACHABLE", ERROR_DOMAIN, []);
                 details.set_retry_info(Some(Duration::from_secs(1)));
                 Status::with_error_details(Code::Unavailable, self.to_string(), details)
             }

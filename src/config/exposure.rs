@@ -1,7 +1,6 @@
 //! Refuses to open the service to a network by mistake.
 
-use super::AccessConfig;
-use crate::server::ServerConfig;
+use crate::{access::AccessConfig, server::ServerConfig};
 use std::net::SocketAddr;
 use thiserror::Error;
 
