@@ -250,14 +250,15 @@ impl UnderWay {
         attempt.error = error;
         let metrics = &call.observed.metrics;
         let model = &attempt.asked.model;
-        if error.is_none() && !model.is_empty() {
+        let label = match error {
             // The API knows the model: from now on it is told apart.
-            metrics.models.learn(model);
-        }
+            None if !model.is_empty() => metrics.models.learn(model),
+            _ => metrics.models.label(model),
+        };
         metrics.attempt(
             AttemptKey {
                 operation: attempt.asked.operation,
-                model: (!model.is_empty()).then(|| metrics.models.label(model)),
+                model: (!model.is_empty()).then_some(label),
                 error,
                 status: attempt.status,
             },
@@ -266,7 +267,7 @@ impl UnderWay {
         if let Some(tokens) = &attempt.tokens {
             let mut state = call.state();
             let series = call.series(&mut state);
-            state.cost += metrics.usage(&series, model, tokens);
+            state.cost += metrics.usage(&series, (label, model), tokens);
             state.tokens.add(tokens);
         }
         call.end_attempt(error, || Attempt {

@@ -17,16 +17,6 @@ pub struct Label(u16);
 impl Label {
     /// For all names that are not in the set.
     pub const OTHER: Label = Label(0);
-
-    /// As a part of a key.
-    pub fn bits(self) -> u64 {
-        u64::from(self.0)
-    }
-
-    /// From a part of a key.
-    pub fn of_bits(bits: u64) -> Label {
-        Label((bits & 0xffff) as u16)
-    }
 }
 
 /// A bounded set of names.
@@ -66,10 +56,14 @@ impl Labels {
 
     /// Takes a name into the set while there is room, and gives its label.
     pub fn learn(&self, name: &str) -> Label {
-        let known = self.label(name);
-        if known != Label::OTHER {
-            return known;
+        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(label) = set.by_name.get(name) {
+            return *label;
         }
+        if set.names.len() > self.most {
+            return Label::OTHER;
+        }
+        drop(set);
         let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(label) = set.by_name.get(name) {
             return *label;

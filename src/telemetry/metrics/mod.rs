@@ -143,10 +143,10 @@ impl Metrics {
 
     /// Counts the tokens of an answered attempt; gives their cost, in
     /// billionths of a dollar.
-    pub fn usage(&self, calls: &CallSeries, model: &str, tokens: &Tokens) -> u64 {
+    pub fn usage(&self, calls: &CallSeries, (label, model): (Label, &str), tokens: &Tokens) -> u64 {
         let key = UsageKey {
             operation: Operation::Chat,
-            model: Some(self.models.label(model)),
+            model: Some(label),
         };
         let usage = self.usage.get(key, || {
             let [input, output] = ["input", "output"].map(|kind| {

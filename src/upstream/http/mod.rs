@@ -15,10 +15,9 @@ use crate::{
     claude::{answer::Message, error::ErrorBody, gather::Gather},
     telemetry::context::{TRACEPARENT, TRACESTATE},
 };
-use bytes::Bytes;
 use futures::{Stream, StreamExt, future::BoxFuture, stream};
 use http::{
-    HeaderName, HeaderValue, Method,
+    HeaderMap, HeaderName, HeaderValue, Method,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
 };
 use reqwest::{Request, Response, Url};
@@ -55,6 +54,9 @@ const HTTP2_CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 /// A link slower than this is too slow for documents: while a body may still
 /// be on its way, silence is not the API's.
 const SLOWEST_UPLOAD: u64 = 256 * 1024;
+
+/// Headers of a request, with those that the HTTP client adds.
+const HEADERS: usize = 12;
 
 /// Most bytes of an error body that are read.
 const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -169,22 +171,28 @@ impl HttpApi {
 
     fn request(&self, attempt: &Attempt) -> Request {
         let shared = &self.shared;
-        let post = |url: &Url, body: &Bytes| {
-            let mut request = Request::new(Method::POST, url.clone());
-            *request.body_mut() = Some(body.clone().into());
-            let json = HeaderValue::from_static("application/json");
-            request.headers_mut().insert(CONTENT_TYPE, json);
-            request
+        let (method, url, body) = match &attempt.call.payload {
+            Payload::Messages { body, .. } => {
+                (Method::POST, shared.messages.clone(), Some(body.clone()))
+            }
+            Payload::CountTokens { body } => (
+                Method::POST,
+                shared.count_tokens.clone(),
+                Some(body.clone()),
+            ),
+            Payload::Models(query) => (Method::GET, page(&shared.models, query), None),
         };
-        let mut request = match &attempt.call.payload {
-            Payload::Messages { body, .. } => post(&shared.messages, body),
-            Payload::CountTokens { body } => post(&shared.count_tokens, body),
-            Payload::Models(query) => Request::new(Method::GET, page(&shared.models, query)),
-        };
+        let mut request = Request::new(method, url);
+        // Room for those that the client adds too, so that it never grows.
+        *request.headers_mut() = HeaderMap::with_capacity(HEADERS);
         let headers = request.headers_mut();
         headers.insert(VERSION, shared.version.clone());
         headers.insert(AUTHORIZATION, attempt.key.authorization());
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        if body.is_some() {
+            let json = HeaderValue::from_static("application/json");
+            headers.insert(CONTENT_TYPE, json);
+        }
         for (name, value) in [
             (TRACEPARENT, &attempt.traceparent),
             (TRACESTATE, &attempt.tracestate),
@@ -193,6 +201,7 @@ impl HttpApi {
                 headers.insert(name, value.clone());
             }
         }
+        *request.body_mut() = body.map(Into::into);
         request
     }
 
@@ -241,19 +250,18 @@ impl HttpApi {
     }
 
     /// Reads a body to its end.
-    async fn read(&self, response: Response, most: usize) -> Result<Vec<u8>, UpstreamError> {
+    async fn read(&self, mut response: Response, most: usize) -> Result<Vec<u8>, UpstreamError> {
         let read_timeout = self.shared.read_timeout;
         let announced = response.content_length().unwrap_or(0);
         let mut read = Vec::with_capacity(usize::try_from(announced).map_or(0, |it| it.min(most)));
-        let mut body = std::pin::pin!(response.bytes_stream());
         loop {
-            match timeout(read_timeout, body.next()).await {
-                Ok(Some(Ok(bytes))) if read.len() + bytes.len() <= most => {
+            match timeout(read_timeout, response.chunk()).await {
+                Ok(Ok(Some(bytes))) if read.len() + bytes.len() <= most => {
                     read.extend_from_slice(&bytes);
                 }
-                Ok(Some(Ok(_))) => return Err(UpstreamError::Malformed("its body is too long")),
-                Ok(Some(Err(_))) => return Err(UpstreamError::Broken),
-                Ok(None) => return Ok(read),
+                Ok(Ok(Some(_))) => return Err(UpstreamError::Malformed("its body is too long")),
+                Ok(Err(_)) => return Err(UpstreamError::Broken),
+                Ok(Ok(None)) => return Ok(read),
                 Err(_) => return Err(UpstreamError::Stalled(read_timeout)),
             }
         }
