@@ -16,7 +16,7 @@ kms() {
         cargo test --features kms --test secrets -- --ignored kms
     # For the overlay that needs it; the next build without it takes its place.
     cp "$target/debug/claude-grpc" "$work/claude-grpc-kms"
-    export CLAUDE_GRPC_KMS=$work/claude-grpc-kms MOTO=$moto/bin/python
+    export KMS_BINARY=$work/claude-grpc-kms MOTO=$moto/bin/python
 }
 
 need python3

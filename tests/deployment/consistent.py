@@ -2,7 +2,7 @@
 
     CLAUDE_GRPC=target/debug/claude-grpc python consistent.py RENDERED.yaml
 
-CLAUDE_GRPC_KMS is a binary with the feature `kms`, for overlays that need it;
+KMS_BINARY is a binary with the feature `kms`, for overlays that need it;
 `moto.py` tells what that needs besides.
 
 The binary checks the ConfigMap with the variables of the container, prints the
@@ -24,7 +24,7 @@ import moto
 import yaml
 
 BINARY = os.environ["CLAUDE_GRPC"]
-BINARY_WITH_KMS = os.environ.get("CLAUDE_GRPC_KMS")
+BINARY_WITH_KMS = os.environ.get("KMS_BINARY")
 POLICY = Path(__file__).parents[2] / "deploy/aws/kms-decrypt-policy.json"
 CONTAINER = "claude-grpc"
 
