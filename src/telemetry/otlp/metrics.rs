@@ -24,8 +24,9 @@ use std::{
 
 /// Most series of one metric that are pushed. The registry bounds clients and
 /// models, and with them the series; the SDK's own bound of 2000 would cut
-/// what the Prometheus text shows.
-const MOST_SERIES: usize = 100_000;
+/// what the Prometheus text shows. It takes room for all of them beforehand:
+/// some 10 MiB.
+const MOST_SERIES: usize = 10_000;
 
 /// The specification's defaults for exponential histograms.
 const EXPONENTIAL: Aggregation = Aggregation::Base2ExponentialHistogram {
