@@ -6,8 +6,9 @@ use mimalloc::MiMalloc;
 use std::process::ExitCode;
 
 /// A call makes some hundreds of small allocations, many of which another
-/// thread frees (a span is made by a worker and exported elsewhere): with the
-/// C library's allocator that was an eighth of the service's CPU time.
+/// thread frees (a span is made by a worker and exported elsewhere). The C
+/// library's allocator takes an eighth of the service's CPU time for them, and
+/// some 10 to 30 MiB less memory.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

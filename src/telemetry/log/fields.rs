@@ -1,6 +1,6 @@
 //! The fields of a line for people: as the library writes them, with a shorter
-//! way for plain texts and numbers. A call has some fifteen of these, and half
-//! of the time of its line went into the library's detour over `Debug`.
+//! way for plain texts and numbers. A call has some fifteen of these, and the
+//! library takes each on a detour over `Debug`.
 
 use std::fmt;
 use tracing::field::{Field, Visit};

@@ -26,7 +26,7 @@ use reader::Reader;
 
 /// Variables of the specification that this service has nothing for, and what
 /// to use instead.
-const NOT_HERE: [(&str, &str); 4] = [
+const NOT_HERE: [(&str, &str); 5] = [
     (
         "OTEL_CONFIG_FILE",
         "is not supported: use the variables of each setting",
@@ -39,6 +39,7 @@ const NOT_HERE: [(&str, &str); 4] = [
         "OTEL_EXPORTER_PROMETHEUS_PORT",
         "is not supported: set admin.listen",
     ),
+    ("OTEL_LOG_LEVEL", "is not supported: set log.level"),
     (
         "OTEL_EXPORTER_ZIPKIN_ENDPOINT",
         "is not supported: use OTLP",

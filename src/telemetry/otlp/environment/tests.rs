@@ -147,8 +147,9 @@ fn what_cannot_be_used_is_told_and_ignored() {
         ("OTEL_PROPAGATORS", "tracecontext,b3"),
         ("OTEL_METRICS_EXEMPLAR_FILTER", "some"),
         ("OTEL_CONFIG_FILE", "/etc/otel.yaml"),
+        ("OTEL_LOG_LEVEL", "debug"),
     ]);
-    assert_eq!(settings.ignored.len(), 7, "{:?}", settings.ignored);
+    assert_eq!(settings.ignored.len(), 8, "{:?}", settings.ignored);
     assert!(settings.sampler.samples(TraceId::random(), None));
     assert!(settings.takes_context && !settings.takes_baggage);
     let none = read(&[("OTEL_PROPAGATORS", "none")]);
