@@ -9,6 +9,7 @@ pub mod claude;
 pub mod cli;
 pub mod config;
 pub mod dns;
+pub mod layer;
 pub mod proto;
 pub mod secrets;
 pub mod server;

@@ -14,11 +14,12 @@
 
 use super::{Body, Call, Payload, Reply, Transport, UpstreamError};
 use crate::claude::answer::Message;
+use crate::layer::{Next, Rule};
 use crate::telemetry::{CallRecord, Joined};
 use bytes::Bytes;
 use futures::{
     FutureExt,
-    future::{BoxFuture, Shared, WeakShared, poll_fn},
+    future::{BoxFuture, Shared, WeakShared},
 };
 use std::{
     collections::HashMap,
@@ -26,9 +27,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
 };
-use tower::{Layer, Service};
 
 /// What makes two calls identical.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -72,54 +71,23 @@ impl Coalesced {
     }
 }
 
-/// The layer that makes [`Coalesce`].
-#[derive(Clone)]
-pub struct CoalesceLayer {
-    coalesced: Coalesced,
-}
-
-impl CoalesceLayer {
-    /// Calls that join are counted in `coalesced`.
-    pub fn new(coalesced: Coalesced) -> Self {
-        CoalesceLayer { coalesced }
-    }
-}
-
-impl<S> Layer<S> for CoalesceLayer {
-    type Service = Coalesce<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Coalesce {
-            inner,
-            table: Arc::clone(&self.coalesced.0),
-        }
-    }
-}
-
 /// Lets identical calls share.
-#[derive(Clone)]
-pub struct Coalesce<S> {
-    inner: S,
-    table: Arc<Table>,
-}
+pub struct Coalesce(Arc<Table>);
 
-/// Takes a call off the table when it ends or is dropped.
-struct Entry {
-    table: Arc<Table>,
-    question: Question,
-    id: u64,
-}
+impl Coalesce {
+    /// Calls that join are counted in `coalesced`.
+    pub fn new(coalesced: &Coalesced) -> Self {
+        Coalesce(Arc::clone(&coalesced.0))
+    }
 
-// === impl Coalesce ===
-
-impl<S> Coalesce<S>
-where
-    S: Service<Call, Response = Reply, Error = UpstreamError>,
-    S::Future: Send + 'static,
-{
     /// The call to wait for, and whether it is another caller's.
-    fn join_or_begin(&mut self, question: Question, call: Call) -> (SharedCall, Option<Joined>) {
-        let table = Arc::clone(&self.table);
+    fn join_or_begin(
+        &self,
+        question: Question,
+        call: Call,
+        mut next: impl Next<Call, Reply, UpstreamError>,
+    ) -> (SharedCall, Option<Joined>) {
+        let table = Arc::clone(&self.0);
         let mut calls = table.calls.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(in_flight) = calls.get(&question)
             && let Some(shared) = in_flight.call.upgrade()
@@ -134,10 +102,9 @@ where
         };
         let attempts = call.attempts.clone();
         let record = call.record.clone();
-        let answer = self.inner.call(call);
         let shared = async move {
             let _entry = entry;
-            let reply = answer.await?;
+            let reply = next.run(call).await?;
             match reply.body {
                 Body::Message(message) => Ok(Answer {
                     request_id: reply.request_id,
@@ -159,6 +126,13 @@ where
         }
         (shared, None)
     }
+}
+
+/// Takes a call off the table when it ends or is dropped.
+struct Entry {
+    table: Arc<Table>,
+    question: Question,
+    id: u64,
 }
 
 impl Drop for Entry {
@@ -196,58 +170,50 @@ fn ran_out_of_time(error: &UpstreamError) -> bool {
     )
 }
 
-impl<S> Service<Call> for Coalesce<S>
-where
-    S: Service<Call, Response = Reply, Error = UpstreamError> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-{
+impl Rule<Call> for Coalesce {
+    type Inner = Call;
     type Response = Reply;
     type Error = UpstreamError;
-    type Future = BoxFuture<'static, Result<Reply, UpstreamError>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
+    async fn call(
+        &self,
+        call: Call,
+        mut next: impl Next<Call, Reply, UpstreamError>,
+    ) -> Result<Reply, UpstreamError> {
         let Some(question) = question(&call) else {
-            return self.inner.call(call).boxed();
+            return next.run(call).await;
         };
-        let mut again = self.clone();
-        let (mut shared, mut joined) = self.join_or_begin(question.clone(), call.clone());
-        async move {
-            loop {
-                if joined.is_some() {
-                    again.table.joined.fetch_add(1, Ordering::Relaxed);
-                }
-                let answer = match shared.await {
-                    Ok(answer) => answer,
-                    Err(error) if joined.is_some() && ran_out_of_time(&error) => {
-                        poll_fn(|cx| again.inner.poll_ready(cx)).await?;
-                        (shared, joined) = again.join_or_begin(question.clone(), call.clone());
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                };
-                if joined.is_some() {
-                    call.attempts.are(answer.attempts);
-                }
-                let message = Arc::try_unwrap(answer.message).unwrap_or_else(|it| (*it).clone());
-                return Ok(Reply {
-                    request_id: answer.request_id,
-                    body: Body::Message(Box::new(message)),
-                });
+        loop {
+            let (shared, joined) = self.join_or_begin(question.clone(), call.clone(), next.clone());
+            if joined.is_some() {
+                self.0.joined.fetch_add(1, Ordering::Relaxed);
             }
+            let answer = match shared.await {
+                Ok(answer) => answer,
+                Err(error) if joined.is_some() && ran_out_of_time(&error) => continue,
+                Err(error) => return Err(error),
+            };
+            if joined.is_some() {
+                call.attempts.are(answer.attempts);
+            }
+            let message = Arc::try_unwrap(answer.message).unwrap_or_else(|it| (*it).clone());
+            return Ok(Reply {
+                request_id: answer.request_id,
+                body: Body::Message(Box::new(message)),
+            });
         }
-        .boxed()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::{Attempts, Deadline, Priority};
+    use crate::{
+        layer::rule,
+        upstream::{Attempts, Deadline, Priority},
+    };
     use std::time::Duration;
+    use tower::{Layer, Service};
     use tower_test::mock;
 
     fn call(body: &'static str, deadline: Duration) -> Call {
@@ -280,8 +246,9 @@ mod tests {
 
     /// The mock's errors are boxed; ours are not.
     fn coalesce() -> (
-        Coalesce<impl Service<Call, Response = Reply, Error = UpstreamError, Future: Send> + Clone>,
+        impl Service<Call, Response = Reply, Error = UpstreamError, Future: Send + 'static> + Clone,
         mock::Handle<Call, Reply>,
+        Coalesced,
     ) {
         let (service, handle) = mock::pair::<Call, Reply>();
         let service = tower::ServiceBuilder::new()
@@ -292,39 +259,39 @@ mod tests {
                 },
             )
             .service(service);
-        (
-            CoalesceLayer::new(Coalesced::default()).layer(service),
-            handle,
-        )
+        let coalesced = Coalesced::default();
+        let layer = rule(Coalesce::new(&coalesced));
+        (layer.layer(service), handle, coalesced)
     }
 
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[tokio::test]
     async fn identical_calls_share_and_one_cancel_does_not_cancel_the_others() {
-        let (mut service, mut handle) = coalesce();
+        let (mut service, mut handle, coalesced) = coalesce();
         handle.allow(2);
-        poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
         let first = tokio::spawn(service.call(call("a", MINUTE)));
         let (asked, respond) = handle.next_request().await.unwrap();
         assert!(matches!(asked.payload, Payload::Messages { .. }));
         let joined = call("a", MINUTE);
         let attempts = joined.attempts.clone();
-        let second = service.call(joined);
+        let second = tokio::spawn(service.call(joined));
+        while coalesced.count() == 0 {
+            tokio::task::yield_now().await;
+        }
         first.abort();
         assert!(first.await.unwrap_err().is_cancelled());
         asked.attempts.begin();
         respond.send_response(reply());
-        second.await.unwrap();
+        second.await.unwrap().unwrap();
         assert_eq!(attempts.count(), 1);
-        assert!(service.table.calls.lock().unwrap().is_empty());
+        assert!(coalesced.0.calls.lock().unwrap().is_empty());
     }
 
     #[tokio::test]
     async fn who_joined_asks_anew_when_the_shared_call_had_no_time() {
-        let (mut service, mut handle) = coalesce();
+        let (mut service, mut handle, _) = coalesce();
         handle.allow(2);
-        poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
         let short = tokio::spawn(service.call(call("a", MINUTE)));
         let (_, refuse) = handle.next_request().await.unwrap();
         let long = tokio::spawn(service.call(call("a", MINUTE * 2)));

@@ -12,7 +12,7 @@ use super::{
     limits::LimitsSeen,
     pacing::{self, Ledger},
 };
-use futures::future::BoxFuture;
+use crate::layer::{Next, Rule};
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use std::{
@@ -21,12 +21,10 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 use thiserror::Error;
 use tokio::time::Instant;
-use tower::{Layer, Service};
 
 /// How long a refused key is set aside: it may be mended meanwhile.
 const ASIDE: Duration = Duration::from_secs(60);
@@ -180,21 +178,21 @@ fn ring(keys: impl IntoIterator<Item = Key>) -> Arc<[Arc<Key>]> {
     keys.into_iter().map(Arc::new).collect()
 }
 
-/// The layer that makes [`WithKey`].
-#[derive(Debug, Clone)]
-pub struct KeysLayer {
+/// Chooses the key of each attempt, and another when it is refused.
+#[derive(Debug)]
+pub struct SelectKey {
     keys: Keys,
     ledger: Ledger,
-    turn: Arc<AtomicUsize>,
+    turn: AtomicUsize,
 }
 
-impl KeysLayer {
+impl SelectKey {
     /// Attempts are made with one of these keys, whose limits the ledger knows.
     pub fn new(keys: Keys, ledger: Ledger) -> Self {
-        KeysLayer {
+        SelectKey {
             keys,
             ledger,
-            turn: Arc::default(),
+            turn: AtomicUsize::new(0),
         }
     }
 
@@ -233,71 +231,42 @@ impl KeysLayer {
     }
 }
 
-impl<S> Layer<S> for KeysLayer {
-    type Service = WithKey<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        WithKey {
-            inner,
-            keys: self.clone(),
-        }
-    }
-}
-
-/// Chooses the key of each attempt, and another when it is refused.
-#[derive(Debug, Clone)]
-pub struct WithKey<S> {
-    inner: S,
-    keys: KeysLayer,
-}
-
-// === impl WithKey ===
-
-impl<S> Service<Call> for WithKey<S>
-where
-    S: Service<Attempt, Response = Reply, Error = UpstreamError> + Clone + Send + 'static,
-    S::Future: Send,
-{
+impl Rule<Call> for SelectKey {
+    type Inner = Attempt;
     type Response = Reply;
     type Error = UpstreamError;
-    type Future = BoxFuture<'static, Result<Reply, UpstreamError>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
-        let keys = self.keys.clone();
-        let waiting = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, waiting);
-        Box::pin(async move {
-            let mut tried = Vec::new();
-            let mut key = keys.choose(&call, &tried)?;
-            loop {
-                let attempt = Attempt {
-                    traceparent: None,
-                    tracestate: None,
-                    call: call.clone(),
-                    key: Arc::clone(&key),
-                    limits_seen: LimitsSeen::default(),
-                };
-                let error = match inner.call(attempt).await {
-                    Ok(reply) => return Ok(reply),
-                    Err(error) => error,
-                };
-                match blame(&error) {
-                    Blame::Key => key.set_aside(None, &error),
-                    Blame::KeyForModel => key.set_aside(Some(Arc::clone(&call.model)), &error),
-                    Blame::Limits => {}
-                    Blame::Nobody => return Err(error),
-                }
-                tried.push(key);
-                key = match keys.choose(&call, &tried) {
-                    Ok(another) => another,
-                    Err(_) => return Err(error),
-                };
+    async fn call(
+        &self,
+        call: Call,
+        mut next: impl Next<Attempt, Reply, UpstreamError>,
+    ) -> Result<Reply, UpstreamError> {
+        let mut tried = Vec::new();
+        let mut key = self.choose(&call, &tried)?;
+        loop {
+            let attempt = Attempt {
+                traceparent: None,
+                tracestate: None,
+                call: call.clone(),
+                key: Arc::clone(&key),
+                limits_seen: LimitsSeen::default(),
+            };
+            let error = match next.run(attempt).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            match blame(&error) {
+                Blame::Key => key.set_aside(None, &error),
+                Blame::KeyForModel => key.set_aside(Some(Arc::clone(&call.model)), &error),
+                Blame::Limits => {}
+                Blame::Nobody => return Err(error),
             }
-        })
+            tried.push(key);
+            key = match self.choose(&call, &tried) {
+                Ok(another) => another,
+                Err(_) => return Err(error),
+            };
+        }
     }
 }
 

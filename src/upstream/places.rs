@@ -5,20 +5,18 @@
 //! connections.
 
 use super::{Body, Reply, UpstreamError, attempt::Attempt};
-use futures::future::BoxFuture;
+use crate::layer::{Next, Rule};
 use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
-use tower::{Layer, Service};
 
 /// The places. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -85,65 +83,37 @@ impl Drop for Waiting {
     }
 }
 
-/// The layer that makes [`InPlace`].
-#[derive(Debug, Clone)]
-pub struct PlacesLayer {
+/// Lets an attempt begin when a permit is free, first come, first served.
+#[derive(Debug)]
+pub struct LimitConcurrency {
     places: Places,
     timeout: Duration,
 }
 
-impl PlacesLayer {
-    /// Attempts take one of these places, and wait for it no longer than this.
+impl LimitConcurrency {
+    /// Attempts acquire one of these permits, and wait no longer than `timeout`
+    /// for it.
     pub fn new(places: Places, timeout: Duration) -> Self {
-        PlacesLayer { places, timeout }
+        LimitConcurrency { places, timeout }
     }
 }
 
-impl<S> Layer<S> for PlacesLayer {
-    type Service = InPlace<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        InPlace {
-            inner,
-            layer: self.clone(),
-        }
-    }
-}
-
-/// Lets an attempt begin when a place is free, first come, first served.
-#[derive(Debug, Clone)]
-pub struct InPlace<S> {
-    inner: S,
-    layer: PlacesLayer,
-}
-
-// === impl InPlace ===
-
-impl<S> Service<Attempt> for InPlace<S>
-where
-    S: Service<Attempt, Response = Reply, Error = UpstreamError> + Clone + Send + 'static,
-    S::Future: Send,
-{
+impl Rule<Attempt> for LimitConcurrency {
+    type Inner = Attempt;
     type Response = Reply;
     type Error = UpstreamError;
-    type Future = BoxFuture<'static, Result<Reply, UpstreamError>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, attempt: Attempt) -> Self::Future {
-        let place = self.layer.places.clone().take(self.layer.timeout);
-        let waiting = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, waiting);
-        Box::pin(async move {
-            let place = place.await?;
-            let mut reply = inner.call(attempt).await?;
-            // A stream keeps its place until it ends or is dropped.
-            if let Body::Events(events) = reply.body {
-                reply.body = Body::Events(events.hold(place));
-            }
-            Ok(reply)
-        })
+    async fn call(
+        &self,
+        attempt: Attempt,
+        mut next: impl Next<Attempt, Reply, UpstreamError>,
+    ) -> Result<Reply, UpstreamError> {
+        let permit = self.places.clone().take(self.timeout).await?;
+        let mut reply = next.run(attempt).await?;
+        // A stream keeps its permit until it ends or is dropped.
+        if let Body::Events(events) = reply.body {
+            reply.body = Body::Events(events.hold(permit));
+        }
+        Ok(reply)
     }
 }

@@ -2,17 +2,17 @@
 
 use super::{
     Client, UpstreamConfig,
-    breaker::{Breaker, BreakerLayer},
-    coalesce::{CoalesceLayer, Coalesced},
-    deadline::DeadlineLayer,
+    breaker::Breaker,
+    coalesce::{Coalesce, Coalesced},
+    deadline::EnforceDeadline,
     http::{HttpApi, HttpConfigError},
-    keys::{Keys, KeysLayer},
-    pacing::{Ledger, PacingLayer},
-    places::{Places, PlacesLayer},
+    keys::{Keys, SelectKey},
+    pacing::{Ledger, Pace},
+    places::{LimitConcurrency, Places},
     retry::RetryPolicy,
-    trace::{TraceLayer, WaitLayer},
+    trace::{TraceAttempt, waits_for},
 };
-use crate::{store::Store, telemetry::Wait};
+use crate::{layer::rule, store::Store, telemetry::Wait};
 use tower::{ServiceBuilder, retry::RetryLayer};
 
 /// The way up: a client, and what its layers can be asked about themselves.
@@ -59,26 +59,29 @@ impl Upstream {
         // Outermost first.
         let stack = ServiceBuilder::new()
             // Whatever happens below ends at the caller's deadline.
-            .layer(DeadlineLayer)
+            .layer(rule(EnforceDeadline))
             // What several callers share is asked for and limited once.
-            .layer(CoalesceLayer::new(coalesced.clone()))
+            .layer(rule(Coalesce::new(&coalesced)))
             // Counts calls after their retries: an API that fails in part does
             // not open it.
-            .layer(BreakerLayer::new(breaker.clone()))
+            .layer(rule(breaker.clone()))
             // Each attempt chooses its key and waits for its turn anew, and
             // holds nothing during a backoff.
             .layer(RetryLayer::new(RetryPolicy::new(&config.retry)))
             // A key that the API refuses is replaced without counting as a
             // retry.
-            .layer(KeysLayer::new(keys.clone(), ledger.clone()))
-            .layer(WaitLayer(Wait::Ledger))
-            // Each key has limits of its own; waiting for them takes no place.
-            .layer(PacingLayer::new(ledger.clone(), config.pacing))
-            .layer(WaitLayer(Wait::Place))
-            // Only an attempt that runs holds a place.
-            .layer(PlacesLayer::new(places.clone(), config.place_timeout))
+            .layer(rule(SelectKey::new(keys.clone(), ledger.clone())))
+            .map_request(waits_for(Wait::Ledger))
+            // Each key has limits of its own; waiting for them takes no permit.
+            .layer(rule(Pace::new(ledger.clone(), config.pacing)))
+            .map_request(waits_for(Wait::Place))
+            // Only an attempt that runs holds a permit.
+            .layer(rule(LimitConcurrency::new(
+                places.clone(),
+                config.place_timeout,
+            )))
             // An attempt is what goes over the wire; its waits are before it.
-            .layer(TraceLayer::new(config))
+            .layer(rule(TraceAttempt::new(config)))
             .service(http);
         Ok(Upstream {
             client: Client::new(super::BoxStack::new(stack), config.read_timeout),

@@ -9,62 +9,30 @@ use crate::{
         answer::{Message, Usage},
         event::{Delta, StreamEvent},
     },
+    layer::{Next, Rule},
     telemetry::{Address, Asked, AttemptRecord, ErrorType, Operation, Response, Tokens, Wait},
 };
-use futures::{StreamExt, future::BoxFuture};
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
-use tower::{Layer, Service};
+use futures::StreamExt;
+use std::sync::Arc;
 
 /// Longest request that a span shows; it would be kept until it is exported.
 const MAX_SHOWN: usize = 256 * 1024;
 
-/// The layer that makes [`Waiting`].
-#[derive(Debug, Clone, Copy)]
-pub struct WaitLayer(pub Wait);
-
-impl<S> Layer<S> for WaitLayer {
-    type Service = Waiting<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Waiting {
-            inner,
-            wait: self.0,
-        }
-    }
-}
-
 /// Notes that an attempt now waits for what stands below.
-#[derive(Debug, Clone)]
-pub struct Waiting<S> {
-    inner: S,
-    wait: Wait,
-}
-
-impl<S: Service<Attempt>> Service<Attempt> for Waiting<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, attempt: Attempt) -> S::Future {
-        attempt.call.record.waits(self.wait);
-        self.inner.call(attempt)
+pub fn waits_for(wait: Wait) -> impl FnMut(Attempt) -> Attempt + Clone + Send + Sync + 'static {
+    move |attempt| {
+        attempt.call.record.waits(wait);
+        attempt
     }
 }
 
-/// The layer that makes [`Traced`].
-#[derive(Debug, Clone)]
-pub struct TraceLayer {
+/// Records each attempt, a stream to its end.
+#[derive(Debug)]
+pub struct TraceAttempt {
     server: Arc<Address>,
 }
 
-impl TraceLayer {
+impl TraceAttempt {
     /// Attempts go to the configured address.
     pub fn new(config: &UpstreamConfig) -> Self {
         let url = reqwest::Url::parse(&config.base_url).ok();
@@ -74,65 +42,38 @@ impl TraceLayer {
                 port: url.port_or_known_default()?,
             })
         });
-        TraceLayer {
+        TraceAttempt {
             server: Arc::new(server.unwrap_or_default()),
         }
     }
 }
 
-impl<S> Layer<S> for TraceLayer {
-    type Service = Traced<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Traced {
-            inner,
-            server: Arc::clone(&self.server),
-        }
-    }
-}
-
-/// Records each attempt, a stream to its end.
-#[derive(Debug, Clone)]
-pub struct Traced<S> {
-    inner: S,
-    server: Arc<Address>,
-}
-
-// === impl Traced ===
-
-impl<S> Service<Attempt> for Traced<S>
-where
-    S: Service<Attempt, Response = Reply, Error = UpstreamError>,
-    S::Future: Send + 'static,
-{
+impl Rule<Attempt> for TraceAttempt {
+    type Inner = Attempt;
     type Response = Reply;
     type Error = UpstreamError;
-    type Future = BoxFuture<'static, Result<Reply, UpstreamError>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut attempt: Attempt) -> Self::Future {
+    async fn call(
+        &self,
+        mut attempt: Attempt,
+        mut next: impl Next<Attempt, Reply, UpstreamError>,
+    ) -> Result<Reply, UpstreamError> {
         let mut record = AttemptRecord::begin(&attempt.call.record, |shows_content| {
             asked(&attempt, &self.server, shows_content)
         });
         attempt.traceparent = record.traceparent();
         attempt.tracestate = record.tracestate();
-        let answer = self.inner.call(attempt);
-        Box::pin(async move {
-            match answer.await {
-                Ok(mut reply) => {
-                    record.replied(reply.request_id.as_deref());
-                    reply.body = recorded(reply.body, record);
-                    Ok(reply)
-                }
-                Err(error) => {
-                    fail(record, &error);
-                    Err(error)
-                }
+        match next.run(attempt).await {
+            Ok(mut reply) => {
+                record.replied(reply.request_id.as_deref());
+                reply.body = recorded(reply.body, record);
+                Ok(reply)
             }
-        })
+            Err(error) => {
+                fail(record, &error);
+                Err(error)
+            }
+        }
     }
 }
 

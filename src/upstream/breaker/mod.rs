@@ -15,14 +15,12 @@
 mod window;
 
 use super::{BreakerConfig, Call, Reply, UpstreamError};
-use futures::future::BoxFuture;
+use crate::layer::{Next, Rule};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
     time::Duration,
 };
 use tokio::time::Instant;
-use tower::{Layer, Service};
 use window::Window;
 
 /// The breaker, shared by the layer and whoever shows its state. Cloning is
@@ -208,65 +206,23 @@ fn sign(error: &UpstreamError, is_probe: bool) -> Sign {
     }
 }
 
-/// The layer that makes [`Breaking`].
-#[derive(Debug, Clone)]
-pub struct BreakerLayer {
-    breaker: Breaker,
-}
-
-impl BreakerLayer {
-    /// Calls go through this breaker.
-    pub fn new(breaker: Breaker) -> Self {
-        BreakerLayer { breaker }
-    }
-}
-
-impl<S> Layer<S> for BreakerLayer {
-    type Service = Breaking<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Breaking {
-            inner,
-            breaker: self.breaker.clone(),
-        }
-    }
-}
-
 /// Lets calls through while the breaker is closed.
-#[derive(Debug, Clone)]
-pub struct Breaking<S> {
-    inner: S,
-    breaker: Breaker,
-}
-
-// === impl Breaking ===
-
-impl<S> Service<Call> for Breaking<S>
-where
-    S: Service<Call, Response = Reply, Error = UpstreamError>,
-    S::Future: Send + 'static,
-{
+impl Rule<Call> for Breaker {
+    type Inner = Call;
     type Response = Reply;
     type Error = UpstreamError;
-    type Future = BoxFuture<'static, Result<Reply, UpstreamError>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
-        let passage = match self.breaker.admit() {
-            Ok(passage) => passage,
-            Err(retry_after) => {
-                return Box::pin(async move { Err(UpstreamError::CircuitOpen { retry_after }) });
-            }
-        };
-        let answer = self.inner.call(call);
-        Box::pin(async move {
-            let outcome = answer.await;
-            passage.outcome(&outcome);
-            outcome
-        })
+    async fn call(
+        &self,
+        call: Call,
+        mut next: impl Next<Call, Reply, UpstreamError>,
+    ) -> Result<Reply, UpstreamError> {
+        let passage = self
+            .admit()
+            .map_err(|retry_after| UpstreamError::CircuitOpen { retry_after })?;
+        let outcome = next.run(call).await;
+        passage.outcome(&outcome);
+        outcome
     }
 }
 

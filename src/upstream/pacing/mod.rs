@@ -27,46 +27,27 @@ pub use bucket::Cost;
 pub use ledger::Ledger;
 
 use super::{Body, Call, EventStream, Payload, Reply, UpstreamError, attempt::Attempt};
-use crate::claude::{answer::Usage, event::StreamEvent};
-use charge::Charge;
-use futures::{StreamExt, future::BoxFuture};
-use std::{
-    task::{Context, Poll},
-    time::Duration,
+use crate::{
+    claude::{answer::Usage, event::StreamEvent},
+    layer::{Next, Rule},
 };
+use charge::Charge;
+use futures::StreamExt;
+use std::time::Duration;
 use tokio::time::Instant;
-use tower::{Layer, Service};
 
-/// The layer that makes [`Paced`].
-#[derive(Debug, Clone)]
-pub struct PacingLayer {
+/// Lets an attempt begin when the API's limits have room for it.
+#[derive(Debug)]
+pub struct Pace {
     ledger: Ledger,
     enabled: bool,
 }
 
-impl PacingLayer {
+impl Pace {
     /// Attempts are paced by this ledger, if enabled.
     pub fn new(ledger: Ledger, enabled: bool) -> Self {
-        PacingLayer { ledger, enabled }
+        Pace { ledger, enabled }
     }
-}
-
-impl<S> Layer<S> for PacingLayer {
-    type Service = Paced<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Paced {
-            inner,
-            pacing: self.clone(),
-        }
-    }
-}
-
-/// Lets an attempt begin when the API's limits have room for it.
-#[derive(Debug, Clone)]
-pub struct Paced<S> {
-    inner: S,
-    pacing: PacingLayer,
 }
 
 /// What a call takes from the API's buckets at its beginning.
@@ -78,49 +59,38 @@ pub fn cost(call: &Call) -> Cost {
     }
 }
 
-// === impl Paced ===
-
-impl<S> Service<Attempt> for Paced<S>
-where
-    S: Service<Attempt, Response = Reply, Error = UpstreamError> + Clone + Send + 'static,
-    S::Future: Send,
-{
+impl Rule<Attempt> for Pace {
+    type Inner = Attempt;
     type Response = Reply;
     type Error = UpstreamError;
-    type Future = BoxFuture<'static, Result<Reply, UpstreamError>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut attempt: Attempt) -> Self::Future {
+    async fn call(
+        &self,
+        mut attempt: Attempt,
+        mut next: impl Next<Attempt, Reply, UpstreamError>,
+    ) -> Result<Reply, UpstreamError> {
         // Counting tokens and the catalogue have limits of their own, which no
         // header tells.
         let is_message = matches!(attempt.call.payload, Payload::Messages { .. });
-        if !(self.pacing.enabled && is_message) {
-            return Box::pin(self.inner.call(attempt));
+        if !(self.enabled && is_message) {
+            return next.run(attempt).await;
         }
-        let ledger = self.pacing.ledger.clone();
-        let waiting = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, waiting);
-        Box::pin(async move {
-            let call = &attempt.call;
-            let account = ledger.account(&attempt.key, &call.model);
-            let (cost, priority, deadline) = (cost(call), call.priority, call.deadline);
-            let charge = match account.shared() {
-                None => account
-                    .admit(cost, priority, deadline)
-                    .await
-                    .map_err(|retry_after| UpstreamError::QuotaExhausted { retry_after })?,
-                Some(shared) => {
-                    let admitted = shared::admit(&account, shared, cost, priority, deadline);
-                    // Boxed, so that a call that is paced alone is no larger for it.
-                    Box::pin(admitted).await?
-                }
-            };
-            attempt.limits_seen = charge.limits_seen();
-            settled(inner.call(attempt).await, charge)
-        })
+        let call = &attempt.call;
+        let account = self.ledger.account(&attempt.key, &call.model);
+        let (cost, priority, deadline) = (cost(call), call.priority, call.deadline);
+        let charge = match account.shared() {
+            None => account
+                .admit(cost, priority, deadline)
+                .await
+                .map_err(|retry_after| UpstreamError::QuotaExhausted { retry_after })?,
+            Some(shared) => {
+                let admitted = shared::admit(&account, shared, cost, priority, deadline);
+                // Boxed, so that a call that is paced alone is no larger for it.
+                Box::pin(admitted).await?
+            }
+        };
+        attempt.limits_seen = charge.limits_seen();
+        settled(next.run(attempt).await, charge)
     }
 }
 
