@@ -5,16 +5,19 @@
 
 pub mod access;
 pub mod admin;
+pub mod call;
 pub mod claude;
 pub mod cli;
 pub mod config;
 pub mod dns;
 pub mod layer;
 pub mod proto;
+pub mod reason;
 pub mod secrets;
 pub mod server;
 pub mod service;
 pub mod simulator;
+pub mod status;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;

@@ -1,6 +1,9 @@
 //! Files of Fernet keys, and the encrypted `.env` file.
 
-use claude_grpc::secrets::{ApiKeys, KeySource, Keyring, SecretsConfig, is_encrypted};
+use claude_grpc::{
+    secrets::{ApiKeys, KeySource, Keyring, SecretsConfig, is_encrypted},
+    upstream::Key,
+};
 use futures::executor::block_on;
 use secrecy::ExposeSecret;
 use std::{fs, path::PathBuf, sync::OnceLock};
@@ -69,8 +72,8 @@ fn read(text: &str) -> Result<Vec<String>, String> {
     };
     let source = KeySource::first(None, &config, |_| None).expect("it is set");
     let read = block_on(ApiKeys::read(source)).map_err(|error| error.to_string())?;
-    let ring = read.ring().expect("it was checked");
-    assert_eq!(ring.len(), read.keys.len());
+    let keys = Key::numbered(&read.keys).expect("they were checked");
+    assert_eq!(keys.len(), read.keys.len());
     let keys = read.keys.iter();
     Ok(keys.map(|key| key.expose_secret().to_owned()).collect())
 }

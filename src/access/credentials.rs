@@ -41,7 +41,7 @@ impl<'a> Credentials<'a> {
 
 /// Takes the credentials out of a call that has been let in, so that nothing
 /// below can pass them on.
-pub fn remove(headers: &mut HeaderMap) {
+pub fn remove_credentials(headers: &mut HeaderMap) {
     for name in [AUTHORIZATION.as_str(), API_KEY, SIGNATURE] {
         headers.remove(name);
     }

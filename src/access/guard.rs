@@ -4,7 +4,7 @@ use super::{
     Cause, Clients, Clock, Identity, PeerNames, Refusals,
     config::{AccessConfig, SignatureConfig},
     credentials::Credentials,
-    limits::{ChargeLayer, Ledger, SharedNonce},
+    limits::{Ledger, SharedNonce},
     signature::{Nonces, SignatureHeader, Signed},
 };
 use crate::secrets::{LoadError, Reloading};
@@ -35,7 +35,7 @@ struct Inner {
 
 /// Who calls, or what has to be verified to know it.
 #[derive(Debug)]
-pub enum Shown {
+pub enum Credential {
     /// It is known.
     Identity(Arc<Identity>),
     /// The message has to be read first.
@@ -91,11 +91,6 @@ impl Access {
         &self.0.ledger
     }
 
-    /// The layer that charges what goes up to the API.
-    pub fn charge_layer(&self) -> ChargeLayer {
-        ChargeLayer::new(self.0.ledger.clone(), self.0.refusals.clone())
-    }
-
     /// Refusals so far, by cause.
     pub fn refusals(&self) -> &Refusals {
         &self.0.refusals
@@ -105,11 +100,11 @@ impl Access {
     ///
     /// # Errors
     /// Why the call is refused.
-    pub(super) fn shown(
+    pub fn credential(
         &self,
         headers: &HeaderMap,
         extensions: &Extensions,
-    ) -> Result<Shown, Cause> {
+    ) -> Result<Credential, Cause> {
         let now = self.0.clock.now();
         let clients = self.0.clients.current();
         let identity = match Credentials::read(headers)? {
@@ -117,14 +112,14 @@ impl Access {
             Credentials::Signature(header) => {
                 // A time is no secret: nothing is read for an old signature.
                 self.is_timely(&header)?;
-                return Ok(Shown::Signature(header));
+                return Ok(Credential::Signature(header));
             }
             Credentials::None => {
                 let names = extensions.get::<PeerNames>().ok_or(Cause::Missing)?;
                 clients.by_certificate(names, now)?
             }
         };
-        Ok(Shown::Identity(identity))
+        Ok(Credential::Identity(identity))
     }
 
     /// Who signed, if the signature is that of this message. The nonce is
@@ -132,7 +127,7 @@ impl Access {
     ///
     /// # Errors
     /// Why the call is refused.
-    pub(super) async fn verified(
+    pub async fn verified(
         &self,
         header: &SignatureHeader,
         path: &str,

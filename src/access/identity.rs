@@ -1,7 +1,7 @@
 //! Who calls.
 
 use super::{Cause, clients::ClientLimits};
-use crate::upstream::Priority;
+use crate::call::Priority;
 use std::{sync::Arc, time::SystemTime};
 
 /// A client, as its calls carry it: `Arc<Identity>` in the request's

@@ -12,10 +12,8 @@ mod credentials;
 mod guard;
 mod hex;
 mod identity;
-mod layer;
 pub mod limits;
 pub mod signature;
-mod status;
 
 pub use cause::{Cause, Refusals};
 pub use clients::{
@@ -24,6 +22,6 @@ pub use clients::{
 };
 pub use clock::Clock;
 pub use config::{AccessConfig, SignatureConfig};
-pub use guard::Access;
+pub use credentials::remove_credentials;
+pub use guard::{Access, Credential};
 pub use identity::{Identity, PeerNames};
-pub use layer::{AccessLayer, Guarded};

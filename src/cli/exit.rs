@@ -1,22 +1,12 @@
 //! How a command ends: exit codes, and the line that says why.
 
+pub use crate::reason::Exit;
 use crate::{config::ConfigErrors, secrets::ApiKeysError};
-use std::{fmt::Write as _, io::Write as _, process::ExitCode};
-
-/// The exit codes, as `--help` documents them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// The call failed, or the service could not start.
-    Failed = 1,
-    /// Wrong usage, configuration or input.
-    Usage = 2,
-    /// The service could not be reached.
-    Unreachable = 3,
-    /// The answer was refused, or cut at a limit.
-    Incomplete = 4,
-    /// A quota is used up, or something is overloaded.
-    Busy = 5,
-}
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 /// Why a command does not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +70,12 @@ impl Failure {
             }
         }
     }
+}
+
+/// The system does not say which port it chose.
+pub fn address_unknown(error: io::Error) -> Failure {
+    let reason = format!("failed to read the bound address: {error}");
+    Failure::new(Exit::Failed, reason)
 }
 
 /// A text without line ends and other characters that a terminal obeys.

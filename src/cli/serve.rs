@@ -1,10 +1,10 @@
 //! `claude-grpc serve`.
 
 use super::{
-    exit::{Exit, Failure, with_causes},
-    guards::{Guards, unusable},
-    observers::{Observers, serve_admin},
+    exit::{Exit, Failure, address_unknown, with_causes},
+    observability::{Observability, serve_admin},
     output,
+    security::{Security, unusable},
     settings::ServeFlags,
     signals::Signals,
     systemd,
@@ -20,7 +20,7 @@ use crate::{
 };
 use reqwest::Url;
 use secrecy::SecretString;
-use std::{io, net::TcpListener};
+use std::net::TcpListener;
 use tracing::{Instrument, Span};
 
 /// Flags of `serve`.
@@ -40,7 +40,7 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let mut config = args.flags.load(&environment)?;
-    let observers = Observers::start(&config, &environment)?;
+    let observability = Observability::start(&config, &environment)?;
     // Before anything is announced: a signal that comes right after must not
     // end the process by itself.
     let signals = Signals::take()?;
@@ -51,30 +51,31 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         config.server.listen = socket.local_addr().map_err(address_unknown)?;
     }
     let start = tracing::info_span!("start");
-    let guards = Guards::load(&config, args.simulate);
-    let mut guards = guards.instrument(start.clone()).await?;
+    let security = Security::load(&config, args.simulate);
+    let mut security = security.instrument(start.clone()).await?;
     let process = Process {
         signals,
         socket,
-        observers,
+        observability,
         start,
     };
 
     if !args.simulate {
         let reloading = api_keys(&config, &environment);
         let reloading = reloading.instrument(process.start.clone()).await?;
-        let keys = Keys::new(reloading.current().ring()?);
-        let upstream = connect(&config.upstream, keys, guards.store.clone())?;
+        let keys = Key::numbered(&reloading.current().keys);
+        let keys = Keys::new(keys.map_err(|error| Failure::usage(error.to_string()))?);
+        let upstream = connect(&config.upstream, keys, security.store.clone(), &security)?;
         follow(&reloading, upstream.keys.clone());
-        guards.reloads.push(reloading.as_reload());
+        security.reloads.push(reloading.as_reload());
         let host = host(&config.upstream.base_url);
-        return serve(config, process, guards, upstream, &host).await;
+        return serve(config, process, security, upstream, &host).await;
     }
 
     let simulator = bind_simulator(config.simulator.clone()).await?;
-    let upstream = connect_to_simulator(&config, &simulator)?;
+    let upstream = connect_to_simulator(&config, &simulator, &security)?;
     tokio::select! {
-        served = serve(config, process, guards, upstream, "simulator") => served,
+        served = serve(config, process, security, upstream, "simulator") => served,
         () = simulator.run() => unreachable!("the simulator runs until it is dropped"),
     }
 }
@@ -84,7 +85,7 @@ struct Process {
     signals: Signals,
     /// Where systemd listens for it, if it does.
     socket: Option<TcpListener>,
-    observers: Observers,
+    observability: Observability,
     /// The span of the start, which ends when it serves.
     start: Span,
 }
@@ -92,24 +93,18 @@ struct Process {
 async fn serve(
     config: Config,
     process: Process,
-    guards: Guards,
+    security: Security,
     upstream: Upstream,
     api: &str,
 ) -> Result<(), Failure> {
     let Process {
         signals,
         socket,
-        observers,
+        observability,
         start,
     } = process;
     let listen = config.server.listen;
-    let mut client = upstream.client.clone();
-    if let Some(access) = &guards.access {
-        // Outside of everything else on the way up: each caller is charged for
-        // its own calls, also for an answer that several share.
-        client = client.layered(&access.charge_layer());
-    }
-    let service = Service::new(client, config.service);
+    let service = Service::new(upstream.client.clone(), config.service);
     let drain_timeout = config.server.drain_timeout;
     let bound = match socket {
         Some(socket) => Server::on(socket, config.server, service),
@@ -120,14 +115,14 @@ async fn serve(
             let reason = format!("cannot listen on {listen} (--listen): {error}");
             Failure::new(Exit::Failed, reason)
         })?
-        .guarded(guards.access.clone())
-        .secured(guards.tls)
-        .observed_by(observers.telemetry.clone());
-    let _watcher = Watcher::start(guards.reloads.clone());
-    let reloads = guards.reloads.clone();
-    let refusals = guards.access.as_ref().map(|it| it.refusals().clone());
-    let store_health = guards.store.as_ref().map(|it| it.health().clone());
-    let signals = signals.reloading(guards.reloads);
+        .guarded(security.access.clone())
+        .secured(security.tls)
+        .observed_by(observability.telemetry.clone());
+    let _watcher = Watcher::start(security.reloads.clone());
+    let reloads = security.reloads.clone();
+    let refusals = security.access.as_ref().map(|it| it.refusals().clone());
+    let store_health = security.store.as_ref().map(|it| it.health().clone());
+    let signals = signals.reloading(security.reloads);
     let address = server.local_addr().map_err(address_unknown)?;
 
     start.in_scope(|| {
@@ -140,8 +135,8 @@ async fn serve(
     });
     drop(start);
     let drain = server.drain();
-    let observed = observers.of(upstream, &drain, reloads, refusals, store_health);
-    let admin = observers.admin(&config.admin, observed).await?;
+    let observed = observability.of(upstream, &drain, reloads, refusals, store_health);
+    let admin = observability.admin(&config.admin, observed).await?;
     // The port takes connections from the bind on, so whoever waits for this
     // line can call. That nobody waits is no reason to stop.
     let _ = output::line(&format!("claude-grpc listening on {address}"));
@@ -152,10 +147,10 @@ async fn serve(
         never = signals.drain(drain.clone()) => match never {},
         never = systemd::report(drain, drain_timeout) => match never {},
     }
-    if let Some(access) = guards.access {
+    if let Some(access) = security.access {
         access.ledger().flush().await;
     }
-    observers.shut_down().await;
+    observability.shut_down().await;
     Ok(())
 }
 
@@ -185,15 +180,21 @@ fn follow(reloading: &Reloading<ApiKeys>, keys: Keys) {
     tokio::spawn(async move {
         while changes.changed().await.is_ok() {
             // They can be sent, or they would not have come into force.
-            if let Ok(ring) = changes.borrow_and_update().ring() {
+            if let Ok(ring) = Key::numbered(&changes.borrow_and_update().keys) {
                 keys.replace(ring);
             }
         }
     });
 }
 
-fn connect(config: &UpstreamConfig, keys: Keys, store: Option<Store>) -> Result<Upstream, Failure> {
-    Upstream::with_store(config, keys, store).map_err(|error| Failure::usage(with_causes(&error)))
+fn connect(
+    config: &UpstreamConfig,
+    keys: Keys,
+    store: Option<Store>,
+    security: &Security,
+) -> Result<Upstream, Failure> {
+    Upstream::with(config, keys, store, security.access.as_ref())
+        .map_err(|error| Failure::usage(with_causes(&error)))
 }
 
 /// Takes the simulator's port.
@@ -210,7 +211,11 @@ pub async fn bind_simulator(config: SimulatorConfig) -> Result<Simulator, Failur
 
 /// An upstream that takes the way of the real API, over HTTP, to the simulator.
 /// Our real keys stay out of it.
-fn connect_to_simulator(config: &Config, simulator: &Simulator) -> Result<Upstream, Failure> {
+fn connect_to_simulator(
+    config: &Config,
+    simulator: &Simulator,
+    security: &Security,
+) -> Result<Upstream, Failure> {
     let address = simulator.local_addr().map_err(address_unknown)?;
     let upstream = UpstreamConfig {
         base_url: format!("http://{address}"),
@@ -222,12 +227,7 @@ fn connect_to_simulator(config: &Config, simulator: &Simulator) -> Result<Upstre
         .map_err(|error| Failure::usage(format!("simulator.api_keys: {error}")))?;
     // Each process has a simulator with limits of its own, so there is nothing to
     // share.
-    connect(&upstream, Keys::new([key]), None)
-}
-
-/// The system does not say which port it chose.
-pub fn address_unknown(error: io::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("the port is not known: {error}"))
+    connect(&upstream, Keys::new([key]), None, security)
 }
 
 /// The part of the API's address that is fit for a log.

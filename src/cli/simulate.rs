@@ -1,9 +1,9 @@
 //! `claude-grpc simulate`.
 
 use super::{
-    exit::Failure,
+    exit::{Failure, address_unknown},
     output,
-    serve::{address_unknown, bind_simulator},
+    serve::bind_simulator,
     settings::CommonFlags,
     signals::Signals,
 };

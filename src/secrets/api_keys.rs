@@ -6,10 +6,9 @@
 //! file, which ends up in repositories.
 
 use super::{
-    Keyring, KmsConfig, LoadError, Reloading, SecretError, SecretsConfig, dotenv, encrypted_file,
-    kms,
+    Keyring, KmsConfig, LoadError, Reloading, SecretError, SecretsConfig, UnusableKey,
+    authorization, dotenv, encrypted_file, kms,
 };
-use crate::upstream::{Key, UnusableKey};
 use secrecy::{ExposeSecret, SecretString};
 use std::{
     ffi::OsString,
@@ -218,7 +217,7 @@ impl ApiKeys {
             return Err(ApiKeysError::Empty(source));
         }
         let keys = ApiKeys { keys, source };
-        keys.ring()?;
+        keys.check()?;
         Ok(keys)
     }
 
@@ -235,20 +234,16 @@ impl ApiKeys {
         .await
     }
 
-    /// The keys as the upstream stack takes them.
-    ///
-    /// # Errors
-    /// When a key has characters that no header can carry.
-    pub fn ring(&self) -> Result<Vec<Key>, ApiKeysError> {
-        let keys = self.keys.iter().enumerate().map(|(index, key)| {
-            let name = format!("key-{}", index + 1);
-            Key::new(&name, key).map_err(|error| ApiKeysError::Unusable {
+    /// Whether every key can be sent.
+    fn check(&self) -> Result<(), ApiKeysError> {
+        for (index, key) in self.keys.iter().enumerate() {
+            authorization(key).map_err(|error| ApiKeysError::Unusable {
                 from: self.source.clone(),
                 position: index + 1,
                 error,
-            })
-        });
-        keys.collect()
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -318,7 +313,7 @@ mod tests {
             .unwrap();
         assert_eq!(exposed(&keys), ["first", "second"]);
         assert!(keys.source.to_string().ends_with("(upstream.api_key_file)"));
-        assert!(keys.ring().is_ok());
+        assert!(keys.check().is_ok());
 
         let by_variable = [("ANTHROPIC_API_KEY_FILE", path.to_str().unwrap())];
         let keys = find(&by_variable, Some(Path::new("/nowhere")))

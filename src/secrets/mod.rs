@@ -4,6 +4,7 @@
 //! `Debug` shows nothing. No error of this module quotes what it read.
 
 mod api_keys;
+mod bearer;
 mod config;
 mod dotenv;
 mod encrypted_file;
@@ -15,6 +16,7 @@ mod reloading;
 mod watcher;
 
 pub use api_keys::{ApiKeys, ApiKeysError, KeySource};
+pub use bearer::{UnusableKey, authorization};
 pub use config::{KmsConfig, SecretsConfig};
 pub use encrypted_file::{decrypt_file, encrypt_file, is_encrypted, rotate_file};
 pub use error::SecretError;

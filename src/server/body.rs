@@ -4,11 +4,8 @@
 //! body would never fire. As soon as an answer turns out to be a stream, a
 //! task watches the time from outside. Unary answers never need it.
 
-use super::{
-    drain::{CallGuard, Drain},
-    status,
-};
-use crate::upstream::Deadline;
+use super::drain::{CallGuard, Drain};
+use crate::{call::Deadline, status};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use std::{
@@ -20,7 +17,7 @@ use tokio::task::AbortHandle;
 use tonic::{Status, body::Body};
 
 /// An answer that ends when its time is up.
-pub struct BoundBody(State);
+pub struct DeadlineBody(State);
 
 enum State {
     /// Could still be a unary answer: one message and the trailers.
@@ -53,11 +50,11 @@ enum Slot {
 
 type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
-impl BoundBody {
+impl DeadlineBody {
     /// Bounds a body by a deadline and a drain. The guard is kept as long as
     /// the body runs.
     pub fn new(body: Body, deadline: Deadline, drain: Drain, guard: CallGuard) -> Self {
-        BoundBody(State::Unwatched {
+        DeadlineBody(State::Unwatched {
             body,
             messages: 0,
             deadline,
@@ -149,7 +146,7 @@ fn trailers(status: &Status) -> Option<Frame<Bytes>> {
     Some(Frame::trailers(trailers))
 }
 
-impl http_body::Body for BoundBody {
+impl http_body::Body for DeadlineBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -188,7 +185,7 @@ impl http_body::Body for BoundBody {
     }
 }
 
-impl Drop for BoundBody {
+impl Drop for DeadlineBody {
     fn drop(&mut self) {
         if let State::Watched { shared, watcher } = &self.0 {
             // At once, not when the watcher has been cleared away.

@@ -1,17 +1,18 @@
 //! The way in: connections, what a request passes on its way to the service,
 //! health, and the drain.
 
+mod admission;
+mod authenticate;
 mod body;
-mod bounds;
+mod call_limits;
 mod config;
 mod connection;
-mod details;
 mod drain;
+mod error_details;
 mod health;
 mod reflection;
-mod split;
+mod router;
 mod stack;
-mod status;
 mod timeout;
 mod tls;
 mod web;

@@ -1,11 +1,13 @@
 //! What a request passes on its way in.
 
 use super::{
-    bounds::BoundsLayer, config::ServerConfig, details::DetailsLayer, drain::Drain,
-    health::HealthServices, reflection, split::Split, web,
+    admission::Admission, authenticate::Authenticate, call_limits::LimitCalls,
+    config::ServerConfig, drain::Drain, error_details::AddErrorDetails, health::HealthServices,
+    reflection, router::Router, web,
 };
 use crate::{
-    access::{Access, AccessLayer, limits::CallLimitsLayer},
+    access::Access,
+    layer::rule,
     proto::v1::claude_service_server::ClaudeServiceServer,
     service::Service,
     telemetry::{RecordLayer, Telemetry},
@@ -44,13 +46,20 @@ impl InboundStacks {
         telemetry: &Telemetry,
     ) -> Self {
         let build = |refused| {
-            let bounds = BoundsLayer {
+            let admission = Admission {
                 drain: drain.clone(),
                 refused,
                 max_calls: config.max_calls,
                 max_deadline: config.max_deadline,
             };
-            inbound(config, service, access.as_ref(), health, bounds, telemetry)
+            inbound(
+                config,
+                service,
+                access.as_ref(),
+                health,
+                admission,
+                telemetry,
+            )
         };
         InboundStacks {
             serving: build(false),
@@ -65,38 +74,38 @@ fn inbound(
     service: &Service,
     access: Option<&Access>,
     health: &HealthServices,
-    bounds: BoundsLayer,
+    admission: Admission,
     telemetry: &Telemetry,
 ) -> Inbound {
     let ledger = access.map(|access| access.ledger().clone());
-    let access = AccessLayer::new(access.cloned(), config.max_message_bytes);
+    let authenticate = rule(Authenticate::new(access.cloned(), config.max_message_bytes));
     let calls = ServiceBuilder::new()
         // Sees every status that a caller sees.
         .layer(RecordLayer(telemetry.clone()))
         // Whatever refuses a call below, its status gets details.
-        .layer(DetailsLayer)
+        .layer(rule(AddErrorDetails))
         // Its deadline covers reading the message as well as answering.
-        .layer(bounds)
-        // Last, and within the deadline: a signature is over the message, so
-        // that has to be read to know who calls.
-        .layer(access.clone())
-        // Only who is known has limits.
-        .layer(CallLimitsLayer::new(ledger))
+        .layer(rule(admission))
+        // Within the deadline: a signature is over the message, so that must be
+        // read to know who calls.
+        .layer(authenticate.clone())
+        // Only a known client has limits.
+        .layer(rule(LimitCalls::new(ledger)))
         .service(claude_service(config, service));
     let mut routes = RoutesBuilder::default();
     routes.add_service(health.server());
     if config.serves_reflection() {
         reflection::add_to(&mut routes);
     }
-    let split = Split {
+    let router = Router {
         calls,
         // Reflection needs credentials, health does not.
-        rest: access.layer(routes.routes()),
+        rest: authenticate.layer(routes.routes()),
     };
     if config.grpc_web {
-        return BoxCloneSyncService::new(web::layered(config, split));
+        return BoxCloneSyncService::new(web::layered(config, router));
     }
-    BoxCloneSyncService::new(split)
+    BoxCloneSyncService::new(router)
 }
 
 /// The generated server, with its limits and its compression.

@@ -1,9 +1,12 @@
 //! What the metadata of a call says about how it is to be made.
 
-use super::violations::Violations;
-use crate::access::Identity;
-use crate::telemetry::CallRecord;
-use crate::upstream::{CallOptions, Deadline, Priority};
+use crate::{
+    access::Identity,
+    call::{Deadline, Priority},
+    status::Violations,
+    telemetry::CallRecord,
+    upstream::CallOptions,
+};
 use std::{sync::Arc, time::Duration};
 use tonic::{Request, Status, metadata::MetadataMap};
 

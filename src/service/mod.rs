@@ -8,13 +8,10 @@ mod document;
 mod generate;
 mod model;
 mod models;
-pub mod status;
 mod summarize;
 mod text;
-mod violations;
 
 pub use config::{ClassifyConfig, GenerateConfig, ServiceConfig, SummarizeConfig};
-pub use violations::Violations;
 
 use crate::{
     proto::v1::{self, claude_service_server::ClaudeService},

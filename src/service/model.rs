@@ -1,6 +1,6 @@
 //! Which model answers.
 
-use super::violations::{Path, Violations};
+use crate::status::{Path, Violations};
 
 /// Longest model id taken; the API's are below 64 characters.
 const MAX_LEN: usize = 256;

@@ -1,7 +1,12 @@
 //! ListModels.
 
-use super::{Service, answer::saturating, call, model, status::status, violations::Violations};
-use crate::{claude::models::ModelInfo, proto::v1, upstream::ModelsQuery};
+use super::{Service, answer::saturating, call, model};
+use crate::{
+    claude::models::ModelInfo,
+    proto::v1,
+    status::{self, Violations},
+    upstream::ModelsQuery,
+};
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
@@ -23,7 +28,7 @@ impl Service {
             .claude
             .models(query, options)
             .await
-            .map_err(|failed| status(&failed, "page_token"))?;
+            .map_err(|failed| status::upstream_failed(&failed, "page_token"))?;
         let page = answered.value;
         let next_page_token = match (page.has_more, page.last_id) {
             (true, Some(last_id)) => last_id,

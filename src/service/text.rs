@@ -1,6 +1,6 @@
 //! Short texts that callers give beside the data.
 
-use super::violations::{Path, Violations};
+use crate::status::{Path, Violations};
 
 /// Notes it when a required text is missing: empty or only blanks.
 pub fn required(text: &str, path: Path<'_>, wrong: &mut Violations) {

@@ -16,6 +16,7 @@ use super::{
     prices::Tokens,
     recent::Failure,
 };
+use crate::reason::Reason;
 use http::{HeaderMap, HeaderValue};
 use std::{
     fmt,
@@ -331,7 +332,7 @@ impl Recorded {
             if end.status != 0 {
                 let reason = end.reason.as_deref().unwrap_or(names::STATUSES[end.status]);
                 metrics.failure(self.rpc, self.client(&state), reason);
-                if let Some(limit) = limit_of(reason) {
+                if let Some(limit) = Reason::named(reason).and_then(Reason::limit) {
                     metrics.rejection(limit);
                 }
                 self.observed.recent.add(Failure {
@@ -351,20 +352,6 @@ impl Recorded {
             self.observed.tracing.finished(self, &end);
         }
     }
-}
-
-/// The limit that a reason tells of.
-fn limit_of(reason: &str) -> Option<&'static str> {
-    Some(match reason {
-        "OVERLOADED" => "capacity",
-        "CIRCUIT_OPEN" => "breaker",
-        "UPSTREAM_QUOTA_EXHAUSTED" | "QUOTA_UNREACHABLE" => "ledger",
-        "UPSTREAM_RATE_LIMITED" => "api",
-        "UPSTREAM_SPEND_LIMIT" => "spend",
-        "MESSAGE_TOO_LARGE" | "REQUEST_TOO_LARGE" => "size",
-        "CLIENT_LIMIT_REACHED" | "LIMITS_UNREACHABLE" => "client",
-        _ => return None,
-    })
 }
 
 // === impl State ===

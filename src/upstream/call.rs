@@ -1,16 +1,15 @@
 //! One call on its way to the API.
 
-use crate::access::Identity;
-use crate::telemetry::CallRecord;
-use bytes::Bytes;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
+use crate::{
+    access::Identity,
+    call::{Deadline, Priority},
+    telemetry::CallRecord,
 };
-use tokio::time::Instant;
+use bytes::Bytes;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 /// One call, as the stack sees it. Cloning is cheap: a retry clones it.
 #[derive(Debug, Clone)]
@@ -85,32 +84,6 @@ pub struct ModelsQuery {
     pub after_id: Option<String>,
 }
 
-/// Who goes first when calls have to wait.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Priority {
-    /// Nobody waits for the answer: it goes when there is room.
-    Batch,
-    /// Somebody waits for the answer.
-    #[default]
-    Interactive,
-}
-
-/// A point in time at which the caller stops waiting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Deadline(pub Instant);
-
-impl Deadline {
-    /// The deadline that is this long from now.
-    pub fn after(duration: Duration) -> Self {
-        Deadline(Instant::now() + duration)
-    }
-
-    /// What is left of it; zero once it has passed.
-    pub fn remaining(self) -> Duration {
-        self.0.saturating_duration_since(Instant::now())
-    }
-}
-
 /// Counts the attempts that were made for one call.
 #[derive(Debug, Clone, Default)]
 pub struct Attempts(Arc<AtomicU32>);
@@ -122,7 +95,7 @@ impl Attempts {
     }
 
     /// Takes over the count of the call that was shared.
-    pub fn are(&self, count: u32) {
+    pub fn set(&self, count: u32) {
         self.0.store(count, Ordering::Relaxed);
     }
 

@@ -1,10 +1,11 @@
 //! What the service holds of the way up: the questions it can ask.
 
 use super::{
-    Attempts, Body, BoxStack, Call, Deadline, EventStream, ModelsQuery, Payload, Priority, Reply,
-    Transport, UpstreamError,
+    Attempts, Body, BoxStack, Call, EventStream, ModelsQuery, Payload, Reply, Transport,
+    UpstreamError,
 };
 use crate::access::Identity;
+use crate::call::{Deadline, Priority};
 use crate::claude::{
     MAX_BODY_BYTES,
     answer::Message,
@@ -15,7 +16,7 @@ use crate::claude::{
 use crate::telemetry::CallRecord;
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
-use tower::{Layer, Service, ServiceExt};
+use tower::ServiceExt;
 
 /// The API's output rate that the official SDKs assume when they refuse a call
 /// that would take too long without streaming: 128,000 tokens an hour.
@@ -89,21 +90,6 @@ impl Client {
         Client {
             stack,
             longest_whole: read_timeout,
-        }
-    }
-
-    /// The same client, whose calls pass `layer` first.
-    #[must_use]
-    pub fn layered<L>(self, layer: &L) -> Self
-    where
-        L: Layer<BoxStack>,
-        L::Service:
-            Service<Call, Response = Reply, Error = UpstreamError> + Clone + Send + Sync + 'static,
-        <L::Service as Service<Call>>::Future: Send + 'static,
-    {
-        Client {
-            stack: BoxStack::new(layer.layer(self.stack)),
-            ..self
         }
     }
 

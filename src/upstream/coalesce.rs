@@ -194,7 +194,7 @@ impl Rule<Call> for Coalesce {
                 Err(error) => return Err(error),
             };
             if joined.is_some() {
-                call.attempts.are(answer.attempts);
+                call.attempts.set(answer.attempts);
             }
             let message = Arc::try_unwrap(answer.message).unwrap_or_else(|it| (*it).clone());
             return Ok(Reply {
@@ -209,8 +209,9 @@ impl Rule<Call> for Coalesce {
 mod tests {
     use super::*;
     use crate::{
+        call::{Deadline, Priority},
         layer::rule,
-        upstream::{Attempts, Deadline, Priority},
+        upstream::Attempts,
     };
     use std::time::Duration;
     use tower::{Layer, Service};

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod breaker;
+mod budget;
 mod call;
 mod client;
 mod coalesce;
@@ -13,6 +14,7 @@ mod deadline;
 mod error;
 mod fingerprint;
 mod http;
+mod key_selection;
 mod keys;
 mod limits;
 mod pacing;
@@ -24,17 +26,17 @@ mod trace;
 
 pub use self::http::HttpConfigError;
 pub use breaker::{Breaker, BreakerState};
-pub use call::{Attempts, Call, Deadline, ModelsQuery, Payload, Priority, Transport};
+pub use call::{Attempts, Call, ModelsQuery, Payload, Transport};
 pub use client::{Answered, CallOptions, Client, Failed};
 pub use coalesce::Coalesced;
 pub use config::{BreakerConfig, RetryConfig, UpstreamConfig};
 pub use error::{ApiFailure, SPEND_LIMIT_REACHED, UpstreamError};
-pub use keys::{Key, Keys, UnusableKey};
+pub use keys::{Key, Keys};
 pub use limits::{Bucket, LimitsSeen, RateLimits};
 pub use pacing::{Account, Ledger, Remaining};
 pub use places::Places;
 pub use reply::{Body, EventStream, Reply};
-pub use stack::Upstream;
+pub use stack::{Upstream, charging};
 
 /// The stack as its users see it: any service from [`Call`] to [`Reply`].
 pub type BoxStack = tower::util::BoxCloneSyncService<Call, Reply, UpstreamError>;

@@ -1,19 +1,21 @@
 //! The stack, layer by layer.
 
 use super::{
-    Client, UpstreamConfig,
+    BoxStack, Client, UpstreamConfig,
     breaker::Breaker,
+    budget::ChargeBudget,
     coalesce::{Coalesce, Coalesced},
     deadline::EnforceDeadline,
     http::{HttpApi, HttpConfigError},
-    keys::{Keys, SelectKey},
+    key_selection::SelectKey,
+    keys::Keys,
     pacing::{Ledger, Pace},
     places::{LimitConcurrency, Places},
     retry::RetryPolicy,
     trace::{TraceAttempt, waits_for},
 };
-use crate::{layer::rule, store::Store, telemetry::Wait};
-use tower::{ServiceBuilder, retry::RetryLayer};
+use crate::{access::Access, layer::rule, store::Store, telemetry::Wait};
+use tower::{Layer, ServiceBuilder, retry::RetryLayer};
 
 /// The way up: a client, and what its layers can be asked about themselves.
 #[derive(Clone)]
@@ -38,17 +40,19 @@ impl Upstream {
     /// # Errors
     /// When the configuration has an address or a version that cannot be used.
     pub fn new(config: &UpstreamConfig, keys: Keys) -> Result<Self, HttpConfigError> {
-        Upstream::with_store(config, keys, None)
+        Upstream::with(config, keys, None, None)
     }
 
-    /// The same; with a store, its replicas keep the API's limits together.
+    /// The same; with a store, replicas keep the API's limits together, and
+    /// with `access`, calls are charged to their callers.
     ///
     /// # Errors
     /// When the configuration has an address or a version that cannot be used.
-    pub fn with_store(
+    pub fn with(
         config: &UpstreamConfig,
         keys: Keys,
         store: Option<Store>,
+        access: Option<&Access>,
     ) -> Result<Self, HttpConfigError> {
         let http = HttpApi::new(config)?;
         let breaker = Breaker::new(&config.breaker);
@@ -58,6 +62,9 @@ impl Upstream {
 
         // Outermost first.
         let stack = ServiceBuilder::new()
+            // Each caller is charged for its own calls, also for an answer that
+            // several share.
+            .option_layer(access.map(ChargeBudget::of))
             // Whatever happens below ends at the caller's deadline.
             .layer(rule(EnforceDeadline))
             // What several callers share is asked for and limited once.
@@ -84,7 +91,7 @@ impl Upstream {
             .layer(rule(TraceAttempt::new(config)))
             .service(http);
         Ok(Upstream {
-            client: Client::new(super::BoxStack::new(stack), config.read_timeout),
+            client: Client::new(BoxStack::new(stack), config.read_timeout),
             keys,
             breaker,
             ledger,
@@ -92,4 +99,10 @@ impl Upstream {
             coalesced,
         })
     }
+}
+
+/// The budget layer alone over a stack, for tests of access control.
+#[doc(hidden)]
+pub fn charging(stack: BoxStack, access: &Access) -> BoxStack {
+    BoxStack::new(ChargeBudget::of(access).layer(stack))
 }

@@ -17,6 +17,7 @@ use claude_grpc::{
     service::{Service, ServiceConfig},
     upstream::{
         Body, BoxStack, Call, Client, EventStream, Payload, Reply, Transport, UpstreamError,
+        charging,
     },
 };
 use futures::StreamExt;
@@ -233,8 +234,8 @@ impl Setup {
         let ledger = Ledger::open(&self.limits, longest_call, hands.clock()).unwrap();
         let access = Access::new(clients, &self.signatures, ledger, hands.clock());
         let api = Api::default();
-        let upstream = Client::new(api.stack(), Duration::from_secs(600));
-        let upstream = upstream.layered(&access.charge_layer());
+        let stack = charging(api.stack(), &access);
+        let upstream = Client::new(stack, Duration::from_secs(600));
         let service = Service::new(upstream, ServiceConfig::default());
         let tls = Tls::load(&self.server.tls, false).await.unwrap();
         let server = Server::bind(self.server, service).await.unwrap();
@@ -301,7 +302,7 @@ pub fn prompt() -> v1::GenerateRequest {
 /// The one shape of a refusal, whatever was wrong.
 pub fn assert_unauthenticated(status: &Status) {
     assert_eq!(status.code(), Code::Unauthenticated, "{status:?}");
-    assert_eq!(status.message(), "valid credentials are needed");
+    assert_eq!(status.message(), "valid credentials are required");
     let details = status.get_error_details();
     let info = details.error_info().expect("ErrorInfo");
     assert_eq!(info.reason, "UNAUTHENTICATED");

@@ -83,7 +83,7 @@ impl Replica {
         let store = Store::open(redis, on_failure).unwrap().unwrap();
         let key = Key::new("key-1", &SecretString::from("sk-test")).unwrap();
         let keys = Keys::new([key]);
-        let upstream = Upstream::with_store(&config, keys, Some(store.clone())).unwrap();
+        let upstream = Upstream::with(&config, keys, Some(store.clone()), None).unwrap();
         let service = Service::new(upstream.client.clone(), ServiceConfig::default());
         let config = ServerConfig {
             listen: any_port(),

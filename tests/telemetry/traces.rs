@@ -347,7 +347,7 @@ async fn what_the_service_does_besides_is_traced_as_well() {
     let find = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
     assert_eq!(find("start").events, ["serving"]);
     assert_eq!(find("reload").events, ["reloaded"]);
-    assert!(find("key set aside").failed);
+    assert!(find("key quarantined").failed);
     assert_eq!(find("drain").events, ["draining", "drained"]);
 }
 

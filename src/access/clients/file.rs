@@ -2,9 +2,9 @@
 
 use super::key::KeyHash;
 use crate::{
+    call::Priority,
     proto::METHODS,
     secrets::{self, Keyring, SecretError, ensure_private},
-    upstream::Priority,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};

@@ -159,15 +159,45 @@ impl Ledger {
         }
     }
 
-    /// Charges a use.
+    /// Charges a call as one request, and as one in flight until it is
+    /// released.
     ///
     /// # Errors
     /// Why the call may not go.
-    pub(super) async fn take(
+    pub async fn take_call(&self, identity: &Arc<Identity>) -> Result<Receipt, Refused> {
+        let ask = Use {
+            requests: 1,
+            in_flight: 1,
+            ..Use::default()
+        };
+        self.take(identity, ask).await
+    }
+
+    /// Charges what a call is expected to use.
+    ///
+    /// # Errors
+    /// Why the call may not go.
+    pub async fn take_usage(
         &self,
         identity: &Arc<Identity>,
-        ask: Use,
+        model: &str,
+        estimate: &Usage,
     ) -> Result<Receipt, Refused> {
+        self.take(identity, self.usage(model, estimate)).await
+    }
+
+    /// A usage as it counts against the limits of a client.
+    fn usage(&self, model: &str, usage: &Usage) -> Use {
+        Use {
+            input: usage.total_input_tokens(),
+            output: usage.output_tokens.unwrap_or(0),
+            nanodollars: self.cost(model, usage),
+            ..Use::default()
+        }
+    }
+
+    /// Charges a use.
+    async fn take(&self, identity: &Arc<Identity>, ask: Use) -> Result<Receipt, Refused> {
         let now = self.0.clock.since_1970();
         let receipt = |lease| Receipt {
             ledger: self.clone(),
@@ -197,8 +227,15 @@ impl Ledger {
 }
 
 impl Receipt {
-    /// Corrects the charge to what was used, once. It does not wait.
-    pub fn correct(&self, used: &Use) {
+    /// Corrects the charge to what was used, once. It does not wait. Without a
+    /// usage, everything is given back.
+    pub fn settle(&self, model: &str, usage: Option<&Usage>) {
+        let used = usage.map(|usage| self.ledger.usage(model, usage));
+        self.correct(&used.unwrap_or_default());
+    }
+
+    /// Corrects the charge to what was used.
+    fn correct(&self, used: &Use) {
         let correction = self.charged.corrected_by(used, self.date);
         let (inner, identity) = (&self.ledger.0, Arc::clone(&self.identity));
         match (&inner.redis, &self.lease) {

@@ -7,8 +7,6 @@
 
 mod budgets;
 mod calendar;
-mod calls;
-mod charge;
 mod config;
 mod ledger;
 mod memory;
@@ -18,10 +16,8 @@ mod reached;
 mod redis;
 
 pub use crate::store::{OnStoreFailure, StoreAddress, StoreHealth};
-pub use calls::{CallLimits, CallLimitsLayer};
-pub use charge::{Charge, ChargeLayer};
 pub use config::{LimitsConfig, ModelPrice, Rates};
 pub(super) use ledger::SharedNonce;
-pub use ledger::{Ledger, LedgerError};
+pub use ledger::{Ledger, LedgerError, Receipt};
 pub use memory::Spent;
 pub use reached::{Limit, LimitReached, Refused};

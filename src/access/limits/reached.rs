@@ -1,13 +1,8 @@
-//! A limit that is reached, and how the caller is told.
+//! A limit that is reached.
 
-use crate::{
-    access::{Cause, status::refused},
-    proto::ERROR_DOMAIN,
-};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use crate::access::Cause;
+use std::{sync::Arc, time::Duration};
 use thiserror::Error;
-use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, QuotaViolation, StatusExt};
 
 /// One limit of a client, as the clients file names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,18 +51,6 @@ impl Limit {
             Limit::DollarsPerMonth => "dollars_per_month",
         }
     }
-
-    /// What it counts.
-    fn metric(self) -> &'static str {
-        match self {
-            Limit::RequestsPerMinute => "requests",
-            Limit::InputTokensPerMinute => "input_tokens",
-            Limit::OutputTokensPerMinute => "output_tokens",
-            Limit::CallsInFlight => "calls",
-            Limit::TokensPerDay | Limit::TokensPerMonth => "tokens",
-            Limit::DollarsPerDay | Limit::DollarsPerMonth => "dollars",
-        }
-    }
 }
 
 /// A call would go over limits of its client.
@@ -95,32 +78,6 @@ impl LimitReached {
         let names: Vec<&str> = self.limits.iter().map(|(limit, ..)| limit.name()).collect();
         names.join(", ")
     }
-
-    /// RESOURCE_EXHAUSTED with each limit and when to retry.
-    pub fn status(&self) -> Status {
-        let mut details = ErrorDetails::with_error_info("CLIENT_LIMIT_REACHED", ERROR_DOMAIN, []);
-        let violations = self.limits.iter().map(|(limit, value, _)| QuotaViolation {
-            api_service: ERROR_DOMAIN.to_owned(),
-            quota_metric: limit.metric().to_owned(),
-            quota_id: limit.name().to_owned(),
-            quota_dimensions: HashMap::from([("client".to_owned(), self.client.to_string())]),
-            quota_value: i64::try_from(*value).unwrap_or(i64::MAX),
-            ..QuotaViolation::new(
-                format!("client:{}", self.client),
-                format!("{} of this client is {value}", limit.name()),
-            )
-        });
-        details.set_quota_failure(violations.collect::<Vec<_>>());
-        let after = self.retry_after();
-        details.set_retry_info(Some(after));
-        let mut status =
-            Status::with_error_details(Code::ResourceExhausted, self.to_string(), details);
-        let pushback = i32::try_from(after.as_millis()).unwrap_or(i32::MAX);
-        status
-            .metadata_mut()
-            .insert("grpc-retry-pushback-ms", pushback.into());
-        status
-    }
 }
 
 /// Why a call of a client is not made.
@@ -135,20 +92,4 @@ pub enum Refused {
     /// The client may not make such a call.
     #[error("the client may not make this call")]
     NotAllowed(Cause),
-}
-
-impl Refused {
-    /// What the caller is told.
-    pub fn status(&self) -> Status {
-        match self {
-            Refused::Limit(reached) => reached.status(),
-            Refused::NotAllowed(cause) => refused(*cause),
-            Refused::StoreUnreachable => {
-                let mut details =
-                    ErrorDetails::with_error_info("LIMITS_UNREACHABLE", ERROR_DOMAIN, []);
-                details.set_retry_info(Some(Duration::from_secs(1)));
-                Status::with_error_details(Code::Unavailable, self.to_string(), details)
-            }
-        }
-    }
 }

@@ -35,7 +35,7 @@ mod sign;
 
 pub use header::SignatureHeader;
 pub use mac::Signed;
+pub use message::{Unread, framed, read_message, remove_encoding};
 pub use sign::{Signer, Signing, SigningLayer};
 
-pub(super) use message::{Unread, framed, read_message, remove_encoding};
 pub(super) use nonces::Nonces;

@@ -3,6 +3,7 @@
 use crate::{
     cli::exit::{Exit, Failure},
     proto::v1::{Refusal, StopReason},
+    reason::Reason,
 };
 use humantime::format_duration;
 use std::{fmt::Write, time::Duration};
@@ -40,12 +41,14 @@ pub fn failed(status: &Status) -> Failure {
 fn exit(status: &Status) -> Exit {
     let details = status.get_error_details();
     let reason = details.error_info().map(|info| info.reason.as_str());
+    if let Some(reason) = reason.and_then(Reason::named) {
+        return reason.exit();
+    }
     match (status.code(), reason) {
-        (_, Some("ANSWER_REFUSED" | "ANSWER_CUT")) => Exit::Incomplete,
-        // Not found is the model.
-        (Code::InvalidArgument | Code::NotFound, _) | (_, Some("MESSAGE_TOO_LARGE")) => Exit::Usage,
+        (Code::InvalidArgument | Code::NotFound, _) => Exit::Usage,
         // Every status of the service has a reason: this one was made here.
         (Code::Unavailable, None) => Exit::Unreachable,
+        // A newer service may know more reasons.
         (Code::Unavailable | Code::ResourceExhausted, _) => Exit::Busy,
         _ => Exit::Failed,
     }

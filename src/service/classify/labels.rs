@@ -2,10 +2,8 @@
 
 use crate::{
     proto::v1,
-    service::{
-        text,
-        violations::{Path, Violations},
-    },
+    service::text,
+    status::{Path, Violations},
 };
 use std::collections::HashSet;
 

@@ -5,17 +5,12 @@ mod prompt;
 mod schema;
 mod verdict;
 
-use super::{
-    Service, answer, call,
-    generate::max_tokens,
-    model,
-    status::{self, status},
-    text,
-    violations::{Path, Violations},
-};
+use super::{Service, answer, call, generate::max_tokens, model, text};
 use crate::{
     claude::request::{MessagesRequest, OutputConfig, OutputFormat, SystemPrompt},
     proto::v1,
+    reason::Reason,
+    status::{self, Path, Violations},
 };
 use schema::Question;
 use tonic::{Request, Response, Status};
@@ -55,7 +50,7 @@ impl Service {
                 .claude
                 .message(upstream.clone(), options.clone())
                 .await
-                .map_err(|failed| status(&failed, PAYLOAD))?;
+                .map_err(|failed| status::upstream_failed(&failed, PAYLOAD))?;
             let message = answered.value;
             let used = answer::usage(&message.usage);
             usage.service_tier.clone_from(&used.service_tier);
@@ -83,7 +78,7 @@ impl Service {
                         upstream.max_tokens = upstream.max_tokens.map(|tokens| tokens * 2);
                     }
                 }
-                Err(breach) => return Err(broken(&breach, answered.request_id)),
+                Err(breach) => return Err(broken(&breach, answered.request_id.as_deref())),
             }
         }
     }
@@ -139,26 +134,23 @@ fn question(request: &v1::ClassifyRequest) -> Question<'_> {
 }
 
 /// The error when the last answer broke the contract as well.
-fn broken(breach: &Breach, request_id: Option<String>) -> Status {
+fn broken(breach: &Breach, request_id: Option<&str>) -> Status {
     match breach {
-        Breach::Refused(category) => status::answer_broke_contract(
-            tonic::Code::FailedPrecondition,
-            "ANSWER_REFUSED",
+        Breach::Refused(category) => status::invalid_answer(
+            Reason::AnswerRefused,
             match category {
                 Some(category) => format!("the model refused to classify the text ({category})"),
                 None => "the model refused to classify the text".to_owned(),
             },
             request_id,
         ),
-        Breach::Cut => status::answer_broke_contract(
-            tonic::Code::FailedPrecondition,
-            "ANSWER_CUT",
-            "the model's answer was cut; raise max_tokens or shorten the text".to_owned(),
+        Breach::Cut => status::invalid_answer(
+            Reason::AnswerTruncated,
+            "the model's answer was truncated; raise max_tokens or shorten the text",
             request_id,
         ),
-        Breach::Mismatch(what) => status::answer_broke_contract(
-            tonic::Code::Internal,
-            "ANSWER_MISMATCH",
+        Breach::Mismatch(what) => status::invalid_answer(
+            Reason::AnswerInvalid,
             format!("the model's answer is not a classification: {what}"),
             request_id,
         ),

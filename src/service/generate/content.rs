@@ -9,7 +9,7 @@ use crate::{
         self, content_block::Block, document_block::Source as DocSource,
         image_block::Source as PictureSource,
     },
-    service::violations::{Path, Violations},
+    status::{Path, Violations},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 

@@ -2,7 +2,7 @@
 
 use crate::{
     claude::{raw::RawObject, request::JsonObject},
-    service::violations::{Path, Violations},
+    status::{Path, Violations},
 };
 use serde_json::Value;
 

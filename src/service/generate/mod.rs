@@ -9,8 +9,13 @@ mod tools;
 
 pub use request::max_tokens;
 
-use super::{Service, call, status::status, violations::Violations};
-use crate::{claude::request::MessagesRequest, proto::v1, upstream::Failed};
+use super::{Service, call};
+use crate::{
+    claude::request::MessagesRequest,
+    proto::v1,
+    status::{self, Violations},
+    upstream::Failed,
+};
 use futures::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
@@ -34,7 +39,7 @@ impl Service {
             .claude
             .message(upstream, options)
             .await
-            .map_err(|failed| status(&failed, PAYLOAD))?;
+            .map_err(|failed| status::upstream_failed(&failed, PAYLOAD))?;
         let response = answer::response(answered.value, answered.request_id);
         Ok(Response::new(response))
     }
@@ -53,13 +58,16 @@ impl Service {
             .claude
             .stream(upstream, options)
             .await
-            .map_err(|failed| status(&failed, WRAPPED_PAYLOAD))?;
+            .map_err(|failed| status::upstream_failed(&failed, WRAPPED_PAYLOAD))?;
         let attempts = answered.attempts;
         let mut translator = stream::Translator::new(answered.request_id);
         let events = answered.value.filter_map(move |event| {
             let outcome = match event {
                 Ok(event) => translator.translate(event).map(Ok),
-                Err(error) => Some(Err(status(&Failed { error, attempts }, WRAPPED_PAYLOAD))),
+                Err(error) => Some(Err(status::upstream_failed(
+                    &Failed { error, attempts },
+                    WRAPPED_PAYLOAD,
+                ))),
             };
             std::future::ready(outcome)
         });
@@ -85,7 +93,7 @@ impl Service {
             .claude
             .count_tokens(upstream, options)
             .await
-            .map_err(|failed| status(&failed, WRAPPED_PAYLOAD))?;
+            .map_err(|failed| status::upstream_failed(&failed, WRAPPED_PAYLOAD))?;
         Ok(Response::new(v1::CountTokensResponse {
             input_tokens: super::answer::saturating(answered.value.input_tokens),
             model,

@@ -10,10 +10,8 @@ use crate::{
         ServiceTier, SystemPrompt, Thinking, ThinkingDisplay,
     },
     proto::v1::{self, thinking::Mode},
-    service::{
-        ServiceConfig, model,
-        violations::{Path, Violations},
-    },
+    service::{ServiceConfig, model},
+    status::{Path, Violations},
 };
 
 /// Most messages in one request.

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     claude::request::{JsonObject, Tool, ToolChoice},
     proto::v1::{self, ToolChoiceMode},
-    service::violations::{Path, Violations},
+    status::{Path, Violations},
 };
 use std::collections::HashSet;
 

@@ -3,20 +3,14 @@
 mod prompt;
 mod stream;
 
-use super::{
-    Service, ServiceConfig, answer, call,
-    generate::max_tokens,
-    model,
-    status::status,
-    text,
-    violations::{Path, Violations},
-};
+use super::{Service, ServiceConfig, answer, call, generate::max_tokens, model, text};
 use crate::{
     claude::{
         answer::Message,
         request::{MessagesRequest, OutputConfig, SystemPrompt},
     },
     proto::v1,
+    status::{self, Path, Violations},
     upstream::Failed,
 };
 use futures::{Stream, StreamExt};
@@ -47,7 +41,7 @@ impl Service {
             .claude
             .message(asked.upstream, options)
             .await
-            .map_err(|failed| status(&failed, PAYLOAD))?;
+            .map_err(|failed| status::upstream_failed(&failed, PAYLOAD))?;
         let response = response(answered.value, answered.request_id, asked.characters);
         Ok(Response::new(response))
     }
@@ -73,13 +67,16 @@ impl Service {
             .claude
             .stream(asked.upstream, options)
             .await
-            .map_err(|failed| status(&failed, WRAPPED_PAYLOAD))?;
+            .map_err(|failed| status::upstream_failed(&failed, WRAPPED_PAYLOAD))?;
         let attempts = answered.attempts;
         let mut translator = stream::Translator::new(answered.request_id, asked.characters);
         let events = answered.value.filter_map(move |event| {
             let outcome = match event {
                 Ok(event) => translator.translate(event).map(Ok),
-                Err(error) => Some(Err(status(&Failed { error, attempts }, WRAPPED_PAYLOAD))),
+                Err(error) => Some(Err(status::upstream_failed(
+                    &Failed { error, attempts },
+                    WRAPPED_PAYLOAD,
+                ))),
             };
             std::future::ready(outcome)
         });

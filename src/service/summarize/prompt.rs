@@ -4,7 +4,7 @@ use super::super::{document, text};
 use crate::{
     claude::request::{Content, InputBlock, InputMessage, Role},
     proto::v1::{self, summarize_request::Length},
-    service::violations::{Path, Violations},
+    status::{Path, Violations},
 };
 use std::fmt::Write;
 

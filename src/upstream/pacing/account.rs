@@ -18,7 +18,10 @@ use super::{
     shared::{Booking, Shared},
     state::State,
 };
-use crate::upstream::{Deadline, Priority, RateLimits};
+use crate::{
+    call::{Deadline, Priority},
+    upstream::RateLimits,
+};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,

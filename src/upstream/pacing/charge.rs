@@ -6,7 +6,7 @@ use super::{
     buckets::Levels,
     shared::{Booking, Settlement},
 };
-use crate::upstream::{LimitsSeen, Priority};
+use crate::{call::Priority, upstream::LimitsSeen};
 use std::sync::Arc;
 use tokio::time::Instant;
 

@@ -1,7 +1,7 @@
 //! A call that waits.
 
 use super::{account::Account, bucket::Cost, charge::Charge, state::State};
-use crate::upstream::{Deadline, Priority};
+use crate::call::{Deadline, Priority};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::Notify,

@@ -6,7 +6,10 @@ use super::{
     demand::Demand,
     queue::Queue,
 };
-use crate::upstream::{Deadline, Priority, RateLimits};
+use crate::{
+    call::{Deadline, Priority},
+    upstream::RateLimits,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::Instant};
 

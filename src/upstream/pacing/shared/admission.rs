@@ -6,8 +6,9 @@ use super::{
     books::{Answer, Verdict},
 };
 use crate::{
+    call::{Deadline, Priority},
     store::OnStoreFailure,
-    upstream::{Deadline, Priority, UpstreamError},
+    upstream::UpstreamError,
 };
 use std::{sync::Arc, time::Duration};
 

@@ -7,8 +7,9 @@ use crate::upstream::pacing::{
     state::{CALLS_BEFORE_LIMITS_ARE_KNOWN, Others},
 };
 use crate::{
+    call::Priority,
     store::Store,
-    upstream::{Bucket, Priority, RateLimits},
+    upstream::{Bucket, RateLimits},
 };
 use redis::{Script, ScriptInvocation};
 use std::{fmt, sync::Arc, time::Duration};

@@ -38,10 +38,7 @@ pub use admission::admit;
 pub use books::SharedBooks;
 
 use super::{account::Account, bucket::Cost, buckets::Levels};
-use crate::{
-    store::Store,
-    upstream::{Priority, RateLimits},
-};
+use crate::{call::Priority, store::Store, upstream::RateLimits};
 use books::{Ask, Observation};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;

@@ -10,9 +10,10 @@ use super::{
     *,
 };
 use crate::{
+    call::Deadline,
     store::{OnStoreFailure, StoreAddress},
     upstream::{
-        Bucket, Deadline, UpstreamError,
+        Bucket, UpstreamError,
         pacing::{charge::Charge, state::CALLS_BEFORE_LIMITS_ARE_KNOWN},
     },
 };

@@ -1,9 +1,6 @@
 //! What watches the service, and what it writes.
 
-use super::{
-    exit::{Exit, Failure},
-    serve::address_unknown,
-};
+use super::exit::{Exit, Failure, address_unknown};
 use crate::{
     access::{
         Refusals,
@@ -23,14 +20,14 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 const LAST_EXPORT: Duration = Duration::from_secs(5);
 
 /// What watches the service, and what it writes.
-pub struct Observers {
+pub struct Observability {
     /// Observes calls.
     pub telemetry: Telemetry,
     running: Running,
     logs: Logs,
 }
 
-impl Observers {
+impl Observability {
     /// Starts what the configuration and the `OTEL_*` variables ask for.
     ///
     /// # Errors
@@ -50,7 +47,7 @@ impl Observers {
         for problem in ignored {
             tracing::warn!(problem, "a variable was ignored");
         }
-        Ok(Observers {
+        Ok(Observability {
             telemetry,
             running,
             logs,

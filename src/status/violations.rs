@@ -1,9 +1,10 @@
 //! What is wrong with a request, field by field.
 
-use crate::proto::ERROR_DOMAIN;
+use super::Draft;
+use crate::reason::Reason;
 use std::fmt;
-use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+use tonic::Status;
+use tonic_types::FieldViolation;
 
 /// Trailers over 8 KiB are refused by many peers, and details are sent in
 /// Base64: violations beyond this many bytes are counted instead of listed.
@@ -114,10 +115,9 @@ impl Violations {
 
     /// INVALID_ARGUMENT with every violation.
     pub fn into_status(self) -> Status {
-        let message = self.summary();
-        let mut details = ErrorDetails::with_error_info("INVALID_REQUEST", ERROR_DOMAIN, []);
-        details.set_bad_request(self.listed);
-        Status::with_error_details(Code::InvalidArgument, message, details)
+        let mut draft = Draft::new(Reason::InvalidRequest, self.summary());
+        draft.details.set_bad_request(self.listed);
+        draft.build()
     }
 
     /// One line for people: the first violations in words.

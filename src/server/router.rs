@@ -15,14 +15,14 @@ const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 /// Health and reflection stay outside the calls' stack: they have no deadline
 /// of ours, and a drain neither refuses nor waits for them.
 #[derive(Debug, Clone)]
-pub struct Split<C, R> {
+pub struct Router<C, R> {
     /// For `claude.v1.ClaudeService`.
     pub calls: C,
     /// For all other services.
     pub rest: R,
 }
 
-impl<C, R, B> Service<Request<B>> for Split<C, R>
+impl<C, R, B> Service<Request<B>> for Router<C, R>
 where
     C: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
     C::Future: Send + 'static,

@@ -1,105 +1,75 @@
-//! The limits on tokens and dollars: on the way up, where model and usage are
-//! known.
+//! The limits on tokens and dollars of each client.
+//!
+//! Outermost: each caller is charged for its own calls, also for an answer that
+//! several share.
 
-use super::{
-    ledger::{Ledger, Receipt},
-    meter::Use,
-    reached::Refused,
-};
+use super::{Attempts, Body, Call, EventStream, Payload, Reply, UpstreamError};
 use crate::{
-    access::{ClientLimits, Identity, Refusals},
+    access::{
+        Access, ClientLimits, Identity, Refusals,
+        limits::{Ledger, Receipt, Refused},
+    },
     claude::{
         answer::Usage,
         event::{Delta, StreamEvent},
     },
-    upstream::{Attempts, Body, Call, EventStream, Payload, Reply, UpstreamError},
+    layer::{Next, Rule, RuleLayer, rule},
 };
-use futures::{StreamExt, future::BoxFuture};
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
-use tower::{Layer, Service, ServiceExt};
+use futures::StreamExt;
+use std::sync::Arc;
 
 /// Until the API has counted, so many bytes of an answer are a token.
 const BYTES_PER_TOKEN: u64 = 4;
 
-/// The layer that makes [`Charge`].
-#[derive(Debug, Clone)]
-pub struct ChargeLayer {
+/// Charges each call to its caller: by the estimate before it goes, by its
+/// usage when it ends, however it ends.
+#[derive(Debug)]
+pub struct ChargeBudget {
     ledger: Ledger,
     refusals: Refusals,
 }
 
-impl ChargeLayer {
-    /// Charges in `ledger`; counts what is refused for its model.
-    pub fn new(ledger: Ledger, refusals: Refusals) -> Self {
-        ChargeLayer { ledger, refusals }
+impl ChargeBudget {
+    /// Charges where `access` keeps what clients use; counts what is refused for
+    /// its model.
+    pub fn of(access: &Access) -> RuleLayer<Self> {
+        rule(ChargeBudget {
+            ledger: access.ledger().clone(),
+            refusals: access.refusals().clone(),
+        })
     }
 }
 
-impl<S> Layer<S> for ChargeLayer {
-    type Service = Charge<S>;
-
-    fn layer(&self, inner: S) -> Charge<S> {
-        Charge {
-            inner,
-            layer: self.clone(),
-        }
-    }
-}
-
-/// Charges each call to its caller: by the estimate before it goes, by its
-/// usage when it ends, however it ends.
-#[derive(Debug, Clone)]
-pub struct Charge<S> {
-    inner: S,
-    layer: ChargeLayer,
-}
-
-// === impl Charge ===
-
-impl<S> Service<Call> for Charge<S>
-where
-    S: Service<Call, Response = Reply, Error = UpstreamError> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-{
+impl Rule<Call> for ChargeBudget {
+    type Inner = Call;
     type Response = Reply;
     type Error = UpstreamError;
-    type Future = BoxFuture<'static, Result<Reply, UpstreamError>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
+    async fn call(
+        &self,
+        call: Call,
+        mut next: impl Next<Call, Reply, UpstreamError>,
+    ) -> Result<Reply, UpstreamError> {
         let Some(caller) = call.caller.clone() else {
-            return Box::pin(self.inner.call(call));
+            return next.run(call).await;
         };
         let names_model = !matches!(call.payload, Payload::Models(_));
         if names_model && let Err(cause) = caller.may_ask(&call.model) {
-            self.layer.refusals.count(cause);
-            let refused = UpstreamError::Refused(Refused::NotAllowed(cause));
-            return Box::pin(std::future::ready(Err(refused)));
+            self.refusals.count(cause);
+            return Err(UpstreamError::Refused(Refused::NotAllowed(cause)));
         }
         let is_charged = matches!(call.payload, Payload::Messages { .. });
         if !is_charged || !limits_tokens(&caller.limits) {
-            return Box::pin(self.inner.call(call));
+            return next.run(call).await;
         }
-        // The one that is ready goes, a clone stays.
-        let clone = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, clone);
-        let ledger = self.layer.ledger.clone();
-        Box::pin(async move {
-            let mut running = Running::begin(ledger, &caller, &call).await?;
-            match inner.oneshot(call).await {
-                Ok(reply) => Ok(running.watch(reply)),
-                Err(error) => {
-                    running.failed(&error);
-                    Err(error)
-                }
+        let mut running = Running::begin(&self.ledger, &caller, &call).await?;
+        match next.run(call).await {
+            Ok(reply) => Ok(running.watch(reply)),
+            Err(error) => {
+                running.failed(&error);
+                Err(error)
             }
-        })
+        }
     }
 }
 
@@ -114,7 +84,6 @@ fn limits_tokens(limits: &ClientLimits) -> bool {
 
 /// A call that was charged. Dropped, it corrects the charge.
 struct Running {
-    ledger: Ledger,
     receipt: Receipt,
     model: Arc<str>,
     attempts: Attempts,
@@ -129,7 +98,7 @@ struct Running {
 
 impl Running {
     async fn begin(
-        ledger: Ledger,
+        ledger: &Ledger,
         caller: &Arc<Identity>,
         call: &Call,
     ) -> Result<Self, UpstreamError> {
@@ -138,11 +107,9 @@ impl Running {
             output_tokens: Some(u64::from(call.max_tokens)),
             ..Usage::default()
         };
-        let ask = used(&ledger, &call.model, &estimated);
-        let charged = ledger.take(caller, ask).await;
+        let charged = ledger.take_usage(caller, &call.model, &estimated).await;
         let receipt = charged.map_err(UpstreamError::Refused)?;
         Ok(Running {
-            ledger,
             receipt,
             model: Arc::clone(&call.model),
             attempts: call.attempts.clone(),
@@ -198,10 +165,11 @@ impl Running {
         self.is_free = refused && self.usage.is_none();
     }
 
-    fn used(&self) -> Use {
+    /// What the call has used; `None` for nothing.
+    fn used(&self) -> Option<Usage> {
         let never_sent = self.usage.is_none() && self.attempts.count() == 0;
         if self.is_free || never_sent {
-            return Use::default();
+            return None;
         }
         let mut usage = self.usage.clone().unwrap_or_else(|| Usage {
             input_tokens: Some(self.estimated_input),
@@ -210,21 +178,12 @@ impl Running {
         let uncounted = self.uncounted_bytes.div_ceil(BYTES_PER_TOKEN);
         let output = usage.output_tokens.unwrap_or(0);
         usage.output_tokens = Some(output.saturating_add(uncounted));
-        used(&self.ledger, &self.model, &usage)
+        Some(usage)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.receipt.correct(&self.used());
-    }
-}
-
-fn used(ledger: &Ledger, model: &str, usage: &Usage) -> Use {
-    Use {
-        input: usage.total_input_tokens(),
-        output: usage.output_tokens.unwrap_or(0),
-        nanodollars: ledger.cost(model, usage),
-        ..Use::default()
+        self.receipt.settle(&self.model, self.used().as_ref());
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 use std::sync::Arc;
 
 /// Access control, limits and TLS.
-pub struct Guards {
+pub struct Security {
     /// Who may call; `None` for everybody.
     pub access: Option<Access>,
     /// What is shared with other replicas; `None` when nothing is.
@@ -22,13 +22,13 @@ pub struct Guards {
     pub reloads: Vec<Arc<dyn Reload>>,
 }
 
-impl Guards {
+impl Security {
     /// Reads the files that the configuration names.
     ///
     /// # Errors
     /// When one of them cannot be used, or the service would be open to a
     /// network without having been told so.
-    pub async fn load(config: &Config, simulates: bool) -> Result<Guards, Failure> {
+    pub async fn load(config: &Config, simulates: bool) -> Result<Security, Failure> {
         Exposed::check(&config.server, &config.access, simulates)
             .map_err(|exposed| Failure::usage(exposed.to_string()))?;
         let tls = Tls::load(&config.server.tls, config.server.grpc_web).await;
@@ -40,7 +40,7 @@ impl Guards {
         let mut reloads: Vec<Arc<dyn Reload>> = Vec::new();
         reloads.extend(access.iter().map(|it| it.clients().as_reload()));
         reloads.extend(tls.iter().map(|it| it.certificates().as_reload()));
-        Ok(Guards {
+        Ok(Security {
             access,
             store,
             tls,

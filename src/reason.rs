@@ -1,0 +1,199 @@
+//! The one catalogue of error reasons.
+//!
+//! Every error of the service carries one of these in `google.rpc.ErrorInfo`.
+//! Statuses, the label of rejections in the metrics, the exit codes of the
+//! command line and `docs/errors.md` are made from this table.
+
+use std::time::Duration;
+use tonic::Code;
+
+/// Whether the same call may succeed when it is made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// It will not, or nobody can say when.
+    No,
+    /// It may, after this time unless the status names another.
+    After(Duration),
+}
+
+/// The limit that rejected a call, as the metric
+/// `claude_grpc.server.rejections` names it.
+pub type LimitLabel = &'static str;
+
+/// The exit codes of the command line, as `--help` documents them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The call failed, or the service could not start.
+    Failed = 1,
+    /// Wrong usage, configuration or input.
+    Usage = 2,
+    /// The service could not be reached.
+    Unreachable = 3,
+    /// The answer was refused, or truncated at a limit.
+    Incomplete = 4,
+    /// A quota is used up, or something is overloaded.
+    Busy = 5,
+}
+
+/// When nothing better is known, a retry makes sense after the first backoff
+/// of the official SDKs.
+const SDK_BACKOFF: Retry = Retry::After(Duration::from_millis(500));
+
+/// Another replica is likely to accept the call at once.
+const ELSEWHERE: Retry = Retry::After(Duration::from_millis(100));
+
+const ONE_SECOND: Retry = Retry::After(Duration::from_secs(1));
+
+macro_rules! reasons {
+    ($($variant:ident $name:literal: $code:ident, $retry:expr, $limit:expr, $exit:ident, $doc:literal;)*) => {
+        /// Why a call failed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $(#[doc = $doc] $variant,)*
+        }
+
+        impl Reason {
+            /// The whole catalogue, in the order of the documentation.
+            pub const ALL: &[Reason] = &[$(Reason::$variant),*];
+
+            /// The name in `ErrorInfo.reason`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Reason::$variant => $name,)* }
+            }
+
+            /// The gRPC code of its statuses.
+            pub const fn code(self) -> Code {
+                match self { $(Reason::$variant => Code::$code,)* }
+            }
+
+            /// Whether a client should make the call again.
+            pub const fn retry(self) -> Retry {
+                match self { $(Reason::$variant => $retry,)* }
+            }
+
+            /// The limit that rejected the call, if that is why it failed.
+            pub const fn limit(self) -> Option<LimitLabel> {
+                match self { $(Reason::$variant => $limit,)* }
+            }
+
+            /// The exit code of a command whose call failed so.
+            pub const fn exit(self) -> Exit {
+                match self { $(Reason::$variant => Exit::$exit,)* }
+            }
+
+            /// When it occurs, and what to do.
+            pub const fn doc(self) -> &'static str {
+                match self { $(Reason::$variant => $doc,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    // What the caller can correct.
+    InvalidRequest "INVALID_REQUEST": InvalidArgument, Retry::No, None, Usage,
+        "A field, a metadata value or `grpc-timeout` is invalid. `BadRequest` lists every violation.";
+    RequestTooLarge "REQUEST_TOO_LARGE": InvalidArgument, Retry::No, Some("size"), Usage,
+        "The request exceeds the 32 MiB of JSON that the Claude API accepts. Shorten the field that `BadRequest` names.";
+    MessageTooLarge "MESSAGE_TOO_LARGE": ResourceExhausted, Retry::No, Some("size"), Usage,
+        "The gRPC message exceeds `server.max_message_bytes`, as sent or after decompression.";
+    MalformedMessage "MALFORMED_MESSAGE": Internal, Retry::No, None, Failed,
+        "The body is not one gRPC message of this method in a supported compression.";
+    Unimplemented "UNIMPLEMENTED": Unimplemented, Retry::No, None, Failed,
+        "Unknown method or unsupported compression.";
+    UpstreamInvalidRequest "UPSTREAM_INVALID_REQUEST": InvalidArgument, Retry::No, None, Usage,
+        "The Claude API rejected the request (400 or 422). The message has its explanation.";
+    UpstreamNotFound "UPSTREAM_NOT_FOUND": NotFound, Retry::No, None, Usage,
+        "Unknown model or resource (404). ListModels lists the models.";
+
+    // Who calls.
+    Unauthenticated "UNAUTHENTICATED": Unauthenticated, Retry::No, None, Failed,
+        "Missing or invalid credentials. The log and the metric `claude_grpc.access.refusals` say which.";
+    PermissionDenied "PERMISSION_DENIED": PermissionDenied, Retry::No, None, Failed,
+        "The client may not call this method or use this model.";
+    ClientLimitReached "CLIENT_LIMIT_REACHED": ResourceExhausted, ONE_SECOND, Some("client"), Busy,
+        "A limit of the client is reached. `QuotaFailure` names each; `RetryInfo` says when there is room.";
+    LimitsUnreachable "LIMITS_UNREACHABLE": Unavailable, ONE_SECOND, Some("client"), Busy,
+        "The client's limits cannot be checked because Redis does not answer, and the service is configured to fail closed.";
+
+    // Time and capacity of the service.
+    DeadlineExceeded "DEADLINE_EXCEEDED": DeadlineExceeded, Retry::No, None, Failed,
+        "The deadline of the caller, or `server.max_deadline`, passed.";
+    Overloaded "OVERLOADED": Unavailable, ONE_SECOND, Some("capacity"), Busy,
+        "The process serves its maximum number of calls, or no permit for the Claude API was free in time.";
+    Draining "DRAINING": Unavailable, ELSEWHERE, None, Busy,
+        "The replica is shutting down; another one accepts the call.";
+    CircuitOpen "CIRCUIT_OPEN": Unavailable, SDK_BACKOFF, Some("breaker"), Busy,
+        "The Claude API is failing and the circuit breaker is open. `RetryInfo` says when it lets a call through.";
+    UpstreamQuotaExhausted "UPSTREAM_QUOTA_EXHAUSTED": ResourceExhausted, SDK_BACKOFF, Some("ledger"), Busy,
+        "The rate limits of the Claude API have no room for the call before its deadline. It was not sent.";
+    QuotaUnreachable "QUOTA_UNREACHABLE": Unavailable, ONE_SECOND, Some("ledger"), Busy,
+        "The shared rate limit state cannot be read because Redis does not answer, and the service is configured to fail closed.";
+
+    // The Claude API and the way to it.
+    UpstreamRateLimited "UPSTREAM_RATE_LIMITED": ResourceExhausted, SDK_BACKOFF, Some("api"), Busy,
+        "The Claude API answered 429 to every attempt.";
+    UpstreamSpendLimit "UPSTREAM_SPEND_LIMIT": ResourceExhausted, Retry::No, Some("spend"), Busy,
+        "The spend limit of the service's account is used up until the month ends.";
+    UpstreamOverloaded "UPSTREAM_OVERLOADED": Unavailable, SDK_BACKOFF, None, Busy,
+        "The Claude API is overloaded (529).";
+    UpstreamError "UPSTREAM_ERROR": Unavailable, SDK_BACKOFF, None, Busy,
+        "The Claude API failed (408, 409 or 5xx).";
+    UpstreamUnreachable "UPSTREAM_UNREACHABLE": Unavailable, SDK_BACKOFF, None, Busy,
+        "No connection to the Claude API could be made.";
+    UpstreamConnectionBroken "UPSTREAM_CONNECTION_BROKEN": Unavailable, SDK_BACKOFF, None, Busy,
+        "The connection to the Claude API broke, or a stream ended before its end.";
+    UpstreamTimeout "UPSTREAM_STALLED": Unavailable, SDK_BACKOFF, None, Busy,
+        "The Claude API sent nothing for `upstream.read_timeout`.";
+    UpstreamMalformed "UPSTREAM_MALFORMED": Internal, Retry::No, None, Failed,
+        "The answer of the Claude API is not in its documented format.";
+    UpstreamUnexpected "UPSTREAM_UNEXPECTED": Internal, Retry::No, None, Failed,
+        "The Claude API answered with a status that it does not document.";
+    UpstreamAuth "UPSTREAM_AUTH": Internal, Retry::No, None, Failed,
+        "The Claude API refused every configured API key (401 or 403). The operator must replace it.";
+    UpstreamBilling "UPSTREAM_BILLING": FailedPrecondition, Retry::No, None, Failed,
+        "The service's account at the Claude API cannot be billed (402).";
+
+    // The answer.
+    AnswerRefused "ANSWER_REFUSED": FailedPrecondition, Retry::No, None, Incomplete,
+        "Classify: the model refused, twice.";
+    AnswerTruncated "ANSWER_CUT": FailedPrecondition, Retry::No, None, Incomplete,
+        "Classify: the answer was truncated at `max_tokens`, twice. Raise it, or shorten the text.";
+    AnswerInvalid "ANSWER_MISMATCH": Internal, Retry::No, None, Failed,
+        "Classify: the answer broke the contract, twice.";
+
+    // Neither the caller's fault nor the API's.
+    Transport "TRANSPORT": Unknown, Retry::No, None, Failed,
+        "The gRPC library ended the call, with the code of the status.";
+    Internal "INTERNAL": Internal, Retry::No, None, Failed,
+        "A bug in the service.";
+}
+
+impl Reason {
+    /// The reason with this name.
+    pub fn named(name: &str) -> Option<Reason> {
+        Reason::ALL.iter().copied().find(|it| it.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_stands_for_one_reason() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::named(reason.name()), Some(*reason));
+        }
+        assert_eq!(Reason::named("NO_SUCH_REASON"), None);
+    }
+
+    /// gRFC A6: clients retry these codes, so the service must say whether to.
+    #[test]
+    fn whatever_may_be_retried_has_a_code_that_clients_retry() {
+        for reason in Reason::ALL {
+            let retried = matches!(reason.code(), Code::Unavailable | Code::ResourceExhausted);
+            assert!(retried || reason.retry() == Retry::No, "{reason:?}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The header that carries an API key.
+
+use http::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use thiserror::Error;
+
+/// A key cannot be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("an API key must not be empty or contain characters that an HTTP header cannot carry")]
+pub struct UnusableKey;
+
+/// The `authorization` header of a key as it was configured, marked as
+/// sensitive. White space around the key is dropped: files end in a newline.
+///
+/// # Errors
+/// [`UnusableKey`] when the key is empty or no header can carry it.
+pub fn authorization(key: &SecretString) -> Result<HeaderValue, UnusableKey> {
+    let key = key.expose_secret().trim();
+    if key.is_empty() || key.contains(char::is_whitespace) {
+        return Err(UnusableKey);
+    }
+    let mut header = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| UnusableKey)?;
+    header.set_sensitive(true);
+    Ok(header)
+}

@@ -1,0 +1,83 @@
+//! Admits calls: by the drain, by the maximum number of calls in the process,
+//! and until their deadline.
+//!
+//! The gRPC library's own timeout answers CANCELLED, does not cover streams,
+//! and ignores a header that it cannot read; so it is done here. A call whose
+//! time is up ends with a status, and everything below it is dropped.
+
+use super::{body::DeadlineBody, drain::Drain, timeout};
+use crate::{
+    call::Deadline,
+    layer::{Next, Rule},
+    status,
+};
+use futures::FutureExt;
+use http::{Request, Response};
+use std::{convert::Infallible, panic::AssertUnwindSafe, time::Duration};
+use tonic::body::Body;
+
+/// Admits calls. Handlers find their [`Deadline`] in the request's extensions.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// Ends calls when it aborts what still runs.
+    pub drain: Drain,
+    /// Whether the connection came after the drain began: its calls are
+    /// refused.
+    pub refused: bool,
+    /// Maximum number of calls at once, in the whole process.
+    pub max_calls: usize,
+    /// Maximum duration of a call.
+    pub max_deadline: Duration,
+}
+
+impl<B: Send + 'static> Rule<Request<B>> for Admission {
+    type Inner = Request<B>;
+    type Response = Response<Body>;
+    type Error = Infallible;
+
+    async fn call(
+        &self,
+        mut request: Request<B>,
+        mut next: impl Next<Request<B>, Response<Body>, Infallible>,
+    ) -> Result<Response<Body>, Infallible> {
+        if self.refused {
+            return Ok(status::draining().into_http());
+        }
+        let guard = self.drain.call();
+        if self.drain.running() > self.max_calls {
+            return Ok(status::overloaded().into_http());
+        }
+        let deadline = match timeout::requested(request.headers()) {
+            Ok(requested) => {
+                let longest = self.max_deadline;
+                Deadline::after(requested.map_or(longest, |it| it.min(longest)))
+            }
+            Err(malformed) => return Ok(status::invalid_timeout(malformed).into_http()),
+        };
+        request.extensions_mut().insert(deadline);
+        let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+        let answered = tokio::select! {
+            // First the answer: its own status for a passed deadline says more
+            // than ours.
+            biased;
+            answered = answer => answered,
+            () = tokio::time::sleep_until(deadline.0) => {
+                return Ok(status::deadline_exceeded().into_http());
+            }
+            () = self.drain.until_cut() => return Ok(status::draining().into_http()),
+        };
+        match answered {
+            Ok(response) => {
+                let drain = self.drain.clone();
+                Ok(
+                    response?
+                        .map(|body| Body::new(DeadlineBody::new(body, deadline, drain, guard))),
+                )
+            }
+            Err(_panic) => {
+                tracing::error!("a handler panicked");
+                Ok(status::panicked().into_http())
+            }
+        }
+    }
+}

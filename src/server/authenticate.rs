@@ -1,0 +1,120 @@
+//! The layer that authenticates calls: it lets a call in or refuses it.
+
+use crate::{
+    access::{
+        Access, Cause, Credential, Identity, remove_credentials,
+        signature::{SignatureHeader, Unread, framed, read_message, remove_encoding},
+    },
+    layer::{Next, Rule},
+    proto, status,
+    telemetry::CallRecord,
+};
+use bytes::Bytes;
+use http::{Request, Response};
+use std::{convert::Infallible, sync::Arc};
+use tonic::{Status, body::Body};
+
+/// Health checks come from where no keys are.
+const HEALTH: &str = "/grpc.health.v1.Health/";
+
+/// Lets in clients that are known and allowed. Handlers find an
+/// `Arc<Identity>` in the request's extensions.
+#[derive(Debug)]
+pub struct Authenticate {
+    access: Option<Access>,
+    max_message_bytes: usize,
+}
+
+impl Authenticate {
+    /// Authenticates by `access`; without it, lets everything through. A signed
+    /// message is read here, up to `max_message_bytes`.
+    pub fn new(access: Option<Access>, max_message_bytes: usize) -> Self {
+        Authenticate {
+            access,
+            max_message_bytes,
+        }
+    }
+}
+
+impl<B> Rule<Request<B>> for Authenticate
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<tonic::codegen::StdError>,
+{
+    type Inner = Request<Body>;
+    type Response = Response<Body>;
+    type Error = Infallible;
+
+    async fn call(
+        &self,
+        request: Request<B>,
+        mut next: impl Next<Request<Body>, Response<Body>, Infallible>,
+    ) -> Result<Response<Body>, Infallible> {
+        let Some(access) = &self.access else {
+            return next.run(request.map(Body::new)).await;
+        };
+        if request.uri().path().starts_with(HEALTH) {
+            return next.run(request.map(Body::new)).await;
+        }
+        let let_in = match access.credential(request.headers(), request.extensions()) {
+            Ok(Credential::Identity(identity)) => {
+                let_in(request.map(Body::new), identity).map_err(|cause| refused(access, cause))
+            }
+            // Boxed, so that a call with a key is no larger for it.
+            Ok(Credential::Signature(header)) => {
+                Box::pin(verified(access, header, request, self.max_message_bytes)).await
+            }
+            Err(cause) => Err(refused(access, cause)),
+        };
+        match let_in {
+            Ok(request) => next.run(request).await,
+            Err(status) => Ok(status.into_http()),
+        }
+    }
+}
+
+/// Reads the message and lets the call in if it is the one that was signed.
+async fn verified<B>(
+    access: &Access,
+    header: SignatureHeader,
+    request: Request<B>,
+    max_bytes: usize,
+) -> Result<Request<Body>, Status>
+where
+    B: http_body::Body<Data = Bytes>,
+{
+    if proto::method(request.uri().path()).is_none() {
+        return Err(refused(access, Cause::NotSignable));
+    }
+    let (mut parts, body) = request.into_parts();
+    let message = read_message(&parts.headers, body, max_bytes).await;
+    let message = message.map_err(|unread| match unread {
+        Unread::TooLarge => status::message_too_large(max_bytes),
+        Unread::Malformed => status::malformed_message(),
+    })?;
+    let identity = access
+        .verified(&header, parts.uri.path(), &message)
+        .await
+        .map_err(|cause| refused(access, cause))?;
+    remove_encoding(&mut parts.headers);
+    let request = Request::from_parts(parts, framed(message));
+    let_in(request, identity).map_err(|cause| refused(access, cause))
+}
+
+/// The request as the handler gets it: with the identity, without what proved
+/// it.
+fn let_in(mut request: Request<Body>, identity: Arc<Identity>) -> Result<Request<Body>, Cause> {
+    if let Some(record) = request.extensions().get::<CallRecord>() {
+        record.client(&identity.name);
+    }
+    identity.may_call(request.uri().path())?;
+    remove_credentials(request.headers_mut());
+    request.extensions_mut().insert(identity);
+    Ok(request)
+}
+
+/// Counts a refusal and makes its status.
+fn refused(access: &Access, cause: Cause) -> Status {
+    access.refusals().count(cause);
+    status::rejected(cause)
+}

@@ -1,0 +1,69 @@
+//! The limits on calls: how many in a minute, and how many at once.
+
+use crate::{
+    access::{
+        Identity,
+        limits::{Ledger, Receipt},
+    },
+    layer::{Next, Rule},
+    status,
+};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use std::{convert::Infallible, sync::Arc};
+use tonic::body::Body;
+
+/// Refuses calls that go over the limits of their client. A call counts as in
+/// flight until its answer has been sent or dropped.
+#[derive(Debug)]
+pub struct LimitCalls {
+    ledger: Option<Ledger>,
+}
+
+impl LimitCalls {
+    /// Counts in `ledger`; without one, nothing is limited.
+    pub fn new(ledger: Option<Ledger>) -> Self {
+        LimitCalls { ledger }
+    }
+}
+
+/// A call in flight.
+struct InFlightCall(Receipt);
+
+impl Drop for InFlightCall {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
+impl Rule<Request<Body>> for LimitCalls {
+    type Inner = Request<Body>;
+    type Response = Response<Body>;
+    type Error = Infallible;
+
+    async fn call(
+        &self,
+        request: Request<Body>,
+        mut next: impl Next<Request<Body>, Response<Body>, Infallible>,
+    ) -> Result<Response<Body>, Infallible> {
+        let identity = request.extensions().get::<Arc<Identity>>().cloned();
+        let (Some(ledger), Some(identity)) = (&self.ledger, identity) else {
+            return next.run(request).await;
+        };
+        let limits = &identity.limits;
+        if limits.requests_per_minute.is_none() && limits.calls_in_flight.is_none() {
+            return next.run(request).await;
+        }
+        let in_flight = match Box::pin(ledger.take_call(&identity)).await {
+            Ok(receipt) => InFlightCall(receipt),
+            Err(refused) => return Ok(status::access_error(&refused).into_http()),
+        };
+        let response = next.run(request).await?;
+        Ok(response.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                let _held = &in_flight;
+                frame
+            }))
+        }))
+    }
+}

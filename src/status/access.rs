@@ -1,0 +1,82 @@
+//! The statuses of refused calls: one shape and one text, whatever was wrong
+//! with the credentials.
+
+use super::{Draft, plain};
+use crate::{
+    access::{
+        Cause,
+        limits::{Limit, LimitReached, Refused},
+    },
+    proto::ERROR_DOMAIN,
+    reason::Reason,
+};
+use std::collections::HashMap;
+use tonic::Status;
+use tonic_types::QuotaViolation;
+
+/// The status of a call that access control refused.
+pub fn access_error(refused: &Refused) -> Status {
+    match refused {
+        Refused::Limit(reached) => limit_exceeded(reached),
+        Refused::NotAllowed(cause) => rejected(*cause),
+        Refused::StoreUnreachable => plain(Reason::LimitsUnreachable, refused.to_string()),
+    }
+}
+
+/// The reason of a refusal.
+pub(super) fn reason(refused: &Refused) -> Reason {
+    match refused {
+        Refused::Limit(_) => Reason::ClientLimitReached,
+        Refused::StoreUnreachable => Reason::LimitsUnreachable,
+        Refused::NotAllowed(Cause::Method | Cause::Model) => Reason::PermissionDenied,
+        Refused::NotAllowed(_) => Reason::Unauthenticated,
+    }
+}
+
+/// The status for a cause. What is wrong with credentials stays unsaid: it
+/// would help only those who guess.
+pub fn rejected(cause: Cause) -> Status {
+    match cause {
+        Cause::Method | Cause::Model => plain(
+            Reason::PermissionDenied,
+            "the client may not make this call",
+        ),
+        _ => plain(Reason::Unauthenticated, "valid credentials are required"),
+    }
+}
+
+/// RESOURCE_EXHAUSTED with each limit and when to retry.
+pub fn limit_exceeded(reached: &LimitReached) -> Status {
+    let mut draft = Draft::new(Reason::ClientLimitReached, reached.to_string())
+        .retry_after(Some(reached.retry_after()));
+    let violations = reached
+        .limits
+        .iter()
+        .map(|(limit, value, _)| QuotaViolation {
+            api_service: ERROR_DOMAIN.to_owned(),
+            quota_metric: quota_metric(*limit).to_owned(),
+            quota_id: limit.name().to_owned(),
+            quota_dimensions: HashMap::from([("client".to_owned(), reached.client.to_string())]),
+            quota_value: i64::try_from(*value).unwrap_or(i64::MAX),
+            ..QuotaViolation::new(
+                format!("client:{}", reached.client),
+                format!("{} of this client is {value}", limit.name()),
+            )
+        });
+    draft
+        .details
+        .set_quota_failure(violations.collect::<Vec<_>>());
+    draft.build()
+}
+
+/// What a limit counts.
+fn quota_metric(limit: Limit) -> &'static str {
+    match limit {
+        Limit::RequestsPerMinute => "requests",
+        Limit::InputTokensPerMinute => "input_tokens",
+        Limit::OutputTokensPerMinute => "output_tokens",
+        Limit::CallsInFlight => "calls",
+        Limit::TokensPerDay | Limit::TokensPerMonth => "tokens",
+        Limit::DollarsPerDay | Limit::DollarsPerMonth => "dollars",
+    }
+}

@@ -1,0 +1,113 @@
+//! The one place where gRPC statuses are made.
+//!
+//! Every status carries `google.rpc.ErrorInfo` with a [`Reason`]; where the API
+//! answered, `RequestInfo` with its request id; where trying again makes sense,
+//! `RetryInfo`. `grpc-retry-pushback-ms` (gRFC A6) tells gRPC clients the same:
+//! when to retry, or, once the service has retried itself, not to.
+
+mod access;
+mod answer;
+mod server;
+mod upstream;
+mod violations;
+
+pub use access::{access_error, limit_exceeded, rejected};
+pub use answer::invalid_answer;
+pub use server::{
+    deadline_exceeded, detailed, draining, invalid_timeout, malformed_message, message_too_large,
+    overloaded, panicked,
+};
+pub use upstream::upstream_failed;
+pub use violations::{Path, Violations};
+
+use crate::{
+    proto::ERROR_DOMAIN,
+    reason::{Reason, Retry},
+};
+use std::{collections::HashMap, time::Duration};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// The metadata that tells gRPC clients when to retry (gRFC A6).
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
+/// A status under construction.
+struct Draft {
+    code: Code,
+    message: String,
+    details: ErrorDetails,
+    retry: Retry,
+    /// Attempts at the API that were made for the call.
+    attempts: u32,
+}
+
+impl Draft {
+    fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Draft {
+            code: reason.code(),
+            message: message.into(),
+            details: ErrorDetails::with_error_info(reason.name(), ERROR_DOMAIN, []),
+            retry: reason.retry(),
+            attempts: 0,
+        }
+    }
+
+    /// Puts `metadata` into the `ErrorInfo`.
+    fn metadata(mut self, reason: Reason, metadata: HashMap<String, String>) -> Self {
+        self.details
+            .set_error_info(reason.name(), ERROR_DOMAIN, metadata);
+        self
+    }
+
+    /// The API's id of the request, for support.
+    fn request_id(mut self, request_id: Option<&str>) -> Self {
+        if let Some(request_id) = request_id {
+            self.details.set_request_info(request_id, "");
+        }
+        self
+    }
+
+    /// When a retry makes sense, where more is known than the reason says.
+    fn retry_after(mut self, delay: Option<Duration>) -> Self {
+        if let (Retry::After(_), Some(delay)) = (self.retry, delay) {
+            self.retry = Retry::After(delay);
+        }
+        self
+    }
+
+    fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    fn build(mut self) -> Status {
+        if let Retry::After(delay) = self.retry {
+            self.details.set_retry_info(Some(delay));
+        }
+        let pushback = self.pushback();
+        let mut status = Status::with_error_details(self.code, self.message, self.details);
+        if let Some(pushback) = pushback {
+            status.metadata_mut().insert(PUSHBACK, pushback.into());
+        }
+        status
+    }
+
+    /// What gRPC clients with a retry policy do. Layers that each retry
+    /// multiply, so clients must not retry once the service has.
+    fn pushback(&self) -> Option<i32> {
+        if !matches!(self.code, Code::Unavailable | Code::ResourceExhausted) {
+            return None;
+        }
+        Some(match self.retry {
+            Retry::After(delay) if self.attempts <= 1 => {
+                i32::try_from(delay.as_millis()).unwrap_or(i32::MAX)
+            }
+            _ => -1,
+        })
+    }
+}
+
+/// A status with nothing but its reason and its text.
+fn plain(reason: Reason, message: impl Into<String>) -> Status {
+    Draft::new(reason, message).build()
+}

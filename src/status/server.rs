@@ -1,0 +1,71 @@
+//! The statuses of calls that the server itself refuses or ends.
+
+use super::{Draft, Violations, plain};
+use crate::reason::Reason;
+use std::fmt;
+use tonic::{Code, Status};
+
+/// The call came too late, or was aborted: this replica is going away.
+pub fn draining() -> Status {
+    plain(Reason::Draining, "the server is shutting down")
+}
+
+/// The process serves its maximum number of calls.
+pub fn overloaded() -> Status {
+    plain(
+        Reason::Overloaded,
+        "the server has reached its maximum number of calls",
+    )
+}
+
+/// The caller's deadline, or the maximum duration of a call, passed.
+pub fn deadline_exceeded() -> Status {
+    plain(Reason::DeadlineExceeded, "the deadline passed")
+}
+
+/// `grpc-timeout` cannot be read.
+pub fn invalid_timeout(violation: impl fmt::Display) -> Status {
+    let mut violations = Violations::default();
+    violations.add("metadata.grpc-timeout", violation.to_string());
+    violations.into_status()
+}
+
+/// The message, as it was sent or after decompression, is over the limit.
+pub fn message_too_large(max_bytes: usize) -> Status {
+    plain(
+        Reason::MessageTooLarge,
+        format!("the message is larger than {max_bytes} bytes"),
+    )
+}
+
+/// The body of the call is not one gRPC message.
+pub fn malformed_message() -> Status {
+    plain(
+        Reason::MalformedMessage,
+        "the body is not one gRPC message in a known compression",
+    )
+}
+
+/// A bug: the handler panicked.
+pub fn panicked() -> Status {
+    plain(
+        Reason::Internal,
+        "the server failed; this is a bug in the service",
+    )
+}
+
+/// A status of the gRPC library, with the details that ours have. It refuses
+/// what never reaches our code, and for a message over the limit it answers
+/// OUT_OF_RANGE where the gRPC specification says RESOURCE_EXHAUSTED.
+pub fn detailed(given: &Status) -> Status {
+    let reason = match given.code() {
+        Code::OutOfRange | Code::ResourceExhausted => Reason::MessageTooLarge,
+        Code::Unimplemented => Reason::Unimplemented,
+        Code::Internal => Reason::MalformedMessage,
+        code => {
+            let draft = Draft::new(Reason::Transport, given.message());
+            return Draft { code, ..draft }.build();
+        }
+    };
+    plain(reason, given.message())
+}

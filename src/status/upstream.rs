@@ -1,0 +1,233 @@
+//! The table from upstream outcomes to gRPC statuses.
+
+use super::{Draft, access};
+use crate::{
+    reason::Reason,
+    upstream::{ApiFailure, Failed, UpstreamError},
+};
+use std::{collections::HashMap, time::Duration};
+use tonic::{Code, Status};
+
+/// Maximum length, in characters, of the API's explanation in a status.
+const MAX_EXPLANATION: usize = 500;
+
+/// The status of a failed call. `payload_field` is the request field that
+/// holds the bulk, to be named when the request is too large.
+pub fn upstream_failed(failed: &Failed, payload_field: &'static str) -> Status {
+    let error = &failed.error;
+    let (reason, message) = match error {
+        UpstreamError::Refused(refused) => return access::access_error(refused),
+        UpstreamError::Api(failure) => (api_reason(failure), api_message(failure)),
+        _ => (reason(error), error.to_string()),
+    };
+    let request_id = match error {
+        UpstreamError::Api(failure) => failure.request_id.as_deref(),
+        _ => None,
+    };
+    let mut draft = Draft::new(reason, message.as_str())
+        .metadata(reason, metadata(failed))
+        .request_id(request_id)
+        .retry_after(retry_after(error))
+        .attempts(failed.attempts);
+    if reason.code() == Code::ResourceExhausted {
+        draft
+            .details
+            .add_quota_failure_violation("claude-api", message.as_str());
+    }
+    if reason.code() == Code::InvalidArgument {
+        draft
+            .details
+            .add_bad_request_violation(payload_field, message);
+    }
+    draft.build()
+}
+
+fn metadata(failed: &Failed) -> HashMap<String, String> {
+    let mut metadata = HashMap::from([("attempts".to_owned(), failed.attempts.to_string())]);
+    if let UpstreamError::Api(failure) = &failed.error {
+        metadata.insert("upstreamStatus".to_owned(), failure.status.to_string());
+        if !failure.kind.is_empty() {
+            metadata.insert("upstreamType".to_owned(), failure.kind.clone());
+        }
+        if let Some(code) = &failure.code {
+            metadata.insert("upstreamCode".to_owned(), code.clone());
+        }
+    }
+    metadata
+}
+
+fn retry_after(error: &UpstreamError) -> Option<Duration> {
+    match error {
+        UpstreamError::Api(failure) => failure.retry_after,
+        UpstreamError::PoolFull { retry_after }
+        | UpstreamError::CircuitOpen { retry_after }
+        | UpstreamError::QuotaExhausted { retry_after } => Some(*retry_after),
+        _ => None,
+    }
+}
+
+fn reason(error: &UpstreamError) -> Reason {
+    match error {
+        UpstreamError::Api(failure) => api_reason(failure),
+        UpstreamError::Connect => Reason::UpstreamUnreachable,
+        UpstreamError::Broken => Reason::UpstreamConnectionBroken,
+        UpstreamError::Stalled(_) => Reason::UpstreamTimeout,
+        UpstreamError::Malformed(_) => Reason::UpstreamMalformed,
+        UpstreamError::TooLarge { .. } => Reason::RequestTooLarge,
+        UpstreamError::DeadlineExceeded(_) => Reason::DeadlineExceeded,
+        UpstreamError::PoolFull { .. } => Reason::Overloaded,
+        UpstreamError::CircuitOpen { .. } => Reason::CircuitOpen,
+        UpstreamError::QuotaExhausted { .. } => Reason::UpstreamQuotaExhausted,
+        UpstreamError::StoreUnreachable => Reason::QuotaUnreachable,
+        UpstreamError::Refused(refused) => access::reason(refused),
+        // The caller's credentials were fine; ours are not.
+        UpstreamError::NoUsableKey => Reason::UpstreamAuth,
+    }
+}
+
+fn api_reason(failure: &ApiFailure) -> Reason {
+    match failure.status {
+        400 | 422 => Reason::UpstreamInvalidRequest,
+        413 => Reason::RequestTooLarge,
+        404 => Reason::UpstreamNotFound,
+        401 | 403 => Reason::UpstreamAuth,
+        402 => Reason::UpstreamBilling,
+        429 if failure.is_spend_limit() => Reason::UpstreamSpendLimit,
+        429 => Reason::UpstreamRateLimited,
+        529 => Reason::UpstreamOverloaded,
+        408 | 409 | 500.. => Reason::UpstreamError,
+        _ => Reason::UpstreamUnexpected,
+    }
+}
+
+/// What the caller reads. Only where it can correct the request does the API's
+/// explanation go along: elsewhere that speaks of the service's account.
+fn api_message(failure: &ApiFailure) -> String {
+    let explained = |what: &str| format!("{what}: {}", explanation(&failure.message));
+    let text = match api_reason(failure) {
+        Reason::UpstreamInvalidRequest => {
+            return explained("the Claude API rejected the request");
+        }
+        Reason::RequestTooLarge => {
+            return explained("the request is too large for the Claude API");
+        }
+        Reason::UpstreamNotFound => return explained("unknown model or resource"),
+        Reason::UpstreamAuth => {
+            "the Claude API refused the service's own key; contact the operator of this service"
+        }
+        Reason::UpstreamBilling => "the service's account at the Claude API cannot be billed",
+        Reason::UpstreamSpendLimit => {
+            "the service's spend limit at the Claude API is used up until the month ends"
+        }
+        Reason::UpstreamRateLimited => "the rate limit of the Claude API is reached",
+        Reason::UpstreamOverloaded => "the Claude API is overloaded",
+        Reason::UpstreamError => "the Claude API failed",
+        _ => "the Claude API answered with an undocumented status",
+    };
+    text.to_owned()
+}
+
+/// The API's explanation, fit for a status message.
+fn explanation(message: &str) -> String {
+    if message.is_empty() {
+        return "no reason given".to_owned();
+    }
+    message
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MAX_EXPLANATION)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::ERROR_DOMAIN;
+    use tonic_types::StatusExt;
+
+    fn api(status: u16) -> UpstreamError {
+        UpstreamError::Api(Box::new(ApiFailure {
+            status,
+            kind: "some_error".to_owned(),
+            message: "why".to_owned(),
+            request_id: Some("req_1".to_owned()),
+            ..ApiFailure::default()
+        }))
+    }
+
+    fn failed(error: UpstreamError, attempts: u32) -> Failed {
+        Failed { error, attempts }
+    }
+
+    fn pushback_of(status: &Status) -> Option<&str> {
+        let value = status.metadata().get("grpc-retry-pushback-ms")?;
+        value.to_str().ok()
+    }
+
+    #[test]
+    fn each_api_status_has_its_grpc_code() {
+        let table = [
+            (400, Code::InvalidArgument),
+            (401, Code::Internal),
+            (402, Code::FailedPrecondition),
+            (403, Code::Internal),
+            (404, Code::NotFound),
+            (408, Code::Unavailable),
+            (409, Code::Unavailable),
+            (413, Code::InvalidArgument),
+            (418, Code::Internal),
+            (422, Code::InvalidArgument),
+            (429, Code::ResourceExhausted),
+            (500, Code::Unavailable),
+            (502, Code::Unavailable),
+            (503, Code::Unavailable),
+            (504, Code::Unavailable),
+            (529, Code::Unavailable),
+        ];
+        for (http, code) in table {
+            let status = upstream_failed(&failed(api(http), 1), "messages");
+            assert_eq!(status.code(), code, "{http}");
+            let details = status.get_error_details();
+            assert_eq!(details.error_info().unwrap().domain, ERROR_DOMAIN);
+            assert_eq!(details.request_info().unwrap().request_id, "req_1");
+        }
+    }
+
+    #[test]
+    fn clients_are_told_when_to_retry_and_not_to_once_we_have() {
+        let error = UpstreamError::CircuitOpen {
+            retry_after: Duration::from_secs(7),
+        };
+        let first = upstream_failed(&failed(error.clone(), 0), "text");
+        assert_eq!(pushback_of(&first), Some("7000"));
+        let details = first.get_error_details();
+        assert_eq!(
+            details.retry_info().unwrap().retry_delay,
+            Some(Duration::from_secs(7))
+        );
+        assert_eq!(
+            pushback_of(&upstream_failed(&failed(error, 4), "text")),
+            Some("-1")
+        );
+        assert_eq!(
+            pushback_of(&upstream_failed(&failed(api(400), 1), "text")),
+            None
+        );
+    }
+
+    #[test]
+    fn the_spend_limit_is_not_to_be_retried() {
+        let failure = ApiFailure {
+            status: 429,
+            code: Some(crate::upstream::SPEND_LIMIT_REACHED.to_owned()),
+            ..ApiFailure::default()
+        };
+        let status = upstream_failed(
+            &failed(UpstreamError::Api(Box::new(failure)), 1),
+            "messages",
+        );
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(pushback_of(&status), Some("-1"));
+        assert!(status.get_error_details().retry_info().is_none());
+    }
+}

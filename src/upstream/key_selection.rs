@@ -1,0 +1,141 @@
+//! Which of the API keys an attempt is made with.
+//!
+//! Calls spread over the keys that work: the one whose limits have room
+//! soonest, in turn among equals. A key that the API refuses is quarantined,
+//! and the call goes on with another at once, which does not count as a retry.
+//! Only when no other is left does the caller see the refusal.
+
+use super::{
+    ApiFailure, Call, Payload, Reply, UpstreamError,
+    attempt::Attempt,
+    keys::{Key, Keys},
+    limits::LimitsSeen,
+    pacing::{self, Ledger},
+};
+use crate::layer::{Next, Rule};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// Chooses the key of each attempt, and another when it is refused.
+#[derive(Debug)]
+pub struct SelectKey {
+    keys: Keys,
+    ledger: Ledger,
+    turn: AtomicUsize,
+}
+
+impl SelectKey {
+    /// Attempts are made with one of these keys, whose limits the ledger knows.
+    pub fn new(keys: Keys, ledger: Ledger) -> Self {
+        SelectKey {
+            keys,
+            ledger,
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// The best of the keys that were not tried yet.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn choose(&self, call: &Call, tried: &[Arc<Key>]) -> Result<Arc<Key>, UpstreamError> {
+        let keys = self.keys.current();
+        let mut refusal = UpstreamError::NoUsableKey;
+        let mut usable: Vec<&Arc<Key>> = Vec::with_capacity(keys.len());
+        for key in keys.iter() {
+            match key.refusal(&call.model) {
+                Some(error) => refusal = error,
+                None if tried.iter().any(|one| Arc::ptr_eq(one, key)) => {}
+                None => usable.push(key),
+            }
+        }
+        if let [] | [_] = usable[..] {
+            return usable.first().map(|key| Arc::clone(key)).ok_or(refusal);
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % usable.len();
+        usable.rotate_left(turn);
+        let soonest = usable.into_iter().min_by_key(|key| self.wait(key, call));
+        soonest.map(Arc::clone).ok_or(refusal)
+    }
+
+    fn wait(&self, key: &Key, call: &Call) -> Duration {
+        match call.payload {
+            Payload::Messages { .. } => self
+                .ledger
+                .account(key, &call.model)
+                .wait(pacing::cost(call), call.priority),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+impl Rule<Call> for SelectKey {
+    type Inner = Attempt;
+    type Response = Reply;
+    type Error = UpstreamError;
+
+    async fn call(
+        &self,
+        call: Call,
+        mut next: impl Next<Attempt, Reply, UpstreamError>,
+    ) -> Result<Reply, UpstreamError> {
+        let mut tried = Vec::new();
+        let mut key = self.choose(&call, &tried)?;
+        loop {
+            let attempt = Attempt {
+                traceparent: None,
+                tracestate: None,
+                call: call.clone(),
+                key: Arc::clone(&key),
+                limits_seen: LimitsSeen::default(),
+            };
+            let error = match next.run(attempt).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            match blame(&error) {
+                Blame::Key => key.quarantine(None, &error),
+                Blame::KeyForModel => key.quarantine(Some(Arc::clone(&call.model)), &error),
+                Blame::Limits => {}
+                Blame::Nobody => return Err(error),
+            }
+            tried.push(key);
+            key = match self.choose(&call, &tried) {
+                Ok(another) => another,
+                Err(_) => return Err(error),
+            };
+        }
+    }
+}
+
+/// What a failure says about the key.
+enum Blame {
+    Nobody,
+    /// The key is of no use.
+    Key,
+    /// The key is of no use for this model.
+    KeyForModel,
+    /// The key's limits are reached; another key has its own.
+    Limits,
+}
+
+fn blame(error: &UpstreamError) -> Blame {
+    let UpstreamError::Api(failure) = error else {
+        return match error {
+            UpstreamError::QuotaExhausted { .. } => Blame::Limits,
+            _ => Blame::Nobody,
+        };
+    };
+    match failure.status {
+        401 | 402 => Blame::Key,
+        403 => Blame::KeyForModel,
+        429 if ApiFailure::is_spend_limit(failure) => Blame::Key,
+        429 => Blame::Limits,
+        _ => Blame::Nobody,
+    }
+}

@@ -1,0 +1,171 @@
+//! One API key, and for what it is quarantined.
+
+use crate::{
+    secrets::{UnusableKey, authorization},
+    upstream::{UpstreamError, fingerprint::Fingerprint},
+};
+use http::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// How long a refused key is quarantined: it may be repaired meanwhile.
+const QUARANTINE: Duration = Duration::from_secs(60);
+
+/// Callers name the models: beyond so many for which a key was refused, the
+/// oldest is forgotten.
+const MAX_REFUSALS: usize = 64;
+
+/// One API key.
+pub struct Key {
+    /// Tells keys apart without showing them.
+    name: Arc<str>,
+    fingerprint: Fingerprint,
+    /// `authorization`, marked as sensitive.
+    authorization: HeaderValue,
+    refusals: Mutex<Vec<Refusal>>,
+    /// Their number, to be read without the lock.
+    refused: AtomicUsize,
+}
+
+/// Why and until when a key is quarantined.
+struct Refusal {
+    /// For this model only: a key may lack the permission for one.
+    model: Option<Arc<str>>,
+    until: Instant,
+    error: UpstreamError,
+}
+
+// === impl Key ===
+
+impl Key {
+    /// A key as it was configured, and a name to tell it apart by. Blanks
+    /// around it are dropped: files end in a newline.
+    ///
+    /// # Errors
+    /// [`UnusableKey`] when it is empty or no header can carry it.
+    pub fn new(name: &str, secret: &SecretString) -> Result<Key, UnusableKey> {
+        let authorization = authorization(secret)?;
+        Ok(Key {
+            name: Arc::from(name),
+            fingerprint: Fingerprint::of(secret.expose_secret().trim()),
+            authorization,
+            refusals: Mutex::default(),
+            refused: AtomicUsize::new(0),
+        })
+    }
+
+    /// Keys in their order, named `key-1`, `key-2` and so on.
+    ///
+    /// # Errors
+    /// [`UnusableKey`] when one is empty or no header can carry it.
+    pub fn numbered(secrets: &[SecretString]) -> Result<Vec<Key>, UnusableKey> {
+        let keys = secrets.iter().enumerate();
+        keys.map(|(index, secret)| Key::new(&format!("key-{}", index + 1), secret))
+            .collect()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// What all replicas know it by.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// The header that carries the key.
+    pub fn authorization(&self) -> HeaderValue {
+        self.authorization.clone()
+    }
+
+    /// Why the key is quarantined for a model, if it is.
+    pub fn refusal(&self, model: &str) -> Option<UpstreamError> {
+        if self.refused.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let mut refusals = self.refusals();
+        let now = Instant::now();
+        refusals.retain(|refusal| refusal.until > now);
+        self.refused.store(refusals.len(), Ordering::Relaxed);
+        let refusal = refusals
+            .iter()
+            .find(|it| it.model.as_deref().is_none_or(|only| only == model))?;
+        Some(refusal.error.clone())
+    }
+
+    /// Keeps the key away from a model, or from all, for [`QUARANTINE`].
+    pub fn quarantine(&self, model: Option<Arc<str>>, error: &UpstreamError) {
+        let mut refusals = self.refusals();
+        if refusals.iter().any(|it| it.model == model) {
+            return;
+        }
+        // So rare that it may be a span of its own among those of calls.
+        let _span = tracing::error_span!("key quarantined", key = %self.name).entered();
+        tracing::error!(key = %self.name, model = model.as_deref(), %error, "the Claude API refused a key; it is quarantined");
+        if refusals.len() >= MAX_REFUSALS {
+            refusals.remove(0);
+        }
+        refusals.push(Refusal {
+            model,
+            until: Instant::now() + QUARANTINE,
+            error: error.clone(),
+        });
+        self.refused.store(refusals.len(), Ordering::Relaxed);
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Vec<Refusal>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({}, [redacted])", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(secret: &str) -> Result<Key, UnusableKey> {
+        Key::new("key-1", &SecretString::from(secret))
+    }
+
+    #[test]
+    fn a_key_never_shows() {
+        let key = key("sk-ant-secret\n").unwrap();
+        assert_eq!(format!("{key:?}"), "Key(key-1, [redacted])");
+        assert!(!format!("{:?}", key.authorization()).contains("secret"));
+        assert_eq!(key.authorization(), "Bearer sk-ant-secret");
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_sent_is_refused() {
+        for secret in ["", " \n", "two words", "line\nbreak", "nul\0"] {
+            assert_eq!(key(secret).err(), Some(UnusableKey), "{secret:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_key_comes_back_after_a_while() {
+        let key = key("a").unwrap();
+        key.quarantine(Some(Arc::from("opus")), &UpstreamError::NoUsableKey);
+        assert!(key.refusal("opus").is_some());
+        assert!(key.refusal("haiku").is_none());
+        key.quarantine(None, &UpstreamError::NoUsableKey);
+        assert!(key.refusal("haiku").is_some());
+        tokio::time::advance(QUARANTINE).await;
+        assert!(key.refusal("haiku").is_none());
+        assert!(key.refusal("opus").is_none());
+    }
+}

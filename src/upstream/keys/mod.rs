@@ -1,0 +1,44 @@
+//! The API keys that attempts are made with.
+
+mod key;
+
+pub use key::Key;
+
+use super::UpstreamError;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// All keys. Cloning is cheap; all clones see a replacement.
+#[derive(Debug, Clone)]
+pub struct Keys(Arc<RwLock<Arc<[Arc<Key>]>>>);
+
+// === impl Keys ===
+
+impl Keys {
+    /// These keys.
+    pub fn new(keys: impl IntoIterator<Item = Key>) -> Self {
+        Keys(Arc::new(RwLock::new(ring(keys))))
+    }
+
+    /// These keys from now on. Attempts under way keep theirs.
+    pub fn replace(&self, keys: impl IntoIterator<Item = Key>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = ring(keys);
+    }
+
+    /// All keys, with why each is quarantined altogether, if it is.
+    pub fn refused(&self) -> Vec<(Arc<str>, Option<UpstreamError>)> {
+        let keys = self.current();
+        let states = keys
+            .iter()
+            .map(|key| (Arc::clone(key.name()), key.refusal("")));
+        states.collect()
+    }
+
+    /// The keys in force.
+    pub fn current(&self) -> Arc<[Arc<Key>]> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn ring(keys: impl IntoIterator<Item = Key>) -> Arc<[Arc<Key>]> {
+    keys.into_iter().map(Arc::new).collect()
+}
