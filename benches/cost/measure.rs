@@ -2,8 +2,8 @@
 //!
 //! What makes counts vary is which of several threads wakes up, and whether
 //! one is still busy when the next thing happens. So there is one worker
-//! thread, and before each request, answer and delta there is a pause in which
-//! the process under test falls asleep.
+//! thread, and each request, answer and delta waits until the process under
+//! test sleeps.
 
 use crate::{
     callgrind::{self, Totals},
@@ -14,7 +14,7 @@ use crate::{
         upstream::{DELTAS, Script, Upstream},
     },
 };
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 /// Calls before any is counted.
@@ -23,10 +23,8 @@ const WARM_UP: usize = 20;
 /// N: calls of the shorter run; twice as many are in the longer one.
 const CALLS: usize = 200;
 
-/// The same, for a stream, whose events are paused for.
-const STREAMS: usize = 40;
-
-const PAUSE: Duration = Duration::from_millis(2);
+/// The same, for a stream whose deltas come one by one.
+const PACED_STREAMS: usize = 40;
 
 /// A run with a script of its own.
 #[derive(Debug, Clone, Copy)]
@@ -34,12 +32,13 @@ struct Case {
     subject: Subject,
     way: Way,
     deltas: usize,
+    one_by_one: bool,
 }
 
 impl Case {
     fn calls(self) -> usize {
-        if self.way == Way::GenerateStream {
-            STREAMS
+        if self.one_by_one {
+            PACED_STREAMS
         } else {
             CALLS
         }
@@ -59,34 +58,48 @@ pub fn all() -> Costs {
 }
 
 async fn add(subject: Subject, costs: &mut Costs) {
-    let twice = Case {
+    let stream = |deltas, one_by_one| Case {
         subject,
         way: Way::GenerateStream,
-        deltas: 2 * DELTAS,
+        deltas,
+        one_by_one,
     };
-    let cases = Way::ALL.map(|way| Case {
-        subject,
+    let ways = Way::ALL.map(|way| Case {
         way,
-        deltas: DELTAS,
+        ..stream(DELTAS, false)
     });
-    let per_call = per_call(&[&cases[..], &[twice]].concat()).await;
-    let mut add = |name: &str, totals: Totals| {
-        let prefix = format!("{}.{name}", subject.name());
-        for (count, figure) in [
-            ("instructions", totals.instructions.round()),
-            ("allocations", hundredths(totals.allocations)),
-            ("clock_reads", hundredths(totals.clock_reads)),
-        ] {
-            costs.counts.insert(format!("{prefix}.{count}"), figure);
+    let streams = [
+        stream(2 * DELTAS, false),
+        stream(DELTAS, true),
+        stream(2 * DELTAS, true),
+    ];
+    let per_call = per_call(&[&ways[..], &streams].concat()).await;
+    let (calls, streams) = per_call.split_at(ways.len());
+    let mut whole_stream = Totals::default();
+    for (case, totals) in ways.iter().zip(calls) {
+        record(costs, subject, case.way.name(), *totals);
+        if case.way == Way::GenerateStream {
+            whole_stream = *totals;
         }
-    };
-    for (case, totals) in cases.iter().zip(&per_call) {
-        add(case.way.name(), *totals);
     }
-    let stream = Way::ALL.iter().position(|it| *it == Way::GenerateStream);
-    let once = per_call[stream.expect("it is measured")];
-    let event = difference(per_call[cases.len()], once, DELTAS);
-    add("streamed_event", event);
+    let events = [
+        ("streamed_event", streams[0], whole_stream),
+        ("paced_event", streams[2], streams[1]),
+    ];
+    for (name, longer, shorter) in events {
+        record(costs, subject, name, difference(longer, shorter, DELTAS));
+    }
+}
+
+fn record(costs: &mut Costs, subject: Subject, name: &str, totals: Totals) {
+    let prefix = format!("{}.{name}", subject.name());
+    for (count, figure) in [
+        ("instructions", totals.instructions.round()),
+        ("allocations", hundredths(totals.allocations)),
+        ("clock_reads", hundredths(totals.clock_reads)),
+    ] {
+        costs.counts.insert(format!("{prefix}.{count}"), figure);
+    }
 }
 
 /// The cost of one call of each case.
@@ -117,22 +130,22 @@ async fn per_call(cases: &[Case]) -> Vec<Totals> {
 
 /// Counts a process from its start to its end.
 async fn run(case: Case, calls: usize, output: &Path) -> Totals {
-    let is_stream = case.way == Way::GenerateStream;
     let upstream = Upstream::start(Script {
         deltas: case.deltas,
-        one_by_one: is_stream,
-        pause: PAUSE,
+        one_by_one: case.one_by_one,
     })
     .await;
     let command = callgrind::wrap(&case.subject.command(upstream.address), output);
     let process = tokio::task::block_in_place(|| Process::start(command));
+    upstream.idle.watch(process.id());
     let mut client = connect(process.address).await;
     for _ in 0..WARM_UP + calls {
-        tokio::time::sleep(PAUSE).await;
+        upstream.idle.wait().await;
         let answer = case.way.call(&mut client, || upstream.send_next()).await;
         answer.unwrap_or_else(|status| panic!("{case:?} failed: {status}"));
     }
     drop(client);
+    upstream.idle.wait().await;
     tokio::task::block_in_place(|| process.terminate());
     let profile = fs::read_to_string(output).expect("callgrind writes its profile");
     callgrind::read(&profile)

@@ -24,6 +24,10 @@ struct Forwarder<A> {
 
 /// Serves until killed. Its first line ends in its address.
 pub fn run(client: &str, upstream: &str) -> ExitCode {
+    // As in the service, where a subscriber says which spans are wanted. With
+    // none, every span of h2 and hyper would be offered to the `log` crate.
+    let none = tracing::subscriber::NoSubscriber::default();
+    tracing::subscriber::set_global_default(none).expect("the first subscriber");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     match client {
         "hyper" => runtime.block_on(serve(Hyper::new(upstream))),

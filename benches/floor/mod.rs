@@ -14,6 +14,7 @@ pub mod call;
 mod client;
 mod events;
 mod forwarder;
+mod idle;
 pub mod subject;
 pub mod upstream;
 

@@ -101,6 +101,10 @@ impl Process {
         TICK * (utime + stime)
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to end, and waits until it has.
     pub fn terminate(mut self) {
         let id = self.child.id().to_string();

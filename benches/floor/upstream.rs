@@ -2,8 +2,8 @@
 //! soon as a request is read, with the headers and the forms that the Claude
 //! API sends.
 
-use super::any_port;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use super::{any_port, idle::Idle};
+use std::{io, net::SocketAddr, sync::Arc};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -37,17 +37,17 @@ const CHOICE: &str =
 pub struct Script {
     /// Deltas of a streamed answer.
     pub deltas: usize,
-    /// Whether each delta waits until [`Upstream::send_next`]. Otherwise a
-    /// streamed answer is written at once.
+    /// Whether each delta waits for [`Upstream::send_next`]. Otherwise a
+    /// streamed answer is written in one piece.
     pub one_by_one: bool,
-    /// Time between what it waits for and what it writes.
-    pub pause: Duration,
 }
 
 /// A running upstream.
 #[derive(Clone)]
 pub struct Upstream {
     pub address: SocketAddr,
+    /// Before it writes, it waits for the process that is watched here.
+    pub idle: Idle,
     permits: Arc<Semaphore>,
 }
 
@@ -57,14 +57,15 @@ impl Upstream {
         let listener = TcpListener::bind(any_port()).await.expect("a free port");
         let upstream = Upstream {
             address: listener.local_addr().expect("its address"),
+            idle: Idle::default(),
             permits: Arc::new(Semaphore::new(0)),
         };
         let answers = Arc::new(Answers::new(script));
-        let permits = upstream.permits.clone();
+        let this = upstream.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let _ = stream.set_nodelay(true);
-                tokio::spawn(serve(stream, answers.clone(), permits.clone()));
+                tokio::spawn(this.clone().serve(stream, answers.clone()));
             }
         });
         upstream
@@ -74,11 +75,47 @@ impl Upstream {
     pub fn send_next(&self) {
         self.permits.add_permits(1);
     }
+
+    /// Answers the requests of one connection until it is closed.
+    async fn serve(self, mut stream: TcpStream, answers: Arc<Answers>) {
+        let mut buffer = Vec::new();
+        while let Some(body) = read(&mut stream, &mut buffer).await {
+            let is_stream = has(&body, br#""stream":true"#);
+            let has_schema = has(&body, br#""json_schema""#);
+            self.idle.wait().await;
+            let written = match (is_stream, has_schema) {
+                (true, _) if answers.is_one_by_one => {
+                    self.one_by_one(&mut stream, &answers.streamed).await
+                }
+                (true, _) => stream.write_all(&answers.streamed.concat()).await,
+                (false, true) => stream.write_all(&answers.classified).await,
+                (false, false) => stream.write_all(&answers.generated).await,
+            };
+            if written.is_err() {
+                break;
+            }
+        }
+    }
+
+    async fn one_by_one(&self, stream: &mut TcpStream, parts: &[Vec<u8>]) -> io::Result<()> {
+        for (index, part) in parts.iter().enumerate() {
+            if index > 0 {
+                self.permits
+                    .acquire()
+                    .await
+                    .expect("it stays open")
+                    .forget();
+                self.idle.wait().await;
+            }
+            stream.write_all(part).await?;
+        }
+        Ok(())
+    }
 }
 
 /// The bytes of each answer.
 struct Answers {
-    script: Script,
+    is_one_by_one: bool,
     generated: Vec<u8>,
     classified: Vec<u8>,
     /// The beginning of a stream, each delta, the end.
@@ -88,7 +125,7 @@ struct Answers {
 impl Answers {
     fn new(script: Script) -> Answers {
         Answers {
-            script,
+            is_one_by_one: script.one_by_one,
             generated: whole(&text(script.deltas), script.deltas),
             classified: whole(CHOICE, DELTAS),
             streamed: streamed(script.deltas),
@@ -150,42 +187,6 @@ fn streamed(deltas: usize) -> Vec<Vec<u8>> {
 fn event(name: &str, data: &str) -> String {
     let event = format!("event: {name}\ndata: {data}\n\n");
     format!("{:x}\r\n{event}\r\n", event.len())
-}
-
-/// Answers the requests of one connection until it is closed.
-async fn serve(mut stream: TcpStream, answers: Arc<Answers>, permits: Arc<Semaphore>) {
-    let mut buffer = Vec::new();
-    while let Some(body) = read(&mut stream, &mut buffer).await {
-        let is_stream = has(&body, br#""stream":true"#);
-        let has_schema = has(&body, br#""json_schema""#);
-        tokio::time::sleep(answers.script.pause).await;
-        let written = match (is_stream, has_schema) {
-            (true, _) if answers.script.one_by_one => {
-                one_by_one(&mut stream, &answers, &permits).await
-            }
-            (true, _) => stream.write_all(&answers.streamed.concat()).await,
-            (false, true) => stream.write_all(&answers.classified).await,
-            (false, false) => stream.write_all(&answers.generated).await,
-        };
-        if written.is_err() {
-            break;
-        }
-    }
-}
-
-async fn one_by_one(
-    stream: &mut TcpStream,
-    answers: &Answers,
-    permits: &Semaphore,
-) -> std::io::Result<()> {
-    for (index, part) in answers.streamed.iter().enumerate() {
-        if index > 0 {
-            permits.acquire().await.expect("it stays open").forget();
-            tokio::time::sleep(answers.script.pause).await;
-        }
-        stream.write_all(part).await?;
-    }
-    Ok(())
 }
 
 /// Reads one request and returns its body; `None` at the end.

@@ -37,7 +37,6 @@ pub async fn run() -> bool {
     let upstream = Upstream::start(Script {
         deltas: upstream::DELTAS,
         one_by_one: false,
-        pause: Duration::ZERO,
     })
     .await;
     let processes = Subject::ALL.map(|it| Process::start(it.command(upstream.address)));
