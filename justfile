@@ -46,6 +46,10 @@ deployment:
 load *scenario:
     cargo bench --bench load -- {{scenario}}
 
+# Counts what a call costs: `just cost` compares, `just cost write` stores.
+cost *what:
+    cargo bench --bench cost -- {{what}}
+
 # All that CI checks.
 ci:
     bash .ci/run

@@ -4,6 +4,9 @@
 //! short ones. Each prints its figures beside its bounds and fails when one is
 //! missed. Bounds are ratios and counts; absolute times depend on the machine.
 
+#[path = "../floor/mod.rs"]
+#[allow(dead_code)] // Some of it is for the benchmark `cost`.
+mod floor;
 #[path = "../../tests/replicas/process.rs"]
 mod process;
 #[path = "../../tests/replicas/redis_server.rs"]
@@ -13,8 +16,13 @@ mod rig;
 mod scenarios;
 mod traffic;
 
+use mimalloc::MiMalloc;
 use scenarios::{checklist, faults, outage, overhead, quota, replicas, soak};
 use std::process::ExitCode;
+
+/// The service's allocator: this program is also the floors.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const USAGE: &str = "scenarios: checklist, faults, outage, overhead, quota, replicas, soak";
 
@@ -24,10 +32,8 @@ fn main() -> ExitCode {
         .skip(1)
         .filter(|arg| arg != "--bench")
         .collect();
-    if let [role, upstream] = &named[..]
-        && role == "--forwarder"
-    {
-        return overhead::forwarder::run(upstream);
+    if let Some(code) = floor::run(&named) {
+        return code;
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let all = [
