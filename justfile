@@ -1,4 +1,4 @@
-# The commands of this project. `.ci/run` runs the same ones.
+# The commands of this project. `.ci/run` and `.ci/nightly` run the same ones.
 
 # Lists these.
 default:
@@ -46,6 +46,10 @@ deployment:
 load *scenario:
     cargo bench --bench load -- {{scenario}}
 
-# All that CI checks.
+# All that a commit must pass.
 ci:
     bash .ci/run
+
+# What takes longer: load and soak runs, long fuzzing, sizes.
+nightly:
+    bash .ci/nightly

@@ -1,40 +1,23 @@
-# The protos: style, and whether they still understand what was released.
+# The protos: style, and compatibility with the last release.
 # shellcheck shell=bash
 
 need python3
-buf=$cache/tools/buf-1.75.0/bin/buf
 
 install_buf() {
-    local venv=$cache/tools/buf-1.75.0
-    [ ! -e "$venv/complete" ] || return 0
-    python3 -m venv --clear "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check buf-bin==1.75.0
-    touch "$venv/complete"
+    python_tools buf-bin==1.75.0
+    buf=$venv/bin/buf
 }
 
-# The last release, or before the first one the main branch.
-released() {
-    git describe --tags --abbrev=0 --match 'v*' 2>/dev/null && return
-    local branch
-    for branch in origin/main main; do
-        git rev-parse --verify --quiet "$branch" >/dev/null || continue
-        if [ "$(git rev-parse "$branch")" != "$(git rev-parse HEAD)" ]; then
-            echo "$branch"
-            return
-        fi
-    done
-}
-
+# Against the last release. Before the first one, every name may still change.
 compatible() {
-    local against
-    against=$(released)
-    if [ -z "$against" ]; then
-        skip "buf breaking" "there is no release yet, and this is main"
+    local release
+    if ! release=$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null); then
+        skip "buf breaking" "no release yet"
         return
     fi
-    echo "against $against"
+    echo "against $release"
     mkdir -p "$work/released"
-    git archive "$against" buf.yaml proto | tar -x -C "$work/released"
+    git archive "$release" buf.yaml proto | tar -x -C "$work/released"
     "$buf" breaking --against "$work/released"
 }
 
