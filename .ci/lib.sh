@@ -35,14 +35,19 @@ was_skipped=
 # === steps
 
 run_files() {
-    local folder=$1 file
+    local folder=$1 file found=
     shift
     for file in "$folder"/*.sh; do
         if [ $# -eq 0 ] || is_chosen "$(basename "$file")" "$@"; then
+            found=yes
             # shellcheck source=/dev/null
             source "$file"
         fi
     done
+    if [ -z "$found" ]; then
+        echo "no file of $folder starts with $*" >&2
+        return 1
+    fi
     finished=yes
 }
 

@@ -1,4 +1,4 @@
-# Formatting, lints and docs.
+# Formatting and lints of code, scripts and workflows; rustdoc.
 # shellcheck shell=bash
 
 docs() {
@@ -17,7 +17,16 @@ scripts() {
         tests/deployment/kube-apiserver/{build,generate}
 }
 
+workflows() {
+    need go
+    local actionlint=$cache/tools/actionlint-1.7.12
+    [ -x "$actionlint/actionlint" ] ||
+        GOBIN=$actionlint GOFLAGS='' go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+    "$actionlint/actionlint" -shellcheck "$venv/bin/shellcheck"
+}
+
 step "cargo fmt --check" cargo fmt --check
 step "cargo clippy" cargo clippy --all-targets -- -D warnings
 step "cargo doc" docs
 step "shellcheck" scripts
+step "actionlint" workflows
