@@ -34,7 +34,7 @@ fuzz:
 sdk:
     bash .ci/run 40
 
-# grpcurl, the commands of README, and the command line.
+# grpcurl, the commands in README and docs, and the command line.
 clients:
     bash .ci/run 50 55
 

@@ -1,4 +1,4 @@
-# Memory and CPU of the static release binary, by load (deploy/OPERATIONS.md, size).
+# Memory and CPU of the static release binary, by load (docs/operations.md, size).
 # shellcheck shell=bash
 
 need cargo
