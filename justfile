@@ -1,4 +1,4 @@
-# The commands of this project. `.ci/run` runs the same ones.
+# The commands of this project. `.ci/run` and `.ci/nightly` run the same ones.
 
 # Lists these.
 default:
@@ -34,7 +34,7 @@ fuzz:
 sdk:
     bash .ci/run 40
 
-# grpcurl, the commands of README, and the command line.
+# grpcurl, the commands in README and docs, and the command line.
 clients:
     bash .ci/run 50 55
 
@@ -50,6 +50,10 @@ load *scenario:
 cost *what:
     cargo bench --bench cost -- {{what}}
 
-# All that CI checks.
+# All that a commit must pass.
 ci:
     bash .ci/run
+
+# What takes longer: load and soak runs, long fuzzing, sizes.
+nightly:
+    bash .ci/nightly

@@ -1,13 +1,17 @@
-# What the files in .ci/steps are written with. Each of them calls `step` once
-# for each thing that it checks.
+# Shared by .ci/run and .ci/nightly, and by the files that these source. Each of
+# those calls `step` once for each check.
 #
+#   run_files FOLDER PREFIX… sources the files of a folder whose names start with
+#                            one of the prefixes, or all of them without a prefix
 #   step NAME COMMAND…       runs a function or a command; its failure ends the run
-#   skip WHAT REASON         says, in a step, that it is not checked, and why
-#   need PROGRAM             fails unless the program is there
-#   packages NAME…           installs Debian's packages; fails where it cannot
-#   start_service [ARG…]     README's first command on a free port; sets $address
+#   skip WHAT REASON         records that something is not checked, and why
+#   need PROGRAM             fails unless the program is in the PATH
+#   packages NAME…           installs Debian packages; fails where that is impossible
+#   python_tools REQUIREMENT…    installs Python packages once, in a virtual
+#                            environment named after the first; sets $venv
+#   start_service [ARG…]     the first command of README on a free port; sets $address
 #   spawn LOG COMMAND…       starts a process that ends with the run; sets $spawned
-#   stop PID                 ends one earlier, and fails unless it exits with 0
+#   stop PID                 ends a process early; fails unless it exits with 0
 #   await_line LOG PATTERN   waits until a log has a line; sets $line
 #
 #   $cache   kept from run to run, outside the checkout
@@ -19,26 +23,58 @@ work=$(mktemp -d)
 mkdir -p "$cache/tools"
 
 children=()
-passed=()
+# Lines of the table at the end, and what is not checked.
+table=()
+passed=0
 skipped=()
 current=
+began=0
 finished=
 was_skipped=
 
 # === steps
 
+run_files() {
+    local folder=$1 file found=
+    shift
+    for file in "$folder"/*.sh; do
+        if [ $# -eq 0 ] || is_chosen "$(basename "$file")" "$@"; then
+            found=yes
+            # shellcheck source=/dev/null
+            source "$file"
+        fi
+    done
+    if [ -z "$found" ]; then
+        echo "no file of $folder starts with $*" >&2
+        return 1
+    fi
+    finished=yes
+}
+
 step() {
     current=$1
-    local began=$SECONDS
+    began=$SECONDS
     was_skipped=
     echo
     echo "==> $current"
     "${@:2}"
     if [ -z "$was_skipped" ]; then
-        passed+=("$(printf '%5ds  %s' $((SECONDS - began)) "$current")")
-        echo "<== $current: passed in $((SECONDS - began))s"
+        passed=$((passed + 1))
+        record passed
+        echo "<== $current: passed in $(minutes $((SECONDS - began)))"
+    else
+        record skipped
     fi
     current=
+}
+
+# record OUTCOME: the row of the current step.
+record() {
+    table+=("$(printf '%7d  %-7s  %s' $((SECONDS - began)) "$1" "$current")")
+}
+
+minutes() {
+    echo "$(($1 / 60)) min $(($1 % 60)) s"
 }
 
 skip() {
@@ -63,7 +99,6 @@ need() {
     }
 }
 
-# Debian's packages, installed where they are not there yet.
 packages() {
     local package missing=()
     for package in "$@"; do
@@ -75,6 +110,14 @@ packages() {
     apt-get update -qq >"$work/apt.log" 2>&1 || true
     DEBIAN_FRONTEND=noninteractive timeout 900 \
         apt-get install -y -qq --no-install-recommends "${missing[@]}" >>"$work/apt.log" 2>&1
+}
+
+python_tools() {
+    venv=$cache/tools/${1/[=\[]*=/-}
+    [ ! -e "$venv/complete" ] || return 0
+    python3 -m venv --clear "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"
+    touch "$venv/complete"
 }
 
 # === processes
@@ -134,20 +177,22 @@ close() {
         wait "$child" 2>/dev/null || true
     done
     rm -rf "$work"
-    echo
-    echo "Passed:"
-    printf '%s\n' "${passed[@]}"
-    if [ ${#skipped[@]} -gt 0 ]; then
-        echo "Skipped:"
-        printf '    %s\n' "${skipped[@]}"
-    fi
     local failed=0
     if [ -z "$finished" ] || [ "$status" -ne 0 ]; then
         failed=1
         [ "$status" -ne 0 ] || status=1
-        echo "FAILED: ${current:-between two steps}"
+        : "${current:=between two steps}"
+        record FAILED
     fi
-    echo "steps: ${#passed[@]} passed, $failed failed, ${#skipped[@]} skipped"
+    echo
+    echo "seconds  outcome  step"
+    printf '%s\n' "${table[@]}"
+    if [ ${#skipped[@]} -gt 0 ]; then
+        echo "not checked:"
+        printf '    %s\n' "${skipped[@]}"
+    fi
+    echo "total: $(minutes "$SECONDS")"
+    echo "steps: $passed passed, $failed failed, ${#skipped[@]} skipped"
     exit "$status"
 }
 trap close EXIT
@@ -157,9 +202,9 @@ trap 'echo "failed: ${BASH_SOURCE[0]}:$LINENO: $BASH_COMMAND" >&2' ERR
 
 # === where things are built
 
-# CI works in a new clone each time. Its builds go to the cache, so that only
-# this crate is built anew; one run at a time, since two clones would take each
-# other's binary. What earlier clones left there goes first.
+# CI works in a new clone each time. It builds in the cache, so that only this
+# crate is compiled again. One run at a time: two clones would overwrite each
+# other's binary. What earlier clones left there is removed first.
 if [ -n "${CI:-}" ] && [ -z "${CARGO_TARGET_DIR:-}" ]; then
     export CARGO_TARGET_DIR=$cache/target CARGO_INCREMENTAL=0
     exec 9>"$cache/target.lock"

@@ -1,4 +1,5 @@
-//! README's table of threats: each test and each file that it names is there.
+//! The table of threats in docs/security.md: each test and file that it names
+//! exists.
 
 // What a helper cannot have is a test that fails.
 #![allow(clippy::unwrap_used)]
@@ -9,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const README: &str = include_str!("../README.md");
+const SECURITY: &str = include_str!("../docs/security.md");
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -17,7 +18,7 @@ fn root() -> &'static Path {
 
 /// The rows below the heading, without those that make the head.
 fn rows() -> Vec<Vec<&'static str>> {
-    let (_, section) = README.split_once("\n## Security\n").expect("the section");
+    let (_, section) = SECURITY.split_once("\n## Threats\n").expect("the section");
     let section = section.split("\n## ").next().unwrap();
     let lines = section.lines().filter(|line| line.starts_with("| "));
     let cells = |line: &'static str| line.trim_matches('|').split('|').map(str::trim).collect();

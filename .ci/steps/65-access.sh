@@ -3,12 +3,7 @@
 # shellcheck shell=bash
 
 access_python() {
-    local venv=$cache/tools/cryptography-50.0.2
-    if [ ! -e "$venv/complete" ]; then
-        python3 -m venv --clear "$venv"
-        "$venv/bin/pip" install --quiet --disable-pip-version-check cryptography==50.0.2
-        touch "$venv/complete"
-    fi
+    python_tools cryptography==50.0.2
     PYTHON=$venv/bin/python cargo test --test secrets -- --ignored --skip kms
 }
 

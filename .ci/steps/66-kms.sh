@@ -2,13 +2,9 @@
 # target directory as the others: all but the AWS SDK is there already.
 # shellcheck shell=bash
 
-moto=$cache/tools/moto-5.2.5
-
 install_moto() {
-    [ ! -e "$moto/complete" ] || return 0
-    python3 -m venv --clear "$moto"
-    "$moto/bin/pip" install --quiet --disable-pip-version-check 'moto[server]==5.2.5' boto3==1.44.8
-    touch "$moto/complete"
+    python_tools 'moto[server]==5.2.5' boto3==1.44.8
+    moto=$venv
 }
 
 kms() {

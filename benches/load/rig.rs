@@ -60,7 +60,7 @@ impl Rig {
 pub async fn client(address: SocketAddr) -> Client {
     let channel = Endpoint::from_shared(format!("http://{address}"))
         .expect("an address")
-        // Some callers read slowly (see the README on Rust clients).
+        // Some callers read slowly (see docs/limitations.md).
         .initial_stream_window_size(65_535)
         .connect()
         .await

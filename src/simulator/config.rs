@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, net::SocketAddr, time::Duration};
 use thiserror::Error;
 
-/// Where the simulator listens, and how it behaves. `Debug` shows no key.
+/// Where the simulator listens, and how it behaves.
+// `Debug` is written by hand: it shows no key.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimulatorConfig {

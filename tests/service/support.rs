@@ -139,7 +139,7 @@ pub fn http_client() -> HttpClient {
     Client::builder(TokioExecutor::new())
         .http2_only(true)
         // A reader that stops must not make h2 take the small frames that pile
-        // up for an attack (see the README on Rust clients).
+        // up for an attack (see docs/limitations.md).
         .http2_initial_stream_window_size(64 * 1024)
         .build(connector)
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// `memory`, or `redis://…` for limits that hold over all replicas: those
+    /// `memory`, or `redis://host:port` for limits that hold over all replicas: those
     /// of the clients, and those of the API (`upstream.pacing`).
     pub store: StoreAddress,
     /// What happens while Redis does not answer: `local` counts in this
@@ -18,9 +18,10 @@ pub struct LimitsConfig {
     /// File that keeps the budgets of days and months over a restart, with the
     /// store `memory`. Without it, a restart forgets what was used.
     pub budget_file: Option<PathBuf>,
-    /// What models cost. One that is not listed is charged as the most
-    /// expensive one that is. Dated ids (`claude-haiku-4-5-20251001`) cost
-    /// what their family does.
+    /// What models cost, in US dollars for a million tokens. One that is not
+    /// listed is charged as the most expensive one that is. Dated ids
+    /// (`claude-haiku-4-5-20251001`) cost what their family does. A list in the
+    /// configuration replaces the default one as a whole.
     pub prices: Vec<ModelPrice>,
 }
 

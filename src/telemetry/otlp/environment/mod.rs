@@ -5,7 +5,7 @@
 //! `OTEL_METRIC_EXPORT_INTERVAL` itself, and the exporters endpoints, headers,
 //! compression, insecurity and the temporality of metrics. Here is what they do
 //! not read, or read otherwise than the specification has it, or what has to
-//! be known beside them. README lists every variable.
+//! be known beside them. docs/telemetry.md lists every variable.
 //!
 //! One thing differs from the specification: nothing is exported before a
 //! variable asks for it, by an endpoint or an exporter, so that a service

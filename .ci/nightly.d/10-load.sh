@@ -1,0 +1,11 @@
+# The load scenarios over real sockets, each held to its bounds, and the soak.
+# shellcheck shell=bash
+
+need cargo
+packages redis-server || skip "load scenario replicas" "redis-server is missing and cannot be installed"
+for scenario in checklist faults outage overhead quota replicas soak; do
+    if [ "$scenario" = replicas ] && ! command -v redis-server >/dev/null; then
+        continue
+    fi
+    step "load: $scenario" cargo bench --bench load -- "$scenario"
+done

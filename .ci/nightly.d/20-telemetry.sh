@@ -1,0 +1,5 @@
+# What telemetry costs: CPU and latency of calls at several sampling rates.
+# shellcheck shell=bash
+
+need cargo
+step "cost of telemetry" cargo bench --bench telemetry
