@@ -5,8 +5,13 @@
 //! `;times=N` limits it to the first N attempts of a call, as the official
 //! SDKs number them in `x-stainless-retry-count`.
 
+use crate::claude::error::type_of_status;
 use std::{fmt, str::FromStr, time::Duration};
 use thiserror::Error;
+
+/// Type of the block that [`Behaviour::UnknownBlock`] adds, and the stop reason
+/// of [`Behaviour::UnknownStopReason`].
+pub(super) const UNKNOWN_BLOCK: &str = "simulated_unknown";
 
 /// What a request meets instead of an ordinary answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,7 +221,7 @@ impl FromStr for Asked {
 
 fn parse_status(text: &str) -> Option<u16> {
     let status = text.trim().parse().ok()?;
-    super::error::kind_of(status)?;
+    type_of_status(status)?;
     Some(status)
 }
 

@@ -1,14 +1,14 @@
 //! The prompt cache: which prefixes of prompts have been seen.
 
-use super::{state::lock, tokens};
+use super::tokens;
 use crate::claude::request::{
     CacheControl, CacheTtl, Content, InputBlock, MessagesRequest, SystemPrompt,
 };
+use parking_lot::Mutex;
 use serde::Serialize;
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Mutex,
     time::Duration,
 };
 use tokio::time::Instant;
@@ -61,7 +61,7 @@ impl PromptCache {
             return cached;
         }
         let now = Instant::now();
-        let mut prefixes = lock(&self.prefixes);
+        let mut prefixes = self.prefixes.lock();
         if prefixes.len() > MAX_PREFIXES {
             prefixes.retain(|_, expires| *expires > now);
         }

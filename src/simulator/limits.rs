@@ -3,11 +3,12 @@
 //! A bucket holds one minute's worth and refills continuously. Output is
 //! charged by `max_tokens` when a request begins and settled when it ends.
 
-use super::{clock::rfc3339, config::LimitsConfig, state::lock};
+use super::{clock::rfc3339, config::LimitsConfig};
 use http::{HeaderMap, HeaderValue};
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
@@ -160,7 +161,7 @@ impl Limiter {
             return Ok((charged, Remaining::unlimited()));
         }
         let shared = self.account(key, model);
-        let mut account = lock(&shared);
+        let mut account = shared.lock();
         let waits = account.waits(input, max_tokens);
         if let Some((what, retry_after)) = waits {
             return Err(Box::new(Exceeded {
@@ -184,11 +185,11 @@ impl Limiter {
     }
 
     fn account(&self, key: &str, model: &str) -> SharedAccount {
-        let mut accounts = lock(&self.accounts);
+        let mut accounts = self.accounts.lock();
         if accounts.len() >= MAX_ACCOUNTS {
             // An account that nobody holds and that is full is like a new one.
             accounts
-                .retain(|_, account| Arc::strong_count(account) > 1 || !lock(account).is_full());
+                .retain(|_, account| Arc::strong_count(account) > 1 || !account.lock().is_full());
         }
         let new = || {
             Arc::new(Mutex::new(Account {
@@ -243,7 +244,7 @@ impl Account {
 impl Drop for Charged {
     fn drop(&mut self) {
         if let Some(account) = &self.account {
-            let mut account = lock(account);
+            let mut account = account.lock();
             let output = &mut account.output;
             output.refill();
             let unused = self.output - output.charge(self.used);

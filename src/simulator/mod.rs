@@ -36,7 +36,7 @@ mod check;
 mod clock;
 mod config;
 mod error;
-mod events;
+mod exchange;
 mod generate;
 mod limits;
 mod routes;

@@ -9,11 +9,12 @@ use super::{
 };
 use bytes::Bytes;
 use http::HeaderMap;
+use parking_lot::{Mutex, MutexGuard};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -85,7 +86,7 @@ impl Handle {
     /// The requests so far, oldest first: the last 20,000, and none unless
     /// [`SimulatorConfig::record`] is set.
     pub fn requests(&self) -> Vec<Recorded> {
-        lock(&self.state.recorded).iter().cloned().collect()
+        self.state.recorded.lock().iter().cloned().collect()
     }
 
     /// The counts now.
@@ -139,7 +140,7 @@ impl State {
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
-        lock(&self.script)
+        self.script.lock()
     }
 
     /// A number that no request before has had.
@@ -165,7 +166,7 @@ impl State {
     }
 
     pub(super) fn record(&self, request: Recorded) {
-        let mut recorded = lock(&self.recorded);
+        let mut recorded = self.recorded.lock();
         if recorded.len() == RECORDED {
             recorded.pop_front();
         }
@@ -261,12 +262,6 @@ impl Drop for Connected {
             .counts
             .send_modify(|counts| counts.connections_open -= 1);
     }
-}
-
-/// What a panic elsewhere may have left behind is only ever data of a test
-/// tool: going on is better than stopping.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use super::{
         body::{AnswerBody, BrokenOff, Pieces, Whole, respond},
         config::SimulatorConfig,
         error::ApiError,
-        events::{self, Event},
+        exchange::{Exchange, ExchangeError},
         limits::Charged,
-        routes::{Asking, Failure},
     },
-    Answer,
+    events::{self, Event},
+    message::Answer,
 };
 use bytes::Bytes;
 use http::Response;
@@ -29,27 +29,27 @@ const SLOW_BYTES: usize = 16;
 /// # Errors
 /// When the behaviour wants an error.
 pub(super) async fn deliver(
-    asking: &Asking,
+    exchange: &Exchange,
     answer: Answer,
     streams: bool,
     mut charged: Charged,
-) -> Result<Response<AnswerBody>, Failure> {
+) -> Result<Response<AnswerBody>, ExchangeError> {
     charged.used = answer.output_tokens();
-    let config = &asking.state.config;
+    let config = &exchange.state.config;
     if !config.time_to_first_token.is_zero() {
         sleep(config.time_to_first_token).await;
     }
     if streams {
-        let error = ApiError::overloaded().json(&asking.request_id);
+        let error = ApiError::overloaded().json(&exchange.request_id);
         let pace = Pace::new(config);
-        let pieces = stream(answer, asking.behaviour.clone(), error, pace, charged);
+        let pieces = stream(answer, exchange.behaviour.clone(), error, pace, charged);
         return Ok(respond(
             "text/event-stream; charset=utf-8",
             AnswerBody::pieces(pieces),
         ));
     }
     Pace::new(config).wait(answer.output_tokens()).await;
-    Ok(plain(answer.json(), asking.behaviour.as_ref())?)
+    Ok(plain(answer.json(), exchange.behaviour.as_ref())?)
 }
 
 /// A whole answer in JSON.

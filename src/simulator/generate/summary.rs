@@ -2,8 +2,7 @@
 //! frequent words, in their order.
 
 use super::{
-    MARK,
-    prompt::Prompt,
+    prompt::{MARK, Prompt},
     sentences::sentences,
     words::{WordCounts, stems},
 };

@@ -2,10 +2,10 @@
 
 use super::{
     super::{
-        behaviour::Behaviour,
+        behaviour::{Behaviour, UNKNOWN_BLOCK},
         generate::{self, MARK, Prompt},
     },
-    Block,
+    message::Block,
 };
 use crate::claude::{
     answer::{AnswerBlock, StopDetails},
@@ -14,9 +14,6 @@ use crate::claude::{
 };
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
-
-/// Type of the block that nobody knows.
-pub(in crate::simulator) const UNKNOWN_BLOCK: &str = "simulated_unknown";
 
 /// Characters of a token, as [`super::tokens`] estimates them.
 const CHARS_PER_TOKEN: usize = 4;

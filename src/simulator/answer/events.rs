@@ -1,8 +1,8 @@
 //! The events of a streamed answer, in the order of the API.
 
 use super::{
-    answer::{Answer, Block},
-    tokens,
+    super::tokens,
+    message::{Answer, Block},
 };
 use crate::claude::{answer::AnswerBlock, event::MessageDelta};
 use bytes::Bytes;
