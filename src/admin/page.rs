@@ -1,8 +1,8 @@
 //! The status page: one document, nothing loaded from elsewhere.
 
 use super::{
-    gauges::Left,
-    status::{Client, Status},
+    gauges::Headroom,
+    status::{ClientUsage, StatusReport},
 };
 use crate::telemetry::Failure;
 use std::{
@@ -19,7 +19,7 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// The whole page.
-pub fn whole(status: &Status) -> String {
+pub fn whole(status: &StatusReport) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -33,14 +33,14 @@ pub fn whole(status: &Status) -> String {
 }
 
 /// The part that changes.
-pub fn changing(status: &Status) -> String {
+pub fn changing(status: &StatusReport) -> String {
     let mut html = String::with_capacity(16 * 1024);
     // Writing to a String never fails.
     let _ = write_changing(&mut html, status);
     html
 }
 
-fn write_changing(html: &mut String, status: &Status) -> fmt::Result {
+fn write_changing(html: &mut String, status: &StatusReport) -> fmt::Result {
     let (class, state) = match status.unready {
         None => ("good", "ready"),
         Some(reason) => ("bad", reason),
@@ -51,7 +51,7 @@ fn write_changing(html: &mut String, status: &Status) -> fmt::Result {
          <small>{} · up {} · <time>{}</time></small></header><main>",
         env!("CARGO_PKG_VERSION"),
         Long(status.up),
-        Clock(status.at)
+        TimeOfDay(status.at)
     )?;
     figures(html, status)?;
     upstream(html, status)?;
@@ -62,7 +62,7 @@ fn write_changing(html: &mut String, status: &Status) -> fmt::Result {
     Ok(())
 }
 
-fn figures(html: &mut String, status: &Status) -> fmt::Result {
+fn figures(html: &mut String, status: &StatusReport) -> fmt::Result {
     let rates = &status.per_second;
     let lately = &rates[rates.len().saturating_sub(10)..];
     let rate = lately.iter().sum::<f64>() / lately.len().max(1) as f64;
@@ -118,7 +118,7 @@ fn curve(html: &mut String, rates: &[f64]) -> fmt::Result {
     Ok(())
 }
 
-fn upstream(html: &mut String, status: &Status) -> fmt::Result {
+fn upstream(html: &mut String, status: &StatusReport) -> fmt::Result {
     html.push_str("<section><h2>Claude API</h2><dl>");
     let class = match status.breaker {
         "closed" => "good",
@@ -145,7 +145,7 @@ fn upstream(html: &mut String, status: &Status) -> fmt::Result {
     Ok(())
 }
 
-fn bar(html: &mut String, left: &Left) -> fmt::Result {
+fn bar(html: &mut String, left: &Headroom) -> fmt::Result {
     let share = (100.0 * left.left / left.limit.max(1.0)).clamp(0.0, 100.0);
     let class = if share < 20.0 { "low" } else { "" };
     write!(
@@ -159,7 +159,7 @@ fn bar(html: &mut String, left: &Left) -> fmt::Result {
     )
 }
 
-fn errors(html: &mut String, status: &Status) -> fmt::Result {
+fn errors(html: &mut String, status: &StatusReport) -> fmt::Result {
     html.push_str("<section><h2>Errors since the start</h2>");
     for (title, errors) in [
         ("Calls, by reason", &status.errors),
@@ -181,7 +181,7 @@ fn errors(html: &mut String, status: &Status) -> fmt::Result {
     Ok(())
 }
 
-fn clients(html: &mut String, clients: &[Client]) -> fmt::Result {
+fn clients(html: &mut String, clients: &[ClientUsage]) -> fmt::Result {
     html.push_str("<section><h2>Clients since the start</h2>");
     if clients.is_empty() {
         html.push_str("<p class=\"none\">no calls yet</p></section>");
@@ -225,7 +225,7 @@ fn failures(html: &mut String, failures: &[Failure]) -> fmt::Result {
              <code>{}</code></li>",
             failure.status,
             Escaped(&failure.reason),
-            Clock(failure.at),
+            TimeOfDay(failure.at),
             failure.method.rsplit('/').next().unwrap_or_default(),
             Escaped(&failure.client),
             Took(Some(failure.took)),
@@ -298,9 +298,9 @@ impl fmt::Display for Count {
 }
 
 /// A time of day, UTC.
-struct Clock(SystemTime);
+struct TimeOfDay(SystemTime);
 
-impl fmt::Display for Clock {
+impl fmt::Display for TimeOfDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
         let seconds = since.as_secs() % 86_400;

@@ -65,8 +65,8 @@ impl Observers {
         reloads: Vec<Arc<dyn Reload>>,
         refusals: Option<Refusals>,
         store: Option<StoreHealth>,
-    ) -> admin::Observed {
-        admin::Observed {
+    ) -> admin::ServiceView {
+        admin::ServiceView {
             telemetry: self.telemetry.clone(),
             upstream,
             drain: drain.clone(),
@@ -84,7 +84,7 @@ impl Observers {
     pub async fn admin(
         &self,
         config: &AdminConfig,
-        observed: admin::Observed,
+        observed: admin::ServiceView,
     ) -> Result<Option<Admin>, Failure> {
         observed.add_gauges();
         if !config.enabled {

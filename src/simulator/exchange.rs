@@ -1,10 +1,10 @@
 //! One request and the answer that is made for it.
 
 use super::{
-    behaviour::{Asked, Behaviour},
+    behaviour::{Behaviour, RequestedBehaviour},
     error::ApiError,
-    limits::Remaining,
-    state::{Recorded, State},
+    limits::RateLimitHeaders,
+    state::{RecordedRequest, SimulatorState},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, request::Parts};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// A request whose body has arrived, and the behaviour that it meets.
 pub(super) struct Exchange {
-    pub(super) state: Arc<State>,
+    pub(super) state: Arc<SimulatorState>,
     pub(super) request_id: String,
     /// Number of the request since the start.
     pub(super) number: u64,
@@ -38,7 +38,7 @@ impl From<ApiError> for ExchangeError {
 
 impl Exchange {
     /// The exchange of a request that has just arrived.
-    pub(super) fn new(state: Arc<State>) -> Self {
+    pub(super) fn new(state: Arc<SimulatorState>) -> Self {
         let number = state.number();
         Exchange {
             request_id: format!("req_sim_{number:012}"),
@@ -63,7 +63,7 @@ impl Exchange {
         let Some(value) = headers.get("x-simulator") else {
             return Ok(self.state.behaviour(scriptable));
         };
-        let asked: Asked = std::str::from_utf8(value.as_bytes())
+        let asked: RequestedBehaviour = std::str::from_utf8(value.as_bytes())
             .map_err(|_| ApiError::invalid("x-simulator: is not UTF-8"))?
             .parse()
             .map_err(|error| ApiError::invalid(format!("x-simulator: {error}")))?;
@@ -80,7 +80,7 @@ impl Exchange {
             return;
         }
         let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
-        self.state.record(Recorded {
+        self.state.record(RecordedRequest {
             method: parts.method.to_string(),
             path: path.to_owned(),
             headers: parts.headers.clone(),
@@ -98,7 +98,7 @@ impl Exchange {
             HeaderValue::from_static("00000000-0000-4000-8000-000000000000"),
         );
         if !headers.contains_key("anthropic-ratelimit-requests-limit") {
-            Remaining::unlimited().write(headers);
+            RateLimitHeaders::unlimited().write(headers);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A bucket holds one minute's worth and refills continuously. Output is
 //! charged by `max_tokens` when a request begins and settled when it ends.
 
-use super::{clock::rfc3339, config::LimitsConfig};
+use super::{clock::rfc3339, config::SimulatorLimitsConfig};
 use http::{HeaderMap, HeaderValue};
 use parking_lot::Mutex;
 use std::{
@@ -23,18 +23,18 @@ const MAX_ACCOUNTS: usize = 10_000;
 /// The buckets of every key and model.
 #[derive(Debug)]
 pub(super) struct Limiter {
-    config: LimitsConfig,
-    accounts: Mutex<HashMap<Payer, SharedAccount>>,
+    config: SimulatorLimitsConfig,
+    accounts: Mutex<HashMap<KeyAndModel, SharedBuckets>>,
 }
 
 /// API key and model.
-type Payer = (String, String);
+type KeyAndModel = (String, String);
 
-type SharedAccount = Arc<Mutex<Account>>;
+type SharedBuckets = Arc<Mutex<KeyBuckets>>;
 
 /// The three buckets of one key and model.
 #[derive(Debug)]
-struct Account {
+struct KeyBuckets {
     requests: Bucket,
     input: Bucket,
     output: Bucket,
@@ -83,12 +83,12 @@ impl Bucket {
             .then(|| Duration::from_secs_f64(missing / self.per_second()))
     }
 
-    fn left(&self) -> Left {
+    fn left(&self) -> BucketHeaders {
         let until_full = match self.limit {
             0 => 0.0,
             _ => (self.limit as f64 - self.level).max(0.0) / self.per_second(),
         };
-        Left {
+        BucketHeaders {
             limit: self.limit,
             remaining: self.level.max(0.0) as u64,
             until_full: Duration::from_secs_f64(until_full),
@@ -98,7 +98,7 @@ impl Bucket {
 
 /// What is left of one limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Left {
+struct BucketHeaders {
     limit: u64,
     remaining: u64,
     until_full: Duration,
@@ -106,35 +106,35 @@ struct Left {
 
 /// What the headers tell of the limits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Remaining {
-    requests: Left,
-    input: Left,
-    output: Left,
+pub(super) struct RateLimitHeaders {
+    requests: BucketHeaders,
+    input: BucketHeaders,
+    output: BucketHeaders,
 }
 
 /// A request that is too much for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Exceeded {
+pub(super) struct RateLimitExceeded {
     /// The limit, as an error message names it.
     pub(super) what: &'static str,
     /// When the request would fit.
     pub(super) retry_after: Duration,
     /// What the headers tell.
-    pub(super) remaining: Remaining,
+    pub(super) remaining: RateLimitHeaders,
 }
 
 /// Output that has been charged by `max_tokens`; dropping it gives back what
 /// was not used.
 #[derive(Debug)]
-pub(super) struct Charged {
-    account: Option<SharedAccount>,
+pub(super) struct OutputReservation {
+    account: Option<SharedBuckets>,
     output: f64,
     /// Output tokens of the answer.
     pub(super) used: u64,
 }
 
 impl Limiter {
-    pub(super) fn new(config: LimitsConfig) -> Self {
+    pub(super) fn new(config: SimulatorLimitsConfig) -> Self {
         Limiter {
             config,
             accounts: Mutex::default(),
@@ -151,20 +151,20 @@ impl Limiter {
         model: &str,
         input: u64,
         max_tokens: u64,
-    ) -> Result<(Charged, Remaining), Box<Exceeded>> {
-        if self.config == LimitsConfig::default() {
-            let charged = Charged {
+    ) -> Result<(OutputReservation, RateLimitHeaders), Box<RateLimitExceeded>> {
+        if self.config == SimulatorLimitsConfig::default() {
+            let charged = OutputReservation {
                 account: None,
                 output: 0.0,
                 used: 0,
             };
-            return Ok((charged, Remaining::unlimited()));
+            return Ok((charged, RateLimitHeaders::unlimited()));
         }
         let shared = self.account(key, model);
         let mut account = shared.lock();
         let waits = account.waits(input, max_tokens);
         if let Some((what, retry_after)) = waits {
-            return Err(Box::new(Exceeded {
+            return Err(Box::new(RateLimitExceeded {
                 what,
                 retry_after,
                 remaining: account.remaining(),
@@ -176,7 +176,7 @@ impl Limiter {
         account.output.level -= output;
         let remaining = account.remaining();
         drop(account);
-        let charged = Charged {
+        let charged = OutputReservation {
             account: Some(shared),
             output,
             used: 0,
@@ -184,7 +184,7 @@ impl Limiter {
         Ok((charged, remaining))
     }
 
-    fn account(&self, key: &str, model: &str) -> SharedAccount {
+    fn account(&self, key: &str, model: &str) -> SharedBuckets {
         let mut accounts = self.accounts.lock();
         if accounts.len() >= MAX_ACCOUNTS {
             // An account that nobody holds and that is full is like a new one.
@@ -192,7 +192,7 @@ impl Limiter {
                 .retain(|_, account| Arc::strong_count(account) > 1 || !account.lock().is_full());
         }
         let new = || {
-            Arc::new(Mutex::new(Account {
+            Arc::new(Mutex::new(KeyBuckets {
                 requests: Bucket::new(self.config.requests_per_minute),
                 input: Bucket::new(self.config.input_tokens_per_minute),
                 output: Bucket::new(self.config.output_tokens_per_minute),
@@ -203,7 +203,7 @@ impl Limiter {
     }
 }
 
-impl Account {
+impl KeyBuckets {
     fn buckets(&mut self) -> [&mut Bucket; 3] {
         [&mut self.requests, &mut self.input, &mut self.output]
     }
@@ -232,8 +232,8 @@ impl Account {
         .max_by_key(|(_, wait)| *wait)
     }
 
-    fn remaining(&self) -> Remaining {
-        Remaining {
+    fn remaining(&self) -> RateLimitHeaders {
+        RateLimitHeaders {
             requests: self.requests.left(),
             input: self.input.left(),
             output: self.output.left(),
@@ -241,7 +241,7 @@ impl Account {
     }
 }
 
-impl Drop for Charged {
+impl Drop for OutputReservation {
     fn drop(&mut self) {
         if let Some(account) = &self.account {
             let mut account = account.lock();
@@ -253,15 +253,15 @@ impl Drop for Charged {
     }
 }
 
-impl Remaining {
+impl RateLimitHeaders {
     /// When there are no limits.
     pub(super) fn unlimited() -> Self {
-        Remaining::default()
+        RateLimitHeaders::default()
     }
 
     /// Writes the `anthropic-ratelimit-…` headers.
     pub(super) fn write(&self, headers: &mut HeaderMap) {
-        let tokens = Left {
+        let tokens = BucketHeaders {
             limit: self.input.limit_or(GENEROUS_TOKENS) + self.output.limit_or(GENEROUS_TOKENS),
             remaining: self.input.remaining_or(GENEROUS_TOKENS)
                 + self.output.remaining_or(GENEROUS_TOKENS),
@@ -299,7 +299,7 @@ const TOKENS: Names = [
     "anthropic-ratelimit-tokens-reset",
 ];
 
-impl Left {
+impl BucketHeaders {
     fn limit_or(&self, generous: u64) -> u64 {
         if self.limit == 0 {
             generous
@@ -333,7 +333,7 @@ mod tests {
     use super::*;
 
     fn limiter() -> Limiter {
-        Limiter::new(LimitsConfig {
+        Limiter::new(SimulatorLimitsConfig {
             requests_per_minute: 60,
             input_tokens_per_minute: 6000,
             output_tokens_per_minute: 600,

@@ -45,6 +45,6 @@ mod state;
 mod tokens;
 
 pub use behaviour::{Behaviour, UnknownBehaviour};
-pub use config::{ConfigError, FaultRates, LimitsConfig, SimulatorConfig};
+pub use config::{ConfigError, FaultRates, SimulatorConfig, SimulatorLimitsConfig};
 pub use server::Simulator;
-pub use state::{Counts, Handle, Recorded};
+pub use state::{Counts, Handle, RecordedRequest};

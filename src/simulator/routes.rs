@@ -7,7 +7,7 @@ use super::{
     catalogue, check,
     error::ApiError,
     exchange::{Exchange, ExchangeError},
-    state::State,
+    state::SimulatorState,
     tokens,
 };
 use crate::claude::{MAX_BODY_BYTES, models::TokenCount};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// Answers one request. An error tells hyper to close the connection (or to
 /// reset the stream) without an answer.
 pub(super) async fn answer(
-    state: Arc<State>,
+    state: Arc<SimulatorState>,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, BrokenOff> {
     let mut in_flight = state.begin();

@@ -8,10 +8,10 @@ use super::{
         config::SimulatorConfig,
         error::ApiError,
         exchange::{Exchange, ExchangeError},
-        limits::Charged,
+        limits::OutputReservation,
     },
-    events::{self, Event},
-    message::Answer,
+    events::{self, WireEvent},
+    message::SimulatedMessage,
 };
 use bytes::Bytes;
 use http::Response;
@@ -30,9 +30,9 @@ const SLOW_BYTES: usize = 16;
 /// When the behaviour wants an error.
 pub(super) async fn deliver(
     exchange: &Exchange,
-    answer: Answer,
+    answer: SimulatedMessage,
     streams: bool,
-    mut charged: Charged,
+    mut charged: OutputReservation,
 ) -> Result<Response<AnswerBody>, ExchangeError> {
     charged.used = answer.output_tokens();
     let config = &exchange.state.config;
@@ -91,11 +91,11 @@ pub(in crate::simulator) fn plain(
 /// The events, made when the reader takes them. What was charged is settled
 /// when the stream is dropped.
 fn stream(
-    answer: Answer,
+    answer: SimulatedMessage,
     behaviour: Option<Behaviour>,
     error: String,
     pace: Pace,
-    charged: Charged,
+    charged: OutputReservation,
 ) -> Pieces {
     Box::pin(async_stream::stream! {
         let _charged = charged;
@@ -110,7 +110,7 @@ fn stream(
                 Some(Behaviour::ErrorEvent { after_events })
                     if ends(&event, position, after_events) =>
                 {
-                    yield Ok(Event::new("error", error).frame());
+                    yield Ok(WireEvent::new("error", error).frame());
                     return;
                 }
                 Some(Behaviour::HangAfter { events }) if ends(&event, position, events) => {
@@ -129,7 +129,7 @@ fn stream(
 
 /// Whether the stream ends before this event: an answer that is shorter than
 /// asked still does not become whole.
-fn ends(event: &Event, position: usize, after_events: usize) -> bool {
+fn ends(event: &WireEvent, position: usize, after_events: usize) -> bool {
     position >= after_events || event.name == "message_stop"
 }
 

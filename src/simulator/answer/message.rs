@@ -8,24 +8,24 @@ use crate::claude::{
 use serde::{Serialize, Serializer};
 
 /// An answer before it is written.
-pub(super) struct Answer {
+pub(super) struct SimulatedMessage {
     pub(super) id: String,
     pub(super) model: &'static str,
-    pub(super) blocks: Vec<Block>,
+    pub(super) blocks: Vec<MessageBlock>,
     pub(super) stop: Stop,
     pub(super) usage: Usage,
 }
 
 /// One block of an answer.
 #[derive(Debug, Clone)]
-pub(super) enum Block {
+pub(super) enum MessageBlock {
     /// As it stands on the wire.
     Wire(AnswerBlock),
     /// A text of the numbers below this one, which is not held in memory.
     Numbers(u64),
 }
 
-impl Answer {
+impl SimulatedMessage {
     /// Output tokens.
     pub(super) fn output_tokens(&self) -> u64 {
         self.usage.output_tokens.unwrap_or(0)
@@ -64,7 +64,7 @@ impl Answer {
     }
 }
 
-/// [`Answer`] on the wire.
+/// [`SimulatedMessage`] on the wire.
 #[derive(Serialize)]
 struct Wire<'a> {
     id: &'a str,
@@ -72,15 +72,15 @@ struct Wire<'a> {
     kind: &'static str,
     role: &'static str,
     model: &'a str,
-    content: &'a [Block],
+    content: &'a [MessageBlock],
     #[serde(flatten)]
     stop: &'a Stop,
     usage: &'a Usage,
 }
 
-impl Block {
+impl MessageBlock {
     pub(super) fn text(text: String) -> Self {
-        Block::Wire(AnswerBlock::Text {
+        MessageBlock::Wire(AnswerBlock::Text {
             text,
             citations: Vec::new(),
         })
@@ -89,14 +89,16 @@ impl Block {
     /// Output tokens of the block.
     pub(super) fn tokens(&self) -> u64 {
         match self {
-            Block::Numbers(count) => *count,
-            Block::Wire(AnswerBlock::Text { text, .. }) => tokens::of_text(text),
-            Block::Wire(AnswerBlock::Thinking { thinking, .. }) => tokens::of_text(thinking).max(1),
-            Block::Wire(AnswerBlock::RedactedThinking { data }) => tokens::of_text(data),
-            Block::Wire(AnswerBlock::ToolUse { name, input, .. }) => {
+            MessageBlock::Numbers(count) => *count,
+            MessageBlock::Wire(AnswerBlock::Text { text, .. }) => tokens::of_text(text),
+            MessageBlock::Wire(AnswerBlock::Thinking { thinking, .. }) => {
+                tokens::of_text(thinking).max(1)
+            }
+            MessageBlock::Wire(AnswerBlock::RedactedThinking { data }) => tokens::of_text(data),
+            MessageBlock::Wire(AnswerBlock::ToolUse { name, input, .. }) => {
                 tokens::of_text(name) + tokens::of_text(input.get())
             }
-            Block::Wire(AnswerBlock::Other { .. }) => 1,
+            MessageBlock::Wire(AnswerBlock::Other { .. }) => 1,
         }
     }
 
@@ -104,16 +106,16 @@ impl Block {
     pub(super) fn is_thinking(&self) -> bool {
         matches!(
             self,
-            Block::Wire(AnswerBlock::Thinking { .. } | AnswerBlock::RedactedThinking { .. })
+            MessageBlock::Wire(AnswerBlock::Thinking { .. } | AnswerBlock::RedactedThinking { .. })
         )
     }
 }
 
-impl Serialize for Block {
+impl Serialize for MessageBlock {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Block::Wire(block) => block.serialize(serializer),
-            Block::Numbers(count) => {
+            MessageBlock::Wire(block) => block.serialize(serializer),
+            MessageBlock::Numbers(count) => {
                 let text = (0..*count).map(|number| format!("{number} ")).collect();
                 AnswerBlock::Text {
                     text,

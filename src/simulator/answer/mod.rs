@@ -9,12 +9,12 @@ pub(super) use deliver::plain;
 
 use super::{
     body::AnswerBody,
-    cache::Cached,
+    cache::CacheUsage,
     catalogue::Model,
     error::ApiError,
     exchange::{Exchange, ExchangeError},
     generate::Prompt,
-    limits::Exceeded,
+    limits::RateLimitExceeded,
     tokens,
 };
 use crate::claude::{
@@ -22,7 +22,7 @@ use crate::claude::{
     request::MessagesRequest,
 };
 use http::Response;
-use message::{Answer, Block};
+use message::{MessageBlock, SimulatedMessage};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Answers a request that has been checked.
@@ -48,7 +48,7 @@ pub(super) async fn respond(
     Ok(response)
 }
 
-fn refuse(exchange: &Exchange, exceeded: &Exceeded) -> Response<AnswerBody> {
+fn refuse(exchange: &Exchange, exceeded: &RateLimitExceeded) -> Response<AnswerBody> {
     exchange.state.refused();
     let message = format!(
         "This request would exceed the rate limit of {} per minute.",
@@ -65,8 +65,8 @@ fn write(
     request: &MessagesRequest,
     model: &'static Model,
     input: u64,
-    cached: Cached,
-) -> Answer {
+    cached: CacheUsage,
+) -> SimulatedMessage {
     let prompt = Prompt::read(request);
     // Not of the whole body: an answer is the same, streamed or not.
     let mut hasher = DefaultHasher::new();
@@ -76,10 +76,10 @@ fn write(
     let thinking: u64 = blocks
         .iter()
         .filter(|it| it.is_thinking())
-        .map(Block::tokens)
+        .map(MessageBlock::tokens)
         .sum();
-    let output: u64 = blocks.iter().map(Block::tokens).sum();
-    Answer {
+    let output: u64 = blocks.iter().map(MessageBlock::tokens).sum();
+    SimulatedMessage {
         id: format!("msg_sim_{hash:016x}{:08x}", exchange.number),
         model: model.id,
         blocks,

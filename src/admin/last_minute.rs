@@ -11,9 +11,9 @@ const KEPT: usize = 61;
 
 /// Figures of the last minute.
 #[derive(Debug, Default)]
-pub struct Window(VecDeque<(Instant, Totals)>);
+pub struct LastMinute(VecDeque<(Instant, Totals)>);
 
-impl Window {
+impl LastMinute {
     /// Adds the totals as of now.
     pub fn push(&mut self, totals: Totals) {
         if self.0.len() >= KEPT {
