@@ -3,7 +3,7 @@
 //! A bucket holds one minute's worth and refills continuously. Output is
 //! charged by `max_tokens` when a request begins and settled when it ends.
 
-use super::{clock::rfc3339, config::SimulatorLimitsConfig};
+use super::config::SimulatorLimitsConfig;
 use http::{HeaderMap, HeaderValue};
 use parking_lot::Mutex;
 use std::{
@@ -321,7 +321,9 @@ impl BucketHeaders {
         let rounded = (self.remaining_or(generous) + round_to / 2) / round_to * round_to;
         headers.insert(limit, HeaderValue::from(self.limit_or(generous)));
         headers.insert(remaining, HeaderValue::from(rounded));
-        let full_at = rfc3339(SystemTime::now() + self.until_full);
+        // In whole seconds, rounded up.
+        let full_at = SystemTime::now() + self.until_full + Duration::from_nanos(999_999_999);
+        let full_at = humantime::format_rfc3339_seconds(full_at).to_string();
         if let Ok(full_at) = HeaderValue::from_str(&full_at) {
             headers.insert(reset, full_at);
         }

@@ -33,7 +33,6 @@ mod body;
 mod cache;
 mod catalogue;
 mod check;
-mod clock;
 mod config;
 mod error;
 mod exchange;
