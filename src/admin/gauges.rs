@@ -42,6 +42,13 @@ pub struct Headroom {
     pub limit: f64,
 }
 
+impl Headroom {
+    /// What is left, in percent of the limit.
+    pub fn percent(&self) -> f64 {
+        (100.0 * self.left / self.limit.max(1.0)).clamp(0.0, 100.0)
+    }
+}
+
 impl ServiceView {
     /// Adds what only a look at the upstream stack and the shutdown can tell to
     /// the metrics, read whenever they are.
@@ -95,7 +102,7 @@ fn read(view: &ServiceView, families: &mut Vec<Family>) {
     families.extend([reloads, refusals]);
     let mut remaining = Family::new(&m::LEDGER_REMAINING);
     let mut limit = Family::new(&m::LEDGER_LIMIT);
-    for left in ledger(view) {
+    for left in rate_limits(view) {
         let attributes = [
             (a::REQUEST_MODEL, left.model.as_str()),
             (a::RESOURCE, left.resource),
@@ -119,7 +126,7 @@ fn queued(view: &ServiceView) -> Family {
 }
 
 /// What is left of the API's limits.
-pub fn ledger(view: &ServiceView) -> Vec<Headroom> {
+pub fn rate_limits(view: &ServiceView) -> Vec<Headroom> {
     let mut all = Vec::new();
     for (model, accounts) in accounts(view) {
         for (resource, figures) in RESOURCES {

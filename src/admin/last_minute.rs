@@ -52,12 +52,12 @@ impl LastMinute {
     }
 
     /// A quantile of the durations of whole calls in the window.
-    pub fn whole(&self, quantile: f64) -> Option<Duration> {
+    pub fn call(&self, quantile: f64) -> Option<Duration> {
         self.quantile(quantile, |totals| &totals.whole)
     }
 
     /// A quantile of the time that the service added.
-    pub fn own(&self, quantile: f64) -> Option<Duration> {
+    pub fn overhead(&self, quantile: f64) -> Option<Duration> {
         self.quantile(quantile, |totals| &totals.own)
     }
 

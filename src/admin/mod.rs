@@ -19,6 +19,7 @@ pub use config::{AdminConfig, DEFAULT_LISTEN};
 pub use view::ServiceView;
 
 use crate::telemetry::metrics::text::{self, Format};
+use askama::Template;
 use axum::{
     Router,
     extract::{Query, State},
@@ -27,6 +28,7 @@ use axum::{
     routing::get,
 };
 use last_minute::LastMinute;
+use page::StatusPage;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use status::StatusReport;
@@ -149,9 +151,13 @@ async fn page(State(state): State<Arc<AdminState>>, Query(asked): Query<Part>) -
         let window = state.window.lock();
         StatusReport::now(&state.view, &window)
     };
-    let html = match asked.part {
-        true => page::changing(&status),
-        false => page::whole(&status),
+    let page = StatusPage::new(&status);
+    let rendered = match asked.part {
+        true => page.as_now().render(),
+        false => page.render(),
+    };
+    let Ok(html) = rendered else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let headers: [(HeaderName, &str); 2] = [
         (header::CACHE_CONTROL, "no-store"),

@@ -33,18 +33,18 @@ pub struct StatusReport {
     pub window: Duration,
     /// Calls of the window that ended well, and others.
     pub outcomes: (u64, u64),
-    /// Median and 99th percentile of whole calls.
-    pub whole: [Option<Duration>; 2],
-    /// Of the time that the service added.
-    pub own: [Option<Duration>; 2],
+    /// Median and 99th percentile of the durations of calls.
+    pub call_quantiles: [Option<Duration>; 2],
+    /// Median and 99th percentile of the time that the gateway added to calls.
+    pub overhead_quantiles: [Option<Duration>; 2],
     /// State of the breaker.
     pub breaker: &'static str,
-    /// Places in use, their number, and attempts that wait for one.
-    pub places: (usize, usize, usize),
-    /// API keys that are set aside, and all.
+    /// Permits in use, the limit, and attempts that wait for one.
+    pub permits: (usize, usize, usize),
+    /// API keys that are quarantined, and all.
     pub keys: (usize, usize),
     /// What is left of the API's limits.
-    pub ledger: Vec<Headroom>,
+    pub rate_limits: Vec<Headroom>,
     /// Failed calls since the start by their reasons, most first.
     pub errors: Vec<(String, f64)>,
     /// Failed attempts since the start by their errors, most first.
@@ -78,6 +78,11 @@ impl StatusReport {
         let since = metrics.map_or_else(SystemTime::now, |it| it.since);
         let now = SystemTime::now();
         let upstream = &view.upstream;
+        let mut rate_limits = gauges::rate_limits(view);
+        for headroom in &mut rate_limits {
+            // Below zero, calls are owed: nothing is left.
+            headroom.left = headroom.left.max(0.0);
+        }
         let keys = upstream.keys.refused();
         let refused = keys.iter().filter(|(_, refusal)| refusal.is_some()).count();
         let places = &upstream.places;
@@ -91,12 +96,12 @@ impl StatusReport {
             per_second: window.per_second(),
             window: window.length(),
             outcomes: window.outcomes(),
-            whole: [window.whole(0.5), window.whole(0.99)],
-            own: [window.own(0.5), window.own(0.99)],
+            call_quantiles: [window.call(0.5), window.call(0.99)],
+            overhead_quantiles: [window.overhead(0.5), window.overhead(0.99)],
             breaker: breaker.map_or("", |(_, name)| name),
-            places: (places.in_use(), places.limit(), places.waiting()),
+            permits: (places.in_use(), places.limit(), places.waiting()),
             keys: (refused, keys.len()),
-            ledger: gauges::ledger(view),
+            rate_limits,
             errors: most_first(sum_by(&families, &m::FAILURES, a::REASON, |_| true)),
             upstream_errors: upstream_errors(&families),
             clients: clients(&families),
