@@ -16,4 +16,5 @@ pub mod service;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;
+pub(crate) mod token_bucket;
 pub mod upstream;

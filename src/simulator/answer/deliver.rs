@@ -32,9 +32,9 @@ pub(super) async fn deliver(
     exchange: &Exchange,
     answer: SimulatedMessage,
     streams: bool,
-    mut charged: OutputReservation,
+    mut reservation: OutputReservation,
 ) -> Result<Response<AnswerBody>, ExchangeError> {
-    charged.used = answer.output_tokens();
+    reservation.used = answer.output_tokens();
     let config = &exchange.state.config;
     if !config.time_to_first_token.is_zero() {
         sleep(config.time_to_first_token).await;
@@ -42,7 +42,7 @@ pub(super) async fn deliver(
     if streams {
         let error = ApiError::overloaded().json(&exchange.request_id);
         let pace = Pace::new(config);
-        let pieces = stream(answer, exchange.behaviour.clone(), error, pace, charged);
+        let pieces = stream(answer, exchange.behaviour.clone(), error, pace, reservation);
         return Ok(respond(
             "text/event-stream; charset=utf-8",
             AnswerBody::pieces(pieces),
@@ -88,17 +88,17 @@ pub(in crate::simulator) fn plain(
     Ok(respond("application/json", AnswerBody::pieces(pieces)))
 }
 
-/// The events, made when the reader takes them. What was charged is settled
+/// The events, made when the reader takes them. The reservation is settled
 /// when the stream is dropped.
 fn stream(
     answer: SimulatedMessage,
     behaviour: Option<Behaviour>,
     error: String,
     pace: Pace,
-    charged: OutputReservation,
+    reservation: OutputReservation,
 ) -> Pieces {
     Box::pin(async_stream::stream! {
-        let _charged = charged;
+        let _reservation = reservation;
         let mut tokens = 0;
         for (position, mut event) in events::of(answer).enumerate() {
             match behaviour {

@@ -35,15 +35,15 @@ pub(super) async fn respond(
     let input = tokens::of_request(&request);
     let cached = state.cache.pass(&exchange.key, &request);
     let max_tokens = u64::from(request.max_tokens.unwrap_or(0));
-    let charged = state
+    let reserved = state
         .limiter
-        .charge(&exchange.key, model.id, input - cached.read, max_tokens);
-    let (charged, remaining) = match charged {
-        Ok(charged) => charged,
+        .reserve(&exchange.key, model.id, input - cached.read, max_tokens);
+    let (reservation, remaining) = match reserved {
+        Ok(reserved) => reserved,
         Err(exceeded) => return Ok(refuse(exchange, &exceeded)),
     };
     let answer = write(exchange, &request, model, input, cached);
-    let mut response = deliver::deliver(exchange, answer, request.stream, charged).await?;
+    let mut response = deliver::deliver(exchange, answer, request.stream, reservation).await?;
     remaining.write(response.headers_mut());
     Ok(response)
 }
