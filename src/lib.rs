@@ -20,4 +20,5 @@ pub mod simulator;
 pub mod status;
 pub mod store;
 pub mod telemetry;
+pub(crate) mod token_bucket;
 pub mod upstream;

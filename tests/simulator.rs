@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
-use claude_grpc::simulator::{Behaviour, Handle, LimitsConfig, Simulator, SimulatorConfig};
+use claude_grpc::simulator::{
+    Behaviour, Handle, Simulator, SimulatorConfig, SimulatorLimitsConfig,
+};
 use futures::StreamExt;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
@@ -664,10 +666,10 @@ async fn a_stream_is_made_as_its_reader_takes_it() {
 #[tokio::test]
 async fn rate_limits_refuse_and_say_when_to_come_back() {
     let simulator = start(SimulatorConfig {
-        limits: LimitsConfig {
+        limits: SimulatorLimitsConfig {
             requests_per_minute: 2,
             output_tokens_per_minute: 100_000,
-            ..LimitsConfig::default()
+            ..SimulatorLimitsConfig::default()
         },
         ..SimulatorConfig::default()
     })

@@ -10,7 +10,6 @@ mod clock;
 mod config;
 mod credentials;
 mod guard;
-mod hex;
 mod identity;
 pub mod limits;
 pub mod signature;

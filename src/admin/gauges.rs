@@ -1,6 +1,6 @@
 //! What the way up says of itself, read when somebody asks.
 
-use super::Observed;
+use super::view::ServiceView;
 use crate::{
     access::Refusals,
     telemetry::{
@@ -31,7 +31,7 @@ const RESOURCES: [Resource; 3] = [
 /// What is left of one of the API's limits: of several accounts of one model,
 /// the one that has the least left.
 #[derive(Debug)]
-pub struct Left {
+pub struct Headroom {
     /// The model, as metrics tell it apart.
     pub model: String,
     /// What is limited.
@@ -42,17 +42,27 @@ pub struct Left {
     pub limit: f64,
 }
 
-/// Adds the gauges to the metrics.
-pub fn add(observed: &Observed) {
-    let Some(metrics) = observed.telemetry.metrics() else {
-        return;
-    };
-    let observed = observed.clone();
-    metrics.add_source(Box::new(move |families| read(&observed, families)));
+impl Headroom {
+    /// What is left, in percent of the limit.
+    pub fn percent(&self) -> f64 {
+        (100.0 * self.left / self.limit.max(1.0)).clamp(0.0, 100.0)
+    }
 }
 
-fn read(observed: &Observed, families: &mut Vec<Family>) {
-    let upstream = &observed.upstream;
+impl ServiceView {
+    /// Adds what only a look at the upstream stack and the shutdown can tell to
+    /// the metrics, read whenever they are.
+    pub fn add_gauges(&self) {
+        let Some(metrics) = self.telemetry.metrics() else {
+            return;
+        };
+        let view = self.clone();
+        metrics.add_source(Box::new(move |families| read(&view, families)));
+    }
+}
+
+fn read(view: &ServiceView, families: &mut Vec<Family>) {
+    let upstream = &view.upstream;
     let mut breaker = Family::new(&m::BREAKER);
     let state = upstream.breaker.state();
     for (one, name) in BREAKER_STATES {
@@ -62,12 +72,8 @@ fn read(observed: &Observed, families: &mut Vec<Family>) {
     let keys = upstream.keys.refused();
     let refused = keys.iter().filter(|(_, refusal)| refusal.is_some()).count();
     let places = &upstream.places;
-    let ready = if observed.unready().is_none() {
-        1.0
-    } else {
-        0.0
-    };
-    let store_down = if observed.store.is_down() { 1.0 } else { 0.0 };
+    let ready = if view.unready().is_none() { 1.0 } else { 0.0 };
+    let store_down = if view.store.is_down() { 1.0 } else { 0.0 };
     families.extend([
         breaker,
         Family::single(&m::PLACES_IN_USE, places.in_use() as f64),
@@ -77,12 +83,12 @@ fn read(observed: &Observed, families: &mut Vec<Family>) {
         Family::single(&m::KEYS_REFUSED, refused as f64),
         Family::single(&m::COALESCED, upstream.coalesced.count() as f64),
         Family::single(&m::READY, ready),
-        Family::single(&m::STORE_FAILURES, observed.store.failures() as f64),
+        Family::single(&m::STORE_FAILURES, view.store.failures() as f64),
         Family::single(&m::STORE_DOWN, store_down),
-        queued(observed),
+        queued(view),
     ]);
     let mut reloads = Family::new(&m::RELOADS);
-    for reload in &observed.reloads {
+    for reload in &view.reloads {
         let counts = reload.counts();
         for (outcome, count) in [("succeeded", counts.reloaded), ("failed", counts.refused)] {
             let attributes = [(a::WHAT, reload.name()), (a::OUTCOME, outcome)];
@@ -90,13 +96,13 @@ fn read(observed: &Observed, families: &mut Vec<Family>) {
         }
     }
     let mut refusals = Family::new(&m::REFUSALS);
-    for (cause, count) in observed.refusals.iter().flat_map(Refusals::all) {
+    for (cause, count) in view.refusals.iter().flat_map(Refusals::all) {
         refusals.number(&[(a::CAUSE, cause.name())], count as f64);
     }
     families.extend([reloads, refusals]);
     let mut remaining = Family::new(&m::LEDGER_REMAINING);
     let mut limit = Family::new(&m::LEDGER_LIMIT);
-    for left in ledger(observed) {
+    for left in rate_limits(view) {
         let attributes = [
             (a::REQUEST_MODEL, left.model.as_str()),
             (a::RESOURCE, left.resource),
@@ -107,9 +113,9 @@ fn read(observed: &Observed, families: &mut Vec<Family>) {
     families.extend([remaining, limit]);
 }
 
-fn queued(observed: &Observed) -> Family {
+fn queued(view: &ServiceView) -> Family {
     let (mut interactive, mut batch) = (0, 0);
-    for account in accounts(observed).values().flatten() {
+    for account in accounts(view).values().flatten() {
         interactive += account.waiting_interactive;
         batch += account.waiting_batch;
     }
@@ -120,9 +126,9 @@ fn queued(observed: &Observed) -> Family {
 }
 
 /// What is left of the API's limits.
-pub fn ledger(observed: &Observed) -> Vec<Left> {
+pub fn rate_limits(view: &ServiceView) -> Vec<Headroom> {
     let mut all = Vec::new();
-    for (model, accounts) in accounts(observed) {
+    for (model, accounts) in accounts(view) {
         for (resource, figures) in RESOURCES {
             let least = accounts
                 .iter()
@@ -130,7 +136,7 @@ pub fn ledger(observed: &Observed) -> Vec<Left> {
                 .min_by(|(one, _), (other, _)| one.total_cmp(other));
             if let Some((left, limit)) = least {
                 let model = model.clone();
-                all.push(Left {
+                all.push(Headroom {
                     model,
                     resource,
                     left,
@@ -142,12 +148,12 @@ pub fn ledger(observed: &Observed) -> Vec<Left> {
     all
 }
 
-fn accounts(observed: &Observed) -> BTreeMap<String, Vec<Remaining>> {
+fn accounts(view: &ServiceView) -> BTreeMap<String, Vec<Remaining>> {
     let mut by_model: BTreeMap<String, Vec<Remaining>> = BTreeMap::new();
-    let Some(metrics) = observed.telemetry.metrics() else {
+    let Some(metrics) = view.telemetry.metrics() else {
         return by_model;
     };
-    for (_, model, account) in observed.upstream.ledger.accounts() {
+    for (_, model, account) in view.upstream.ledger.accounts() {
         let name = metrics.models.name(metrics.models.label(&model));
         let same = by_model.entry(name.to_string()).or_default();
         same.push(account.remaining());

@@ -10,23 +10,16 @@
 
 mod config;
 mod gauges;
+mod last_minute;
 mod page;
 mod status;
-mod window;
+mod view;
 
 pub use config::{AdminConfig, DEFAULT_LISTEN};
+pub use view::ServiceView;
 
-use crate::{
-    access::Refusals,
-    secrets::Reload,
-    server::Drain,
-    store::StoreHealth,
-    telemetry::{
-        LogLevel, Telemetry,
-        metrics::text::{self, Format},
-    },
-    upstream::Upstream,
-};
+use crate::telemetry::metrics::text::{self, Format};
+use askama::Template;
 use axum::{
     Router,
     extract::{Query, State},
@@ -34,16 +27,13 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
     routing::get,
 };
+use last_minute::LastMinute;
+use page::StatusPage;
+use parking_lot::Mutex;
 use serde::Deserialize;
-use status::Status;
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use status::StatusReport;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::interval};
-use window::Window;
 
 /// How often the window of the status page moves.
 const TICK: Duration = Duration::from_secs(1);
@@ -51,57 +41,15 @@ const TICK: Duration = Duration::from_secs(1);
 /// Longest filter that is taken.
 const MAX_FILTER: usize = 4096;
 
-/// What the port tells about.
-#[derive(Clone)]
-pub struct Observed {
-    /// The figures.
-    pub telemetry: Telemetry,
-    /// The way up.
-    pub upstream: Upstream,
-    /// The shutdown.
-    pub drain: Drain,
-    /// The logs, where their level can be changed.
-    pub log_level: Option<LogLevel>,
-    /// What is read again when it changes.
-    pub reloads: Vec<Arc<dyn Reload>>,
-    /// Callers that were not let in, where anybody is kept out.
-    pub refusals: Option<Refusals>,
-    /// Whether the store answers that replicas share. In memory it always does.
-    pub store: StoreHealth,
-}
-
 /// The port, listening.
 pub struct Admin {
     listener: TcpListener,
-    shared: Arc<Shared>,
+    state: Arc<AdminState>,
 }
 
-struct Shared {
-    observed: Observed,
-    window: Mutex<Window>,
-}
-
-// === impl Observed ===
-
-impl Observed {
-    /// Why the service takes no calls, if it does not. It does not follow the
-    /// health of the Claude API: an outage there must not take every replica
-    /// out of service.
-    pub fn unready(&self) -> Option<&'static str> {
-        if self.drain.has_begun() {
-            return Some("shutting down");
-        }
-        let keys = self.upstream.keys.refused();
-        if keys.iter().all(|(_, refusal)| refusal.is_some()) {
-            return Some("no usable API key");
-        }
-        None
-    }
-
-    /// Adds the gauges of the way up and of the shutdown to the metrics.
-    pub fn add_gauges(&self) {
-        gauges::add(self);
-    }
+struct AdminState {
+    view: ServiceView,
+    window: Mutex<LastMinute>,
 }
 
 // === impl Admin ===
@@ -111,11 +59,11 @@ impl Admin {
     ///
     /// # Errors
     /// When the address cannot be listened on.
-    pub async fn bind(listen: SocketAddr, observed: Observed) -> io::Result<Admin> {
+    pub async fn bind(listen: SocketAddr, view: ServiceView) -> io::Result<Admin> {
         Ok(Admin {
             listener: TcpListener::bind(listen).await?,
-            shared: Arc::new(Shared {
-                observed,
+            state: Arc::new(AdminState {
+                view,
                 window: Mutex::default(),
             }),
         })
@@ -131,7 +79,7 @@ impl Admin {
 
     /// Serves until dropped.
     pub async fn run(self) {
-        let watching = Arc::clone(&self.shared);
+        let watching = Arc::clone(&self.state);
         let watch = async move {
             let mut ticks = interval(TICK);
             loop {
@@ -140,7 +88,7 @@ impl Admin {
             }
         };
         tokio::select! {
-            outcome = async { axum::serve(self.listener, routes(self.shared)).await } => {
+            outcome = async { axum::serve(self.listener, routes(self.state)).await } => {
                 if let Err(error) = outcome {
                     tracing::error!(%error, "the admin port has ended");
                 }
@@ -150,17 +98,17 @@ impl Admin {
     }
 }
 
-impl Shared {
+impl AdminState {
     fn tick(&self) {
-        if let Some(metrics) = self.observed.telemetry.metrics() {
+        if let Some(metrics) = self.view.telemetry.metrics() {
             let totals = metrics.totals();
-            let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut window = self.window.lock();
             window.push(totals);
         }
     }
 }
 
-fn routes(shared: Arc<Shared>) -> Router {
+fn routes(state: Arc<AdminState>) -> Router {
     Router::new()
         .route("/", get(|| async { Redirect::temporary("/status") }))
         .route("/metrics", get(metrics))
@@ -168,11 +116,11 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(ready))
         .route("/status", get(page))
         .route("/log-level", get(log_level).put(set_log_level))
-        .with_state(shared)
+        .with_state(state)
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let Some(metrics) = shared.observed.telemetry.metrics() else {
+async fn metrics(State(state): State<Arc<AdminState>>, headers: HeaderMap) -> Response {
+    let Some(metrics) = state.view.telemetry.metrics() else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
@@ -181,8 +129,8 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
     ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
 }
 
-async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.observed.unready() {
+async fn ready(State(state): State<Arc<AdminState>>) -> Response {
+    match state.view.unready() {
         None => "ok\n".into_response(),
         Some(reason) => {
             let text = format!("not ready: {reason}\n");
@@ -198,14 +146,18 @@ struct Part {
     part: bool,
 }
 
-async fn page(State(shared): State<Arc<Shared>>, Query(asked): Query<Part>) -> Response {
+async fn page(State(state): State<Arc<AdminState>>, Query(asked): Query<Part>) -> Response {
     let status = {
-        let window = shared.window.lock().unwrap_or_else(PoisonError::into_inner);
-        Status::now(&shared.observed, &window)
+        let window = state.window.lock();
+        StatusReport::now(&state.view, &window)
     };
-    let html = match asked.part {
-        true => page::changing(&status),
-        false => page::whole(&status),
+    let page = StatusPage::new(&status);
+    let rendered = match asked.part {
+        true => page.as_now().render(),
+        false => page.render(),
+    };
+    let Ok(html) = rendered else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let headers: [(HeaderName, &str); 2] = [
         (header::CACHE_CONTROL, "no-store"),
@@ -214,15 +166,15 @@ async fn page(State(shared): State<Arc<Shared>>, Query(asked): Query<Part>) -> R
     (headers, Html(html)).into_response()
 }
 
-async fn log_level(State(shared): State<Arc<Shared>>) -> Response {
-    match &shared.observed.log_level {
+async fn log_level(State(state): State<Arc<AdminState>>) -> Response {
+    match &state.view.log_level {
         Some(level) => format!("{}\n", level.get()).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
-async fn set_log_level(State(shared): State<Arc<Shared>>, filter: String) -> Response {
-    let Some(level) = &shared.observed.log_level else {
+async fn set_log_level(State(state): State<Arc<AdminState>>, filter: String) -> Response {
+    let Some(level) = &state.view.log_level else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let filter = filter.trim();

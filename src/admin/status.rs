@@ -1,9 +1,9 @@
 //! What happens now, for the page.
 
 use super::{
-    Observed,
-    gauges::{self, BREAKER_STATES, Left},
-    window::Window,
+    gauges::{self, BREAKER_STATES, Headroom},
+    last_minute::LastMinute,
+    view::ServiceView,
 };
 use crate::telemetry::{
     Failure,
@@ -18,7 +18,7 @@ use std::{
 
 /// What happens now.
 #[derive(Debug)]
-pub struct Status {
+pub struct StatusReport {
     /// As of when.
     pub at: SystemTime,
     /// Why no calls are taken, if none are.
@@ -33,31 +33,31 @@ pub struct Status {
     pub window: Duration,
     /// Calls of the window that ended well, and others.
     pub outcomes: (u64, u64),
-    /// Median and 99th percentile of whole calls.
-    pub whole: [Option<Duration>; 2],
-    /// Of the time that the service added.
-    pub own: [Option<Duration>; 2],
+    /// Median and 99th percentile of the durations of calls.
+    pub call_quantiles: [Option<Duration>; 2],
+    /// Median and 99th percentile of the time that the gateway added to calls.
+    pub overhead_quantiles: [Option<Duration>; 2],
     /// State of the breaker.
     pub breaker: &'static str,
-    /// Places in use, their number, and attempts that wait for one.
-    pub places: (usize, usize, usize),
-    /// API keys that are set aside, and all.
+    /// Permits in use, the limit, and attempts that wait for one.
+    pub permits: (usize, usize, usize),
+    /// API keys that are quarantined, and all.
     pub keys: (usize, usize),
     /// What is left of the API's limits.
-    pub ledger: Vec<Left>,
+    pub rate_limits: Vec<Headroom>,
     /// Failed calls since the start by their reasons, most first.
     pub errors: Vec<(String, f64)>,
     /// Failed attempts since the start by their errors, most first.
     pub upstream_errors: Vec<(String, f64)>,
     /// What each client used, dearest first.
-    pub clients: Vec<Client>,
+    pub clients: Vec<ClientUsage>,
     /// The last failures.
     pub failures: Vec<Failure>,
 }
 
 /// What one client used.
 #[derive(Debug)]
-pub struct Client {
+pub struct ClientUsage {
     /// Its name.
     pub name: String,
     /// Calls.
@@ -70,37 +70,42 @@ pub struct Client {
     pub cost: f64,
 }
 
-impl Status {
+impl StatusReport {
     /// As of now.
-    pub fn now(observed: &Observed, window: &Window) -> Status {
-        let metrics = observed.telemetry.metrics();
+    pub fn now(view: &ServiceView, window: &LastMinute) -> StatusReport {
+        let metrics = view.telemetry.metrics();
         let families = metrics.map(|it| it.collect()).unwrap_or_default();
         let since = metrics.map_or_else(SystemTime::now, |it| it.since);
         let now = SystemTime::now();
-        let upstream = &observed.upstream;
+        let upstream = &view.upstream;
+        let mut rate_limits = gauges::rate_limits(view);
+        for headroom in &mut rate_limits {
+            // Below zero, calls are owed: nothing is left.
+            headroom.left = headroom.left.max(0.0);
+        }
         let keys = upstream.keys.refused();
         let refused = keys.iter().filter(|(_, refusal)| refusal.is_some()).count();
         let places = &upstream.places;
         let state = upstream.breaker.state();
         let breaker = BREAKER_STATES.iter().find(|(one, _)| *one == state);
-        Status {
+        StatusReport {
             at: now,
-            unready: observed.unready(),
+            unready: view.unready(),
             up: now.duration_since(since).unwrap_or_default(),
             in_flight: metrics.map_or(0, |it| it.in_flight.load(Relaxed)),
             per_second: window.per_second(),
             window: window.length(),
             outcomes: window.outcomes(),
-            whole: [window.whole(0.5), window.whole(0.99)],
-            own: [window.own(0.5), window.own(0.99)],
+            call_quantiles: [window.call(0.5), window.call(0.99)],
+            overhead_quantiles: [window.overhead(0.5), window.overhead(0.99)],
             breaker: breaker.map_or("", |(_, name)| name),
-            places: (places.in_use(), places.limit(), places.waiting()),
+            permits: (places.in_use(), places.limit(), places.waiting()),
             keys: (refused, keys.len()),
-            ledger: gauges::ledger(observed),
+            rate_limits,
             errors: most_first(sum_by(&families, &m::FAILURES, a::REASON, |_| true)),
             upstream_errors: upstream_errors(&families),
             clients: clients(&families),
-            failures: observed.telemetry.failures(),
+            failures: view.telemetry.failures(),
         }
     }
 }
@@ -111,16 +116,16 @@ fn upstream_errors(families: &[Family]) -> Vec<(String, f64)> {
     most_first(errors)
 }
 
-fn clients(families: &[Family]) -> Vec<Client> {
+fn clients(families: &[Family]) -> Vec<ClientUsage> {
     let calls = sum_by(families, &m::CALL_DURATION, a::CLIENT, |_| true);
     let cost = sum_by(families, &m::COST, a::CLIENT, |_| true);
     let is_output = |point: &Point| value(point, a::TOKEN_TYPE) == "output";
     let output = sum_by(families, &m::TOKENS, a::CLIENT, is_output);
     let input = sum_by(families, &m::TOKENS, a::CLIENT, |point| !is_output(point));
     let figure = |map: &BTreeMap<String, f64>, name: &str| map.get(name).copied().unwrap_or(0.0);
-    let mut clients: Vec<Client> = calls
+    let mut clients: Vec<ClientUsage> = calls
         .iter()
-        .map(|(name, calls)| Client {
+        .map(|(name, calls)| ClientUsage {
             name: name.clone(),
             calls: *calls,
             input: figure(&input, name),

@@ -72,6 +72,59 @@ impl ErrorBody {
     }
 }
 
+/// Each HTTP status that the API answers an error with, and the error type that
+/// belongs to it. Where a type has several, its main status stands first.
+const TYPES: [(u16, &str); 15] = [
+    (400, "invalid_request_error"),
+    (422, "invalid_request_error"),
+    (401, "authentication_error"),
+    (402, "billing_error"),
+    (403, "permission_error"),
+    (404, "not_found_error"),
+    (409, "conflict_error"),
+    (413, "request_too_large"),
+    (429, "rate_limit_error"),
+    (500, "api_error"),
+    (502, "api_error"),
+    (503, "api_error"),
+    (504, "timeout_error"),
+    (408, "timeout_error"),
+    (529, "overloaded_error"),
+];
+
+/// The API's error type for an HTTP status; `None` for a status that the API
+/// does not answer with.
+pub fn type_of_status(status: u16) -> Option<&'static str> {
+    let found = TYPES.iter().find(|(one, _)| *one == status);
+    found.map(|(_, kind)| *kind)
+}
+
+/// The HTTP status that an error of this type has when it comes as an answer of
+/// its own; 500 for an unknown type. An `error` event needs it: its stream has
+/// sent 200 before.
+pub fn status_of_type(kind: &str) -> u16 {
+    let found = TYPES.iter().find(|(_, one)| *one == kind);
+    found.map_or(500, |(status, _)| *status)
+}
+
 fn envelope_type() -> String {
     "error".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_has_the_first_status_of_its_rows() {
+        for (status, kind) in TYPES {
+            assert_eq!(type_of_status(status), Some(kind));
+        }
+        assert_eq!(type_of_status(418), None);
+        assert_eq!(status_of_type("invalid_request_error"), 400);
+        assert_eq!(status_of_type("api_error"), 500);
+        assert_eq!(status_of_type("timeout_error"), 504);
+        assert_eq!(status_of_type("overloaded_error"), 529);
+        assert_eq!(status_of_type("new_error"), 500);
+    }
 }

@@ -62,8 +62,8 @@ impl Observability {
         reloads: Vec<Arc<dyn Reload>>,
         refusals: Option<Refusals>,
         store: Option<StoreHealth>,
-    ) -> admin::Observed {
-        admin::Observed {
+    ) -> admin::ServiceView {
+        admin::ServiceView {
             telemetry: self.telemetry.clone(),
             upstream,
             drain: drain.clone(),
@@ -81,7 +81,7 @@ impl Observability {
     pub async fn admin(
         &self,
         config: &AdminConfig,
-        observed: admin::Observed,
+        observed: admin::ServiceView,
     ) -> Result<Option<Admin>, Failure> {
         observed.add_gauges();
         if !config.enabled {

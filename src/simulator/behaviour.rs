@@ -5,8 +5,13 @@
 //! `;times=N` limits it to the first N attempts of a call, as the official
 //! SDKs number them in `x-stainless-retry-count`.
 
+use crate::claude::error::type_of_status;
 use std::{fmt, str::FromStr, time::Duration};
 use thiserror::Error;
+
+/// Type of the block that [`Behaviour::UnknownBlock`] adds, and the stop reason
+/// of [`Behaviour::UnknownStopReason`].
+pub(super) const UNKNOWN_BLOCK: &str = "simulated_unknown";
 
 /// What a request meets instead of an ordinary answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,13 +181,13 @@ impl fmt::Display for Behaviour {
 
 /// The value of the header `x-simulator`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct RequestedBehaviour {
     behaviour: Behaviour,
     /// How many attempts of a call meet it; all of them when `None`.
     times: Option<u32>,
 }
 
-impl Asked {
+impl RequestedBehaviour {
     /// What the attempt after `retries` earlier ones meets.
     pub(super) fn attempt(self, retries: u32) -> Option<Behaviour> {
         match self.times {
@@ -192,7 +197,7 @@ impl Asked {
     }
 }
 
-impl FromStr for Asked {
+impl FromStr for RequestedBehaviour {
     type Err = UnknownBehaviour;
 
     fn from_str(text: &str) -> Result<Self, UnknownBehaviour> {
@@ -202,12 +207,12 @@ impl FromStr for Asked {
             let times = times
                 .parse()
                 .map_err(|_| UnknownBehaviour(text.to_owned()))?;
-            return Ok(Asked {
+            return Ok(RequestedBehaviour {
                 behaviour: behaviour.parse()?,
                 times: Some(times),
             });
         }
-        Ok(Asked {
+        Ok(RequestedBehaviour {
             behaviour: text.parse()?,
             times: None,
         })
@@ -216,7 +221,7 @@ impl FromStr for Asked {
 
 fn parse_status(text: &str) -> Option<u16> {
     let status = text.trim().parse().ok()?;
-    super::error::kind_of(status)?;
+    type_of_status(status)?;
     Some(status)
 }
 
@@ -301,25 +306,25 @@ mod tests {
 
         #[test]
         fn nothing_makes_the_parser_fail(text: String) {
-            let _ = text.parse::<Asked>();
+            let _ = text.parse::<RequestedBehaviour>();
         }
     }
 
     #[test]
     fn the_header_counts_attempts() {
-        let asked: Asked = "529;times=2".parse().unwrap();
+        let asked: RequestedBehaviour = "529;times=2".parse().unwrap();
         assert_eq!(asked.clone().attempt(1), Some(Behaviour::Error(529)));
         assert_eq!(asked.attempt(2), None);
-        let asked: Asked = "429=2s".parse().unwrap();
+        let asked: RequestedBehaviour = "429=2s".parse().unwrap();
         let retry_after = Duration::from_secs(2);
         assert_eq!(
             asked.attempt(9),
             Some(Behaviour::RateLimited { retry_after })
         );
-        let asked: Asked = "text=a;b=c;times=1".parse().unwrap();
+        let asked: RequestedBehaviour = "text=a;b=c;times=1".parse().unwrap();
         assert_eq!(asked.attempt(0), Some(Behaviour::Text("a;b=c".to_owned())));
         for unknown in ["", "418", "nap", "cut", "cut=x", "hang=1", "529;times=x"] {
-            assert!(unknown.parse::<Asked>().is_err(), "{unknown}");
+            assert!(unknown.parse::<RequestedBehaviour>().is_err(), "{unknown}");
         }
     }
 }

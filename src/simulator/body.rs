@@ -21,11 +21,11 @@ pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, BrokenOff>> + S
 
 /// A body, with the request that it answers.
 pub(super) struct AnswerBody {
-    content: Content,
+    content: BodyContent,
     request: Option<InFlight>,
 }
 
-enum Content {
+enum BodyContent {
     Whole(Option<Bytes>),
     Pieces(Pieces),
 }
@@ -34,7 +34,7 @@ impl AnswerBody {
     /// A body made in pieces.
     pub(super) fn pieces(pieces: Pieces) -> Self {
         AnswerBody {
-            content: Content::Pieces(pieces),
+            content: BodyContent::Pieces(pieces),
             request: None,
         }
     }
@@ -60,12 +60,12 @@ impl Body for AnswerBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let piece = match &mut self.content {
-            Content::Whole(bytes) => {
+            BodyContent::Whole(bytes) => {
                 let bytes = bytes.take();
                 self.ended();
                 return Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))));
             }
-            Content::Pieces(pieces) => pieces.as_mut().poll_next(context),
+            BodyContent::Pieces(pieces) => pieces.as_mut().poll_next(context),
         };
         if let Poll::Ready(None | Some(Err(_))) = piece {
             self.ended();
@@ -74,15 +74,15 @@ impl Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.content, Content::Whole(None))
+        matches!(self.content, BodyContent::Whole(None))
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Whole(bytes) => {
+            BodyContent::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Content::Pieces(_) => SizeHint::default(),
+            BodyContent::Pieces(_) => SizeHint::default(),
         }
     }
 }
@@ -110,7 +110,7 @@ impl Whole {
         respond(
             self.content_type,
             AnswerBody {
-                content: Content::Whole(Some(self.bytes)),
+                content: BodyContent::Whole(Some(self.bytes)),
                 request: None,
             },
         )

@@ -1,14 +1,14 @@
 //! The prompt cache: which prefixes of prompts have been seen.
 
-use super::{state::lock, tokens};
+use super::tokens;
 use crate::claude::request::{
     CacheControl, CacheTtl, Content, InputBlock, MessagesRequest, SystemPrompt,
 };
+use parking_lot::Mutex;
 use serde::Serialize;
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Mutex,
     time::Duration,
 };
 use tokio::time::Instant;
@@ -27,7 +27,7 @@ pub(super) struct PromptCache {
 
 /// Input tokens by what the cache did with them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Cached {
+pub(super) struct CacheUsage {
     /// Read.
     pub(super) read: u64,
     /// Written, to be kept for five minutes.
@@ -36,7 +36,7 @@ pub(super) struct Cached {
     pub(super) written_1h: u64,
 }
 
-impl Cached {
+impl CacheUsage {
     /// Written, for however long.
     pub(super) fn written(&self) -> u64 {
         self.written_5m + self.written_1h
@@ -53,15 +53,15 @@ struct Mark {
 impl PromptCache {
     /// Reads the longest marked prefix that is known and writes the rest up to
     /// the last mark.
-    pub(super) fn pass(&self, key: &str, request: &MessagesRequest) -> Cached {
+    pub(super) fn pass(&self, key: &str, request: &MessagesRequest) -> CacheUsage {
         let mut marks = marks(key, request);
         marks.retain(|mark| mark.tokens >= MIN_TOKENS);
-        let mut cached = Cached::default();
+        let mut cached = CacheUsage::default();
         if marks.is_empty() {
             return cached;
         }
         let now = Instant::now();
-        let mut prefixes = lock(&self.prefixes);
+        let mut prefixes = self.prefixes.lock();
         if prefixes.len() > MAX_PREFIXES {
             prefixes.retain(|_, expires| *expires > now);
         }
@@ -77,9 +77,9 @@ impl PromptCache {
             match (known, mark.ttl) {
                 // A longer prefix that is known holds what came before it.
                 (true, _) => {
-                    cached = Cached {
+                    cached = CacheUsage {
                         read: mark.tokens,
-                        ..Cached::default()
+                        ..CacheUsage::default()
                     };
                 }
                 (false, Some(CacheTtl::OneHour)) => cached.written_1h += tokens,
@@ -241,13 +241,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_prefix_is_written_once_and_read_until_it_expires() {
         let cache = PromptCache::default();
-        let written = Cached {
+        let written = CacheUsage {
             written_5m: 2500,
-            ..Cached::default()
+            ..CacheUsage::default()
         };
-        let read = Cached {
+        let read = CacheUsage {
             read: 2500,
-            ..Cached::default()
+            ..CacheUsage::default()
         };
         assert_eq!(cache.pass("key", &request("one")), written);
         assert_eq!(cache.pass("key", &request("two")), read);

@@ -27,7 +27,7 @@ pub struct SimulatorConfig {
     /// How often which fault happens.
     pub faults: FaultRates,
     /// Rate limits, for each API key and model.
-    pub limits: LimitsConfig,
+    pub limits: SimulatorLimitsConfig,
 }
 
 impl fmt::Debug for SimulatorConfig {
@@ -55,7 +55,7 @@ impl Default for SimulatorConfig {
             retry_after: Duration::from_secs(1),
             record: false,
             faults: FaultRates::default(),
-            limits: LimitsConfig::default(),
+            limits: SimulatorLimitsConfig::default(),
         }
     }
 }
@@ -109,7 +109,7 @@ impl FaultRates {
 /// continuously. 0 is unlimited.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct LimitsConfig {
+pub struct SimulatorLimitsConfig {
     /// Requests per minute.
     pub requests_per_minute: u64,
     /// Input tokens per minute; what the prompt cache serves is free.

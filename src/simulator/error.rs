@@ -1,27 +1,9 @@
 //! Error answers in the API's shape.
 
 use super::body::{AnswerBody, Whole};
-use crate::claude::error::{ErrorDetails, ErrorEnvelope, ErrorObject};
+use crate::claude::error::{ErrorDetails, ErrorEnvelope, ErrorObject, type_of_status};
 use http::{HeaderValue, Response, StatusCode, header};
 use std::time::Duration;
-
-/// The error type of each status that the API answers with.
-pub(super) fn kind_of(status: u16) -> Option<&'static str> {
-    Some(match status {
-        400 | 422 => "invalid_request_error",
-        401 => "authentication_error",
-        402 => "billing_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        408 | 504 => "timeout_error",
-        409 => "conflict_error",
-        413 => "request_too_large",
-        429 => "rate_limit_error",
-        500 | 502 | 503 => "api_error",
-        529 => "overloaded_error",
-        _ => return None,
-    })
-}
 
 /// An error answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +72,7 @@ impl ApiError {
         } else {
             "api_error"
         };
-        kind_of(self.status).unwrap_or(otherwise)
+        type_of_status(self.status).unwrap_or(otherwise)
     }
 
     /// The JSON of the body, which is also the data of an `error` event.
@@ -128,5 +110,20 @@ impl ApiError {
             headers.insert("x-should-retry", HeaderValue::from_static(value));
         }
         response
+    }
+}
+
+/// 400 unless the condition holds.
+///
+/// # Errors
+/// The 400, with this message.
+pub(super) fn require<M: Into<String>>(
+    holds: bool,
+    message: impl FnOnce() -> M,
+) -> Result<(), ApiError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(ApiError::invalid(message()))
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     config::SimulatorConfig,
     routes,
-    state::{Handle, State},
+    state::{Handle, SimulatorState},
 };
 use hyper::service::service_fn;
 use hyper_util::{
@@ -27,7 +27,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Simulator {
     listener: TcpListener,
-    state: Arc<State>,
+    state: Arc<SimulatorState>,
 }
 
 impl Simulator {
@@ -41,7 +41,7 @@ impl Simulator {
             .check()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let listener = TcpListener::bind(config.listen).await?;
-        let state = Arc::new(State::new(config));
+        let state = Arc::new(SimulatorState::new(config));
         Ok(Simulator { listener, state })
     }
 
@@ -78,7 +78,7 @@ impl Simulator {
 }
 
 /// HTTP/1.1 or HTTP/2 with prior knowledge, as the client begins.
-async fn serve(stream: TcpStream, state: Arc<State>) {
+async fn serve(stream: TcpStream, state: Arc<SimulatorState>) {
     let _connected = state.connected();
     // Without this, small events would wait for each other's acknowledgement.
     let _ = stream.set_nodelay(true);

@@ -9,11 +9,12 @@ use super::{
 };
 use bytes::Bytes;
 use http::HeaderMap;
+use parking_lot::{Mutex, MutexGuard};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -31,7 +32,7 @@ const FAULT_AFTER_EVENTS: usize = 4;
 
 /// One request as it came.
 #[derive(Debug, Clone)]
-pub struct Recorded {
+pub struct RecordedRequest {
     /// HTTP method.
     pub method: String,
     /// Path and query.
@@ -65,7 +66,7 @@ pub struct Counts {
 /// Scripts and observes a simulator in the same process. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Handle {
-    pub(super) state: Arc<State>,
+    pub(super) state: Arc<SimulatorState>,
 }
 
 impl Handle {
@@ -84,8 +85,8 @@ impl Handle {
 
     /// The requests so far, oldest first: the last 20,000, and none unless
     /// [`SimulatorConfig::record`] is set.
-    pub fn requests(&self) -> Vec<Recorded> {
-        lock(&self.state.recorded).iter().cloned().collect()
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.state.recorded.lock().iter().cloned().collect()
     }
 
     /// The counts now.
@@ -103,13 +104,13 @@ impl Handle {
 
 /// What the connections share.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct SimulatorState {
     pub(super) config: SimulatorConfig,
     pub(super) limiter: Limiter,
     pub(super) cache: PromptCache,
     counts: watch::Sender<Counts>,
     script: Mutex<Script>,
-    recorded: Mutex<VecDeque<Recorded>>,
+    recorded: Mutex<VecDeque<RecordedRequest>>,
     requests_named: AtomicU64,
 }
 
@@ -121,9 +122,9 @@ struct Script {
     dice: StdRng,
 }
 
-impl State {
+impl SimulatorState {
     pub(super) fn new(config: SimulatorConfig) -> Self {
-        State {
+        SimulatorState {
             limiter: Limiter::new(config.limits.clone()),
             cache: PromptCache::default(),
             counts: watch::Sender::new(Counts::default()),
@@ -139,7 +140,7 @@ impl State {
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
-        lock(&self.script)
+        self.script.lock()
     }
 
     /// A number that no request before has had.
@@ -164,8 +165,8 @@ impl State {
         by_rate(&self.config.faults, roll, self.config.retry_after)
     }
 
-    pub(super) fn record(&self, request: Recorded) {
-        let mut recorded = lock(&self.recorded);
+    pub(super) fn record(&self, request: RecordedRequest) {
+        let mut recorded = self.recorded.lock();
         if recorded.len() == RECORDED {
             recorded.pop_front();
         }
@@ -225,7 +226,7 @@ fn by_rate(rates: &FaultRates, roll: f64, retry_after: Duration) -> Option<Behav
 /// [`answered`](Self::answered), its client has hung up.
 #[derive(Debug)]
 pub(super) struct InFlight {
-    state: Option<Arc<State>>,
+    state: Option<Arc<SimulatorState>>,
 }
 
 impl InFlight {
@@ -253,7 +254,7 @@ impl Drop for InFlight {
 
 /// An open connection.
 #[derive(Debug)]
-pub(super) struct Connected(Arc<State>);
+pub(super) struct Connected(Arc<SimulatorState>);
 
 impl Drop for Connected {
     fn drop(&mut self) {
@@ -263,18 +264,12 @@ impl Drop for Connected {
     }
 }
 
-/// What a panic elsewhere may have left behind is only ever data of a test
-/// tool: going on is better than stopping.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn faults(seed: u64) -> Vec<Option<Behaviour>> {
-        let state = State::new(SimulatorConfig {
+        let state = SimulatorState::new(SimulatorConfig {
             faults: FaultRates {
                 seed,
                 overloaded: 0.2,

@@ -11,7 +11,7 @@ use claude_grpc::{
     proto::v1::claude_service_client::ClaudeServiceClient,
     server::{Drain, Server, ServerConfig},
     service::{Service, ServiceConfig},
-    simulator::{Behaviour, Handle, LimitsConfig, Simulator, SimulatorConfig},
+    simulator::{Behaviour, Handle, Simulator, SimulatorConfig, SimulatorLimitsConfig},
     store::{Store, StoreAddress},
     upstream::{Key, Keys, Remaining, Upstream, UpstreamConfig},
 };
@@ -45,9 +45,9 @@ impl Api {
     async fn with(requests_per_minute: u64) -> Api {
         let simulator = Simulator::bind(SimulatorConfig {
             listen: any_port(),
-            limits: LimitsConfig {
+            limits: SimulatorLimitsConfig {
                 requests_per_minute,
-                ..LimitsConfig::default()
+                ..SimulatorLimitsConfig::default()
             },
             ..SimulatorConfig::default()
         });

@@ -7,7 +7,7 @@ use crate::{
     traffic::{Outcome, ask, open_loop, quantile},
 };
 use claude_grpc::{
-    simulator::{Handle, LimitsConfig, SimulatorConfig},
+    simulator::{Handle, SimulatorConfig, SimulatorLimitsConfig},
     upstream::UpstreamConfig,
 };
 use std::time::{Duration, Instant};
@@ -103,7 +103,7 @@ async fn measure(pacing: bool) -> Figures {
 pub fn simulator() -> SimulatorConfig {
     SimulatorConfig {
         time_to_first_token: Duration::from_millis(100),
-        limits: LimitsConfig {
+        limits: SimulatorLimitsConfig {
             requests_per_minute: REQUESTS_PER_MINUTE,
             input_tokens_per_minute: 0,
             output_tokens_per_minute: OUTPUT_TOKENS_PER_MINUTE,

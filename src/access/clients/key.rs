@@ -5,8 +5,8 @@
 //! every call would pay for it. The salt keeps equal hashes in two files from
 //! telling anything.
 
-use crate::access::hex;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use data_encoding::HEXLOWER;
 use rand::{TryRngCore, rngs::OsRng};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
@@ -63,7 +63,7 @@ impl FreshKey {
 /// # Errors
 /// [`NoRandomness`].
 pub fn fresh_id() -> Result<String, NoRandomness> {
-    Ok(hex::encode(&random::<8>()?))
+    Ok(HEXLOWER.encode(&random::<8>()?))
 }
 
 /// A new secret for signing: its text is the HMAC key, byte for byte.
@@ -116,14 +116,14 @@ impl KeyHash {
     pub fn parse(text: &str) -> Option<KeyHash> {
         let (salt, hash) = text.strip_prefix(HASH_PREFIX)?.split_once(':')?;
         Some(KeyHash {
-            salt: hex::decode(salt)?,
-            hash: hex::decode(hash)?,
+            salt: HEXLOWER.decode(salt.as_bytes()).ok()?.try_into().ok()?,
+            hash: HEXLOWER.decode(hash.as_bytes()).ok()?.try_into().ok()?,
         })
     }
 
     /// The hash as it is written in the clients file.
     pub fn to_text(self) -> String {
-        let (salt, hash) = (hex::encode(&self.salt), hex::encode(&self.hash));
+        let (salt, hash) = (HEXLOWER.encode(&self.salt), HEXLOWER.encode(&self.hash));
         format!("{HASH_PREFIX}{salt}:{hash}")
     }
 }

@@ -1,5 +1,6 @@
 //! Days and months, in UTC.
 
+use jiff::{SignedDuration, Timestamp, tz::Offset};
 use std::time::Duration;
 
 const DAY: u64 = 24 * 60 * 60;
@@ -20,31 +21,21 @@ pub struct Date {
 impl Date {
     /// The date of a moment, given as the time since 1970.
     pub fn of(since_1970: Duration) -> Date {
+        let moment = SignedDuration::try_from(since_1970)
+            .and_then(Timestamp::from_duration)
+            .unwrap_or(Timestamp::MAX);
+        let date = Offset::UTC.to_datetime(moment).date();
+        let (year, month) = (date.year().unsigned_abs(), date.month().unsigned_abs());
+        let later_days = (date.days_in_month() - date.day()).unsigned_abs();
         let day = since_1970.as_secs() / DAY;
-        let month = month_of(day);
-        let next_month = (day + 1..day + 32).find(|later| month_of(*later) != month);
         let left_until = |day: u64| Duration::from_secs(day * DAY).saturating_sub(since_1970);
         Date {
             day,
-            month,
+            month: u64::from(year) * 12 + u64::from(month) - 1,
             day_left: left_until(day + 1),
-            month_left: left_until(next_month.unwrap_or(day + 31)),
+            month_left: left_until(day + 1 + u64::from(later_days)),
         }
     }
-}
-
-/// The month of a day, in the Gregorian calendar: Howard Hinnant's
-/// `civil_from_days`, for days from 1970 on.
-fn month_of(day: u64) -> u64 {
-    let day = day + 719_468;
-    let era = day / 146_097;
-    let of_era = day % 146_097;
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    // March is month 2, counted from 0; January and February are of the next
-    // year.
-    (era * 400 + year) * 12 + from_march + 2
 }
 
 #[cfg(test)]

@@ -11,10 +11,11 @@ use super::{
     redis::RedisStore,
 };
 use crate::{
-    access::{Clock, Identity, hex},
+    access::{Clock, Identity},
     claude::answer::Usage,
     store::{NoAddress, OnStoreFailure, Store, StoreHealth},
 };
+use data_encoding::HEXLOWER;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
 
@@ -208,7 +209,7 @@ impl Ledger {
         };
         let reached = |over| Refused::Limit(Box::new(meter::reached(identity, over)));
         if let Some(redis) = &self.0.redis {
-            let lease = hex::encode(&rand::random::<[u8; 16]>());
+            let lease = HEXLOWER.encode(&rand::random::<[u8; 16]>());
             let asked = redis.take(&identity.name, &identity.limits, ask, &lease, now);
             match asked.await {
                 Some(Ok(())) => return Ok(receipt(Some(lease))),

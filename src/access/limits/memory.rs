@@ -7,7 +7,7 @@ use super::{
     prices::Nanodollars,
     reached::Limit,
 };
-use crate::access::ClientLimits;
+use crate::{access::ClientLimits, token_bucket::TokenBucket};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -39,18 +39,18 @@ pub struct Spent {
 /// The usage of one client.
 #[derive(Debug, Default)]
 struct Usage {
-    requests: Bucket,
-    input: Bucket,
-    output: Bucket,
+    requests: MinuteUsage,
+    input: MinuteUsage,
+    output: MinuteUsage,
     in_flight: u64,
     day: Budget,
     month: Budget,
 }
 
-/// What was used and has not yet flowed off. It holds no limit, so a limit
-/// that is changed holds at once.
+/// What is missing to a full bucket. It holds no limit, so a limit that is
+/// changed holds at once.
 #[derive(Debug, Default)]
-struct Bucket {
+struct MinuteUsage {
     used: f64,
     at: Duration,
 }
@@ -264,10 +264,12 @@ impl Usage {
     }
 }
 
-impl Bucket {
-    fn used_at(&self, limit: u64, now: Duration) -> f64 {
-        let elapsed = now.saturating_sub(self.at).as_secs_f64();
-        (self.used - elapsed * limit as f64 / 60.0).max(0.0)
+impl MinuteUsage {
+    fn bucket(&self, limit: u64, now: Duration) -> TokenBucket {
+        let limit = limit as f64;
+        let mut bucket = TokenBucket::with_level(limit, limit - self.used);
+        bucket.refill(now.saturating_sub(self.at));
+        bucket
     }
 
     /// How long a call has to wait; `None` when it may go. One that is larger
@@ -279,22 +281,22 @@ impl Bucket {
         if limit == 0 {
             return Some(Duration::from_secs(60));
         }
-        let used = self.used_at(limit, now);
-        let room = (limit as f64 - cost as f64).max(0.0);
-        let excess = used - room;
-        (excess > 0.0).then(|| {
-            let seconds = excess * 60.0 / limit as f64;
-            // Rounded up, so that the retry does not come a moment too early.
-            Duration::from_millis((seconds * 1000.0).ceil() as u64)
-        })
+        let wait = self.bucket(limit, now).ready_in(cost as f64);
+        // Rounded up, so that the retry does not come a moment too early.
+        let millis = wait.as_nanos().div_ceil(1_000_000);
+        (millis > 0).then(|| Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
     }
 
     fn add(&mut self, limit: Option<u64>, cost: f64, now: Duration) {
         let Some(limit) = limit else {
             return;
         };
-        self.used = (self.used_at(limit, now) + cost).max(0.0);
-        self.at = now;
+        let mut bucket = self.bucket(limit, now);
+        bucket.take(cost);
+        *self = MinuteUsage {
+            used: bucket.used(),
+            at: now,
+        };
     }
 }
 

@@ -1,6 +1,6 @@
 //! The header `x-signature`.
 
-use crate::access::hex;
+use data_encoding::HEXLOWER;
 use std::fmt;
 
 /// Most letters of a key id, as in the clients file.
@@ -48,14 +48,14 @@ impl SignatureHeader {
             time: seconds(time?)?,
             nonce: nonce.to_owned(),
             key_id: key_id.to_owned(),
-            mac: hex::decode(mac?)?,
+            mac: HEXLOWER.decode(mac?.as_bytes()).ok()?.try_into().ok()?,
         })
     }
 }
 
 impl fmt::Display for SignatureHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mac = hex::encode(&self.mac);
+        let mac = HEXLOWER.encode(&self.mac);
         write!(
             f,
             "t={},n={},k={},v1={mac}",

@@ -1,6 +1,6 @@
 //! What is signed, and the HMAC over it.
 
-use crate::access::hex;
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -30,7 +30,7 @@ impl Signed<'_> {
             nonce,
             message,
         } = self;
-        let hash = hex::encode(&Sha256::digest(message));
+        let hash = HEXLOWER.encode(&Sha256::digest(message));
         format!("v1\n{path}\n{key_id}\n{time}\n{nonce}\n{hash}")
     }
 
@@ -62,7 +62,7 @@ mod tests {
         let mut mac = Hmac::<Sha256>::new_from_slice(b"Jefe").unwrap();
         mac.update(b"what do ya want for nothing?");
         let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        assert_eq!(hex::encode(&mac.finalize().into_bytes()), expected);
+        assert_eq!(HEXLOWER.encode(&mac.finalize().into_bytes()), expected);
     }
 
     #[test]

@@ -19,7 +19,8 @@
 //! ```
 
 use super::{SignatureHeader, Signed, framed, read_message, remove_encoding};
-use crate::access::{Clock, hex};
+use crate::access::Clock;
+use data_encoding::HEXLOWER;
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
 use secrecy::SecretString;
@@ -60,7 +61,7 @@ impl Signer {
     /// The value of `x-signature` for a call, with the present time and a new
     /// nonce.
     pub fn sign(&self, path: &str, message: &[u8]) -> String {
-        let nonce = hex::encode(&rand::random::<[u8; 16]>());
+        let nonce = HEXLOWER.encode(&rand::random::<[u8; 16]>());
         self.sign_with(path, message, self.clock.since_1970().as_secs(), &nonce)
     }
 

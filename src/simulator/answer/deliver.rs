@@ -7,11 +7,11 @@ use super::{
         body::{AnswerBody, BrokenOff, Pieces, Whole, respond},
         config::SimulatorConfig,
         error::ApiError,
-        events::{self, Event},
-        limits::Charged,
-        routes::{Asking, Failure},
+        exchange::{Exchange, ExchangeError},
+        limits::OutputReservation,
     },
-    Answer,
+    events::{self, WireEvent},
+    message::SimulatedMessage,
 };
 use bytes::Bytes;
 use http::Response;
@@ -29,27 +29,27 @@ const SLOW_BYTES: usize = 16;
 /// # Errors
 /// When the behaviour wants an error.
 pub(super) async fn deliver(
-    asking: &Asking,
-    answer: Answer,
+    exchange: &Exchange,
+    answer: SimulatedMessage,
     streams: bool,
-    mut charged: Charged,
-) -> Result<Response<AnswerBody>, Failure> {
-    charged.used = answer.output_tokens();
-    let config = &asking.state.config;
+    mut reservation: OutputReservation,
+) -> Result<Response<AnswerBody>, ExchangeError> {
+    reservation.used = answer.output_tokens();
+    let config = &exchange.state.config;
     if !config.time_to_first_token.is_zero() {
         sleep(config.time_to_first_token).await;
     }
     if streams {
-        let error = ApiError::overloaded().json(&asking.request_id);
+        let error = ApiError::overloaded().json(&exchange.request_id);
         let pace = Pace::new(config);
-        let pieces = stream(answer, asking.behaviour.clone(), error, pace, charged);
+        let pieces = stream(answer, exchange.behaviour.clone(), error, pace, reservation);
         return Ok(respond(
             "text/event-stream; charset=utf-8",
             AnswerBody::pieces(pieces),
         ));
     }
     Pace::new(config).wait(answer.output_tokens()).await;
-    Ok(plain(answer.json(), asking.behaviour.as_ref())?)
+    Ok(plain(answer.json(), exchange.behaviour.as_ref())?)
 }
 
 /// A whole answer in JSON.
@@ -88,17 +88,17 @@ pub(in crate::simulator) fn plain(
     Ok(respond("application/json", AnswerBody::pieces(pieces)))
 }
 
-/// The events, made when the reader takes them. What was charged is settled
+/// The events, made when the reader takes them. The reservation is settled
 /// when the stream is dropped.
 fn stream(
-    answer: Answer,
+    answer: SimulatedMessage,
     behaviour: Option<Behaviour>,
     error: String,
     pace: Pace,
-    charged: Charged,
+    reservation: OutputReservation,
 ) -> Pieces {
     Box::pin(async_stream::stream! {
-        let _charged = charged;
+        let _reservation = reservation;
         let mut tokens = 0;
         for (position, mut event) in events::of(answer).enumerate() {
             match behaviour {
@@ -110,7 +110,7 @@ fn stream(
                 Some(Behaviour::ErrorEvent { after_events })
                     if ends(&event, position, after_events) =>
                 {
-                    yield Ok(Event::new("error", error).frame());
+                    yield Ok(WireEvent::new("error", error).frame());
                     return;
                 }
                 Some(Behaviour::HangAfter { events }) if ends(&event, position, events) => {
@@ -129,7 +129,7 @@ fn stream(
 
 /// Whether the stream ends before this event: an answer that is shorter than
 /// asked still does not become whole.
-fn ends(event: &Event, position: usize, after_events: usize) -> bool {
+fn ends(event: &WireEvent, position: usize, after_events: usize) -> bool {
     position >= after_events || event.name == "message_stop"
 }
 

@@ -1,8 +1,10 @@
 //! Messages, system prompt and tools.
 
 use super::{
-    super::{answer, error::ApiError},
-    check,
+    super::{
+        behaviour::UNKNOWN_BLOCK,
+        error::{ApiError, require},
+    },
     reading::{blocks, system_blocks, unreadable_block},
 };
 use crate::claude::request::{Content, InputBlock, MessagesRequest, Role, SystemPrompt};
@@ -65,7 +67,7 @@ pub(super) fn messages(request: &MessagesRequest) -> Result<(), ApiError> {
 
 fn check_block(block: &InputBlock, role: Role, path: &str) -> Result<(), ApiError> {
     let only = |wanted: Role, what: &str| {
-        check(role == wanted, || {
+        require(role == wanted, || {
             format!("{path}: {what} blocks are not allowed in this role")
         })
     };
@@ -77,7 +79,7 @@ fn check_block(block: &InputBlock, role: Role, path: &str) -> Result<(), ApiErro
             let cites = citations
                 .as_ref()
                 .is_some_and(|citations| !citations.is_empty());
-            check(role == Role::Assistant || !cites, || {
+            require(role == Role::Assistant || !cites, || {
                 format!("{path}.text.citations: citations are only allowed in assistant messages")
             })
         }
@@ -85,7 +87,7 @@ fn check_block(block: &InputBlock, role: Role, path: &str) -> Result<(), ApiErro
         InputBlock::Document { .. } => only(Role::User, "`document`"),
         InputBlock::SearchResult { content, .. } => {
             only(Role::User, "`search_result`")?;
-            check(
+            require(
                 content
                     .iter()
                     .all(|it| matches!(it, InputBlock::Text { .. })),
@@ -113,8 +115,7 @@ fn check_block(block: &InputBlock, role: Role, path: &str) -> Result<(), ApiErro
         }
         // What was sent from here comes back in the next turn.
         InputBlock::Other(block)
-            if role == Role::Assistant
-                && block.kind().as_deref() == Some(answer::UNKNOWN_BLOCK) =>
+            if role == Role::Assistant && block.kind().as_deref() == Some(UNKNOWN_BLOCK) =>
         {
             Ok(())
         }
@@ -126,7 +127,7 @@ fn check_block(block: &InputBlock, role: Role, path: &str) -> Result<(), ApiErro
 }
 
 fn not_blank(text: &str, path: &str) -> Result<(), ApiError> {
-    check(!text.trim().is_empty(), || {
+    require(!text.trim().is_empty(), || {
         let path = path.to_owned();
         if text.is_empty() {
             path + ": text content blocks must be non-empty"
@@ -156,7 +157,7 @@ pub(super) fn tools(request: &MessagesRequest) -> Result<(), ApiError> {
     for (index, tool) in request.tools.iter().enumerate() {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         let length = 1..=MAX_TOOL_NAME;
-        check(
+        require(
             length.contains(&tool.name.len()) && tool.name.chars().all(is_plain),
             || {
                 format!(
@@ -165,12 +166,12 @@ pub(super) fn tools(request: &MessagesRequest) -> Result<(), ApiError> {
                 )
             },
         )?;
-        check(
+        require(
             names.insert(&tool.name),
             || "tools: Tool names must be unique.",
         )?;
         let input_type = tool.input_schema.get("type").and_then(Value::as_str);
-        check(input_type == Some("object"), || {
+        require(input_type == Some("object"), || {
             format!("tools.{index}.input_schema.type: Input should be 'object'")
         })?;
         if tool.strict == Some(true) {

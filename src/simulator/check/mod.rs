@@ -7,7 +7,7 @@ mod reading;
 use super::{
     cache,
     catalogue::{self, Model},
-    error::ApiError,
+    error::{ApiError, require},
     tokens,
 };
 use crate::claude::{
@@ -79,10 +79,10 @@ pub(super) fn messages(
             (request.metadata.is_some(), "metadata"),
             (request.service_tier.is_some(), "service_tier"),
         ] {
-            check(!given, || format!("{name}: Extra inputs are not permitted"))?;
+            require(!given, || format!("{name}: Extra inputs are not permitted"))?;
         }
     } else {
-        check(
+        require(
             request.max_tokens.is_some(),
             || "max_tokens: Field required",
         )?;
@@ -104,33 +104,24 @@ pub(super) fn messages(
     Ok((request, model))
 }
 
-/// A 400 unless the condition holds.
-fn check<M: Into<String>>(holds: bool, message: impl FnOnce() -> M) -> Result<(), ApiError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(ApiError::invalid(message()))
-    }
-}
-
 fn sizes(request: &MessagesRequest, model: &Model) -> Result<(), ApiError> {
-    check(
+    require(
         !request.messages.is_empty(),
         || "messages: at least one message is required",
     )?;
-    check(request.messages.len() <= MAX_MESSAGES, || {
+    require(request.messages.len() <= MAX_MESSAGES, || {
         format!("messages: at most {MAX_MESSAGES} messages are allowed")
     })?;
     let ends_with_assistant = request.messages.last().map(|it| it.role) == Some(Role::Assistant);
-    check(model.prefills || !ends_with_assistant, || {
+    require(model.prefills || !ends_with_assistant, || {
         "messages: this model does not support prefilling the answer; \
          the last message has to be from the user"
     })?;
-    check(cache::count(request) <= MAX_CACHE_MARKS, || {
+    require(cache::count(request) <= MAX_CACHE_MARKS, || {
         format!("A maximum of {MAX_CACHE_MARKS} blocks with cache_control may be provided.")
     })?;
     let max_tokens = request.max_tokens.unwrap_or(0);
-    check(max_tokens <= model.max_tokens, || {
+    require(max_tokens <= model.max_tokens, || {
         format!(
             "max_tokens: {max_tokens} > {}, which is the maximum allowed number of output tokens \
              for {}",
@@ -138,13 +129,13 @@ fn sizes(request: &MessagesRequest, model: &Model) -> Result<(), ApiError> {
         )
     })?;
     let input = tokens::of_request(request);
-    check(input <= model.max_input_tokens, || {
+    require(input <= model.max_input_tokens, || {
         format!(
             "prompt is too long: {input} tokens > {} maximum",
             model.max_input_tokens
         )
     })?;
-    check(
+    require(
         request
             .stop_sequences
             .iter()
@@ -157,10 +148,10 @@ fn thinking(request: &MessagesRequest, counts: bool) -> Result<(), ApiError> {
     let Some(Thinking::Enabled { budget_tokens, .. }) = request.thinking else {
         return Ok(());
     };
-    check(budget_tokens >= MIN_THINKING_BUDGET, || {
+    require(budget_tokens >= MIN_THINKING_BUDGET, || {
         format!("thinking.enabled.budget_tokens: Input should be at least {MIN_THINKING_BUDGET}")
     })?;
-    check(
+    require(
         counts || Some(budget_tokens) < request.max_tokens,
         || "max_tokens: has to be greater than thinking.budget_tokens",
     )
@@ -170,19 +161,19 @@ fn choice(request: &MessagesRequest, model: &Model) -> Result<(), ApiError> {
     let Some(choice) = &request.tool_choice else {
         return Ok(());
     };
-    check(
+    require(
         !request.tools.is_empty(),
         || "tool_choice: may only be specified while providing tools",
     )?;
     let forced = matches!(choice, ToolChoice::Any { .. } | ToolChoice::Tool { .. });
-    check(model.forces_tools || !forced, || {
+    require(model.forces_tools || !forced, || {
         format!(
             "tool_choice: forcing a tool is not supported by {}",
             model.id
         )
     })?;
     if let ToolChoice::Tool { name, .. } = choice {
-        check(request.tools.iter().any(|tool| tool.name == *name), || {
+        require(request.tools.iter().any(|tool| tool.name == *name), || {
             format!("tool_choice.name: tool '{name}' not found in provided tools")
         })?;
     }

@@ -1,6 +1,6 @@
 //! Schemas of structured output: the part of JSON Schema that the API takes.
 
-use super::{super::error::ApiError, check};
+use super::super::error::{ApiError, require};
 use crate::claude::request::OutputFormat;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
@@ -69,7 +69,7 @@ pub(super) fn schema(schema: &Value, path: &str) -> Result<(), ApiError> {
         optional: 0,
     };
     checking.check(schema, path)?;
-    check(checking.optional <= MAX_OPTIONAL, || {
+    require(checking.optional <= MAX_OPTIONAL, || {
         format!("{path}: at most {MAX_OPTIONAL} optional properties are supported")
     })
 }
@@ -121,7 +121,7 @@ impl<'a> Checking<'a> {
         if !is_object && !schema.contains_key("properties") {
             return Ok(());
         }
-        check(
+        require(
             schema.get("additionalProperties") == Some(&Value::Bool(false)),
             || format!("{path}: For 'object' type, 'additionalProperties' must be set to false"),
         )?;
@@ -139,7 +139,7 @@ impl<'a> Checking<'a> {
 
     fn check_values(&self, schema: &Map<String, Value>, path: &str) -> Result<(), ApiError> {
         if let Some(least) = schema.get("minItems") {
-            check(matches!(least.as_u64(), Some(0 | 1)), || {
+            require(matches!(least.as_u64(), Some(0 | 1)), || {
                 format!(
                     "{path}: For 'array' type, 'minItems' values other than 0 or 1 are not supported"
                 )
@@ -149,7 +149,7 @@ impl<'a> Checking<'a> {
             let known = format
                 .as_str()
                 .is_some_and(|it| FORMATS.contains(&it) || it == "uuid");
-            check(known, || {
+            require(known, || {
                 format!("{path}: string format {format} is not supported")
             })?;
         }
@@ -157,7 +157,7 @@ impl<'a> Checking<'a> {
             let values = values.as_array().filter(|values| !values.is_empty());
             let plain =
                 values.is_some_and(|it| it.iter().all(|it| !it.is_object() && !it.is_array()));
-            check(plain, || {
+            require(plain, || {
                 format!("{path}.enum: has to be a list of plain values")
             })?;
         }
@@ -165,7 +165,7 @@ impl<'a> Checking<'a> {
     }
 
     fn follow(&mut self, reference: &'a str, path: &str) -> Result<(), ApiError> {
-        check(!self.open_refs.contains(&reference), || {
+        require(!self.open_refs.contains(&reference), || {
             format!("{path}: recursive schemas are not supported ({reference})")
         })?;
         if !self.done_refs.insert(reference) {

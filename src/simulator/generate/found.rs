@@ -22,20 +22,10 @@ pub(super) fn names(text: &str) -> Vec<String> {
     names
 }
 
-/// Whether it is a date as RFC 3339 writes it.
+/// Whether it is a date such as `2026-01-31`.
 pub(super) fn is_date(word: &str) -> bool {
-    let parts: Vec<&str> = word.split('-').collect();
-    let [year, month, day] = parts[..] else {
-        return false;
-    };
-    let within = |part: &str, range: std::ops::RangeInclusive<u32>| {
-        part.bytes().all(|b| b.is_ascii_digit()) && part.parse().is_ok_and(|it| range.contains(&it))
-    };
-    // Every month has 28 days.
-    (year.len(), month.len(), day.len()) == (4, 2, 2)
-        && within(year, 1..=9999)
-        && within(month, 1..=12)
-        && within(day, 1..=28)
+    // Longer forms carry a time or a time zone.
+    word.len() == "2026-01-31".len() && word.parse::<jiff::civil::Date>().is_ok()
 }
 
 /// Whether it is a plain mail address.
@@ -48,4 +38,17 @@ pub(super) fn is_email(word: &str) -> bool {
     };
     word.split_once('@')
         .is_some_and(|(local, domain)| is_plain(local) && is_plain(domain) && domain.contains('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_of_the_calendar() {
+        assert!(is_date("2028-02-29"));
+        for other in ["2027-02-29", "20270131", "2027-1-31", "2027-01-31Z", "soon"] {
+            assert!(!is_date(other), "{other}");
+        }
+    }
 }

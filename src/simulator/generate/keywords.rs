@@ -63,3 +63,18 @@ pub(super) fn merge(schema: &mut Map<String, Value>, other: &Map<String, Value>)
         }
     }
 }
+
+/// Whether a number is to say how sure the answer is.
+pub(super) fn is_confidence(name: &str, description: &str) -> bool {
+    let text = format!("{name} {description}").to_lowercase();
+    [
+        "confiden",
+        "probab",
+        "likelihood",
+        "certain",
+        "how sure",
+        "score",
+    ]
+    .iter()
+    .any(|word| text.contains(word))
+}

@@ -4,6 +4,9 @@ use crate::claude::request::{
     Content, DocumentSource, InputBlock, InputMessage, MessagesRequest, Role, SystemPrompt,
 };
 
+/// Begins every text answer.
+pub(in crate::simulator) const MARK: &str = "[simulated] ";
+
 /// A request's texts by their part in it.
 #[derive(Debug, Default, Hash)]
 pub(in crate::simulator) struct Prompt {

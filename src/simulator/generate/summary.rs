@@ -2,8 +2,7 @@
 //! frequent words, in their order.
 
 use super::{
-    MARK,
-    prompt::Prompt,
+    prompt::{MARK, Prompt},
     sentences::sentences,
     words::{WordCounts, stems},
 };
@@ -43,21 +42,21 @@ const NUMBERS: [&str; 21] = [
 
 /// What is wanted of a summary.
 #[derive(Debug, PartialEq)]
-struct Wanted {
-    form: Form,
-    length: Length,
+struct SummaryRequest {
+    form: SummaryForm,
+    length: SummaryLength,
     focus: String,
 }
 
 #[derive(Debug, PartialEq)]
-enum Form {
+enum SummaryForm {
     Text,
     Bullets,
     Headline,
 }
 
 #[derive(Debug, PartialEq)]
-enum Length {
+enum SummaryLength {
     Sentences(usize),
     Words(usize),
 }
@@ -69,11 +68,11 @@ pub(super) fn write(prompt: &Prompt) -> Option<String> {
     let sentences = sentences(&document);
     let chosen = choose(&sentences, &wanted);
     Some(match wanted.form {
-        Form::Headline => {
+        SummaryForm::Headline => {
             let best = chosen.first().copied().unwrap_or_default();
             format!("{MARK}{}", headline(best))
         }
-        Form::Bullets if !chosen.is_empty() => format!("- {MARK}{}", chosen.join("\n- ")),
+        SummaryForm::Bullets if !chosen.is_empty() => format!("- {MARK}{}", chosen.join("\n- ")),
         _ => format!("{MARK}{}", chosen.join(" ")),
     })
 }
@@ -108,20 +107,20 @@ fn split(prompt: &Prompt) -> Option<(String, String)> {
     Some((document.to_owned(), told.to_owned()))
 }
 
-fn read(told: &str) -> Wanted {
+fn read(told: &str) -> SummaryRequest {
     let lower = told.to_lowercase();
     let form = if lower.contains("headline") {
-        Form::Headline
+        SummaryForm::Headline
     } else if lower.contains("bullet") || lower.contains("\"- \"") {
-        Form::Bullets
+        SummaryForm::Bullets
     } else {
-        Form::Text
+        SummaryForm::Text
     };
     let focus = ["dwell on", "focus on"].iter().find_map(|phrase| {
         let (_, rest) = lower.split_once(phrase)?;
         rest.lines().next().map(str::to_owned)
     });
-    Wanted {
+    SummaryRequest {
         form,
         length: length(&lower),
         focus: focus.unwrap_or_default(),
@@ -130,8 +129,8 @@ fn read(told: &str) -> Wanted {
 
 /// The last number before a word for a unit: `one or two sentences` is two.
 /// Of several lengths the last one counts: `one point a line` comes before it.
-fn length(told: &str) -> Length {
-    let mut length = Length::Sentences(SENTENCES);
+fn length(told: &str) -> SummaryLength {
+    let mut length = SummaryLength::Sentences(SENTENCES);
     let mut number = None;
     for word in told.split(|c: char| !c.is_alphanumeric()) {
         let figure = word
@@ -146,11 +145,11 @@ fn length(told: &str) -> Length {
             (Some(figure), _) => Some(figure),
             (None, Some(figure)) => match word {
                 "sentence" | "sentences" | "bullet" | "bullets" | "point" | "points" => {
-                    length = Length::Sentences(figure);
+                    length = SummaryLength::Sentences(figure);
                     None
                 }
                 "words" => {
-                    length = Length::Words(figure);
+                    length = SummaryLength::Words(figure);
                     None
                 }
                 "or" | "to" | "short" | "concise" | "" => Some(figure),
@@ -163,18 +162,18 @@ fn length(told: &str) -> Length {
 }
 
 /// The sentences that make the summary, in their order.
-fn choose<'a>(sentences: &'a [String], wanted: &Wanted) -> Vec<&'a str> {
+fn choose<'a>(sentences: &'a [String], wanted: &SummaryRequest) -> Vec<&'a str> {
     let mut ranked = rank(sentences, &wanted.focus);
     let is_long = |index: &usize| sentences[*index].split(' ').count() >= FEWEST_WORDS;
     if ranked.iter().any(is_long) {
         ranked.retain(is_long);
     }
-    if wanted.form == Form::Headline {
+    if wanted.form == SummaryForm::Headline {
         ranked.truncate(1);
     }
     match wanted.length {
-        Length::Sentences(count) => ranked.truncate(count),
-        Length::Words(words) => {
+        SummaryLength::Sentences(count) => ranked.truncate(count),
+        SummaryLength::Words(words) => {
             let mut total = 0;
             // A sentence that would take it too far is passed over for a
             // shorter one.
@@ -286,16 +285,19 @@ mod tests {
 
     #[test]
     fn lengths_are_read() {
-        assert_eq!(length("write one or two sentences."), Length::Sentences(2));
+        assert_eq!(
+            length("write one or two sentences."),
+            SummaryLength::Sentences(2)
+        );
         assert_eq!(
             length("write about fifteen bullets."),
-            Length::Sentences(15)
+            SummaryLength::Sentences(15)
         );
-        assert_eq!(length("in 3 short sentences"), Length::Sentences(3));
-        assert_eq!(length("use 100 words"), Length::Words(100));
+        assert_eq!(length("in 3 short sentences"), SummaryLength::Sentences(3));
+        assert_eq!(length("use 100 words"), SummaryLength::Words(100));
         assert_eq!(
             length("the 3 of us want a summary"),
-            Length::Sentences(SENTENCES)
+            SummaryLength::Sentences(SENTENCES)
         );
     }
 

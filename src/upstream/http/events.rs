@@ -1,7 +1,7 @@
 //! The bytes of a streamed answer, as events.
 
 use crate::{
-    claude::{event::StreamEvent, sse::SseDecoder},
+    claude::{error::status_of_type, event::StreamEvent, sse::SseDecoder},
     upstream::{ApiFailure, EventStream, UpstreamError},
 };
 use bytes::Bytes;
@@ -12,20 +12,6 @@ use tokio::time::timeout;
 /// How long the end of the body may take after the last event. Reading it
 /// gives the connection back to the pool.
 const END_OF_BODY: Duration = Duration::from_millis(100);
-
-/// The HTTP status that an `error` event would have had, by its type: a stream
-/// has sent its 200 before.
-const STATUS_OF_TYPE: [(&str, u16); 9] = [
-    ("invalid_request_error", 400),
-    ("authentication_error", 401),
-    ("billing_error", 402),
-    ("permission_error", 403),
-    ("not_found_error", 404),
-    ("request_too_large", 413),
-    ("rate_limit_error", 429),
-    ("timeout_error", 504),
-    ("overloaded_error", 529),
-];
 
 /// Reads events as they are asked for.
 pub fn events(
@@ -77,9 +63,8 @@ fn next(decoder: &mut SseDecoder) -> Result<Option<StreamEvent>, UpstreamError> 
         match StreamEvent::read(&raw) {
             Ok(None) => {}
             Ok(Some(StreamEvent::Error(body))) => {
-                let status = STATUS_OF_TYPE.iter().find(|(kind, _)| *kind == body.kind);
                 return Err(UpstreamError::Api(Box::new(ApiFailure {
-                    status: status.map_or(500, |(_, status)| *status),
+                    status: status_of_type(&body.kind),
                     kind: body.kind,
                     message: body.message,
                     code: body.code,

@@ -1,11 +1,8 @@
 //! One of the API's token buckets, as far as it can be known from outside.
 
-use crate::upstream::limits;
+use crate::{token_bucket::TokenBucket, upstream::limits};
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// The API states its limits for a minute.
-const PERIOD: Duration = Duration::from_secs(60);
 
 /// However much others take: something is always taken for left, so that the
 /// time does not become infinite.
@@ -51,27 +48,25 @@ impl Cost {
     }
 }
 
-/// A bucket that refills continuously.
+/// A bucket of the API: our count of it, corrected by what the API says.
 #[derive(Debug, Clone, Copy)]
-pub struct Bucket {
-    limit: f64,
-    level: f64,
+pub struct ApiBucket {
+    tokens: TokenBucket,
     at: Instant,
     /// The API's figures may be off by this much, by rounding.
     rounding: f64,
 }
 
-impl Bucket {
-    /// A bucket as the API told of it.
+impl ApiBucket {
+    /// A bucket as the API reported it.
     pub fn new(told: &limits::Bucket, rounding: f64, now: Instant) -> Self {
-        Bucket::with(told.limit as f64, told.remaining as f64, rounding, now)
+        ApiBucket::with(told.limit as f64, told.remaining as f64, rounding, now)
     }
 
-    /// A bucket that holds so much now.
+    /// A bucket at a known level.
     pub fn with(limit: f64, level: f64, rounding: f64, now: Instant) -> Self {
-        Bucket {
-            limit,
-            level,
+        ApiBucket {
+            tokens: TokenBucket::with_level(limit, level),
             at: now,
             rounding,
         }
@@ -79,44 +74,40 @@ impl Bucket {
 
     /// What a full bucket holds.
     pub fn limit(&self) -> f64 {
-        self.limit
+        self.tokens.limit()
     }
 
-    /// What is in it.
+    /// What is left.
     pub fn level(&self) -> f64 {
-        self.level
+        self.tokens.level()
     }
 
     /// Refills up to now.
     pub fn refill(&mut self, now: Instant) {
-        let elapsed = now.saturating_duration_since(self.at);
-        self.level = (self.level + self.rate() * elapsed.as_secs_f64()).min(self.limit);
+        self.tokens.refill(now.saturating_duration_since(self.at));
         self.at = now;
     }
 
-    /// Takes out, also more than is in it; negative puts back.
+    /// Takes out, also more than is left; a negative amount is put back.
     pub fn take(&mut self, amount: f64) {
-        self.level = (self.level - amount).min(self.limit);
+        self.tokens.take(amount);
     }
 
-    /// How long until so much can be taken. More than the bucket holds can be
+    /// How long until an amount can be taken. More than the bucket holds can be
     /// taken when it is full.
     pub fn ready_in(&self, amount: f64) -> Duration {
-        let missing = amount.min(self.limit) - self.level;
-        if missing <= 0.0 || amount <= 0.0 {
-            return Duration::ZERO;
-        }
-        Duration::try_from_secs_f64(missing / self.rate()).unwrap_or(Duration::MAX)
+        self.tokens.ready_in(amount)
     }
 
-    /// How long until several calls that need so much together have had their
-    /// turns, while others take so much a second before them.
+    /// How long until several calls that need an amount together have had their
+    /// turns, while others take `others` per second before them.
     pub fn ready_in_turn(&self, amount: f64, others: f64) -> Duration {
-        let missing = amount - self.level;
+        let missing = amount - self.level();
         if missing <= 0.0 || amount <= 0.0 {
             return Duration::ZERO;
         }
-        let left = (self.rate() - others).max(self.rate() * LEAST_LEFT);
+        let inflow = self.tokens.per_second();
+        let left = (inflow - others).max(inflow * LEAST_LEFT);
         Duration::try_from_secs_f64(missing / left).unwrap_or(Duration::MAX)
     }
 
@@ -125,15 +116,8 @@ impl Bucket {
     /// (when our count was `at_charge`) and now, so anything between our two
     /// counts agrees with it.
     pub fn correct(&mut self, told: &limits::Bucket, at_charge: f64) {
-        self.limit = told.limit as f64;
-        let told = told.remaining as f64;
-        let (low, high) = (at_charge.min(self.level), at_charge.max(self.level));
-        if told < low - self.rounding {
-            self.level -= low - told;
-        } else if told > high + self.rounding {
-            self.level += told - high;
-        }
-        self.level = self.level.min(self.limit);
+        let level = self.believed(told, at_charge, self.level());
+        self.tokens = TokenBucket::with_level(told.limit as f64, level);
     }
 
     /// The same of an answer that refused a call: the API has not charged it,
@@ -141,17 +125,26 @@ impl Bucket {
     /// exact, whatever is rounded: else each next call would be too early by as
     /// much again.
     pub fn correct_refused(&mut self, told: &limits::Bucket, at_charge: f64, charged: f64) {
-        self.level += charged;
-        self.correct(told, at_charge + charged);
-        let told = told.remaining as f64;
-        if told < charged.min(self.limit) {
-            self.level = self.level.min(told);
+        let mut level = self.believed(told, at_charge + charged, self.level() + charged);
+        let (limit, remaining) = (told.limit as f64, told.remaining as f64);
+        if remaining < charged.min(limit) {
+            level = level.min(remaining);
         }
-        self.level -= charged;
+        self.tokens = TokenBucket::with_level(limit, level - charged);
     }
 
-    fn rate(&self) -> f64 {
-        (self.limit / PERIOD.as_secs_f64()).max(f64::MIN_POSITIVE)
+    /// The level that agrees with what the API reported, at most its limit.
+    fn believed(&self, told: &limits::Bucket, at_charge: f64, level: f64) -> f64 {
+        let (limit, remaining) = (told.limit as f64, told.remaining as f64);
+        let (low, high) = (at_charge.min(level), at_charge.max(level));
+        let believed = if remaining < low - self.rounding {
+            level - (low - remaining)
+        } else if remaining > high + self.rounding {
+            level + (remaining - high)
+        } else {
+            level
+        };
+        believed.min(limit)
     }
 }
 
@@ -165,7 +158,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_refills_over_a_minute() {
-        let mut bucket = Bucket::new(&told(60, 0), 0.0, Instant::now());
+        let mut bucket = ApiBucket::new(&told(60, 0), 0.0, Instant::now());
         assert_eq!(bucket.ready_in(1.0), Duration::from_secs(1));
         tokio::time::advance(Duration::from_secs(30)).await;
         bucket.refill(Instant::now());
@@ -179,7 +172,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_api_is_believed_only_where_it_really_differs() {
-        let mut bucket = Bucket::new(&told(1000, 500), 1.0, Instant::now());
+        let mut bucket = ApiBucket::new(&told(1000, 500), 1.0, Instant::now());
         bucket.take(100.0);
         // Anything between the count at the charge and the count of now.
         bucket.correct(&told(1000, 450), 500.0);
@@ -192,14 +185,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_tells_exactly_that_too_little_is_left() {
-        let mut bucket = Bucket::new(&told(60, 1), 1.0, Instant::now());
+        let mut bucket = ApiBucket::new(&told(60, 1), 1.0, Instant::now());
         bucket.take(1.0);
         // No more off than by rounding, and still too much.
         bucket.correct_refused(&told(60, 0), 0.0, 1.0);
         bucket.take(-1.0);
         assert_eq!(bucket.level(), 0.0);
         // Where there was room, nothing is concluded from it.
-        let mut bucket = Bucket::new(&told(60, 40), 1.0, Instant::now());
+        let mut bucket = ApiBucket::new(&told(60, 40), 1.0, Instant::now());
         bucket.take(10.0);
         bucket.correct_refused(&told(60, 40), 30.0, 10.0);
         assert_eq!(bucket.level(), 30.0);

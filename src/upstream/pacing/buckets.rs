@@ -1,6 +1,6 @@
 //! The API's buckets for one key and model.
 
-use super::bucket::{Bucket, Cost};
+use super::bucket::{ApiBucket, Cost};
 use crate::upstream::RateLimits;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -14,9 +14,9 @@ const REQUEST_ROUNDING: f64 = 1.0;
 /// The buckets that the API told of.
 #[derive(Debug, Clone, Copy)]
 pub struct Buckets {
-    requests: Option<Bucket>,
-    input_tokens: Option<Bucket>,
-    output_tokens: Option<Bucket>,
+    requests: Option<ApiBucket>,
+    input_tokens: Option<ApiBucket>,
+    output_tokens: Option<ApiBucket>,
 }
 
 /// Levels of the buckets; 0 where there is none.
@@ -28,7 +28,7 @@ impl Buckets {
         let now = Instant::now();
         let bucket = |told: &Option<_>, rounding| {
             let told = told.as_ref()?;
-            Some(Bucket::new(told, rounding, now))
+            Some(ApiBucket::new(told, rounding, now))
         };
         Buckets {
             requests: bucket(&told.requests, REQUEST_ROUNDING),
@@ -42,7 +42,7 @@ impl Buckets {
         let now = Instant::now();
         let bucket = |figures: Option<(f64, f64)>, rounding| {
             let (level, limit) = figures?;
-            Some(Bucket::with(limit, level, rounding, now))
+            Some(ApiBucket::with(limit, level, rounding, now))
         };
         let [requests, input_tokens, output_tokens] = figures;
         Buckets {
@@ -60,7 +60,7 @@ impl Buckets {
 
     /// Takes a cost out; a negative one is put back.
     pub fn take(&mut self, cost: Cost) {
-        self.each(cost, Bucket::take);
+        self.each(cost, ApiBucket::take);
     }
 
     /// How long until a cost fits.
@@ -95,7 +95,7 @@ impl Buckets {
 
     /// The levels as of the last refill.
     pub fn levels(&self) -> Levels {
-        let level = |bucket: &Option<Bucket>| bucket.as_ref().map_or(0.0, Bucket::level);
+        let level = |bucket: &Option<ApiBucket>| bucket.as_ref().map_or(0.0, ApiBucket::level);
         Levels {
             requests: level(&self.requests),
             input_tokens: level(&self.input_tokens),
@@ -110,7 +110,7 @@ impl Buckets {
             .map(|bucket| bucket.map(|it| (it.level(), it.limit())))
     }
 
-    /// Believes the API where it differs (see [`Bucket::correct`]), after a call
+    /// Believes the API where it differs (see [`ApiBucket::correct`]), after a call
     /// that was charged so much.
     pub fn correct(&mut self, told: &RateLimits, at_charge: &Levels, charged: Cost) {
         let refused = told.refused;
@@ -150,7 +150,7 @@ impl Buckets {
         }
     }
 
-    fn each(&mut self, amounts: Cost, mut act: impl FnMut(&mut Bucket, f64)) {
+    fn each(&mut self, amounts: Cost, mut act: impl FnMut(&mut ApiBucket, f64)) {
         let each = [
             (&mut self.requests, amounts.requests),
             (&mut self.input_tokens, amounts.input_tokens),

@@ -4,11 +4,10 @@ mod scalars;
 
 use super::{
     choice::Scores,
-    keywords::{kind, kind_of, merge, merged, text_of},
+    keywords::{is_confidence, kind, kind_of, merge, merged, text_of},
     prompt::Prompt,
     words::WordCounts,
 };
-use scalars::is_confidence;
 use serde_json::{Map, Value, json};
 
 /// From here on optional properties are left out: a schema may refer to itself.

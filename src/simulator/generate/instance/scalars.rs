@@ -2,11 +2,10 @@
 
 use super::{
     super::{
-        MARK,
         found::{is_date, is_email, names},
-        keywords::text_of,
+        keywords::{is_confidence, text_of},
         pattern,
-        prompt::shortened,
+        prompt::{MARK, shortened},
         sentences::sentences,
         words::stems,
     },
@@ -170,19 +169,4 @@ impl Filling<'_> {
             _ => shortened(text, FIELD),
         }
     }
-}
-
-/// Whether a number is to say how sure the answer is.
-pub(super) fn is_confidence(name: &str, description: &str) -> bool {
-    let text = format!("{name} {description}").to_lowercase();
-    [
-        "confiden",
-        "probab",
-        "likelihood",
-        "certain",
-        "how sure",
-        "score",
-    ]
-    .iter()
-    .any(|word| text.contains(word))
 }

@@ -2,10 +2,10 @@
 
 use super::{
     super::{
-        behaviour::Behaviour,
+        behaviour::{Behaviour, UNKNOWN_BLOCK},
         generate::{self, MARK, Prompt},
     },
-    Block,
+    message::MessageBlock,
 };
 use crate::claude::{
     answer::{AnswerBlock, StopDetails},
@@ -14,9 +14,6 @@ use crate::claude::{
 };
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
-
-/// Type of the block that nobody knows.
-pub(in crate::simulator) const UNKNOWN_BLOCK: &str = "simulated_unknown";
 
 /// Characters of a token, as [`super::tokens`] estimates them.
 const CHARS_PER_TOKEN: usize = 4;
@@ -27,13 +24,20 @@ pub(super) fn compose(
     prompt: &Prompt,
     behaviour: Option<&Behaviour>,
     hash: u64,
-) -> (Vec<Block>, Stop) {
+) -> (Vec<MessageBlock>, Stop) {
     match behaviour {
         // These are exactly as asked, whatever else the request says.
-        Some(Behaviour::Text(text)) => return (vec![Block::text(text.clone())], stop("end_turn")),
-        Some(Behaviour::Deltas(count)) => return (vec![Block::Numbers(*count)], stop("end_turn")),
+        Some(Behaviour::Text(text)) => {
+            return (vec![MessageBlock::text(text.clone())], stop("end_turn"));
+        }
+        Some(Behaviour::Deltas(count)) => {
+            return (vec![MessageBlock::Numbers(*count)], stop("end_turn"));
+        }
         Some(Behaviour::Refusal) => {
-            return (vec![Block::text(format!("{MARK}I cannot"))], refusal());
+            return (
+                vec![MessageBlock::text(format!("{MARK}I cannot"))],
+                refusal(),
+            );
         }
         _ => {}
     }
@@ -51,14 +55,14 @@ pub(super) fn compose(
     stop_at_sequence(&mut blocks, &mut stop, &request.stop_sequences);
     let mut budget = u64::from(request.max_tokens.unwrap_or(0));
     if behaviour == Some(&Behaviour::MaxTokens) {
-        let all: u64 = blocks.iter().map(Block::tokens).sum();
+        let all: u64 = blocks.iter().map(MessageBlock::tokens).sum();
         budget = budget.min(all / 2);
     }
     cut(&mut blocks, &mut stop, budget);
     (blocks, stop)
 }
 
-fn ordinary(request: &MessagesRequest, prompt: &Prompt, hash: u64) -> (Vec<Block>, Stop) {
+fn ordinary(request: &MessagesRequest, prompt: &Prompt, hash: u64) -> (Vec<MessageBlock>, Stop) {
     let mut blocks = Vec::new();
     if let Some(Thinking::Adaptive { display } | Thinking::Enabled { display, .. }) =
         request.thinking
@@ -67,7 +71,7 @@ fn ordinary(request: &MessagesRequest, prompt: &Prompt, hash: u64) -> (Vec<Block
         blocks.push(thinking(prompt, omitted, hash));
     }
     if let Some(tool) = generate::pick_tool(request, prompt) {
-        blocks.push(Block::Wire(AnswerBlock::ToolUse {
+        blocks.push(MessageBlock::Wire(AnswerBlock::ToolUse {
             id: format!("toolu_sim_{hash:016x}"),
             name: tool.name.clone(),
             input: raw(&generate::tool_input(&tool.input_schema, prompt)),
@@ -78,7 +82,7 @@ fn ordinary(request: &MessagesRequest, prompt: &Prompt, hash: u64) -> (Vec<Block
         Some(schema) => generate::instance(schema, prompt).to_string(),
         None => generate::text(prompt),
     };
-    blocks.push(Block::text(text));
+    blocks.push(MessageBlock::text(text));
     (blocks, stop("end_turn"))
 }
 
@@ -87,32 +91,32 @@ fn schema(request: &MessagesRequest) -> Option<&JsonObject> {
     Some(schema)
 }
 
-fn thinking(prompt: &Prompt, omitted: bool, hash: u64) -> Block {
+fn thinking(prompt: &Prompt, omitted: bool, hash: u64) -> MessageBlock {
     let thinking = if omitted {
         String::new()
     } else {
         generate::thinking(prompt)
     };
-    Block::Wire(AnswerBlock::Thinking {
+    MessageBlock::Wire(AnswerBlock::Thinking {
         thinking,
         signature: format!("c2lt{hash:016x}"),
     })
 }
 
-fn redacted(hash: u64) -> Block {
-    Block::Wire(AnswerBlock::RedactedThinking {
+fn redacted(hash: u64) -> MessageBlock {
+    MessageBlock::Wire(AnswerBlock::RedactedThinking {
         data: format!("cmVk{hash:016x}"),
     })
 }
 
-fn unknown_block() -> Block {
-    Block::Wire(AnswerBlock::Other {
+fn unknown_block() -> MessageBlock {
+    MessageBlock::Wire(AnswerBlock::Other {
         kind: UNKNOWN_BLOCK.to_owned(),
         json: raw(&json!({"type": UNKNOWN_BLOCK, "payload": {"answer": 42}})),
     })
 }
 
-fn cited(prompt: &Prompt) -> Block {
+fn cited(prompt: &Prompt) -> MessageBlock {
     let text = generate::text(prompt);
     let citation = json!({
         "type": "char_location",
@@ -123,7 +127,7 @@ fn cited(prompt: &Prompt) -> Block {
         "start_char_index": 0,
         "end_char_index": 9,
     });
-    Block::Wire(AnswerBlock::Text {
+    MessageBlock::Wire(AnswerBlock::Text {
         text,
         citations: vec![raw(&citation)],
     })
@@ -152,9 +156,9 @@ fn refusal() -> Stop {
 }
 
 /// Ends the answer before the first stop sequence in its text.
-fn stop_at_sequence(blocks: &mut Vec<Block>, stop: &mut Stop, sequences: &[String]) {
+fn stop_at_sequence(blocks: &mut Vec<MessageBlock>, stop: &mut Stop, sequences: &[String]) {
     for index in 0..blocks.len() {
-        let Block::Wire(AnswerBlock::Text { text, .. }) = &mut blocks[index] else {
+        let MessageBlock::Wire(AnswerBlock::Text { text, .. }) = &mut blocks[index] else {
             continue;
         };
         let found = sequences
@@ -173,7 +177,7 @@ fn stop_at_sequence(blocks: &mut Vec<Block>, stop: &mut Stop, sequences: &[Strin
 }
 
 /// Ends the answer when so many tokens are written.
-fn cut(blocks: &mut Vec<Block>, stop: &mut Stop, mut budget: u64) {
+fn cut(blocks: &mut Vec<MessageBlock>, stop: &mut Stop, mut budget: u64) {
     for index in 0..blocks.len() {
         let tokens = blocks[index].tokens();
         if tokens <= budget {
@@ -183,7 +187,7 @@ fn cut(blocks: &mut Vec<Block>, stop: &mut Stop, mut budget: u64) {
         // Only a text can end in the middle; what else does not fit is left
         // out.
         let mut keep = index;
-        if let Block::Wire(AnswerBlock::Text { text, .. }) = &mut blocks[index]
+        if let MessageBlock::Wire(AnswerBlock::Text { text, .. }) = &mut blocks[index]
             && budget > 0
         {
             *text = text

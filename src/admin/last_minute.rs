@@ -11,9 +11,9 @@ const KEPT: usize = 61;
 
 /// Figures of the last minute.
 #[derive(Debug, Default)]
-pub struct Window(VecDeque<(Instant, Totals)>);
+pub struct LastMinute(VecDeque<(Instant, Totals)>);
 
-impl Window {
+impl LastMinute {
     /// Adds the totals as of now.
     pub fn push(&mut self, totals: Totals) {
         if self.0.len() >= KEPT {
@@ -52,12 +52,12 @@ impl Window {
     }
 
     /// A quantile of the durations of whole calls in the window.
-    pub fn whole(&self, quantile: f64) -> Option<Duration> {
+    pub fn call(&self, quantile: f64) -> Option<Duration> {
         self.quantile(quantile, |totals| &totals.whole)
     }
 
     /// A quantile of the time that the service added.
-    pub fn own(&self, quantile: f64) -> Option<Duration> {
+    pub fn overhead(&self, quantile: f64) -> Option<Duration> {
         self.quantile(quantile, |totals| &totals.own)
     }
 

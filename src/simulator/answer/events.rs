@@ -1,8 +1,8 @@
 //! The events of a streamed answer, in the order of the API.
 
 use super::{
-    answer::{Answer, Block},
-    tokens,
+    super::tokens,
+    message::{MessageBlock, SimulatedMessage},
 };
 use crate::claude::{answer::AnswerBlock, event::MessageDelta};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ const JSON_PIECE: usize = 12;
 
 /// One server-sent event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Event {
+pub(super) struct WireEvent {
     pub(super) name: &'static str,
     /// JSON on one line.
     pub(super) data: String,
@@ -22,9 +22,9 @@ pub(super) struct Event {
     pub(super) tokens: u64,
 }
 
-impl Event {
+impl WireEvent {
     pub(super) fn new(name: &'static str, data: String) -> Self {
-        Event {
+        WireEvent {
             name,
             data,
             tokens: 0,
@@ -37,10 +37,10 @@ impl Event {
     }
 }
 
-type Events = Box<dyn Iterator<Item = Event> + Send>;
+type BoxedEvents = Box<dyn Iterator<Item = WireEvent> + Send>;
 
 /// The events of an answer, each made when it is asked for.
-pub(super) fn of(answer: Answer) -> Events {
+pub(super) fn of(answer: SimulatedMessage) -> BoxedEvents {
     let start = format!(
         r#"{{"type":"message_start","message":{}}}"#,
         answer.json_at_start()
@@ -62,14 +62,14 @@ pub(super) fn of(answer: Answer) -> Events {
         .enumerate()
         .flat_map(|(index, block)| of_block(index, block));
     Box::new(
-        std::iter::once(Event::new("message_start", start))
-            .chain(std::iter::once(Event::new(
+        std::iter::once(WireEvent::new("message_start", start))
+            .chain(std::iter::once(WireEvent::new(
                 "ping",
                 r#"{"type":"ping"}"#.to_owned(),
             )))
             .chain(blocks)
-            .chain(std::iter::once(Event::new("message_delta", end)))
-            .chain(std::iter::once(Event::new(
+            .chain(std::iter::once(WireEvent::new("message_delta", end)))
+            .chain(std::iter::once(WireEvent::new(
                 "message_stop",
                 r#"{"type":"message_stop"}"#.to_owned(),
             ))),
@@ -88,9 +88,9 @@ fn json_of(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("plain data always serializes")
 }
 
-fn of_block(index: usize, block: Block) -> Events {
-    let (begin, deltas): (String, Events) = match block {
-        Block::Numbers(count) => {
+fn of_block(index: usize, block: MessageBlock) -> BoxedEvents {
+    let (begin, deltas): (String, BoxedEvents) = match block {
+        MessageBlock::Numbers(count) => {
             let deltas = (0..count).map(move |number| {
                 let delta = format!(r#"{{"type":"text_delta","text":"{number} "}}"#);
                 delta_event(index, &delta, 1)
@@ -100,8 +100,10 @@ fn of_block(index: usize, block: Block) -> Events {
                 Box::new(deltas),
             )
         }
-        Block::Wire(AnswerBlock::Text { text, citations }) => of_text(index, text, citations),
-        Block::Wire(AnswerBlock::Thinking {
+        MessageBlock::Wire(AnswerBlock::Text { text, citations }) => {
+            of_text(index, text, citations)
+        }
+        MessageBlock::Wire(AnswerBlock::Thinking {
             thinking,
             signature,
         }) => {
@@ -114,7 +116,7 @@ fn of_block(index: usize, block: Block) -> Events {
             let begin = json!({"type": "thinking", "thinking": "", "signature": ""});
             (begin.to_string(), Box::new(deltas))
         }
-        Block::Wire(AnswerBlock::ToolUse { id, name, input }) => {
+        MessageBlock::Wire(AnswerBlock::ToolUse { id, name, input }) => {
             let begin = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
             let deltas = pieces(input.get())
                 .map(|piece| text_delta(index, "input_json_delta", "partial_json", piece))
@@ -126,15 +128,15 @@ fn of_block(index: usize, block: Block) -> Events {
                 Box::new(std::iter::once(first).chain(deltas)),
             )
         }
-        Block::Wire(block @ AnswerBlock::RedactedThinking { .. }) => {
+        MessageBlock::Wire(block @ AnswerBlock::RedactedThinking { .. }) => {
             (json_of(&block), Box::new(std::iter::empty()))
         }
-        Block::Wire(block @ AnswerBlock::Other { .. }) => {
+        MessageBlock::Wire(block @ AnswerBlock::Other { .. }) => {
             let delta = r#"{"type":"simulated_unknown_delta","payload":[1,2,3]}"#;
             let event = json!({"type": "simulated_unknown_event", "payload": "?"}).to_string();
             let deltas = [
                 delta_event(index, delta, 1),
-                Event::new("simulated_unknown_event", event),
+                WireEvent::new("simulated_unknown_event", event),
             ];
             (json_of(&block), Box::new(deltas.into_iter()))
         }
@@ -143,19 +145,19 @@ fn of_block(index: usize, block: Block) -> Events {
         format!(r#"{{"type":"content_block_start","index":{index},"content_block":{begin}}}"#);
     let end = format!(r#"{{"type":"content_block_stop","index":{index}}}"#);
     Box::new(
-        std::iter::once(Event::new("content_block_start", begin))
+        std::iter::once(WireEvent::new("content_block_start", begin))
             .chain(deltas)
-            .chain(std::iter::once(Event::new("content_block_stop", end))),
+            .chain(std::iter::once(WireEvent::new("content_block_stop", end))),
     )
 }
 
-fn of_text(index: usize, text: String, citations: Vec<Box<RawValue>>) -> (String, Events) {
+fn of_text(index: usize, text: String, citations: Vec<Box<RawValue>>) -> (String, BoxedEvents) {
     let begin = if citations.is_empty() {
         json!({"type": "text", "text": ""})
     } else {
         json!({"type": "text", "text": "", "citations": []})
     };
-    let mut deltas: Vec<Event> = citations
+    let mut deltas: Vec<WireEvent> = citations
         .iter()
         .map(|citation| {
             let delta = format!(r#"{{"type":"citations_delta","citation":{citation}}}"#);
@@ -166,15 +168,15 @@ fn of_text(index: usize, text: String, citations: Vec<Box<RawValue>>) -> (String
     (begin.to_string(), Box::new(deltas.into_iter()))
 }
 
-fn delta_event(index: usize, delta: &str, tokens: u64) -> Event {
-    Event {
+fn delta_event(index: usize, delta: &str, tokens: u64) -> WireEvent {
+    WireEvent {
         name: "content_block_delta",
         data: format!(r#"{{"type":"content_block_delta","index":{index},"delta":{delta}}}"#),
         tokens,
     }
 }
 
-fn text_delta(index: usize, kind: &str, field: &str, text: &str) -> Event {
+fn text_delta(index: usize, kind: &str, field: &str, text: &str) -> WireEvent {
     let quoted = json_of(&text);
     let delta = format!(r#"{{"type":"{kind}","{field}":{quoted}}}"#);
     delta_event(index, &delta, tokens::of_text(text))

@@ -1,0 +1,104 @@
+//! One request and the answer that is made for it.
+
+use super::{
+    behaviour::{Behaviour, RequestedBehaviour},
+    error::ApiError,
+    limits::RateLimitHeaders,
+    state::{RecordedRequest, SimulatorState},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, request::Parts};
+use std::sync::Arc;
+
+/// A request whose body has arrived, and the behaviour that it meets.
+pub(super) struct Exchange {
+    pub(super) state: Arc<SimulatorState>,
+    pub(super) request_id: String,
+    /// Number of the request since the start.
+    pub(super) number: u64,
+    /// API key; empty until it is checked.
+    pub(super) key: String,
+    pub(super) behaviour: Option<Behaviour>,
+}
+
+/// Why there is no ordinary answer.
+#[derive(Debug)]
+pub(super) enum ExchangeError {
+    /// An error answer.
+    Api(ApiError),
+    /// The connection is closed on purpose.
+    BrokenOff,
+}
+
+impl From<ApiError> for ExchangeError {
+    fn from(error: ApiError) -> Self {
+        ExchangeError::Api(error)
+    }
+}
+
+impl Exchange {
+    /// The exchange of a request that has just arrived.
+    pub(super) fn new(state: Arc<SimulatorState>) -> Self {
+        let number = state.number();
+        Exchange {
+            request_id: format!("req_sim_{number:012}"),
+            state,
+            number,
+            key: String::new(),
+            behaviour: None,
+        }
+    }
+
+    /// The behaviour that the request meets: its own, by header, or the one that
+    /// is scripted or drawn for it. `scriptable` is true for the two endpoints
+    /// that generate or count.
+    ///
+    /// # Errors
+    /// 400 when the header is not understood.
+    pub(super) fn choose_behaviour(
+        &self,
+        headers: &HeaderMap,
+        scriptable: bool,
+    ) -> Result<Option<Behaviour>, ApiError> {
+        let Some(value) = headers.get("x-simulator") else {
+            return Ok(self.state.behaviour(scriptable));
+        };
+        let asked: RequestedBehaviour = std::str::from_utf8(value.as_bytes())
+            .map_err(|_| ApiError::invalid("x-simulator: is not UTF-8"))?
+            .parse()
+            .map_err(|error| ApiError::invalid(format!("x-simulator: {error}")))?;
+        let retries = headers
+            .get("x-stainless-retry-count")
+            .and_then(|count| count.to_str().ok()?.parse().ok())
+            .unwrap_or(0);
+        Ok(asked.attempt(retries))
+    }
+
+    /// Keeps the request for inspection, if that is configured.
+    pub(super) fn record(&self, parts: &Parts, body: &Bytes) {
+        if !self.state.config.record {
+            return;
+        }
+        let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
+        self.state.record(RecordedRequest {
+            method: parts.method.to_string(),
+            path: path.to_owned(),
+            headers: parts.headers.clone(),
+            body: body.clone(),
+        });
+    }
+
+    /// Adds the headers that every answer has.
+    pub(super) fn add_headers(&self, headers: &mut HeaderMap) {
+        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
+            headers.insert("request-id", id);
+        }
+        headers.insert(
+            "anthropic-organization-id",
+            HeaderValue::from_static("00000000-0000-4000-8000-000000000000"),
+        );
+        if !headers.contains_key("anthropic-ratelimit-requests-limit") {
+            RateLimitHeaders::unlimited().write(headers);
+        }
+    }
+}
