@@ -70,9 +70,9 @@ fn read(observed: &Observed, families: &mut Vec<Family>) {
     let store_down = if observed.store.is_down() { 1.0 } else { 0.0 };
     families.extend([
         breaker,
-        Family::single(&m::PLACES_IN_USE, places.in_use() as f64),
-        Family::single(&m::PLACES_WAITING, places.waiting() as f64),
-        Family::single(&m::PLACES_LIMIT, places.limit() as f64),
+        Family::single(&m::CONCURRENCY_IN_USE, places.in_use() as f64),
+        Family::single(&m::CONCURRENCY_WAITING, places.waiting() as f64),
+        Family::single(&m::CONCURRENCY_LIMIT, places.limit() as f64),
         Family::single(&m::KEYS, keys.len() as f64),
         Family::single(&m::KEYS_REFUSED, refused as f64),
         Family::single(&m::COALESCED, upstream.coalesced.count() as f64),

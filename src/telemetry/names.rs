@@ -93,8 +93,8 @@ pub const ERROR_TYPES: [&str; 18] = [
 pub mod event {
     /// An attempt waited for the API's limits.
     pub const WAIT_LEDGER: &str = "claude_grpc.wait.ledger";
-    /// An attempt waited for a place.
-    pub const WAIT_PLACE: &str = "claude_grpc.wait.place";
+    /// An attempt waited for a permit of the concurrency limit.
+    pub const WAIT_PERMIT: &str = "claude_grpc.wait.permit";
     /// The first piece of the answer came.
     pub const FIRST_CHUNK: &str = "gen_ai.first_chunk";
 }
@@ -176,9 +176,9 @@ pub mod attribute {
     pub const BACKOFF: &str = "claude_grpc.retry.backoff";
     /// Seconds waited for the API's limits.
     pub const WAIT_LEDGER: &str = "claude_grpc.wait.ledger";
-    /// Seconds waited for a place.
-    pub const WAIT_PLACE: &str = "claude_grpc.wait.place";
-    /// What was waited for: `ledger`, `place` or `backoff`.
+    /// Seconds waited for a permit of the concurrency limit.
+    pub const WAIT_PERMIT: &str = "claude_grpc.wait.permit";
+    /// What was waited for: `ledger`, `permit` or `backoff`.
     pub const WAIT: &str = "claude_grpc.wait";
     /// Why a call failed, as its `ErrorInfo` says.
     pub const REASON: &str = "claude_grpc.reason";
@@ -275,12 +275,12 @@ metrics! {
         "Dollars spent, by the configured prices.";
     UNPRICED: Counter "claude_grpc.tokens.unpriced" in "{token}",
         "Tokens of models without a configured price.";
-    PLACES_IN_USE: Gauge "claude_grpc.upstream.places.in_use" in "{place}",
-        "Places for attempts that are taken.";
-    PLACES_WAITING: Gauge "claude_grpc.upstream.places.waiting" in "{attempt}",
-        "Attempts that wait for a place.";
-    PLACES_LIMIT: Gauge "claude_grpc.upstream.places.limit" in "{place}",
-        "Places for attempts.";
+    CONCURRENCY_IN_USE: Gauge "claude_grpc.upstream.concurrency.in_use" in "{permit}",
+        "Permits of the concurrency limit in use.";
+    CONCURRENCY_WAITING: Gauge "claude_grpc.upstream.concurrency.waiting" in "{attempt}",
+        "Attempts waiting for a permit of the concurrency limit.";
+    CONCURRENCY_LIMIT: Gauge "claude_grpc.upstream.concurrency.limit" in "{permit}",
+        "Maximum number of concurrent attempts.";
     BREAKER: Gauge "claude_grpc.upstream.breaker" in "",
         "The circuit breaker: 1 for the state that it is in.";
     LEDGER_REMAINING: Gauge "claude_grpc.upstream.ledger.remaining" in "",

@@ -74,7 +74,7 @@ impl Upstream {
             .layer(WaitLayer(Wait::Ledger))
             // Each key has limits of its own; waiting for them takes no place.
             .layer(PacingLayer::new(ledger.clone(), config.pacing))
-            .layer(WaitLayer(Wait::Place))
+            .layer(WaitLayer(Wait::Permit))
             // Only an attempt that runs holds a place.
             .layer(PlacesLayer::new(places.clone(), config.place_timeout))
             // An attempt is what goes over the wire; its waits are before it.

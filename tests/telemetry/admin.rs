@@ -75,7 +75,7 @@ async fn a_wait_that_leads_to_no_attempt_is_counted() {
     let shed = service.grpc.clone().generate(ask("hello")).await;
     assert_eq!(shed.unwrap_err().code(), tonic::Code::Unavailable);
     let metrics = service.metrics().await;
-    let waited = sample(&metrics, &["upstream_wait_seconds_total", "\"place\""]);
+    let waited = sample(&metrics, &["upstream_wait_seconds_total", "\"permit\""]);
     assert!((0.1..5.0).contains(&waited), "{waited}");
     hanging.abort();
 }

@@ -53,12 +53,12 @@ pub enum Wait {
     Backoff,
     /// For the API's limits.
     Ledger,
-    /// For a place.
-    Place,
+    /// For a permit of the concurrency limit.
+    Permit,
 }
 
 /// By the values of [`Wait`].
-pub const WAITS: [&str; 3] = ["backoff", "ledger", "place"];
+pub const WAITS: [&str; 3] = ["backoff", "ledger", "permit"];
 
 /// What is exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

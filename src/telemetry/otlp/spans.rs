@@ -173,11 +173,11 @@ fn events(began: SystemTime, state: &State, attempts: &[Attempt]) -> Vec<Event> 
     let mut events = Vec::new();
     for attempt in attempts {
         let ready = began + attempt.began;
-        let place = attempt.waited(Wait::Place);
+        let permit = attempt.waited(Wait::Permit);
         let ledger = attempt.waited(Wait::Ledger);
         let waits = [
-            (event::WAIT_LEDGER, a::WAIT_LEDGER, ledger, place + ledger),
-            (event::WAIT_PLACE, a::WAIT_PLACE, place, place),
+            (event::WAIT_LEDGER, a::WAIT_LEDGER, ledger, permit + ledger),
+            (event::WAIT_PERMIT, a::WAIT_PERMIT, permit, permit),
         ];
         for (name, key, time, before) in waits {
             // What goes through at once has not waited.
@@ -196,8 +196,8 @@ fn events(began: SystemTime, state: &State, attempts: &[Attempt]) -> Vec<Event> 
 }
 
 fn attempt_attributes(attempt: Attempt) -> Attributes {
-    let [backoff, ledger, place] =
-        [Wait::Backoff, Wait::Ledger, Wait::Place].map(|wait| attempt.waited(wait));
+    let [backoff, ledger, permit] =
+        [Wait::Backoff, Wait::Ledger, Wait::Permit].map(|wait| attempt.waited(wait));
     let shown = attempt.answer.as_ref();
     let shown = shown.map(|answer| content::of_answer(answer, &attempt));
     let asked = attempt.asked;
@@ -228,7 +228,7 @@ fn attempt_attributes(attempt: Attempt) -> Attributes {
     all.text(a::RETRY_REASON, attempt.cause.map_or("", ErrorType::name));
     all.seconds(a::BACKOFF, backoff);
     all.seconds(a::WAIT_LEDGER, ledger);
-    all.seconds(a::WAIT_PLACE, place);
+    all.seconds(a::WAIT_PERMIT, permit);
     all.text(a::KEY, asked.key);
     if let Some(id) = attempt.request_id {
         all.text(a::UPSTREAM_REQUEST_ID, id);
