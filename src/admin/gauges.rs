@@ -94,8 +94,8 @@ fn read(observed: &Observed, families: &mut Vec<Family>) {
         refusals.number(&[(a::CAUSE, cause.name())], count as f64);
     }
     families.extend([reloads, refusals]);
-    let mut remaining = Family::new(&m::LEDGER_REMAINING);
-    let mut limit = Family::new(&m::LEDGER_LIMIT);
+    let mut remaining = Family::new(&m::RATE_LIMIT_REMAINING);
+    let mut limit = Family::new(&m::RATE_LIMIT);
     for left in ledger(observed) {
         let attributes = [
             (a::REQUEST_MODEL, left.model.as_str()),

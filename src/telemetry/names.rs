@@ -92,7 +92,7 @@ pub const ERROR_TYPES: [&str; 18] = [
 /// Names of events on spans.
 pub mod event {
     /// An attempt waited for the API's limits.
-    pub const WAIT_LEDGER: &str = "claude_grpc.wait.ledger";
+    pub const WAIT_RATE_LIMIT: &str = "claude_grpc.wait.rate_limit";
     /// An attempt waited for a permit of the concurrency limit.
     pub const WAIT_PERMIT: &str = "claude_grpc.wait.permit";
     /// The first piece of the answer came.
@@ -175,10 +175,10 @@ pub mod attribute {
     /// Seconds waited before the attempt was repeated.
     pub const BACKOFF: &str = "claude_grpc.retry.backoff";
     /// Seconds waited for the API's limits.
-    pub const WAIT_LEDGER: &str = "claude_grpc.wait.ledger";
+    pub const WAIT_RATE_LIMIT: &str = "claude_grpc.wait.rate_limit";
     /// Seconds waited for a permit of the concurrency limit.
     pub const WAIT_PERMIT: &str = "claude_grpc.wait.permit";
-    /// What was waited for: `ledger`, `permit` or `backoff`.
+    /// What was waited for: `rate_limit`, `permit` or `backoff`.
     pub const WAIT: &str = "claude_grpc.wait";
     /// Why a call failed, as its `ErrorInfo` says.
     pub const REASON: &str = "claude_grpc.reason";
@@ -283,9 +283,9 @@ metrics! {
         "Maximum number of concurrent attempts.";
     BREAKER: Gauge "claude_grpc.upstream.breaker" in "",
         "The circuit breaker: 1 for the state that it is in.";
-    LEDGER_REMAINING: Gauge "claude_grpc.upstream.ledger.remaining" in "",
+    RATE_LIMIT_REMAINING: Gauge "claude_grpc.upstream.rate_limit.remaining" in "",
         "What is left of the API's limits, the least over the keys.";
-    LEDGER_LIMIT: Gauge "claude_grpc.upstream.ledger.limit" in "",
+    RATE_LIMIT: Gauge "claude_grpc.upstream.rate_limit.limit" in "",
         "The API's limits for a minute, of the key that has the least left.";
     QUEUED: Gauge "claude_grpc.upstream.queued" in "{attempt}",
         "Attempts that wait for the API's limits.";

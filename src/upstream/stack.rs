@@ -71,7 +71,7 @@ impl Upstream {
             // A key that the API refuses is replaced without counting as a
             // retry.
             .layer(KeysLayer::new(keys.clone(), ledger.clone()))
-            .layer(WaitLayer(Wait::Ledger))
+            .layer(WaitLayer(Wait::RateLimit))
             // Each key has limits of its own; waiting for them takes no place.
             .layer(PacingLayer::new(ledger.clone(), config.pacing))
             .layer(WaitLayer(Wait::Permit))

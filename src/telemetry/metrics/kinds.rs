@@ -51,14 +51,14 @@ impl ErrorType {
 pub enum Wait {
     /// For the time of its repetition.
     Backoff,
-    /// For the API's limits.
-    Ledger,
+    /// For the rate limits of the API.
+    RateLimit,
     /// For a permit of the concurrency limit.
     Permit,
 }
 
 /// By the values of [`Wait`].
-pub const WAITS: [&str; 3] = ["backoff", "ledger", "permit"];
+pub const WAITS: [&str; 3] = ["backoff", "rate_limit", "permit"];
 
 /// What is exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

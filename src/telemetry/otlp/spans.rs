@@ -174,9 +174,14 @@ fn events(began: SystemTime, state: &State, attempts: &[Attempt]) -> Vec<Event> 
     for attempt in attempts {
         let ready = began + attempt.began;
         let permit = attempt.waited(Wait::Permit);
-        let ledger = attempt.waited(Wait::Ledger);
+        let rate_limit = attempt.waited(Wait::RateLimit);
         let waits = [
-            (event::WAIT_LEDGER, a::WAIT_LEDGER, ledger, permit + ledger),
+            (
+                event::WAIT_RATE_LIMIT,
+                a::WAIT_RATE_LIMIT,
+                rate_limit,
+                permit + rate_limit,
+            ),
             (event::WAIT_PERMIT, a::WAIT_PERMIT, permit, permit),
         ];
         for (name, key, time, before) in waits {
@@ -196,8 +201,8 @@ fn events(began: SystemTime, state: &State, attempts: &[Attempt]) -> Vec<Event> 
 }
 
 fn attempt_attributes(attempt: Attempt) -> Attributes {
-    let [backoff, ledger, permit] =
-        [Wait::Backoff, Wait::Ledger, Wait::Permit].map(|wait| attempt.waited(wait));
+    let [backoff, rate_limit, permit] =
+        [Wait::Backoff, Wait::RateLimit, Wait::Permit].map(|wait| attempt.waited(wait));
     let shown = attempt.answer.as_ref();
     let shown = shown.map(|answer| content::of_answer(answer, &attempt));
     let asked = attempt.asked;
@@ -227,7 +232,7 @@ fn attempt_attributes(attempt: Attempt) -> Attributes {
     all.text(a::ERROR_TYPE, attempt.error.map_or("", ErrorType::name));
     all.text(a::RETRY_REASON, attempt.cause.map_or("", ErrorType::name));
     all.seconds(a::BACKOFF, backoff);
-    all.seconds(a::WAIT_LEDGER, ledger);
+    all.seconds(a::WAIT_RATE_LIMIT, rate_limit);
     all.seconds(a::WAIT_PERMIT, permit);
     all.text(a::KEY, asked.key);
     if let Some(id) = attempt.request_id {
