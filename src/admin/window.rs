@@ -58,7 +58,7 @@ impl Window {
 
     /// A quantile of the time that the service added.
     pub fn own(&self, quantile: f64) -> Option<Duration> {
-        self.quantile(quantile, |totals| &totals.own)
+        self.quantile(quantile, |totals| &totals.overhead)
     }
 
     fn quantile(

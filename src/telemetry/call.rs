@@ -63,7 +63,7 @@ pub(super) struct State {
     pub(super) tokens: Tokens,
     /// Billionths of a dollar.
     pub(super) cost: u64,
-    pub(super) own: Option<Duration>,
+    pub(super) overhead: Option<Duration>,
     /// The call whose answer this one shares.
     pub(super) joined: Option<(TraceId, SpanId)>,
     /// The attempts that ended, when they are to be shown.
@@ -163,8 +163,8 @@ impl CallRecord {
         if let Some(call) = &self.0 {
             let mut state = call.state();
             state.wait(None);
-            let own = call.began.elapsed().saturating_sub(state.upstream);
-            state.own = Some(own);
+            let overhead = call.began.elapsed().saturating_sub(state.upstream);
+            state.overhead = Some(overhead);
         }
     }
 
@@ -316,17 +316,19 @@ impl Recorded {
             state.wait(None);
             metrics.waited_for(std::mem::take(&mut state.waits));
             let series = self.series(&mut state);
-            let own = match state.own {
-                Some(own) => own,
+            let overhead = match state.overhead {
+                Some(overhead) => overhead,
                 None => end.took.saturating_sub(state.upstream),
             };
-            state.own = Some(own);
+            state.overhead = Some(overhead);
             let durations = series.durations(end.status);
             let bucket = durations.observe_time(end.took);
-            let own_bucket = series.own.observe_time(own);
+            let overhead_bucket = series.overhead.observe_time(overhead);
             if self.observed.tracing.exemplifies(self.sampled) {
                 durations.exemplify(bucket, self.exemplar(end.took));
-                series.own.exemplify(own_bucket, self.exemplar(own));
+                series
+                    .overhead
+                    .exemplify(overhead_bucket, self.exemplar(overhead));
             }
             if end.status != 0 {
                 let reason = end.reason.as_deref().unwrap_or(names::STATUSES[end.status]);

@@ -162,8 +162,8 @@ pub mod attribute {
     pub const ATTEMPTS: &str = "claude_grpc.attempts";
     /// Dollars that the call cost, by the configured prices.
     pub const COST: &str = "claude_grpc.cost";
-    /// Seconds that the service itself added.
-    pub const OWN_DURATION: &str = "claude_grpc.own_duration";
+    /// Gateway overhead before the first response byte, in seconds.
+    pub const OVERHEAD_DURATION: &str = "claude_grpc.overhead.duration";
     /// Whether the call shared the answer of another one.
     pub const COALESCED: &str = "claude_grpc.coalesced";
     /// The API's id of the request.
@@ -249,8 +249,8 @@ macro_rules! metrics {
 metrics! {
     CALL_DURATION: Histogram "rpc.server.call.duration" in "s",
         "Time of calls, from the request to the end of the answer.";
-    OWN_DURATION: Histogram "claude_grpc.call.own_duration" in "s",
-        "Time that the service itself added to calls, until the answer began: all but the time in which an attempt was under way.";
+    OVERHEAD_DURATION: Histogram "claude_grpc.call.overhead.duration" in "s",
+        "Gateway overhead before the first response byte, excluding upstream time.";
     IN_FLIGHT: Gauge "claude_grpc.call.in_flight" in "{call}",
         "Calls under way.";
     FAILURES: Counter "claude_grpc.call.failures" in "{call}",

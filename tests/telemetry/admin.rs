@@ -60,7 +60,7 @@ async fn calls_are_counted_by_what_they_are() {
         !metrics.contains("not-a-model"),
         "a caller's word is a label"
     );
-    let own = of(&["own_duration_seconds_sum", "/Generate\"", model]);
+    let own = of(&["overhead_duration_seconds_sum", "/Generate\"", model]);
     assert!(own < 0.5, "{own}");
 }
 

@@ -24,7 +24,7 @@ macro_rules! line {
             status = names::STATUSES[$end.status],
             reason = $end.reason.as_deref(),
             duration_ms = millis($end.took),
-            own_ms = $state.own.map(millis),
+            overhead_ms = $state.overhead.map(millis),
             first_token_ms = $state.first_chunk.map(millis),
             input_tokens = some($state.tokens.all_input()),
             output_tokens = some($state.tokens.output),

@@ -27,8 +27,8 @@ const NANOS: f64 = 1e9;
 pub struct Totals {
     /// Durations of whole calls.
     pub whole: Shape,
-    /// The time that the service itself added.
-    pub own: Shape,
+    /// Gateway overhead.
+    pub overhead: Shape,
     by_status: Vec<u64>,
 }
 
@@ -67,7 +67,7 @@ impl Metrics {
     /// All calls added up.
     pub fn totals(&self) -> Totals {
         let mut whole = Histogram::new(&histogram::CALLS).shape();
-        let mut own = Histogram::new(&histogram::OWN).shape();
+        let mut overhead = Histogram::new(&histogram::OVERHEAD).shape();
         let mut by_status = vec![0; names::STATUSES.len()];
         for (_, series) in self.calls.all() {
             for (status, durations) in series.durations.iter().enumerate() {
@@ -77,11 +77,11 @@ impl Metrics {
                     add(&mut whole, shape);
                 }
             }
-            add(&mut own, series.own.shape());
+            add(&mut overhead, series.overhead.shape());
         }
         Totals {
             whole,
-            own,
+            overhead,
             by_status,
         }
     }
@@ -100,7 +100,7 @@ impl Metrics {
 
     fn of_calls(&self) -> Vec<Family> {
         let mut duration = Family::new(&m::CALL_DURATION);
-        let mut own = Family::new(&m::OWN_DURATION);
+        let mut overhead = Family::new(&m::OVERHEAD_DURATION);
         let mut first_chunk = Family::new(&m::FIRST_CHUNK);
         let mut per_chunk = Family::new(&m::PER_CHUNK);
         let mut tokens = Family::new(&m::TOKENS);
@@ -117,7 +117,9 @@ impl Metrics {
                 with_status.push((a::RPC_STATUS, Cow::Borrowed(names::STATUSES[status])));
                 duration.points.push(shape(with_status, durations));
             }
-            own.points.push(shape(attributes.clone(), &series.own));
+            overhead
+                .points
+                .push(shape(attributes.clone(), &series.overhead));
             for (family, histogram) in [
                 (&mut first_chunk, &series.first_chunk),
                 (&mut per_chunk, &series.per_chunk),
@@ -156,7 +158,7 @@ impl Metrics {
         let in_flight = self.in_flight.load(Relaxed).max(0) as f64;
         vec![
             duration,
-            own,
+            overhead,
             Family::single(&m::IN_FLIGHT, in_flight),
             failures,
             first_chunk,

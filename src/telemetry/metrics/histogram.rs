@@ -49,8 +49,8 @@ pub static CALLS: Bounds = Bounds {
     per_unit: PER_SECOND,
 };
 
-/// Of the time that the service itself adds.
-pub static OWN: Bounds = Bounds {
+/// Of gateway overhead.
+pub static OVERHEAD: Bounds = Bounds {
     upper: &[
         MS / 4,
         MS / 2,
@@ -289,7 +289,14 @@ mod tests {
 
     #[test]
     fn bounds_ascend() {
-        for bounds in [&CALLS, &OWN, &FIRST_CHUNKS, &CHUNKS, &ATTEMPTS, &TOKENS] {
+        for bounds in [
+            &CALLS,
+            &OVERHEAD,
+            &FIRST_CHUNKS,
+            &CHUNKS,
+            &ATTEMPTS,
+            &TOKENS,
+        ] {
             assert!(bounds.upper.is_sorted());
         }
     }

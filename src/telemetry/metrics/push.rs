@@ -14,7 +14,7 @@ use std::{borrow::Cow, collections::HashMap};
 /// All histograms, and the bounds of their buckets.
 static HISTOGRAMS: [(&Metric, &Bounds); 6] = [
     (&m::CALL_DURATION, &histogram::CALLS),
-    (&m::OWN_DURATION, &histogram::OWN),
+    (&m::OVERHEAD_DURATION, &histogram::OVERHEAD),
     (&m::FIRST_CHUNK, &histogram::FIRST_CHUNKS),
     (&m::PER_CHUNK, &histogram::CHUNKS),
     (&m::ATTEMPT_DURATION, &histogram::ATTEMPTS),

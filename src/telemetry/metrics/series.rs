@@ -33,7 +33,7 @@ pub struct CallKey {
 pub struct CallSeries {
     pub(super) durations: [OnceLock<Histogram>; names::STATUSES.len()],
     /// Time that the service added.
-    pub own: Histogram,
+    pub overhead: Histogram,
     pub(super) first_chunk: OnceLock<Histogram>,
     pub(super) per_chunk: OnceLock<Histogram>,
     /// By [`TOKEN_TYPES`].
@@ -86,7 +86,7 @@ impl CallSeries {
     pub(super) fn new(pushing: Option<(Arc<Pushing>, Attributes)>) -> Self {
         let mut series = CallSeries {
             durations: std::array::from_fn(|_| OnceLock::new()),
-            own: Histogram::new(&histogram::OWN),
+            overhead: Histogram::new(&histogram::OVERHEAD),
             first_chunk: OnceLock::new(),
             per_chunk: OnceLock::new(),
             tokens: std::array::from_fn(|_| AtomicU64::new(0)),
@@ -94,7 +94,7 @@ impl CallSeries {
             cost: AtomicU64::new(0),
             pushing,
         };
-        series.own = series.histogram(&m::OWN_DURATION, &histogram::OWN, &[]);
+        series.overhead = series.histogram(&m::OVERHEAD_DURATION, &histogram::OVERHEAD, &[]);
         series
     }
 

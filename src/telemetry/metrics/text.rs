@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_histogram_with_an_exemplar() {
-        let histogram = Histogram::new(&histogram::OWN);
+        let histogram = Histogram::new(&histogram::OVERHEAD);
         let bucket = histogram.observe_time(Duration::from_millis(2));
         histogram.exemplify(
             bucket,
@@ -166,14 +166,14 @@ mod tests {
             },
         );
         let family = Family {
-            metric: &m::OWN_DURATION,
+            metric: &m::OVERHEAD_DURATION,
             points: vec![Point {
                 attributes: vec![(a::CLIENT, "a\"b".into()), (a::REQUEST_MODEL, "".into())],
                 value: Value::Shape(Box::new(histogram.shape())),
             }],
         };
         let text = render(&[family], Format::OpenMetrics);
-        let line = r#"claude_grpc_call_own_duration_seconds_bucket{claude_grpc_client="a\"b",le="0.0025"} 1 # {trace_id="01010101010101010101010101010101",span_id="0202020202020202"} 0.002 5.000"#;
+        let line = r#"claude_grpc_call_overhead_duration_seconds_bucket{claude_grpc_client="a\"b",le="0.0025"} 1 # {trace_id="01010101010101010101010101010101",span_id="0202020202020202"} 0.002 5.000"#;
         assert!(text.lines().any(|it| it == line), "{text}");
         assert!(text.contains("_sum{claude_grpc_client=\"a\\\"b\"} 0.002\n"));
         assert!(text.ends_with("# EOF\n"));

@@ -153,7 +153,7 @@ fn call_attributes(call: &Recorded, end: &End) -> Attributes {
         attributes.text(a::REQUEST_MODEL, Arc::clone(model));
     }
     attributes.integer(a::ATTEMPTS, state.attempts);
-    attributes.seconds(a::OWN_DURATION, state.own.unwrap_or_default());
+    attributes.seconds(a::OVERHEAD_DURATION, state.overhead.unwrap_or_default());
     if state.cost > 0 {
         attributes.number(a::COST, state.cost as f64 / 1e9);
     }
