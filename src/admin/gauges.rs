@@ -85,7 +85,7 @@ fn read(observed: &Observed, families: &mut Vec<Family>) {
     for reload in &observed.reloads {
         let counts = reload.counts();
         for (outcome, count) in [("succeeded", counts.reloaded), ("failed", counts.refused)] {
-            let attributes = [(a::WHAT, reload.name()), (a::OUTCOME, outcome)];
+            let attributes = [(a::COMPONENT, reload.name()), (a::OUTCOME, outcome)];
             reloads.number(&attributes, count as f64);
         }
     }

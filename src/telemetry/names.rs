@@ -196,8 +196,8 @@ pub mod attribute {
     pub const OUTCOME: &str = "claude_grpc.outcome";
     /// Why a caller was not let in.
     pub const CAUSE: &str = "claude_grpc.cause";
-    /// What was reloaded.
-    pub const WHAT: &str = "claude_grpc.what";
+    /// The reloaded component, such as the API keys or a certificate.
+    pub const COMPONENT: &str = "claude_grpc.component";
     /// Version of the service.
     pub const VERSION: &str = "version";
 }
