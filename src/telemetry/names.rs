@@ -297,8 +297,8 @@ metrics! {
         "Calls that shared the answer of another one.";
     REFUSALS: Counter "claude_grpc.access.refusals" in "{call}",
         "Callers that were not let in, by what was wrong.";
-    STORE_FAILURES: Counter "claude_grpc.store.failures" in "{question}",
-        "Questions that the store of shared limits did not answer.";
+    STORE_FAILURES: Counter "claude_grpc.store.failures" in "{query}",
+        "Failed queries to the store of shared limits.";
     STORE_DOWN: Gauge "claude_grpc.store.down" in "",
         "Whether the store of shared limits does not answer, so that they do not hold over all replicas; 0 without a store.";
     RELOADS: Counter "claude_grpc.reloads" in "{reload}",
