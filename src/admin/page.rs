@@ -4,7 +4,7 @@ use super::{
     gauges::Left,
     status::{Client, Status},
 };
-use crate::telemetry::Failure;
+use crate::telemetry::FailedCall;
 use std::{
     fmt::{self, Write as _},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -206,7 +206,7 @@ fn clients(html: &mut String, clients: &[Client]) -> fmt::Result {
     Ok(())
 }
 
-fn failures(html: &mut String, failures: &[Failure]) -> fmt::Result {
+fn failures(html: &mut String, failures: &[FailedCall]) -> fmt::Result {
     html.push_str("<section class=\"wide\"><h2>Last failures</h2>");
     if failures.is_empty() {
         html.push_str("<p class=\"none\">none</p></section>");

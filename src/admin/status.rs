@@ -6,7 +6,7 @@ use super::{
     window::Window,
 };
 use crate::telemetry::{
-    Failure,
+    FailedCall,
     metrics::{Family, Point, Value},
     names::{Metric, attribute as a, metric as m},
 };
@@ -52,7 +52,7 @@ pub struct Status {
     /// What each client used, dearest first.
     pub clients: Vec<Client>,
     /// The last failures.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<FailedCall>,
 }
 
 /// What one client used.

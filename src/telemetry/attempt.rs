@@ -1,7 +1,7 @@
 //! The record of one attempt at the API.
 
 use super::{
-    call::{CallRecord, Recorded},
+    call::{CallData, CallRecord},
     context::SpanId,
     metrics::{AttemptKey, CallSeries, ErrorType, Operation, Wait},
     prices::Tokens,
@@ -15,10 +15,10 @@ use std::{
 
 /// What is known of an attempt, as its span shows it.
 #[derive(Debug)]
-pub struct Attempt {
+pub struct AttemptData {
     pub(super) span: SpanId,
     pub(super) number: u32,
-    pub(super) asked: Asked,
+    pub(super) request: AttemptRequest,
     /// Since the call began.
     pub(super) began: Duration,
     pub(super) took: Duration,
@@ -30,7 +30,7 @@ pub struct Attempt {
     /// HTTP status; 0 when none came.
     pub(super) status: u16,
     pub(super) request_id: Option<String>,
-    pub(super) response: Option<Response>,
+    pub(super) response: Option<ResponseMetadata>,
     pub(super) first_chunk: Option<Duration>,
     pub(super) tokens: Option<Tokens>,
     pub(super) answer: Option<String>,
@@ -38,7 +38,7 @@ pub struct Attempt {
 
 /// What an attempt asks.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct AttemptRequest {
     /// What for.
     pub operation: Operation,
     /// The model.
@@ -52,12 +52,12 @@ pub struct Asked {
     /// The request's JSON; shown only when that is asked for.
     pub body: Option<Bytes>,
     /// Where it goes.
-    pub server: Arc<Address>,
+    pub server: Arc<ServerAddress>,
 }
 
 /// Where the API is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Address {
+pub struct ServerAddress {
     /// Host.
     pub host: Arc<str>,
     /// Port.
@@ -66,7 +66,7 @@ pub struct Address {
 
 /// What an answer says of itself.
 #[derive(Debug, Clone, Default)]
-pub struct Response {
+pub struct ResponseMetadata {
     /// The API's id of it.
     pub id: String,
     /// The model that answered.
@@ -79,20 +79,20 @@ pub struct Response {
 pub struct AttemptRecord(Option<Box<UnderWay>>);
 
 struct UnderWay {
-    call: Arc<Recorded>,
+    call: Arc<CallData>,
     began: Instant,
     replied: bool,
     last_chunk: Option<Instant>,
     series: Option<Arc<CallSeries>>,
-    attempt: Attempt,
+    attempt: AttemptData,
 }
 
 // === impl AttemptRecord ===
 
 impl AttemptRecord {
-    /// An attempt for a call begins. `asked` is told whether the request's
+    /// An attempt for a call begins. `request` is called with whether the request's
     /// text will be shown.
-    pub fn begin(call: &CallRecord, asked: impl FnOnce(bool) -> Asked) -> Self {
+    pub fn begin(call: &CallRecord, request: impl FnOnce(bool) -> AttemptRequest) -> Self {
         let Some(call) = &call.0 else {
             return AttemptRecord(None);
         };
@@ -103,10 +103,10 @@ impl AttemptRecord {
             replied: false,
             last_chunk: None,
             series: None,
-            attempt: Attempt {
+            attempt: AttemptData {
                 span: SpanId::random(),
                 number: beginning.number,
-                asked: asked(call.shows_content()),
+                request: request(call.shows_content()),
                 began: began - call.began,
                 took: Duration::ZERO,
                 waits: beginning.waits,
@@ -152,7 +152,7 @@ impl AttemptRecord {
     }
 
     /// The answer said this of itself.
-    pub fn response(&mut self, response: impl FnOnce() -> Response) {
+    pub fn response(&mut self, response: impl FnOnce() -> ResponseMetadata) {
         if let Some(attempt) = self.0.as_mut().filter(|it| it.call.sampled) {
             attempt.attempt.response = Some(response());
         }
@@ -249,7 +249,7 @@ impl UnderWay {
         attempt.took = self.began.elapsed();
         attempt.error = error;
         let metrics = &call.observed.metrics;
-        let model = &attempt.asked.model;
+        let model = &attempt.request.model;
         let label = match error {
             // The API knows the model: from now on it is told apart.
             None if !model.is_empty() => metrics.models.learn(model),
@@ -257,7 +257,7 @@ impl UnderWay {
         };
         metrics.attempt(
             AttemptKey {
-                operation: attempt.asked.operation,
+                operation: attempt.request.operation,
                 model: (!model.is_empty()).then_some(label),
                 error,
                 status: attempt.status,
@@ -270,8 +270,8 @@ impl UnderWay {
             state.cost += metrics.usage(&series, (label, model), tokens);
             state.tokens.add(tokens);
         }
-        call.end_attempt(error, || Attempt {
-            asked: attempt.asked.clone(),
+        call.end_attempt(error, || AttemptData {
+            request: attempt.request.clone(),
             request_id: attempt.request_id.take(),
             response: attempt.response.take(),
             answer: attempt.answer.take(),
@@ -280,7 +280,7 @@ impl UnderWay {
     }
 }
 
-impl Attempt {
+impl AttemptData {
     /// The wait for something before it was made.
     pub(super) fn waited(&self, wait: Wait) -> Duration {
         self.waits[wait as usize]

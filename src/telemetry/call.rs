@@ -6,15 +6,15 @@
 //! that is not sampled leaves out what only spans would show.
 
 use super::{
-    Observed,
-    attempt::Attempt,
-    context::{self, Parent, SpanId, TraceId},
+    CallObserver,
+    attempt::AttemptData,
+    context::{self, RemoteParent, SpanId, TraceId},
     labels::Label,
     log,
     metrics::{CallKey, CallSeries, ErrorType, Wait, histogram::Exemplar},
     names,
     prices::Tokens,
-    recent::Failure,
+    recent::FailedCall,
 };
 use http::{HeaderMap, HeaderValue};
 use std::{
@@ -26,27 +26,27 @@ use std::{
 /// The record of one call; without one where nobody observes. Cloning is
 /// cheap.
 #[derive(Clone, Default)]
-pub struct CallRecord(pub(super) Option<Arc<Recorded>>);
+pub struct CallRecord(pub(super) Option<Arc<CallData>>);
 
 /// What is recorded.
-pub struct Recorded {
-    pub(super) observed: Arc<Observed>,
+pub struct CallData {
+    pub(super) observed: Arc<CallObserver>,
     /// Index into [`names::METHODS`], or one more.
     pub(super) rpc: usize,
     pub(super) began: Instant,
     pub(super) at: SystemTime,
     pub(super) trace: TraceId,
     pub(super) span: SpanId,
-    pub(super) parent: Option<Parent>,
+    pub(super) parent: Option<RemoteParent>,
     pub(super) sampled: bool,
     /// Values of the configured keys of the caller's baggage.
     pub(super) baggage: Vec<(usize, String)>,
-    state: Mutex<State>,
+    state: Mutex<CallState>,
 }
 
 /// What changes on the way.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct CallState {
     client: Option<Label>,
     pub(super) model: Option<Arc<str>>,
     model_label: Option<Label>,
@@ -67,13 +67,13 @@ pub(super) struct State {
     /// The call whose answer this one shares.
     pub(super) joined: Option<(TraceId, SpanId)>,
     /// The attempts that ended, when they are to be shown.
-    pub(super) spans: Vec<Attempt>,
+    pub(super) spans: Vec<AttemptData>,
     finished: bool,
 }
 
 /// How a call ended.
 #[derive(Debug, Clone)]
-pub struct End {
+pub struct CallEnd {
     /// Index into [`names::STATUSES`].
     pub status: usize,
     /// `ErrorInfo.reason`, if there is one.
@@ -83,7 +83,7 @@ pub struct End {
 }
 
 /// What an attempt begins with.
-pub(super) struct Beginning {
+pub(super) struct AttemptStart {
     pub(super) number: u32,
     pub(super) waits: [Duration; 3],
     pub(super) cause: Option<ErrorType>,
@@ -93,7 +93,7 @@ pub(super) struct Beginning {
 
 impl CallRecord {
     /// Begins the record of a call; `path` is the request's.
-    pub(super) fn begin(observed: &Arc<Observed>, path: &str, headers: &HeaderMap) -> Self {
+    pub(super) fn begin(observed: &Arc<CallObserver>, path: &str, headers: &HeaderMap) -> Self {
         let path = path.strip_prefix('/').unwrap_or(path);
         let rpc = names::METHODS.iter().position(|it| *it == path);
         let tracing = &observed.tracing;
@@ -105,7 +105,7 @@ impl CallRecord {
             false => Vec::new(),
         };
         observed.metrics.in_flight.fetch_add(1, Relaxed);
-        CallRecord(Some(Arc::new(Recorded {
+        CallRecord(Some(Arc::new(CallData {
             observed: Arc::clone(observed),
             rpc: rpc.unwrap_or(names::METHODS.len()),
             began: Instant::now(),
@@ -147,11 +147,11 @@ impl CallRecord {
 
     /// The call shares the answer of another one, and waits for it as long as
     /// the guard is kept.
-    pub fn joined(&self, other: &CallRecord) -> Joined {
+    pub fn joined(&self, other: &CallRecord) -> CoalescedWait {
         if let (Some(call), Some(other)) = (&self.0, &other.0) {
             call.state().joined = Some((other.trace, other.span));
         }
-        Joined {
+        CoalescedWait {
             call: self.0.clone(),
             since: Instant::now(),
         }
@@ -171,7 +171,7 @@ impl CallRecord {
     /// The call ends. Only the first time counts.
     pub(super) fn finish(&self, status: usize, reason: Option<Box<str>>) {
         if let Some(call) = &self.0 {
-            let end = End {
+            let end = CallEnd {
                 status: status.min(names::STATUSES.len() - 1),
                 reason,
                 took: call.began.elapsed(),
@@ -191,12 +191,12 @@ impl fmt::Debug for CallRecord {
 }
 
 /// Kept as long as a call waits for the answer of another one.
-pub struct Joined {
-    call: Option<Arc<Recorded>>,
+pub struct CoalescedWait {
+    call: Option<Arc<CallData>>,
     since: Instant,
 }
 
-impl Drop for Joined {
+impl Drop for CoalescedWait {
     fn drop(&mut self) {
         if let Some(call) = &self.call {
             call.state().upstream += self.since.elapsed();
@@ -204,16 +204,16 @@ impl Drop for Joined {
     }
 }
 
-// === impl Recorded ===
+// === impl CallData ===
 
-impl Recorded {
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+impl CallData {
+    pub(super) fn state(&self) -> MutexGuard<'_, CallState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The figures that the call counts in. Its client and model are known by
     /// the time that anything is counted.
-    pub(super) fn series(&self, state: &mut State) -> Arc<CallSeries> {
+    pub(super) fn series(&self, state: &mut CallState) -> Arc<CallSeries> {
         if let Some(series) = &state.series {
             return Arc::clone(series);
         }
@@ -226,7 +226,7 @@ impl Recorded {
         series
     }
 
-    pub(super) fn client(&self, state: &State) -> Label {
+    pub(super) fn client(&self, state: &CallState) -> Label {
         let anonymous = || self.observed.metrics.clients.label(names::ANONYMOUS);
         state.client.unwrap_or_else(anonymous)
     }
@@ -254,7 +254,7 @@ impl Recorded {
     }
 
     /// An attempt begins.
-    pub(super) fn begin_attempt(&self) -> Beginning {
+    pub(super) fn begin_attempt(&self) -> AttemptStart {
         let (waits, cause, number) = {
             let mut state = self.state();
             state.wait(None);
@@ -267,7 +267,7 @@ impl Recorded {
         if let Some((error, _)) = cause {
             metrics.retry(error);
         }
-        Beginning {
+        AttemptStart {
             number,
             waits,
             cause: cause.map(|(error, _)| error),
@@ -278,7 +278,7 @@ impl Recorded {
     pub(super) fn end_attempt(
         self: &Arc<Self>,
         error: Option<ErrorType>,
-        attempt: impl FnOnce() -> Attempt,
+        attempt: impl FnOnce() -> AttemptData,
     ) {
         let mut state = self.state();
         state.failed = error.map(|error| (error, Instant::now()));
@@ -303,7 +303,7 @@ impl Recorded {
         }
     }
 
-    fn finish(self: &Arc<Self>, end: End) {
+    fn finish(self: &Arc<Self>, end: CallEnd) {
         let metrics = &self.observed.metrics;
         {
             let mut state = self.state();
@@ -336,7 +336,7 @@ impl Recorded {
                 if let Some(limit) = limit_of(reason) {
                     metrics.rejection(limit);
                 }
-                self.observed.recent.add(Failure {
+                self.observed.recent.add(FailedCall {
                     at: SystemTime::now(),
                     trace: self.trace,
                     method: super::metrics::method(self.rpc),
@@ -369,9 +369,9 @@ fn limit_of(reason: &str) -> Option<&'static str> {
     })
 }
 
-// === impl State ===
+// === impl CallState ===
 
-impl State {
+impl CallState {
     /// Ends what is waited for, and begins to wait for something else.
     fn wait(&mut self, next: Option<Wait>) {
         let now = Instant::now();

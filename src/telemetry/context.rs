@@ -32,7 +32,7 @@ pub struct SpanId(pub [u8; 8]);
 
 /// The caller's span.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parent {
+pub struct RemoteParent {
     /// Its trace.
     pub trace: TraceId,
     /// It.
@@ -156,18 +156,18 @@ impl std::str::FromStr for SpanId {
     }
 }
 
-// === impl Parent ===
+// === impl RemoteParent ===
 
-impl Parent {
+impl RemoteParent {
     /// The caller's span, if it names a valid one.
-    pub fn read(headers: &HeaderMap) -> Option<Parent> {
+    pub fn read(headers: &HeaderMap) -> Option<RemoteParent> {
         let mut given = headers.get_all(TRACEPARENT).iter();
         let value = given.next()?;
         // Two are none.
         if given.next().is_some() {
             return None;
         }
-        let mut parent = Parent::parse(value.as_bytes())?;
+        let mut parent = RemoteParent::parse(value.as_bytes())?;
         let mut states = headers.get_all(TRACESTATE).iter();
         parent.state = states
             .next()
@@ -176,7 +176,7 @@ impl Parent {
         Some(parent)
     }
 
-    fn parse(text: &[u8]) -> Option<Parent> {
+    fn parse(text: &[u8]) -> Option<RemoteParent> {
         if text.len() < 55 {
             return None;
         }
@@ -188,7 +188,7 @@ impl Parent {
             0 => text.len() == 55,
             _ => text.len() == 55 || text[55] == b'-',
         };
-        let parent = Parent {
+        let parent = RemoteParent {
             trace: TraceId(read_hex(&text[3..35])?),
             span: SpanId(read_hex(&text[36..52])?),
             sampled: read_hex::<1>(&text[53..55])?[0] & 1 == 1,
@@ -243,12 +243,12 @@ mod tests {
 
     #[test]
     fn a_parent_is_read_and_written() {
-        let parent = Parent::parse(GIVEN.as_bytes()).unwrap();
+        let parent = RemoteParent::parse(GIVEN.as_bytes()).unwrap();
         assert!(parent.sampled);
         assert_eq!(parent.trace.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(traceparent(parent.trace, parent.span, true), GIVEN);
         let later = format!("cc{}-more", &GIVEN[2..]);
-        assert!(Parent::parse(later.as_bytes()).is_some());
+        assert!(RemoteParent::parse(later.as_bytes()).is_some());
     }
 
     #[test]
@@ -263,13 +263,13 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
             "00-4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7-01",
         ] {
-            assert_eq!(Parent::parse(wrong.as_bytes()), None, "{wrong}");
+            assert_eq!(RemoteParent::parse(wrong.as_bytes()), None, "{wrong}");
         }
         let mut headers = HeaderMap::new();
         headers.append(TRACEPARENT, HeaderValue::from_static(GIVEN));
-        assert!(Parent::read(&headers).is_some());
+        assert!(RemoteParent::read(&headers).is_some());
         headers.append(TRACEPARENT, HeaderValue::from_static(GIVEN));
-        assert_eq!(Parent::read(&headers), None, "two are none");
+        assert_eq!(RemoteParent::read(&headers), None, "two are none");
     }
 
     #[test]
@@ -287,7 +287,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_panics(text: Vec<u8>) {
-            let _ = Parent::parse(&text);
+            let _ = RemoteParent::parse(&text);
         }
     }
 }

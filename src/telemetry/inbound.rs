@@ -17,10 +17,10 @@ use tower::{Layer, Service};
 pub struct RecordLayer(pub Telemetry);
 
 impl<S> Layer<S> for RecordLayer {
-    type Service = Recording<S>;
+    type Service = RecordService<S>;
 
-    fn layer(&self, inner: S) -> Recording<S> {
-        Recording {
+    fn layer(&self, inner: S) -> RecordService<S> {
+        RecordService {
             inner,
             telemetry: self.0.clone(),
         }
@@ -30,18 +30,18 @@ impl<S> Layer<S> for RecordLayer {
 /// Records calls. Handlers find the [`CallRecord`] in the request's
 /// extensions.
 #[derive(Debug, Clone)]
-pub struct Recording<S> {
+pub struct RecordService<S> {
     inner: S,
     telemetry: Telemetry,
 }
 
-impl<S, B> Service<Request<B>> for Recording<S>
+impl<S, B> Service<Request<B>> for RecordService<S>
 where
     S: Service<Request<B>, Response = Response<Body>>,
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = RecordingFuture<S::Future>;
+    type Future = RecordFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -52,7 +52,7 @@ where
             .telemetry
             .begin(request.uri().path(), request.headers());
         request.extensions_mut().insert(record.clone());
-        RecordingFuture {
+        RecordFuture {
             inner: self.inner.call(request),
             record: Some(Unfinished(record)),
         }
@@ -87,8 +87,8 @@ impl Unfinished {
 }
 
 pin_project_lite::pin_project! {
-    /// The future of [`Recording`].
-    pub struct RecordingFuture<F> {
+    /// The future of [`RecordService`].
+    pub struct RecordFuture<F> {
         // Before the record: what runs below ends first, and is still counted.
         #[pin]
         inner: F,
@@ -96,7 +96,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<F, E> Future for RecordingFuture<F>
+impl<F, E> Future for RecordFuture<F>
 where
     F: Future<Output = Result<Response<Body>, E>>,
 {

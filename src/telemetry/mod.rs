@@ -23,20 +23,20 @@ mod recent;
 mod sampler;
 mod spans;
 
-pub use attempt::{Address, Asked, AttemptRecord, Response};
-pub use call::{CallRecord, Joined};
+pub use attempt::{AttemptRecord, AttemptRequest, ResponseMetadata, ServerAddress};
+pub use call::{CallRecord, CoalescedWait};
 pub use config::{LogConfig, LogFormat, TelemetryConfig};
 pub use inbound::RecordLayer;
 pub use log::{LogLevel, Logs};
 pub use metrics::{ErrorType, Metrics, Operation, Wait};
 pub use otlp::Settings;
 pub use prices::{Price, Tokens};
-pub use recent::Failure;
+pub use recent::FailedCall;
 pub use sampler::Sampler;
 
 use http::HeaderMap;
 use otlp::{Export, ExportError};
-use recent::Recent;
+use recent::RecentFailures;
 use spans::Tracing;
 use std::{fmt, sync::Arc, time::Duration};
 use thiserror::Error;
@@ -57,13 +57,13 @@ pub enum TelemetryError {
 
 /// Observes calls; or, by default, does not. Cloning is cheap.
 #[derive(Clone, Default)]
-pub struct Telemetry(Option<Arc<Observed>>);
+pub struct Telemetry(Option<Arc<CallObserver>>);
 
 /// What is kept of all calls.
-pub(crate) struct Observed {
+pub(crate) struct CallObserver {
     metrics: Arc<Metrics>,
     tracing: Tracing,
-    recent: Recent,
+    recent: RecentFailures,
 }
 
 /// What runs beside the service, and ends after it.
@@ -101,10 +101,10 @@ impl Telemetry {
             .with_baggage(baggage)
             .with_exemplars(settings.exemplars)
             .with_content(config.show_content || settings.content);
-        let observed = Observed {
+        let observed = CallObserver {
             metrics,
             tracing,
-            recent: Recent::default(),
+            recent: RecentFailures::default(),
         };
         let running = Running { export };
         Ok((Telemetry(Some(Arc::new(observed))), running))
@@ -116,7 +116,7 @@ impl Telemetry {
     }
 
     /// The last calls that failed, newest first.
-    pub fn failures(&self) -> Vec<Failure> {
+    pub fn failures(&self) -> Vec<FailedCall> {
         let observed = self.0.as_ref();
         observed.map_or_else(Vec::new, |observed| observed.recent.all())
     }

@@ -1,7 +1,7 @@
 //! Which calls are traced: `OTEL_TRACES_SAMPLER` and its argument, by the SDK's
 //! samplers.
 
-use super::context::{Parent, TraceId};
+use super::context::{RemoteParent, TraceId};
 use opentelemetry::trace::SpanKind;
 use opentelemetry_sdk::trace::{Sampler as OfSdk, SamplingDecision, ShouldSample};
 
@@ -47,7 +47,7 @@ impl Sampler {
     }
 
     /// Whether a call is traced.
-    pub fn samples(&self, trace: TraceId, parent: Option<&Parent>) -> bool {
+    pub fn samples(&self, trace: TraceId, parent: Option<&RemoteParent>) -> bool {
         if let Some(parent) = parent.filter(|_| self.parent_based) {
             // As the SDK's parent-based sampler has it, without the context
             // that it wants to be asked with.
@@ -82,7 +82,7 @@ fn ratio(argument: Option<&str>) -> Result<f64, String> {
 mod tests {
     use super::*;
 
-    fn share(sampler: &Sampler, parent: Option<&Parent>) -> usize {
+    fn share(sampler: &Sampler, parent: Option<&RemoteParent>) -> usize {
         (0..10_000)
             .filter(|_| sampler.samples(TraceId::random(), parent))
             .count()
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_parent_decides_where_it_may() {
-        let sampled = Parent {
+        let sampled = RemoteParent {
             trace: TraceId::random(),
             span: crate::telemetry::context::SpanId::random(),
             sampled: true,

@@ -1,9 +1,9 @@
 //! Whether and how calls become spans.
 
 use super::{
-    attempt::Attempt,
-    call::{End, Recorded},
-    context::{Parent, TraceId},
+    attempt::AttemptData,
+    call::{CallData, CallEnd},
+    context::{RemoteParent, TraceId},
     otlp::{Spans, environment::ExemplarFilter, spans::Maker},
     sampler::Sampler,
 };
@@ -71,11 +71,13 @@ impl Tracing {
         self.into.is_some()
     }
 
-    pub(super) fn parent(&self, headers: &HeaderMap) -> Option<Parent> {
-        self.takes_context.then(|| Parent::read(headers)).flatten()
+    pub(super) fn parent(&self, headers: &HeaderMap) -> Option<RemoteParent> {
+        self.takes_context
+            .then(|| RemoteParent::read(headers))
+            .flatten()
     }
 
-    pub(super) fn samples(&self, trace: TraceId, parent: Option<&Parent>) -> bool {
+    pub(super) fn samples(&self, trace: TraceId, parent: Option<&RemoteParent>) -> bool {
         self.is_on() && self.sampler.samples(trace, parent)
     }
 
@@ -91,14 +93,14 @@ impl Tracing {
         self.content
     }
 
-    pub(super) fn finished(&self, call: &Recorded, end: &End) {
+    pub(super) fn finished(&self, call: &CallData, end: &CallEnd) {
         if let Some((spans, maker)) = &self.into {
             spans.leave(maker.call(call, end));
         }
     }
 
     /// An attempt that went on after its call.
-    pub(super) fn late_attempt(&self, call: &Recorded, attempt: Attempt) {
+    pub(super) fn late_attempt(&self, call: &CallData, attempt: AttemptData) {
         if let Some((spans, maker)) = &self.into {
             spans.leave(vec![maker.attempt(call, attempt)]);
         }

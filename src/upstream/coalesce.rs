@@ -14,7 +14,7 @@
 
 use super::{Body, Call, Payload, Reply, Transport, UpstreamError};
 use crate::claude::answer::Message;
-use crate::telemetry::{CallRecord, Joined};
+use crate::telemetry::{CallRecord, CoalescedWait};
 use bytes::Bytes;
 use futures::{
     FutureExt,
@@ -118,7 +118,11 @@ where
     S::Future: Send + 'static,
 {
     /// The call to wait for, and whether it is another caller's.
-    fn join_or_begin(&mut self, question: Question, call: Call) -> (SharedCall, Option<Joined>) {
+    fn join_or_begin(
+        &mut self,
+        question: Question,
+        call: Call,
+    ) -> (SharedCall, Option<CoalescedWait>) {
         let table = Arc::clone(&self.table);
         let mut calls = table.calls.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(in_flight) = calls.get(&question)

@@ -9,7 +9,10 @@ use crate::{
         answer::{Message, Usage},
         event::{Delta, StreamEvent},
     },
-    telemetry::{Address, Asked, AttemptRecord, ErrorType, Operation, Response, Tokens, Wait},
+    telemetry::{
+        AttemptRecord, AttemptRequest, ErrorType, Operation, ResponseMetadata, ServerAddress,
+        Tokens, Wait,
+    },
 };
 use futures::{StreamExt, future::BoxFuture};
 use std::{
@@ -61,7 +64,7 @@ impl<S: Service<Attempt>> Service<Attempt> for Waiting<S> {
 /// The layer that makes [`Traced`].
 #[derive(Debug, Clone)]
 pub struct TraceLayer {
-    server: Arc<Address>,
+    server: Arc<ServerAddress>,
 }
 
 impl TraceLayer {
@@ -69,7 +72,7 @@ impl TraceLayer {
     pub fn new(config: &UpstreamConfig) -> Self {
         let url = reqwest::Url::parse(&config.base_url).ok();
         let server = url.and_then(|url| {
-            Some(Address {
+            Some(ServerAddress {
                 host: url.host_str()?.into(),
                 port: url.port_or_known_default()?,
             })
@@ -95,7 +98,7 @@ impl<S> Layer<S> for TraceLayer {
 #[derive(Debug, Clone)]
 pub struct Traced<S> {
     inner: S,
-    server: Arc<Address>,
+    server: Arc<ServerAddress>,
 }
 
 // === impl Traced ===
@@ -136,7 +139,7 @@ where
     }
 }
 
-fn asked(attempt: &Attempt, server: &Arc<Address>, shows_content: bool) -> Asked {
+fn asked(attempt: &Attempt, server: &Arc<ServerAddress>, shows_content: bool) -> AttemptRequest {
     let call = &attempt.call;
     let (operation, streamed, body) = match &call.payload {
         Payload::Messages { body, transport } => {
@@ -145,7 +148,7 @@ fn asked(attempt: &Attempt, server: &Arc<Address>, shows_content: bool) -> Asked
         Payload::CountTokens { body } => (Operation::CountTokens, false, Some(body)),
         Payload::Models(_) => (Operation::ListModels, false, None),
     };
-    Asked {
+    AttemptRequest {
         operation,
         model: Arc::clone(&call.model),
         streamed,
@@ -236,8 +239,8 @@ fn recorded_to_end(events: EventStream, record: AttemptRecord) -> EventStream {
     }))
 }
 
-fn response(message: &Message) -> Response {
-    Response {
+fn response(message: &Message) -> ResponseMetadata {
+    ResponseMetadata {
         id: message.id.clone(),
         model: message.model.clone(),
         finish_reason: message.stop_reason.clone(),

@@ -1,7 +1,7 @@
 //! The one line of a call.
 
 use crate::telemetry::{
-    call::{End, Recorded, State},
+    call::{CallData, CallEnd, CallState},
     metrics, names,
 };
 use std::time::Duration;
@@ -39,7 +39,7 @@ macro_rules! line {
 }
 
 /// Logs a call that ended.
-pub fn call(call: &Recorded, state: &State, end: &End) {
+pub fn call(call: &CallData, state: &CallState, end: &CallEnd) {
     if FAILURES.contains(&names::STATUSES[end.status]) {
         line!(Level::WARN, call, state, end);
     } else {

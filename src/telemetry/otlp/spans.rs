@@ -1,8 +1,8 @@
 //! Calls and attempts as spans of the SDK.
 
 use crate::telemetry::{
-    attempt::Attempt,
-    call::{End, Recorded, State},
+    attempt::AttemptData,
+    call::{CallData, CallEnd, CallState},
     content,
     metrics::{self, ErrorType, Operation, Wait},
     names::{self, attribute as a, event},
@@ -47,7 +47,7 @@ impl Default for Maker {
 
 impl Maker {
     /// The span of a call that ended, and those of its attempts.
-    pub fn call(&self, call: &Recorded, end: &End) -> Vec<SpanData> {
+    pub fn call(&self, call: &CallData, end: &CallEnd) -> Vec<SpanData> {
         let attempts = std::mem::take(&mut call.state().spans);
         let mut spans = Vec::with_capacity(1 + attempts.len());
         spans.push(self.server(call, end, &attempts));
@@ -59,7 +59,7 @@ impl Maker {
         spans
     }
 
-    fn server(&self, call: &Recorded, end: &End, attempts: &[Attempt]) -> SpanData {
+    fn server(&self, call: &CallData, end: &CallEnd, attempts: &[AttemptData]) -> SpanData {
         let parent = call.parent.as_ref();
         let ended = call.at + end.took;
         let state = call.state();
@@ -89,13 +89,13 @@ impl Maker {
     }
 
     /// The span of one attempt.
-    pub fn attempt(&self, call: &Recorded, attempt: Attempt) -> SpanData {
-        let asked = &attempt.asked;
+    pub fn attempt(&self, call: &CallData, attempt: AttemptData) -> SpanData {
+        let request = &attempt.request;
         let began = call.at + attempt.began;
         let time = began..began + attempt.took;
         let mut span = self.span(call, attempt.span.into(), SpanKind::Client, time);
-        let operation = asked.operation.name();
-        span.name = match &*asked.model {
+        let operation = request.operation.name();
+        span.name = match &*request.model {
             "" => operation.into(),
             model => format!("{operation} {model}").into(),
         };
@@ -110,7 +110,7 @@ impl Maker {
     /// Only sampled calls come here.
     fn span(
         &self,
-        call: &Recorded,
+        call: &CallData,
         id: SpanId,
         span_kind: SpanKind,
         time: Range<SystemTime>,
@@ -134,7 +134,7 @@ impl Maker {
     }
 }
 
-fn call_attributes(call: &Recorded, end: &End) -> Attributes {
+fn call_attributes(call: &CallData, end: &CallEnd) -> Attributes {
     let client = call.client_name();
     let state = call.state();
     let status = names::STATUSES[end.status];
@@ -169,7 +169,7 @@ fn call_attributes(call: &Recorded, end: &End) -> Attributes {
 }
 
 /// The waits before attempts, and the first piece of the answer.
-fn events(began: SystemTime, state: &State, attempts: &[Attempt]) -> Vec<Event> {
+fn events(began: SystemTime, state: &CallState, attempts: &[AttemptData]) -> Vec<Event> {
     let mut events = Vec::new();
     for attempt in attempts {
         let ready = began + attempt.began;
@@ -200,29 +200,29 @@ fn events(began: SystemTime, state: &State, attempts: &[Attempt]) -> Vec<Event> 
     events
 }
 
-fn attempt_attributes(attempt: Attempt) -> Attributes {
+fn attempt_attributes(attempt: AttemptData) -> Attributes {
     let [backoff, rate_limit, permit] =
         [Wait::Backoff, Wait::RateLimit, Wait::Permit].map(|wait| attempt.waited(wait));
     let shown = attempt.answer.as_ref();
     let shown = shown.map(|answer| content::of_answer(answer, &attempt));
-    let asked = attempt.asked;
-    let (method, path) = match asked.operation {
+    let request = attempt.request;
+    let (method, path) = match request.operation {
         Operation::Chat => ("POST", "/v1/messages"),
         Operation::CountTokens => ("POST", "/v1/messages/count_tokens"),
         Operation::ListModels => ("GET", "/v1/models"),
     };
     let mut all = Attributes(Vec::with_capacity(24));
-    all.text(a::OPERATION, asked.operation.name());
+    all.text(a::OPERATION, request.operation.name());
     all.text(a::PROVIDER, names::ANTHROPIC);
-    all.text(a::REQUEST_MODEL, Arc::clone(&asked.model));
-    if asked.operation == Operation::Chat {
-        all.integer(a::REQUEST_MAX_TOKENS, asked.max_tokens);
-        all.boolean(a::REQUEST_STREAM, asked.streamed);
+    all.text(a::REQUEST_MODEL, Arc::clone(&request.model));
+    if request.operation == Operation::Chat {
+        all.integer(a::REQUEST_MAX_TOKENS, request.max_tokens);
+        all.boolean(a::REQUEST_STREAM, request.streamed);
     }
     all.text(a::HTTP_METHOD, method);
     all.text(a::URL_PATH, path);
-    all.text(a::SERVER_ADDRESS, Arc::clone(&asked.server.host));
-    all.integer(a::SERVER_PORT, asked.server.port);
+    all.text(a::SERVER_ADDRESS, Arc::clone(&request.server.host));
+    all.integer(a::SERVER_PORT, request.server.port);
     if attempt.status != 0 {
         all.integer(a::HTTP_STATUS, attempt.status);
     }
@@ -234,7 +234,7 @@ fn attempt_attributes(attempt: Attempt) -> Attributes {
     all.seconds(a::BACKOFF, backoff);
     all.seconds(a::WAIT_RATE_LIMIT, rate_limit);
     all.seconds(a::WAIT_PERMIT, permit);
-    all.text(a::KEY, asked.key);
+    all.text(a::KEY, request.key);
     if let Some(id) = attempt.request_id {
         all.text(a::UPSTREAM_REQUEST_ID, id);
     }
@@ -255,7 +255,7 @@ fn attempt_attributes(attempt: Attempt) -> Attributes {
         all.integer(a::CACHE_READ_TOKENS, tokens.cache_read);
         all.integer(a::CACHE_WRITE_TOKENS, tokens.cache_write());
     }
-    if let Some(body) = &asked.body {
+    if let Some(body) = &request.body {
         let content = content::of_request(body);
         all.text(a::SYSTEM_INSTRUCTIONS, content.system);
         all.text(a::INPUT_MESSAGES, content.messages);
@@ -267,7 +267,7 @@ fn attempt_attributes(attempt: Attempt) -> Attributes {
 }
 
 /// What vendors added to the caller's context.
-fn state(call: &Recorded) -> TraceState {
+fn state(call: &CallData) -> TraceState {
     let given = call.parent.as_ref().and_then(|it| it.state.as_ref());
     let text = given.and_then(|it| it.to_str().ok());
     text.and_then(|it| TraceState::from_str(it).ok())
