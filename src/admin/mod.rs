@@ -23,7 +23,7 @@ use crate::{
     store::StoreHealth,
     telemetry::{
         LogLevel, Telemetry,
-        metrics::text::{self, Format},
+        metrics::text::{self, TextFormat},
     },
     upstream::Upstream,
 };
@@ -176,7 +176,7 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
         return StatusCode::NOT_FOUND.into_response();
     };
     let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
-    let format = Format::accepted(accept.unwrap_or_default());
+    let format = TextFormat::accepted(accept.unwrap_or_default());
     let text = text::render(&metrics.collect(), format);
     ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::telemetry::{
     FailedCall,
-    metrics::{Family, Point, Value},
+    metrics::{Family, Point, PointValue},
     names::{Metric, attribute as a, metric as m},
 };
 use std::{
@@ -153,8 +153,8 @@ fn sum_by(
         .flat_map(|family| &family.points);
     for point in points.filter(|point| takes(point)) {
         let figure = match &point.value {
-            Value::Number(number) => *number,
-            Value::Shape(shape) => shape.count() as f64,
+            PointValue::Number(number) => *number,
+            PointValue::Histogram(histogram) => histogram.count() as f64,
         };
         *sums.entry(value(point, attribute).to_owned()).or_default() += figure;
     }

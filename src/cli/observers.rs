@@ -14,7 +14,7 @@ use crate::{
     secrets::Reload,
     server::Drain,
     store::StoreHealth,
-    telemetry::{self, Logs, Price, Running, Telemetry, TelemetryError},
+    telemetry::{self, LogGuard, Price, Telemetry, TelemetryError, TelemetryGuard},
     upstream::Upstream,
 };
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -26,8 +26,8 @@ const LAST_EXPORT: Duration = Duration::from_secs(5);
 pub struct Observers {
     /// Observes calls.
     pub telemetry: Telemetry,
-    running: Running,
-    logs: Logs,
+    running: TelemetryGuard,
+    logs: LogGuard,
 }
 
 impl Observers {
@@ -37,7 +37,7 @@ impl Observers {
     /// When they name what cannot be used.
     pub fn start(config: &Config, environment: &Environment) -> Result<Self, Failure> {
         let variable = |name: &str| Some(environment.get(name)?.to_str()?.to_owned());
-        let settings = telemetry::Settings::read(&variable);
+        let settings = telemetry::OtelSettings::read(&variable);
         let ignored = settings.ignored.clone();
         let failure = |error: TelemetryError| Failure::usage(error.to_string());
         let models = &config.service.allowed_models;

@@ -9,7 +9,7 @@ use super::{
     CallObserver,
     attempt::AttemptData,
     context::{self, RemoteParent, SpanId, TraceId},
-    labels::Label,
+    labels::LabelId,
     log,
     metrics::{CallKey, CallSeries, ErrorType, Wait, histogram::Exemplar},
     names,
@@ -47,9 +47,9 @@ pub struct CallData {
 /// What changes on the way.
 #[derive(Default)]
 pub(super) struct CallState {
-    client: Option<Label>,
+    client: Option<LabelId>,
     pub(super) model: Option<Arc<str>>,
-    model_label: Option<Label>,
+    model_label: Option<LabelId>,
     series: Option<Arc<CallSeries>>,
     /// Time in which an attempt was under way, until it had something to show.
     pub(super) upstream: Duration,
@@ -226,7 +226,7 @@ impl CallData {
         series
     }
 
-    pub(super) fn client(&self, state: &CallState) -> Label {
+    pub(super) fn client(&self, state: &CallState) -> LabelId {
         let anonymous = || self.observed.metrics.clients.label(names::ANONYMOUS);
         state.client.unwrap_or_else(anonymous)
     }

@@ -8,7 +8,7 @@
 
 mod attempt;
 mod call;
-pub mod caller;
+pub mod command;
 mod config;
 mod content;
 pub mod context;
@@ -27,9 +27,9 @@ pub use attempt::{AttemptRecord, AttemptRequest, ResponseMetadata, ServerAddress
 pub use call::{CallRecord, CoalescedWait};
 pub use config::{LogConfig, LogFormat, TelemetryConfig};
 pub use inbound::RecordLayer;
-pub use log::{LogLevel, Logs};
+pub use log::{LogGuard, LogLevel};
 pub use metrics::{ErrorType, Metrics, Operation, Wait};
-pub use otlp::Settings;
+pub use otlp::OtelSettings;
 pub use prices::{Price, Tokens};
 pub use recent::FailedCall;
 pub use sampler::Sampler;
@@ -37,7 +37,7 @@ pub use sampler::Sampler;
 use http::HeaderMap;
 use otlp::{Export, ExportError};
 use recent::RecentFailures;
-use spans::Tracing;
+use spans::CallTracing;
 use std::{fmt, sync::Arc, time::Duration};
 use thiserror::Error;
 
@@ -62,13 +62,13 @@ pub struct Telemetry(Option<Arc<CallObserver>>);
 /// What is kept of all calls.
 pub(crate) struct CallObserver {
     metrics: Arc<Metrics>,
-    tracing: Tracing,
+    tracing: CallTracing,
     recent: RecentFailures,
 }
 
 /// What runs beside the service, and ends after it.
 #[derive(Default)]
-pub struct Running {
+pub struct TelemetryGuard {
     export: Export,
 }
 
@@ -83,14 +83,14 @@ impl Telemetry {
         config: &TelemetryConfig,
         prices: Vec<Price>,
         models: &[String],
-        settings: Settings,
-    ) -> Result<(Telemetry, Running), TelemetryError> {
+        settings: OtelSettings,
+    ) -> Result<(Telemetry, TelemetryGuard), TelemetryError> {
         let models = models.iter().map(String::as_str);
         let metrics = Arc::new(Metrics::new(prices, models));
         let export = Export::start(&settings, &metrics)?;
         let tracing = match &export.spans {
-            Some(spans) => Tracing::new(spans.clone(), settings.sampler),
-            None => Tracing::off(),
+            Some(spans) => CallTracing::new(spans.clone(), settings.sampler),
+            None => CallTracing::off(),
         };
         let baggage = match settings.takes_baggage {
             true => config.baggage.clone(),
@@ -106,7 +106,7 @@ impl Telemetry {
             tracing,
             recent: RecentFailures::default(),
         };
-        let running = Running { export };
+        let running = TelemetryGuard { export };
         Ok((Telemetry(Some(Arc::new(observed))), running))
     }
 
@@ -136,7 +136,7 @@ impl fmt::Debug for Telemetry {
     }
 }
 
-impl Running {
+impl TelemetryGuard {
     /// Sets up the logs of this process.
     ///
     /// # Errors
@@ -145,7 +145,7 @@ impl Running {
         &self,
         config: &LogConfig,
         telemetry: &Telemetry,
-    ) -> Result<Logs, TelemetryError> {
+    ) -> Result<LogGuard, TelemetryError> {
         log::init(config, &self.export, telemetry.metrics().cloned())
     }
 
@@ -159,6 +159,6 @@ impl Running {
 ///
 /// # Errors
 /// When the filter is none, or a subscriber is there already.
-pub fn init(config: &LogConfig) -> Result<Logs, TelemetryError> {
+pub fn init(config: &LogConfig) -> Result<LogGuard, TelemetryError> {
     log::init(config, &Export::default(), None)
 }

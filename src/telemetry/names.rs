@@ -212,12 +212,12 @@ pub struct Metric {
     /// What it tells.
     pub help: &'static str,
     /// How it is measured.
-    pub kind: Kind,
+    pub kind: MetricKind,
 }
 
 /// How a metric is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only goes up.
     Counter,
     /// As of now.
@@ -230,14 +230,14 @@ macro_rules! metrics {
     ($($constant:ident: $kind:ident $name:literal in $unit:literal, $help:literal;)*) => {
         /// The metrics.
         pub mod metric {
-            use super::{Kind, Metric};
+            use super::{MetricKind, Metric};
             $(
                 #[doc = $help]
                 pub static $constant: Metric = Metric {
                     name: $name,
                     unit: $unit,
                     help: $help,
-                    kind: Kind::$kind,
+                    kind: MetricKind::$kind,
                 };
             )*
             /// All of them.
@@ -304,7 +304,7 @@ metrics! {
     RELOADS: Counter "claude_grpc.reloads" in "{reload}",
         "Reloads of secrets and configuration.";
     EXPORTED: Counter "claude_grpc.export.items" in "{item}",
-        "Spans, metric points, log records and log lines: sent, dropped because the queue was full, or failed.";
+        "SpanQueue, metric points, log records and log lines: sent, dropped because the queue was full, or failed.";
     BUILD: Gauge "claude_grpc.build.info" in "",
         "The version that runs; always 1.";
     READY: Gauge "claude_grpc.ready" in "",

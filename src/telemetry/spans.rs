@@ -4,15 +4,15 @@ use super::{
     attempt::AttemptData,
     call::{CallData, CallEnd},
     context::{RemoteParent, TraceId},
-    otlp::{Spans, environment::ExemplarFilter, spans::Maker},
+    otlp::{SpanQueue, environment::ExemplarFilter, spans::SpanFactory},
     sampler::Sampler,
 };
 use http::HeaderMap;
 
 /// Decides what is traced, and passes it on to the exporter.
-pub struct Tracing {
+pub struct CallTracing {
     /// Without these, nothing is traced.
-    into: Option<(Spans, Maker)>,
+    into: Option<(SpanQueue, SpanFactory)>,
     sampler: Sampler,
     /// Whether callers' contexts are taken.
     takes_context: bool,
@@ -21,10 +21,10 @@ pub struct Tracing {
     content: bool,
 }
 
-impl Tracing {
+impl CallTracing {
     /// Traces nothing, and passes contexts on.
     pub fn off() -> Self {
-        Tracing {
+        CallTracing {
             into: None,
             sampler: Sampler::default(),
             takes_context: true,
@@ -35,11 +35,11 @@ impl Tracing {
     }
 
     /// Makes spans, and leaves them to be exported.
-    pub fn new(spans: Spans, sampler: Sampler) -> Self {
-        Tracing {
-            into: Some((spans, Maker::default())),
+    pub fn new(spans: SpanQueue, sampler: Sampler) -> Self {
+        CallTracing {
+            into: Some((spans, SpanFactory::default())),
             sampler,
-            ..Tracing::off()
+            ..CallTracing::off()
         }
     }
 

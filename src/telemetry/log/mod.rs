@@ -30,12 +30,12 @@ pub struct LogLevel {
 }
 
 /// The logs of this process. Dropping it writes what still waits.
-pub struct Logs {
+pub struct LogGuard {
     level: LogLevel,
     _flush: Flush,
 }
 
-impl Logs {
+impl LogGuard {
     /// The handle that changes the level.
     pub fn level(&self) -> LogLevel {
         self.level.clone()
@@ -84,7 +84,7 @@ pub fn init(
     config: &LogConfig,
     export: &Export,
     metrics: Option<Arc<Metrics>>,
-) -> Result<Logs, TelemetryError> {
+) -> Result<LogGuard, TelemetryError> {
     let filter = config.filter().map_err(TelemetryError::Level)?;
     let (filter, handle) = reload::Layer::new(filter);
     let (writer, flush) = Lines::new(metrics);
@@ -114,7 +114,7 @@ pub fn init(
         .with(spans)
         .try_init()
         .map_err(|_| TelemetryError::Twice)?;
-    Ok(Logs {
+    Ok(LogGuard {
         level: LogLevel {
             filter: handle,
             text: Arc::new(Mutex::new(config.level.clone())),

@@ -1,15 +1,15 @@
 //! All metrics as of now.
 
 use super::{
-    AttemptKey, CallKey, Family, Metrics, Point, SIGNALS, Value, WAITS,
+    AttemptKey, CallKey, Family, Metrics, Point, PointValue, SIGNALS, WAITS,
     family::shared,
-    histogram::{self, Histogram, Shape},
-    kinds::FATES,
+    histogram::{self, Histogram, HistogramSnapshot},
+    kinds::EXPORT_OUTCOMES,
     process,
     series::{TOKEN_TYPES, UsageKey},
 };
 use crate::telemetry::{
-    labels::Label,
+    labels::LabelId,
     names::{self, attribute as a, metric as m},
 };
 use std::{
@@ -18,21 +18,21 @@ use std::{
 };
 
 /// Names and values.
-pub(super) type Attributes = Vec<(&'static str, Cow<'static, str>)>;
+pub(super) type MetricAttributes = Vec<(&'static str, Cow<'static, str>)>;
 
 const NANOS: f64 = 1e9;
 
 /// All calls added up.
 #[derive(Debug)]
-pub struct Totals {
+pub struct CallTotals {
     /// Durations of whole calls.
-    pub whole: Shape,
+    pub whole: HistogramSnapshot,
     /// Gateway overhead.
-    pub overhead: Shape,
+    pub overhead: HistogramSnapshot,
     by_status: Vec<u64>,
 }
 
-impl Totals {
+impl CallTotals {
     /// Calls that ended.
     pub fn calls(&self) -> u64 {
         self.by_status.iter().sum()
@@ -65,28 +65,28 @@ impl Metrics {
     }
 
     /// All calls added up.
-    pub fn totals(&self) -> Totals {
-        let mut whole = Histogram::new(&histogram::CALLS).shape();
-        let mut overhead = Histogram::new(&histogram::OVERHEAD).shape();
+    pub fn totals(&self) -> CallTotals {
+        let mut whole = Histogram::new(&histogram::CALLS).snapshot();
+        let mut overhead = Histogram::new(&histogram::OVERHEAD).snapshot();
         let mut by_status = vec![0; names::STATUSES.len()];
         for (_, series) in self.calls.all() {
             for (status, durations) in series.durations.iter().enumerate() {
                 if let Some(durations) = durations.get() {
-                    let shape = durations.shape();
-                    by_status[status] += shape.count();
-                    add(&mut whole, shape);
+                    let snapshot = durations.snapshot();
+                    by_status[status] += snapshot.count();
+                    add(&mut whole, snapshot);
                 }
             }
-            add(&mut overhead, series.overhead.shape());
+            add(&mut overhead, series.overhead.snapshot());
         }
-        Totals {
+        CallTotals {
             whole,
             overhead,
             by_status,
         }
     }
 
-    pub(super) fn call_attributes(&self, key: &CallKey) -> Attributes {
+    pub(super) fn call_attributes(&self, key: &CallKey) -> MetricAttributes {
         vec![
             (a::RPC_METHOD, Cow::Borrowed(method(key.rpc))),
             (a::REQUEST_MODEL, self.model(key.model)),
@@ -94,7 +94,7 @@ impl Metrics {
         ]
     }
 
-    fn model(&self, model: Option<Label>) -> Cow<'static, str> {
+    fn model(&self, model: Option<LabelId>) -> Cow<'static, str> {
         model.map_or(Cow::Borrowed(""), |label| shared(&self.models.name(label)))
     }
 
@@ -115,17 +115,21 @@ impl Metrics {
                 let mut with_status = attributes.clone();
                 with_status.push((a::RPC_SYSTEM, Cow::Borrowed(names::GRPC)));
                 with_status.push((a::RPC_STATUS, Cow::Borrowed(names::STATUSES[status])));
-                duration.points.push(shape(with_status, durations));
+                duration
+                    .points
+                    .push(histogram_point(with_status, durations));
             }
             overhead
                 .points
-                .push(shape(attributes.clone(), &series.overhead));
+                .push(histogram_point(attributes.clone(), &series.overhead));
             for (family, histogram) in [
                 (&mut first_chunk, &series.first_chunk),
                 (&mut per_chunk, &series.per_chunk),
             ] {
                 if let Some(histogram) = histogram.get() {
-                    family.points.push(shape(attributes.clone(), histogram));
+                    family
+                        .points
+                        .push(histogram_point(attributes.clone(), histogram));
                 }
             }
             for (kind, count) in TOKEN_TYPES.iter().zip(&series.tokens) {
@@ -133,20 +137,20 @@ impl Metrics {
                 typed.push((a::TOKEN_TYPE, Cow::Borrowed(kind)));
                 tokens
                     .points
-                    .push(number(typed, count.load(Relaxed) as f64));
+                    .push(number_point(typed, count.load(Relaxed) as f64));
             }
             let count = series.unpriced.load(Relaxed);
             if count > 0 {
                 unpriced
                     .points
-                    .push(number(attributes.clone(), count as f64));
+                    .push(number_point(attributes.clone(), count as f64));
             }
             let dollars = series.cost.load(Relaxed) as f64 / NANOS;
-            cost.points.push(number(attributes, dollars));
+            cost.points.push(number_point(attributes, dollars));
         }
         let mut failures = Family::new(&m::FAILURES);
         for (key, count) in self.failures.all() {
-            failures.points.push(number(
+            failures.points.push(number_point(
                 vec![
                     (a::RPC_METHOD, Cow::Borrowed(method(key.rpc))),
                     (a::CLIENT, shared(&self.clients.name(key.client))),
@@ -174,13 +178,13 @@ impl Metrics {
         for (key, histogram) in self.attempts.all() {
             duration
                 .points
-                .push(shape(self.attempt_attributes(&key), &histogram));
+                .push(histogram_point(self.attempt_attributes(&key), &histogram));
         }
         let mut usage = Family::new(&m::TOKEN_USAGE);
         for (key, series) in self.usage.all() {
             for (kind, histogram) in [("input", &series.input), ("output", &series.output)] {
                 let attributes = self.usage_attributes(&key, kind);
-                usage.points.push(shape(attributes, histogram));
+                usage.points.push(histogram_point(attributes, histogram));
             }
         }
         let mut retries = Family::new(&m::RETRIES);
@@ -197,7 +201,7 @@ impl Metrics {
         vec![duration, usage, retries, waited]
     }
 
-    pub(super) fn attempt_attributes(&self, key: &AttemptKey) -> Attributes {
+    pub(super) fn attempt_attributes(&self, key: &AttemptKey) -> MetricAttributes {
         let status = match key.status {
             0 => Cow::Borrowed(""),
             status => Cow::Owned(status.to_string()),
@@ -214,7 +218,7 @@ impl Metrics {
         ]
     }
 
-    pub(super) fn usage_attributes(&self, key: &UsageKey, kind: &'static str) -> Attributes {
+    pub(super) fn usage_attributes(&self, key: &UsageKey, kind: &'static str) -> MetricAttributes {
         vec![
             (a::OPERATION, Cow::Borrowed(key.operation.name())),
             (a::PROVIDER, Cow::Borrowed(names::ANTHROPIC)),
@@ -229,9 +233,9 @@ impl Metrics {
             rejections.number(&[(a::LIMIT, limit)], count.load(Relaxed) as f64);
         }
         let mut exported = Family::new(&m::EXPORTED);
-        for (signal, fates) in SIGNALS.iter().zip(&self.exports) {
-            for (fate, count) in FATES.iter().zip(fates) {
-                let attributes = [(a::SIGNAL, *signal), (a::OUTCOME, *fate)];
+        for (signal, outcomes) in SIGNALS.iter().zip(&self.exports) {
+            for (outcome, count) in EXPORT_OUTCOMES.iter().zip(outcomes) {
+                let attributes = [(a::SIGNAL, *signal), (a::OUTCOME, *outcome)];
                 exported.number(&attributes, count.load(Relaxed) as f64);
             }
         }
@@ -243,21 +247,21 @@ impl Metrics {
     }
 }
 
-fn number(attributes: Attributes, number: f64) -> Point {
+fn number_point(attributes: MetricAttributes, number: f64) -> Point {
     Point {
         attributes,
-        value: Value::Number(number),
+        value: PointValue::Number(number),
     }
 }
 
-fn shape(attributes: Attributes, histogram: &Histogram) -> Point {
+fn histogram_point(attributes: MetricAttributes, histogram: &Histogram) -> Point {
     Point {
         attributes,
-        value: Value::Shape(Box::new(histogram.shape())),
+        value: PointValue::Histogram(Box::new(histogram.snapshot())),
     }
 }
 
-fn add(total: &mut Shape, more: Shape) {
+fn add(total: &mut HistogramSnapshot, more: HistogramSnapshot) {
     for (sum, one) in total.buckets.iter_mut().zip(more.buckets) {
         *sum += one;
     }

@@ -10,22 +10,22 @@ mod push;
 mod series;
 pub mod text;
 
-pub use collect::{Totals, method};
-pub use family::{Family, Point, Value};
-pub use kinds::{ErrorType, Fate, Operation, SIGNALS, Signal, WAITS, Wait};
+pub use collect::{CallTotals, method};
+pub use family::{Family, Point, PointValue};
+pub use kinds::{ErrorType, ExportOutcome, ExportSignal, Operation, SIGNALS, WAITS, Wait};
 pub use series::{AttemptKey, CallKey, CallSeries};
 
 use super::{
-    labels::{Label, Labels},
+    labels::{LabelId, LabelSet},
     names,
     prices::{self, Price, Tokens},
 };
-use collect::Attributes;
-use histogram::{Bounds, Histogram};
+use collect::MetricAttributes;
+use histogram::{BucketBounds, Histogram};
 use names::{Metric, metric as m};
 use opentelemetry::metrics::Meter;
-use push::Pushing;
-use series::{FailureKey, Series, UsageKey, UsageSeries};
+use push::PushedHistograms;
+use series::{FailureKey, SeriesMap, UsageKey, UsageSeries};
 use std::{
     sync::{
         Arc, OnceLock, PoisonError, RwLock,
@@ -44,32 +44,32 @@ const MOST_CLIENTS: u16 = 1000;
 const MOST_REASONS: u16 = 64;
 
 /// Adds families that are read when somebody asks for them.
-pub type Source = Box<dyn Fn(&mut Vec<Family>) + Send + Sync>;
+pub type MetricSource = Box<dyn Fn(&mut Vec<Family>) + Send + Sync>;
 
 /// All that is measured.
 pub struct Metrics {
     /// Models that are told apart.
-    pub models: Labels,
+    pub models: LabelSet,
     /// Clients that are told apart.
-    pub clients: Labels,
+    pub clients: LabelSet,
     /// Reasons of failures.
-    pub reasons: Labels,
+    pub reasons: LabelSet,
     /// Calls under way.
     pub in_flight: AtomicI64,
     /// Since when.
     pub since: SystemTime,
     prices: Vec<Price>,
-    calls: Series<CallKey, CallSeries>,
-    attempts: Series<AttemptKey, Histogram>,
-    usage: Series<UsageKey, UsageSeries>,
-    failures: Series<FailureKey, AtomicU64>,
-    rejections: Series<&'static str, AtomicU64>,
+    calls: SeriesMap<CallKey, CallSeries>,
+    attempts: SeriesMap<AttemptKey, Histogram>,
+    usage: SeriesMap<UsageKey, UsageSeries>,
+    failures: SeriesMap<FailureKey, AtomicU64>,
+    rejections: SeriesMap<&'static str, AtomicU64>,
     retries: [AtomicU64; names::ERROR_TYPES.len()],
     waits: [AtomicU64; 3],
     exports: [[AtomicU64; 3]; 4],
-    sources: RwLock<Vec<Source>>,
+    sources: RwLock<Vec<MetricSource>>,
     /// Where histograms are recorded as well, if they are pushed.
-    pushing: OnceLock<Arc<Pushing>>,
+    pushing: OnceLock<Arc<PushedHistograms>>,
 }
 
 // === impl Metrics ===
@@ -81,17 +81,17 @@ impl Metrics {
         let priced = prices.iter().map(|price| price.model.as_str());
         let most = MOST_MODELS.saturating_add(known.len() as u16);
         Metrics {
-            models: Labels::new(most, known.iter().copied().chain(priced)),
-            clients: Labels::new(MOST_CLIENTS, [names::ANONYMOUS]),
-            reasons: Labels::new(MOST_REASONS, []),
+            models: LabelSet::new(most, known.iter().copied().chain(priced)),
+            clients: LabelSet::new(MOST_CLIENTS, [names::ANONYMOUS]),
+            reasons: LabelSet::new(MOST_REASONS, []),
             in_flight: AtomicI64::new(0),
             since: SystemTime::now(),
             prices,
-            calls: Series::default(),
-            attempts: Series::default(),
-            usage: Series::default(),
-            failures: Series::default(),
-            rejections: Series::default(),
+            calls: SeriesMap::default(),
+            attempts: SeriesMap::default(),
+            usage: SeriesMap::default(),
+            failures: SeriesMap::default(),
+            rejections: SeriesMap::default(),
             retries: std::array::from_fn(|_| AtomicU64::new(0)),
             waits: std::array::from_fn(|_| AtomicU64::new(0)),
             exports: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
@@ -101,14 +101,14 @@ impl Metrics {
     }
 
     /// Families that are read when somebody asks.
-    pub fn add_source(&self, source: Source) {
+    pub fn add_source(&self, source: MetricSource) {
         let mut sources = self.sources.write().unwrap_or_else(PoisonError::into_inner);
         sources.push(source);
     }
 
     /// Pushes histograms through this meter: those that begin from now on.
     pub fn push_to(&self, meter: &Meter) {
-        let _ = self.pushing.set(Arc::new(Pushing::new(meter)));
+        let _ = self.pushing.set(Arc::new(PushedHistograms::new(meter)));
     }
 
     /// The figures of some calls.
@@ -122,8 +122,8 @@ impl Metrics {
     fn histogram(
         &self,
         metric: &Metric,
-        bounds: &'static Bounds,
-        attributes: impl FnOnce() -> Attributes,
+        bounds: &'static BucketBounds,
+        attributes: impl FnOnce() -> MetricAttributes,
     ) -> Histogram {
         let pushing = self.pushing.get();
         let pushed = pushing.and_then(|it| it.series(metric, &attributes()));
@@ -143,7 +143,12 @@ impl Metrics {
 
     /// Counts the tokens of an answered attempt; gives their cost, in
     /// billionths of a dollar.
-    pub fn usage(&self, calls: &CallSeries, (label, model): (Label, &str), tokens: &Tokens) -> u64 {
+    pub fn usage(
+        &self,
+        calls: &CallSeries,
+        (label, model): (LabelId, &str),
+        tokens: &Tokens,
+    ) -> u64 {
         let key = UsageKey {
             operation: Operation::Chat,
             model: Some(label),
@@ -178,7 +183,7 @@ impl Metrics {
     }
 
     /// Counts a failed call.
-    pub fn failure(&self, rpc: usize, client: Label, reason: &str) {
+    pub fn failure(&self, rpc: usize, client: LabelId, reason: &str) {
         let key = FailureKey {
             rpc,
             client,
@@ -211,12 +216,12 @@ impl Metrics {
     }
 
     /// Counts exported items.
-    pub fn exported(&self, signal: Signal, fate: Fate, items: usize) {
-        self.exports[signal as usize][fate as usize].fetch_add(items as u64, Relaxed);
+    pub fn exported(&self, signal: ExportSignal, outcome: ExportOutcome, items: usize) {
+        self.exports[signal as usize][outcome as usize].fetch_add(items as u64, Relaxed);
     }
 
     /// Exported items so far.
-    pub fn exports(&self, signal: Signal, fate: Fate) -> u64 {
-        self.exports[signal as usize][fate as usize].load(Relaxed)
+    pub fn exports(&self, signal: ExportSignal, outcome: ExportOutcome) -> u64 {
+        self.exports[signal as usize][outcome as usize].load(Relaxed)
     }
 }

@@ -1,6 +1,6 @@
 //! Histograms of the SDK beside ours, when metrics are pushed.
 
-use super::histogram::{self, Bounds};
+use super::histogram::{self, BucketBounds};
 use crate::telemetry::{
     names::{Metric, metric as m},
     otlp,
@@ -12,7 +12,7 @@ use opentelemetry::{
 use std::{borrow::Cow, collections::HashMap};
 
 /// All histograms, and the bounds of their buckets.
-static HISTOGRAMS: [(&Metric, &Bounds); 6] = [
+static HISTOGRAMS: [(&Metric, &BucketBounds); 6] = [
     (&m::CALL_DURATION, &histogram::CALLS),
     (&m::OVERHEAD_DURATION, &histogram::OVERHEAD),
     (&m::FIRST_CHUNK, &histogram::FIRST_CHUNKS),
@@ -23,16 +23,16 @@ static HISTOGRAMS: [(&Metric, &Bounds); 6] = [
 
 /// The SDK's histograms, by name.
 #[derive(Debug)]
-pub struct Pushing(HashMap<&'static str, Histogram<f64>>);
+pub struct PushedHistograms(HashMap<&'static str, Histogram<f64>>);
 
-impl Pushing {
+impl PushedHistograms {
     /// Makes them.
     pub fn new(meter: &Meter) -> Self {
         let all = HISTOGRAMS.iter().map(|(metric, bounds)| {
             let histogram = otlp::metrics::histogram(meter, metric, bounds.in_units().collect());
             (metric.name, histogram)
         });
-        Pushing(all.collect())
+        PushedHistograms(all.collect())
     }
 
     /// One series of a metric, found once and not for each figure; empty

@@ -1,6 +1,6 @@
 //! Who tells.
 
-use super::environment::Settings;
+use super::environment::OtelSettings;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::{
     Resource,
@@ -9,7 +9,7 @@ use opentelemetry_sdk::{
 use uuid::Uuid;
 
 /// The resource that the variables describe, with what they do not say.
-pub fn resource(settings: &Settings) -> Resource {
+pub fn resource(settings: &OtelSettings) -> Resource {
     let given = settings.resource.iter();
     let given = given.map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     let sdk: Box<dyn ResourceDetector> = Box::new(TelemetryResourceDetector);

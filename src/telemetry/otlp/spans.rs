@@ -33,19 +33,19 @@ const SERVER_ERRORS: [&str; 6] = [
 /// Makes spans. The SDK's tracer is not asked: it would make its own ids, when
 /// those of the attempts have gone to the API already.
 #[derive(Debug, Clone)]
-pub struct Maker {
+pub struct SpanFactory {
     scope: InstrumentationScope,
 }
 
-impl Default for Maker {
+impl Default for SpanFactory {
     fn default() -> Self {
-        Maker {
+        SpanFactory {
             scope: super::scope(),
         }
     }
 }
 
-impl Maker {
+impl SpanFactory {
     /// The span of a call that ended, and those of its attempts.
     pub fn call(&self, call: &CallData, end: &CallEnd) -> Vec<SpanData> {
         let attempts = std::mem::take(&mut call.state().spans);

@@ -3,7 +3,7 @@
 
 use super::{
     TelemetryError,
-    otlp::{Export, Settings, environment::Get},
+    otlp::{Export, OtelSettings, environment::GetVariable},
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -17,22 +17,22 @@ use tracing_subscriber::{Layer, filter::filter_fn, layer::SubscriberExt, util::S
 const VARIABLES: [(&str, &str); 2] = [("traceparent", "TRACEPARENT"), ("tracestate", "TRACESTATE")];
 
 /// Exports the spans of a command.
-pub struct Caller {
+pub struct CommandTracing {
     export: Export,
     parent: opentelemetry::Context,
 }
 
-impl Caller {
+impl CommandTracing {
     /// Traces this process, if the `OTEL_*` variables ask for it. Has to be
     /// called on a runtime.
     ///
     /// # Errors
     /// When they name what cannot be used.
-    pub fn start(get: Get<'_>) -> Result<Option<Caller>, TelemetryError> {
-        let settings = Settings {
+    pub fn start(get: GetVariable<'_>) -> Result<Option<CommandTracing>, TelemetryError> {
+        let settings = OtelSettings {
             metrics: None,
             logs: None,
-            ..Settings::read(get)
+            ..OtelSettings::read(get)
         };
         if settings.traces.is_none() {
             return Ok(None);
@@ -51,7 +51,7 @@ impl Caller {
             .try_init()
             .map_err(|_| TelemetryError::Twice)?;
         let given = Variables(VARIABLES.map(|(name, variable)| (name, get(variable))));
-        Ok(Some(Caller {
+        Ok(Some(CommandTracing {
             export,
             parent: TraceContextPropagator::new().extract(&given),
         }))
