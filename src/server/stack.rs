@@ -8,7 +8,7 @@ use crate::{
     access::{Access, AccessLayer, limits::CallLimitsLayer},
     proto::v1::claude_service_server::ClaudeServiceServer,
     service::Service,
-    telemetry::{RecordLayer, Telemetry},
+    telemetry::Telemetry,
 };
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -72,7 +72,7 @@ fn inbound(
     let access = AccessLayer::new(access.cloned(), config.max_message_bytes);
     let calls = ServiceBuilder::new()
         // Sees every status that a caller sees.
-        .layer(RecordLayer(telemetry.clone()))
+        .layer(telemetry.record_layer())
         // Whatever refuses a call below, its status gets details.
         .layer(DetailsLayer)
         // Its deadline covers reading the message as well as answering.

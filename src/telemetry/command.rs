@@ -2,8 +2,8 @@
 //! it for each call, and its context in the call's metadata.
 
 use super::{
-    TelemetryError,
-    otlp::{Export, OtelSettings, environment::GetVariable},
+    error::TelemetryError,
+    export::{Export, OtelSettings, environment::GetVariable},
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -37,7 +37,7 @@ impl CommandTracing {
         if settings.traces.is_none() {
             return Ok(None);
         }
-        let metrics = Arc::new(super::Metrics::new(Vec::new(), []));
+        let metrics = Arc::new(super::metrics::Metrics::new(Vec::new(), []));
         let export = Export::start(&settings, &metrics)?;
         let spans = export.tracer().map(|tracer| {
             tracing_opentelemetry::layer()

@@ -14,6 +14,18 @@ pub struct Sampler {
     root: OfSdk,
 }
 
+/// Which calls may be exemplars of the figures that they counted in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ExemplarFilter {
+    /// Those that are traced.
+    #[default]
+    TraceBased,
+    /// All.
+    AlwaysOn,
+    /// None.
+    AlwaysOff,
+}
+
 // === impl Sampler ===
 
 impl Default for Sampler {
@@ -64,6 +76,19 @@ impl Sampler {
         match self.parent_based {
             true => OfSdk::ParentBased(Box::new(self.root.clone())),
             false => self.root.clone(),
+        }
+    }
+}
+
+// === impl ExemplarFilter ===
+
+impl ExemplarFilter {
+    /// Whether a call may be an exemplar.
+    pub fn takes(self, is_traced: bool) -> bool {
+        match self {
+            ExemplarFilter::TraceBased => is_traced,
+            ExemplarFilter::AlwaysOn => true,
+            ExemplarFilter::AlwaysOff => false,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The one line of a call.
 
 use crate::telemetry::{
-    call::{CallData, CallEnd, CallState},
     metrics, names,
+    record::{CallData, CallEnd},
 };
 use std::time::Duration;
 use tracing::Level;
@@ -18,7 +18,7 @@ macro_rules! line {
             trace_id = %$call.trace,
             span_id = %$call.span,
             sampled = $call.sampled.then_some(true),
-            client = &*$call.observed.metrics.clients.name($call.client($state)),
+            client = &*$call.observer.metrics.clients.name($call.client(&$state)),
             rpc = metrics::method($call.rpc),
             model = $state.model.as_deref(),
             status = names::STATUSES[$end.status],
@@ -39,7 +39,8 @@ macro_rules! line {
 }
 
 /// Logs a call that ended.
-pub fn call(call: &CallData, state: &CallState, end: &CallEnd) {
+pub fn call(call: &CallData, end: &CallEnd) {
+    let state = call.state();
     if FAILURES.contains(&names::STATUSES[end.status]) {
         line!(Level::WARN, call, state, end);
     } else {

@@ -7,7 +7,12 @@ mod lines;
 
 pub(super) use call::call;
 
-use super::{LogConfig, LogFormat, TelemetryError, metrics::Metrics, otlp::Export};
+use super::{
+    config::{LogConfig, LogFormat},
+    error::TelemetryError,
+    export::Export,
+    metrics::Metrics,
+};
 use fields::Fields;
 use lines::{Flush, Lines};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;

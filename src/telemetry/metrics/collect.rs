@@ -1,24 +1,18 @@
 //! All metrics as of now.
 
 use super::{
-    AttemptKey, CallKey, Family, Metrics, Point, PointValue, SIGNALS, WAITS,
-    family::shared,
+    family::{Family, MetricAttributes, Point, PointValue, shared},
     histogram::{self, Histogram, HistogramSnapshot},
-    kinds::EXPORT_OUTCOMES,
+    kinds::{EXPORT_OUTCOMES, SIGNALS, WAITS},
     process,
-    series::{TOKEN_TYPES, UsageKey},
+    registry::{Metrics, method},
+    series::TOKEN_TYPES,
 };
-use crate::telemetry::{
-    labels::LabelId,
-    names::{self, attribute as a, metric as m},
-};
+use crate::telemetry::names::{self, attribute as a, metric as m};
 use std::{
     borrow::Cow,
     sync::{PoisonError, atomic::Ordering::Relaxed},
 };
-
-/// Names and values.
-pub(super) type MetricAttributes = Vec<(&'static str, Cow<'static, str>)>;
 
 const NANOS: f64 = 1e9;
 
@@ -44,11 +38,6 @@ impl CallTotals {
         let good = counts.filter(|(status, _)| !names::SERVICE_FAILURES.contains(status));
         good.map(|(_, count)| count).sum()
     }
-}
-
-/// The name of an RPC by its index.
-pub fn method(rpc: usize) -> &'static str {
-    names::METHODS.get(rpc).copied().unwrap_or(names::OTHER)
 }
 
 impl Metrics {
@@ -84,18 +73,6 @@ impl Metrics {
             overhead,
             by_status,
         }
-    }
-
-    pub(super) fn call_attributes(&self, key: &CallKey) -> MetricAttributes {
-        vec![
-            (a::RPC_METHOD, Cow::Borrowed(method(key.rpc))),
-            (a::REQUEST_MODEL, self.model(key.model)),
-            (a::CLIENT, shared(&self.clients.name(key.client))),
-        ]
-    }
-
-    fn model(&self, model: Option<LabelId>) -> Cow<'static, str> {
-        model.map_or(Cow::Borrowed(""), |label| shared(&self.models.name(label)))
     }
 
     fn of_calls(&self) -> Vec<Family> {
@@ -199,32 +176,6 @@ impl Metrics {
             waited.number(&[(a::WAIT, name)], time.load(Relaxed) as f64 / NANOS);
         }
         vec![duration, usage, retries, waited]
-    }
-
-    pub(super) fn attempt_attributes(&self, key: &AttemptKey) -> MetricAttributes {
-        let status = match key.status {
-            0 => Cow::Borrowed(""),
-            status => Cow::Owned(status.to_string()),
-        };
-        vec![
-            (a::OPERATION, Cow::Borrowed(key.operation.name())),
-            (a::PROVIDER, Cow::Borrowed(names::ANTHROPIC)),
-            (a::REQUEST_MODEL, self.model(key.model)),
-            (
-                a::ERROR_TYPE,
-                Cow::Borrowed(key.error.map_or("", |it| it.name())),
-            ),
-            (a::HTTP_STATUS, status),
-        ]
-    }
-
-    pub(super) fn usage_attributes(&self, key: &UsageKey, kind: &'static str) -> MetricAttributes {
-        vec![
-            (a::OPERATION, Cow::Borrowed(key.operation.name())),
-            (a::PROVIDER, Cow::Borrowed(names::ANTHROPIC)),
-            (a::REQUEST_MODEL, self.model(key.model)),
-            (a::TOKEN_TYPE, Cow::Borrowed(kind)),
-        ]
     }
 
     fn of_the_service(&self) -> Vec<Family> {

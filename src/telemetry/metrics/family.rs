@@ -4,6 +4,9 @@ use super::histogram::HistogramSnapshot;
 use crate::telemetry::names::Metric;
 use std::{borrow::Cow, sync::Arc};
 
+/// Names and values.
+pub type MetricAttributes = Vec<(&'static str, Cow<'static, str>)>;
+
 /// All points of one metric.
 #[derive(Debug, Clone)]
 pub struct Family {
@@ -17,7 +20,7 @@ pub struct Family {
 #[derive(Debug, Clone)]
 pub struct Point {
     /// Names and values of its attributes.
-    pub attributes: Vec<(&'static str, Cow<'static, str>)>,
+    pub attributes: MetricAttributes,
     /// Its figure.
     pub value: PointValue,
 }

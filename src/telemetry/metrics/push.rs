@@ -1,10 +1,7 @@
 //! Histograms of the SDK beside ours, when metrics are pushed.
 
 use super::histogram::{self, BucketBounds};
-use crate::telemetry::{
-    names::{Metric, metric as m},
-    otlp,
-};
+use crate::telemetry::names::{Metric, metric as m};
 use opentelemetry::{
     KeyValue,
     metrics::{BoundHistogram, Histogram, Meter},
@@ -29,7 +26,7 @@ impl PushedHistograms {
     /// Makes them.
     pub fn new(meter: &Meter) -> Self {
         let all = HISTOGRAMS.iter().map(|(metric, bounds)| {
-            let histogram = otlp::metrics::histogram(meter, metric, bounds.in_units().collect());
+            let histogram = histogram_of_sdk(meter, metric, bounds.in_units().collect());
             (metric.name, histogram)
         });
         PushedHistograms(all.collect())
@@ -47,4 +44,14 @@ impl PushedHistograms {
         let attributes: Vec<KeyValue> = given.collect();
         Some(self.0.get(metric.name)?.bind(&attributes))
     }
+}
+
+/// A histogram of the SDK with the bounds of ours.
+fn histogram_of_sdk(meter: &Meter, described: &'static Metric, bounds: Vec<f64>) -> Histogram<f64> {
+    meter
+        .f64_histogram(described.name)
+        .with_unit(described.unit)
+        .with_description(described.help)
+        .with_boundaries(bounds)
+        .build()
 }

@@ -1,9 +1,9 @@
 //! Figures by their labels.
 
 use super::{
-    ErrorType, Operation,
-    collect::MetricAttributes,
+    family::MetricAttributes,
     histogram::{self, BucketBounds, Histogram},
+    kinds::{ErrorType, Operation},
     push::PushedHistograms,
 };
 use crate::telemetry::{

@@ -2,7 +2,7 @@
 //! older text format without.
 
 use super::{
-    Family, PointValue,
+    family::{Family, PointValue},
     histogram::{Exemplar, HistogramSnapshot},
 };
 use crate::telemetry::names::{self, MetricKind};

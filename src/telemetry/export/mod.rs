@@ -3,6 +3,7 @@
 //! waited for by a call.
 
 mod batch;
+mod content;
 mod counted;
 pub mod environment;
 mod exporters;
@@ -14,22 +15,19 @@ pub use batch::SpanQueue;
 pub use environment::OtelSettings;
 pub use exporters::ExportError;
 
-use super::{
-    metrics::{ExportSignal, Metrics},
-    names,
-};
+use super::metrics::{ExportSignal, Metrics};
 use batch::LogQueue;
 use counted::{CountingExporter, QueueBudget};
 use environment::ExportTarget;
 use futures::future::join_all;
-use opentelemetry::{InstrumentationScope, trace::TracerProvider};
+use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::{
     error::OTelSdkResult,
     logs::SdkLoggerProvider,
     metrics::{PeriodicReader, SdkMeterProvider},
     trace::{SdkTracer, SdkTracerProvider},
 };
-use resource::resource;
+use resource::{resource, scope};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
@@ -152,12 +150,4 @@ fn ending(shut_down: impl FnOnce() -> OTelSdkResult + Send + 'static) -> JoinHan
             tracing::debug!(%error, "the last export failed");
         }
     })
-}
-
-/// What of it tells.
-pub fn scope() -> InstrumentationScope {
-    InstrumentationScope::builder(names::SCOPE)
-        .with_version(env!("CARGO_PKG_VERSION"))
-        .with_schema_url(names::SCHEMA_URL)
-        .build()
 }

@@ -1,7 +1,8 @@
 //! Who tells.
 
 use super::environment::OtelSettings;
-use opentelemetry::KeyValue;
+use crate::telemetry::names;
+use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::{
     Resource,
     resource::{ResourceDetector, TelemetryResourceDetector},
@@ -22,5 +23,13 @@ pub fn resource(settings: &OtelSettings) -> Resource {
         ])
         .with_detector(sdk)
         .with_attributes(given)
+        .build()
+}
+
+/// The instrumentation scope of all that the service exports.
+pub fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(names::SCOPE)
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(names::SCHEMA_URL)
         .build()
 }

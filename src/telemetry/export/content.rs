@@ -1,7 +1,7 @@
 //! Prompts and answers in the form of the GenAI conventions. Only spans of a
 //! service that was asked to show them have any.
 
-use super::attempt::AttemptData;
+use crate::telemetry::record::AttemptData;
 use serde_json::{Map, Value, json};
 
 /// The texts of a request, as JSON.

@@ -21,7 +21,7 @@ pub use limits::{LogLimits, SpanLimits, shortened};
 pub use reader::GetVariable;
 pub use target::{ExportTarget, OtlpProtocol, OtlpTarget};
 
-use crate::telemetry::sampler::Sampler;
+use crate::telemetry::sampler::{ExemplarFilter, Sampler};
 use reader::VariableReader;
 
 /// Variables of the specification that this service has nothing for, and what
@@ -81,18 +81,6 @@ pub struct OtelSettings {
     pub ignored: Vec<String>,
 }
 
-/// Which calls may be exemplars of the figures that they counted in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum ExemplarFilter {
-    /// Those that are traced.
-    #[default]
-    TraceBased,
-    /// All.
-    AlwaysOn,
-    /// None.
-    AlwaysOff,
-}
-
 // === impl OtelSettings ===
 
 impl OtelSettings {
@@ -135,19 +123,6 @@ impl Default for OtelSettings {
     /// As without any variable.
     fn default() -> Self {
         OtelSettings::read(&|_| None)
-    }
-}
-
-// === impl ExemplarFilter ===
-
-impl ExemplarFilter {
-    /// Whether a call may be an exemplar.
-    pub fn takes(self, is_traced: bool) -> bool {
-        match self {
-            ExemplarFilter::TraceBased => is_traced,
-            ExemplarFilter::AlwaysOn => true,
-            ExemplarFilter::AlwaysOff => false,
-        }
     }
 }
 

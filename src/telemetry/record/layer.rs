@@ -1,11 +1,12 @@
 //! Where the record of a call begins and ends: the outermost layer of calls.
 
-use super::{Telemetry, call::CallRecord};
+use super::call::{CallObserver, CallRecord};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 use tonic::{Code, Status, body::Body};
@@ -13,8 +14,8 @@ use tonic_types::StatusExt;
 use tower::{Layer, Service};
 
 /// The layer that records calls.
-#[derive(Debug, Clone)]
-pub struct RecordLayer(pub Telemetry);
+#[derive(Clone)]
+pub struct RecordLayer(pub(in crate::telemetry) Option<Arc<CallObserver>>);
 
 impl<S> Layer<S> for RecordLayer {
     type Service = RecordService<S>;
@@ -22,17 +23,17 @@ impl<S> Layer<S> for RecordLayer {
     fn layer(&self, inner: S) -> RecordService<S> {
         RecordService {
             inner,
-            telemetry: self.0.clone(),
+            observer: self.0.clone(),
         }
     }
 }
 
 /// Records calls. Handlers find the [`CallRecord`] in the request's
 /// extensions.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RecordService<S> {
     inner: S,
-    telemetry: Telemetry,
+    observer: Option<Arc<CallObserver>>,
 }
 
 impl<S, B> Service<Request<B>> for RecordService<S>
@@ -48,9 +49,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let begin = |observer| CallRecord::begin(observer, request.uri().path(), request.headers());
         let record = self
-            .telemetry
-            .begin(request.uri().path(), request.headers());
+            .observer
+            .as_ref()
+            .map_or_else(CallRecord::default, begin);
         request.extensions_mut().insert(record.clone());
         RecordFuture {
             inner: self.inner.call(request),

@@ -1,11 +1,10 @@
 //! Calls and attempts as spans of the SDK.
 
+use super::{content, resource::scope};
 use crate::telemetry::{
-    attempt::AttemptData,
-    call::{CallData, CallEnd, CallState},
-    content,
     metrics::{self, ErrorType, Operation, Wait},
     names::{self, attribute as a, event},
+    record::{AttemptData, CallData, CallEnd, CallState},
 };
 use opentelemetry::{
     Array, InstrumentationScope, KeyValue, StringValue, Value,
@@ -39,9 +38,7 @@ pub struct SpanFactory {
 
 impl Default for SpanFactory {
     fn default() -> Self {
-        SpanFactory {
-            scope: super::scope(),
-        }
+        SpanFactory { scope: scope() }
     }
 }
 
@@ -161,7 +158,7 @@ fn call_attributes(call: &CallData, end: &CallEnd) -> Attributes {
         attributes.boolean(a::COALESCED, true);
     }
     for (index, value) in &call.baggage {
-        if let Some(key) = call.observed.tracing.baggage_keys().get(*index) {
+        if let Some(key) = call.observer.policy.baggage_keys.get(*index) {
             attributes.0.push(KeyValue::new(key.clone(), value.clone()));
         }
     }

@@ -1,6 +1,6 @@
 //! The last calls that failed, for people to look at.
 
-use super::context::TraceId;
+use crate::telemetry::context::TraceId;
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},

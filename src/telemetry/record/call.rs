@@ -6,15 +6,19 @@
 //! that is not sampled leaves out what only spans would show.
 
 use super::{
-    CallObserver,
-    attempt::AttemptData,
+    attempt_data::AttemptData,
+    policy::TracePolicy,
+    recent::{FailedCall, RecentFailures},
+    state::CallState,
+};
+use crate::telemetry::{
     context::{self, RemoteParent, SpanId, TraceId},
     labels::LabelId,
-    log,
-    metrics::{CallKey, CallSeries, ErrorType, Wait, histogram::Exemplar},
+    metrics::{
+        self, CallKey, CallSeries, ErrorType, Metrics, Wait,
+        histogram::{self, Exemplar},
+    },
     names,
-    prices::Tokens,
-    recent::FailedCall,
 };
 use http::{HeaderMap, HeaderValue};
 use std::{
@@ -26,49 +30,44 @@ use std::{
 /// The record of one call; without one where nobody observes. Cloning is
 /// cheap.
 #[derive(Clone, Default)]
-pub struct CallRecord(pub(super) Option<Arc<CallData>>);
+pub struct CallRecord(pub(in crate::telemetry) Option<Arc<CallData>>);
+
+/// Receives calls and attempts when they end.
+pub trait CallSubscriber: Send + Sync {
+    /// A call ended, with all that is known of it.
+    fn call_ended(&self, call: &CallData, end: &CallEnd);
+
+    /// An attempt of a sampled call ended after its call: a call that shared
+    /// the answer has kept it running.
+    fn late_attempt_ended(&self, call: &CallData, attempt: AttemptData);
+}
+
+/// What the records of all calls share.
+pub struct CallObserver {
+    /// Where calls are counted.
+    pub metrics: Arc<Metrics>,
+    /// Which calls are traced, and what their spans show.
+    pub policy: TracePolicy,
+    /// The last calls that failed.
+    pub recent: RecentFailures,
+    /// Who is notified of calls that ended.
+    pub subscriber: Box<dyn CallSubscriber>,
+}
 
 /// What is recorded.
 pub struct CallData {
-    pub(super) observed: Arc<CallObserver>,
+    pub(in crate::telemetry) observer: Arc<CallObserver>,
     /// Index into [`names::METHODS`], or one more.
-    pub(super) rpc: usize,
-    pub(super) began: Instant,
-    pub(super) at: SystemTime,
-    pub(super) trace: TraceId,
-    pub(super) span: SpanId,
-    pub(super) parent: Option<RemoteParent>,
-    pub(super) sampled: bool,
+    pub(in crate::telemetry) rpc: usize,
+    pub(in crate::telemetry) began: Instant,
+    pub(in crate::telemetry) at: SystemTime,
+    pub(in crate::telemetry) trace: TraceId,
+    pub(in crate::telemetry) span: SpanId,
+    pub(in crate::telemetry) parent: Option<RemoteParent>,
+    pub(in crate::telemetry) sampled: bool,
     /// Values of the configured keys of the caller's baggage.
-    pub(super) baggage: Vec<(usize, String)>,
+    pub(in crate::telemetry) baggage: Vec<(usize, String)>,
     state: Mutex<CallState>,
-}
-
-/// What changes on the way.
-#[derive(Default)]
-pub(super) struct CallState {
-    client: Option<LabelId>,
-    pub(super) model: Option<Arc<str>>,
-    model_label: Option<LabelId>,
-    series: Option<Arc<CallSeries>>,
-    /// Time in which an attempt was under way, until it had something to show.
-    pub(super) upstream: Duration,
-    /// Of the attempt that is being made, by [`Wait`].
-    waits: [Duration; 3],
-    waiting: Option<(Wait, Instant)>,
-    /// The last attempt: how and when it failed.
-    failed: Option<(ErrorType, Instant)>,
-    pub(super) attempts: u32,
-    pub(super) first_chunk: Option<Duration>,
-    pub(super) tokens: Tokens,
-    /// Billionths of a dollar.
-    pub(super) cost: u64,
-    pub(super) overhead: Option<Duration>,
-    /// The call whose answer this one shares.
-    pub(super) joined: Option<(TraceId, SpanId)>,
-    /// The attempts that ended, when they are to be shown.
-    pub(super) spans: Vec<AttemptData>,
-    finished: bool,
 }
 
 /// How a call ended.
@@ -83,30 +82,34 @@ pub struct CallEnd {
 }
 
 /// What an attempt begins with.
-pub(super) struct AttemptStart {
-    pub(super) number: u32,
-    pub(super) waits: [Duration; 3],
-    pub(super) cause: Option<ErrorType>,
+pub(in crate::telemetry) struct AttemptStart {
+    pub(in crate::telemetry) number: u32,
+    pub(in crate::telemetry) waits: [Duration; 3],
+    pub(in crate::telemetry) cause: Option<ErrorType>,
 }
 
 // === impl CallRecord ===
 
 impl CallRecord {
     /// Begins the record of a call; `path` is the request's.
-    pub(super) fn begin(observed: &Arc<CallObserver>, path: &str, headers: &HeaderMap) -> Self {
+    pub(in crate::telemetry) fn begin(
+        observer: &Arc<CallObserver>,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Self {
         let path = path.strip_prefix('/').unwrap_or(path);
         let rpc = names::METHODS.iter().position(|it| *it == path);
-        let tracing = &observed.tracing;
-        let parent = tracing.parent(headers);
+        let policy = &observer.policy;
+        let parent = policy.parent(headers);
         let trace = parent.as_ref().map_or_else(TraceId::random, |it| it.trace);
-        let sampled = tracing.samples(trace, parent.as_ref());
+        let sampled = policy.samples(trace, parent.as_ref());
         let baggage = match sampled {
-            true => context::baggage(headers, tracing.baggage_keys()),
+            true => context::baggage(headers, &policy.baggage_keys),
             false => Vec::new(),
         };
-        observed.metrics.in_flight.fetch_add(1, Relaxed);
+        observer.metrics.in_flight.fetch_add(1, Relaxed);
         CallRecord(Some(Arc::new(CallData {
-            observed: Arc::clone(observed),
+            observer: Arc::clone(observer),
             rpc: rpc.unwrap_or(names::METHODS.len()),
             began: Instant::now(),
             at: SystemTime::now(),
@@ -122,7 +125,7 @@ impl CallRecord {
     /// The caller is this client: a configured name.
     pub fn client(&self, name: &str) {
         if let Some(call) = &self.0 {
-            call.state().client = Some(call.observed.metrics.clients.learn(name));
+            call.state().client = Some(call.observer.metrics.clients.learn(name));
         }
     }
 
@@ -131,7 +134,7 @@ impl CallRecord {
         let Some(call) = self.0.as_ref().filter(|_| !model.is_empty()) else {
             return;
         };
-        let label = call.observed.metrics.models.label(model);
+        let label = call.observer.metrics.models.label(model);
         let mut state = call.state();
         state.model_label = Some(label);
         state.model = Some(Arc::clone(model));
@@ -159,7 +162,7 @@ impl CallRecord {
 
     /// The answer begins: what it took until now without the attempts is what
     /// the service itself added.
-    pub(super) fn answered(&self) {
+    pub(in crate::telemetry) fn answered(&self) {
         if let Some(call) = &self.0 {
             let mut state = call.state();
             state.wait(None);
@@ -169,7 +172,7 @@ impl CallRecord {
     }
 
     /// The call ends. Only the first time counts.
-    pub(super) fn finish(&self, status: usize, reason: Option<Box<str>>) {
+    pub(in crate::telemetry) fn finish(&self, status: usize, reason: Option<Box<str>>) {
         if let Some(call) = &self.0 {
             let end = CallEnd {
                 status: status.min(names::STATUSES.len() - 1),
@@ -207,17 +210,17 @@ impl Drop for CoalescedWait {
 // === impl CallData ===
 
 impl CallData {
-    pub(super) fn state(&self) -> MutexGuard<'_, CallState> {
+    pub(in crate::telemetry) fn state(&self) -> MutexGuard<'_, CallState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The figures that the call counts in. Its client and model are known by
     /// the time that anything is counted.
-    pub(super) fn series(&self, state: &mut CallState) -> Arc<CallSeries> {
+    pub(in crate::telemetry) fn series(&self, state: &mut CallState) -> Arc<CallSeries> {
         if let Some(series) = &state.series {
             return Arc::clone(series);
         }
-        let series = self.observed.metrics.calls(CallKey {
+        let series = self.observer.metrics.calls(CallKey {
             rpc: self.rpc,
             model: state.model_label,
             client: self.client(state),
@@ -226,25 +229,25 @@ impl CallData {
         series
     }
 
-    pub(super) fn client(&self, state: &CallState) -> LabelId {
-        let anonymous = || self.observed.metrics.clients.label(names::ANONYMOUS);
+    pub(in crate::telemetry) fn client(&self, state: &CallState) -> LabelId {
+        let anonymous = || self.observer.metrics.clients.label(names::ANONYMOUS);
         state.client.unwrap_or_else(anonymous)
     }
 
     /// The client's name.
-    pub(super) fn client_name(&self) -> Arc<str> {
+    pub(in crate::telemetry) fn client_name(&self) -> Arc<str> {
         let label = self.client(&self.state());
-        self.observed.metrics.clients.name(label)
+        self.observer.metrics.clients.name(label)
     }
 
     /// Whether the spans show prompt and answer.
-    pub(super) fn shows_content(&self) -> bool {
-        self.sampled && self.observed.tracing.shows_content()
+    pub(in crate::telemetry) fn shows_content(&self) -> bool {
+        self.sampled && self.observer.policy.shows_content
     }
 
     /// The header that goes to the API.
-    pub(super) fn traceparent(&self, attempt: SpanId) -> Option<HeaderValue> {
-        if self.observed.tracing.is_on() {
+    pub(in crate::telemetry) fn traceparent(&self, attempt: SpanId) -> Option<HeaderValue> {
+        if self.observer.policy.is_on {
             return Some(context::traceparent(self.trace, attempt, self.sampled));
         }
         // We leave no spans: the caller's goes on as it came.
@@ -254,7 +257,7 @@ impl CallData {
     }
 
     /// An attempt begins.
-    pub(super) fn begin_attempt(&self) -> AttemptStart {
+    pub(in crate::telemetry) fn begin_attempt(&self) -> AttemptStart {
         let (waits, cause, number) = {
             let mut state = self.state();
             state.wait(None);
@@ -262,7 +265,7 @@ impl CallData {
             let waits = std::mem::take(&mut state.waits);
             (waits, state.failed.take(), state.attempts)
         };
-        let metrics = &self.observed.metrics;
+        let metrics = &self.observer.metrics;
         metrics.waited_for(waits);
         if let Some((error, _)) = cause {
             metrics.retry(error);
@@ -275,7 +278,7 @@ impl CallData {
     }
 
     /// An attempt ends. What is known of it is asked for only to be shown.
-    pub(super) fn end_attempt(
+    pub(in crate::telemetry) fn end_attempt(
         self: &Arc<Self>,
         error: Option<ErrorType>,
         attempt: impl FnOnce() -> AttemptData,
@@ -290,21 +293,21 @@ impl CallData {
             return;
         }
         drop(state);
-        // Whoever shared the answer has kept it going.
-        self.observed.tracing.late_attempt(self, attempt());
+        let subscriber = &self.observer.subscriber;
+        subscriber.late_attempt_ended(self, attempt());
     }
 
     fn exemplar(&self, value: Duration) -> Exemplar {
         Exemplar {
             trace: self.trace,
             span: self.span,
-            value: super::metrics::histogram::nanos(value),
+            value: histogram::nanos(value),
             at: SystemTime::now(),
         }
     }
 
     fn finish(self: &Arc<Self>, end: CallEnd) {
-        let metrics = &self.observed.metrics;
+        let metrics = &self.observer.metrics;
         {
             let mut state = self.state();
             if state.finished {
@@ -324,7 +327,7 @@ impl CallData {
             let durations = series.durations(end.status);
             let bucket = durations.observe_time(end.took);
             let overhead_bucket = series.overhead.observe_time(overhead);
-            if self.observed.tracing.exemplifies(self.sampled) {
+            if self.observer.policy.exemplars.takes(self.sampled) {
                 durations.exemplify(bucket, self.exemplar(end.took));
                 series
                     .overhead
@@ -336,10 +339,10 @@ impl CallData {
                 if let Some(limit) = limit_of(reason) {
                     metrics.rejection(limit);
                 }
-                self.observed.recent.add(FailedCall {
+                self.observer.recent.add(FailedCall {
                     at: SystemTime::now(),
                     trace: self.trace,
-                    method: super::metrics::method(self.rpc),
+                    method: metrics::method(self.rpc),
                     client: metrics.clients.name(self.client(&state)),
                     status: names::STATUSES[end.status],
                     reason: reason.into(),
@@ -347,11 +350,8 @@ impl CallData {
                     attempts: state.attempts,
                 });
             }
-            log::call(self, &state, &end);
         }
-        if self.sampled {
-            self.observed.tracing.finished(self, &end);
-        }
+        self.observer.subscriber.call_ended(self, &end);
     }
 }
 
@@ -367,23 +367,4 @@ fn limit_of(reason: &str) -> Option<&'static str> {
         "CLIENT_LIMIT_REACHED" | "LIMITS_UNREACHABLE" => "client",
         _ => return None,
     })
-}
-
-// === impl CallState ===
-
-impl CallState {
-    /// Ends what is waited for, and begins to wait for something else.
-    fn wait(&mut self, next: Option<Wait>) {
-        let now = Instant::now();
-        if let Some((wait, since)) = self.waiting.take() {
-            self.waits[wait as usize] += now - since;
-        }
-        // The time since the last attempt failed was its backoff.
-        if let Some((_, failed)) = self.failed
-            && self.waits == [Duration::ZERO; 3]
-        {
-            self.waits[Wait::Backoff as usize] = now - failed;
-        }
-        self.waiting = next.map(|next| (next, now));
-    }
 }

@@ -12,7 +12,7 @@ use crate::telemetry::{
 };
 use opentelemetry::{
     InstrumentationScope, KeyValue,
-    metrics::{AsyncInstrument, Meter, MeterProvider},
+    metrics::{AsyncInstrument, MeterProvider},
 };
 use opentelemetry_sdk::metrics::{
     Aggregation, Instrument, InstrumentKind, SdkMeterProvider, Stream,
@@ -114,18 +114,4 @@ fn attributes(point: &Point) -> Vec<KeyValue> {
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| KeyValue::new(*name, value.to_string()))
         .collect()
-}
-
-/// A histogram of the SDK with the bounds of ours.
-pub fn histogram(
-    meter: &Meter,
-    described: &'static Metric,
-    bounds: Vec<f64>,
-) -> opentelemetry::metrics::Histogram<f64> {
-    meter
-        .f64_histogram(described.name)
-        .with_unit(described.unit)
-        .with_description(described.help)
-        .with_boundaries(bounds)
-        .build()
 }

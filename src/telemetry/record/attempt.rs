@@ -1,79 +1,19 @@
 //! The record of one attempt at the API.
 
 use super::{
+    attempt_data::{AttemptData, AttemptRequest, ResponseMetadata},
     call::{CallData, CallRecord},
+};
+use crate::telemetry::{
     context::SpanId,
-    metrics::{AttemptKey, CallSeries, ErrorType, Operation, Wait},
+    metrics::{AttemptKey, CallSeries, ErrorType},
     prices::Tokens,
 };
-use bytes::Bytes;
 use http::HeaderValue;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-
-/// What is known of an attempt, as its span shows it.
-#[derive(Debug)]
-pub struct AttemptData {
-    pub(super) span: SpanId,
-    pub(super) number: u32,
-    pub(super) request: AttemptRequest,
-    /// Since the call began.
-    pub(super) began: Duration,
-    pub(super) took: Duration,
-    /// By [`Wait`].
-    pub(super) waits: [Duration; 3],
-    /// Why it was made, unless it was the first.
-    pub(super) cause: Option<ErrorType>,
-    pub(super) error: Option<ErrorType>,
-    /// HTTP status; 0 when none came.
-    pub(super) status: u16,
-    pub(super) request_id: Option<String>,
-    pub(super) response: Option<ResponseMetadata>,
-    pub(super) first_chunk: Option<Duration>,
-    pub(super) tokens: Option<Tokens>,
-    pub(super) answer: Option<String>,
-}
-
-/// What an attempt asks.
-#[derive(Debug, Clone)]
-pub struct AttemptRequest {
-    /// What for.
-    pub operation: Operation,
-    /// The model.
-    pub model: Arc<str>,
-    /// Whether the answer is streamed from the API.
-    pub streamed: bool,
-    /// Most output tokens; 0 where there is no output.
-    pub max_tokens: u32,
-    /// Name of the API key.
-    pub key: Arc<str>,
-    /// The request's JSON; shown only when that is asked for.
-    pub body: Option<Bytes>,
-    /// Where it goes.
-    pub server: Arc<ServerAddress>,
-}
-
-/// Where the API is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ServerAddress {
-    /// Host.
-    pub host: Arc<str>,
-    /// Port.
-    pub port: u16,
-}
-
-/// What an answer says of itself.
-#[derive(Debug, Clone, Default)]
-pub struct ResponseMetadata {
-    /// The API's id of it.
-    pub id: String,
-    /// The model that answered.
-    pub model: String,
-    /// Why the model stopped.
-    pub finish_reason: Option<String>,
-}
 
 /// An attempt under way. Dropped before it ended, it was cancelled.
 pub struct AttemptRecord(Option<Box<UnderWay>>);
@@ -248,7 +188,7 @@ impl UnderWay {
         let (call, attempt) = (&self.call, &mut self.attempt);
         attempt.took = self.began.elapsed();
         attempt.error = error;
-        let metrics = &call.observed.metrics;
+        let metrics = &call.observer.metrics;
         let model = &attempt.request.model;
         let label = match error {
             // The API knows the model: from now on it is told apart.
@@ -277,12 +217,5 @@ impl UnderWay {
             answer: attempt.answer.take(),
             ..*attempt
         });
-    }
-}
-
-impl AttemptData {
-    /// The wait for something before it was made.
-    pub(super) fn waited(&self, wait: Wait) -> Duration {
-        self.waits[wait as usize]
     }
 }
