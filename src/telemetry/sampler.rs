@@ -1,8 +1,8 @@
 //! Which calls are traced: `OTEL_TRACES_SAMPLER` and its argument, by the SDK's
 //! samplers.
 
-use super::context::{RemoteParent, TraceId};
-use opentelemetry::trace::SpanKind;
+use super::context::RemoteParent;
+use opentelemetry::{TraceId, trace::SpanKind};
 use opentelemetry_sdk::trace::{Sampler as OfSdk, SamplingDecision, ShouldSample};
 
 /// Decides whether a call is traced. The SDK reads the variables only for
@@ -67,7 +67,7 @@ impl Sampler {
         }
         let sampled = self
             .root
-            .should_sample(None, trace.into(), "", &SpanKind::Server, &[], &[]);
+            .should_sample(None, trace, "", &SpanKind::Server, &[], &[]);
         sampled.decision == SamplingDecision::RecordAndSample
     }
 
@@ -106,10 +106,11 @@ fn ratio(argument: Option<&str>) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::context::{new_span_id, new_trace_id};
 
     fn share(sampler: &Sampler, parent: Option<&RemoteParent>) -> usize {
         (0..10_000)
-            .filter(|_| sampler.samples(TraceId::random(), parent))
+            .filter(|_| sampler.samples(new_trace_id(), parent))
             .count()
     }
 
@@ -125,8 +126,8 @@ mod tests {
     #[test]
     fn a_parent_decides_where_it_may() {
         let sampled = RemoteParent {
-            trace: TraceId::random(),
-            span: crate::telemetry::context::SpanId::random(),
+            trace: new_trace_id(),
+            span: new_span_id(),
             sampled: true,
             state: None,
         };

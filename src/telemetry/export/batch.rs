@@ -4,12 +4,9 @@ use super::{
     counted::{CountingExporter, QueueBudget},
     environment::{LogLimits, SpanLimits, shortened},
 };
-use crate::telemetry::{
-    context::{SpanId, TraceId},
-    metrics::{ExportSignal, Metrics},
-};
+use crate::telemetry::metrics::{ExportSignal, Metrics};
 use opentelemetry::{
-    Context, InstrumentationScope,
+    Context, InstrumentationScope, SpanId, TraceId,
     logs::{AnyValue, LogRecord, Logger, LoggerProvider},
     trace::TraceFlags,
 };
@@ -131,7 +128,7 @@ impl LogProcessor for LogQueue {
             return;
         }
         if let Some((trace, span, flags)) = context(record) {
-            record.set_trace_context(trace.into(), span.into(), Some(flags));
+            record.set_trace_context(trace, span, Some(flags));
         }
         match self.limited(record) {
             Some(mut limited) => self.processor.emit(&mut limited, scope),
@@ -215,8 +212,8 @@ fn context(record: &SdkLogRecord) -> Option<(TraceId, SpanId, TraceFlags)> {
         Some(AnyValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
-    let trace = text("trace_id")?.parse().ok()?;
-    let span = text("span_id")?.parse().ok()?;
+    let trace = TraceId::from_hex(text("trace_id")?).ok()?;
+    let span = SpanId::from_hex(text("span_id")?).ok()?;
     let is_sampled = matches!(get("sampled"), Some(AnyValue::Boolean(true)));
     Some((trace, span, TraceFlags::default().with_sampled(is_sampled)))
 }

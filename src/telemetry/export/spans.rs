@@ -60,19 +60,14 @@ impl SpanFactory {
         let parent = call.parent.as_ref();
         let ended = call.at + end.took;
         let state = call.state();
-        let mut span = self.span(call, call.span.into(), SpanKind::Server, call.at..ended);
+        let mut span = self.span(call, call.span, SpanKind::Server, call.at..ended);
         span.name = metrics::method(call.rpc).into();
-        span.parent_span_id = parent.map_or(SpanId::INVALID, |it| it.span.into());
+        span.parent_span_id = parent.map_or(SpanId::INVALID, |it| it.span);
         span.parent_span_is_remote = parent.is_some();
         span.events.events = events(call.at, &state, attempts);
         if let Some((trace, other)) = state.joined {
-            let context = SpanContext::new(
-                trace.into(),
-                other.into(),
-                TraceFlags::default(),
-                false,
-                TraceState::NONE,
-            );
+            let context =
+                SpanContext::new(trace, other, TraceFlags::default(), false, TraceState::NONE);
             span.links.links.push(Link::with_context(context));
         }
         let status = names::STATUSES[end.status];
@@ -90,13 +85,13 @@ impl SpanFactory {
         let request = &attempt.request;
         let began = call.at + attempt.began;
         let time = began..began + attempt.took;
-        let mut span = self.span(call, attempt.span.into(), SpanKind::Client, time);
+        let mut span = self.span(call, attempt.span, SpanKind::Client, time);
         let operation = request.operation.name();
         span.name = match &*request.model {
             "" => operation.into(),
             model => format!("{operation} {model}").into(),
         };
-        span.parent_span_id = call.span.into();
+        span.parent_span_id = call.span;
         if let Some(error) = attempt.error {
             span.status = Status::error(error.name());
         }
@@ -114,7 +109,7 @@ impl SpanFactory {
     ) -> SpanData {
         let flags = TraceFlags::SAMPLED;
         SpanData {
-            span_context: SpanContext::new(call.trace.into(), id, flags, false, state(call)),
+            span_context: SpanContext::new(call.trace, id, flags, false, state(call)),
             parent_span_id: SpanId::INVALID,
             parent_span_is_remote: false,
             span_kind,

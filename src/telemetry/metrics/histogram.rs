@@ -1,7 +1,6 @@
 //! A histogram that many threads write to without a lock.
 
-use crate::telemetry::context::{SpanId, TraceId};
-use opentelemetry::metrics::BoundHistogram;
+use opentelemetry::{SpanId, TraceId, metrics::BoundHistogram};
 use std::{
     sync::{
         Mutex, OnceLock,

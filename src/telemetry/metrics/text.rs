@@ -151,13 +151,13 @@ fn labels(text: &mut String, own: Labels<'_>, more: Option<(&str, &str)>) {
 mod tests {
     use super::*;
     use crate::telemetry::{
-        context::{SpanId, TraceId},
         metrics::{
             Point,
             histogram::{self, Histogram},
         },
         names::{attribute as a, metric as m},
     };
+    use opentelemetry::{SpanId, TraceId};
     use std::time::{Duration, SystemTime};
 
     #[test]
@@ -167,8 +167,8 @@ mod tests {
         histogram.exemplify(
             bucket,
             Exemplar {
-                trace: TraceId([1; 16]),
-                span: SpanId([2; 8]),
+                trace: TraceId::from_bytes([1; 16]),
+                span: SpanId::from_bytes([2; 8]),
                 value: 2_000_000,
                 at: SystemTime::UNIX_EPOCH + Duration::from_secs(5),
             },

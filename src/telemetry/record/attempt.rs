@@ -5,7 +5,7 @@ use super::{
     call::{CallData, CallRecord},
 };
 use crate::telemetry::{
-    context::SpanId,
+    context::new_span_id,
     metrics::{AttemptKey, CallSeries, ErrorType},
     prices::Tokens,
 };
@@ -44,7 +44,7 @@ impl AttemptRecord {
             last_chunk: None,
             series: None,
             attempt: AttemptData {
-                span: SpanId::random(),
+                span: new_span_id(),
                 number: beginning.number,
                 request: request(call.shows_content()),
                 began: began - call.began,

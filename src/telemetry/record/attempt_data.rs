@@ -1,11 +1,11 @@
 //! What is known of one attempt, as its span shows it.
 
 use crate::telemetry::{
-    context::SpanId,
     metrics::{ErrorType, Operation, Wait},
     prices::Tokens,
 };
 use bytes::Bytes;
+use opentelemetry::SpanId;
 use std::{sync::Arc, time::Duration};
 
 /// What is known of an attempt, as its span shows it.

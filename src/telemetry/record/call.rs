@@ -12,7 +12,7 @@ use super::{
     state::CallState,
 };
 use crate::telemetry::{
-    context::{self, RemoteParent, SpanId, TraceId},
+    context::{self, RemoteParent},
     labels::LabelId,
     metrics::{
         self, CallKey, CallSeries, ErrorType, Metrics, Wait,
@@ -21,6 +21,7 @@ use crate::telemetry::{
     names,
 };
 use http::{HeaderMap, HeaderValue};
+use opentelemetry::{SpanId, TraceId};
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
@@ -101,7 +102,9 @@ impl CallRecord {
         let rpc = names::METHODS.iter().position(|it| *it == path);
         let policy = &observer.policy;
         let parent = policy.parent(headers);
-        let trace = parent.as_ref().map_or_else(TraceId::random, |it| it.trace);
+        let trace = parent
+            .as_ref()
+            .map_or_else(context::new_trace_id, |it| it.trace);
         let sampled = policy.samples(trace, parent.as_ref());
         let baggage = match sampled {
             true => context::baggage(headers, &policy.baggage_keys),
@@ -114,7 +117,7 @@ impl CallRecord {
             began: Instant::now(),
             at: SystemTime::now(),
             trace,
-            span: SpanId::random(),
+            span: context::new_span_id(),
             parent,
             sampled,
             baggage,

@@ -1,10 +1,11 @@
 //! Which calls are traced, and what their spans show.
 
 use crate::telemetry::{
-    context::{RemoteParent, TraceId},
+    context::RemoteParent,
     sampler::{ExemplarFilter, Sampler},
 };
 use http::HeaderMap;
+use opentelemetry::TraceId;
 
 /// Decides what is traced.
 pub struct TracePolicy {

@@ -1,6 +1,6 @@
 //! The last calls that failed, for people to look at.
 
-use crate::telemetry::context::TraceId;
+use opentelemetry::TraceId;
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},

@@ -2,11 +2,11 @@
 
 use super::attempt_data::AttemptData;
 use crate::telemetry::{
-    context::{SpanId, TraceId},
     labels::LabelId,
     metrics::{CallSeries, ErrorType, Wait},
     prices::Tokens,
 };
+use opentelemetry::{SpanId, TraceId};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
