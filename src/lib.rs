@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod dns;
 pub mod layer;
+pub mod pricing;
 pub mod proto;
 pub mod reason;
 pub mod secrets;

@@ -125,9 +125,9 @@ reasons! {
         "The replica is shutting down; another one accepts the call.";
     CircuitOpen "CIRCUIT_OPEN": Unavailable, SDK_BACKOFF, Some("breaker"), Busy,
         "The Claude API is failing and the circuit breaker is open. `RetryInfo` says when it lets a call through.";
-    UpstreamQuotaExhausted "UPSTREAM_QUOTA_EXHAUSTED": ResourceExhausted, SDK_BACKOFF, Some("ledger"), Busy,
+    UpstreamQuotaExhausted "UPSTREAM_QUOTA_EXHAUSTED": ResourceExhausted, SDK_BACKOFF, Some("rate_limit"), Busy,
         "The rate limits of the Claude API have no room for the call before its deadline. It was not sent.";
-    QuotaUnreachable "QUOTA_UNREACHABLE": Unavailable, ONE_SECOND, Some("ledger"), Busy,
+    QuotaUnreachable "QUOTA_UNREACHABLE": Unavailable, ONE_SECOND, Some("rate_limit"), Busy,
         "The shared rate limit state cannot be read because Redis does not answer, and the service is configured to fail closed.";
 
     // The Claude API and the way to it.

@@ -76,9 +76,9 @@ fn read(view: &ServiceView, families: &mut Vec<Family>) {
     let store_down = if view.store.is_down() { 1.0 } else { 0.0 };
     families.extend([
         breaker,
-        Family::single(&m::PLACES_IN_USE, places.in_use() as f64),
-        Family::single(&m::PLACES_WAITING, places.waiting() as f64),
-        Family::single(&m::PLACES_LIMIT, places.limit() as f64),
+        Family::single(&m::CONCURRENCY_IN_USE, places.in_use() as f64),
+        Family::single(&m::CONCURRENCY_WAITING, places.waiting() as f64),
+        Family::single(&m::CONCURRENCY_LIMIT, places.limit() as f64),
         Family::single(&m::KEYS, keys.len() as f64),
         Family::single(&m::KEYS_REFUSED, refused as f64),
         Family::single(&m::COALESCED, upstream.coalesced.count() as f64),
@@ -91,7 +91,7 @@ fn read(view: &ServiceView, families: &mut Vec<Family>) {
     for reload in &view.reloads {
         let counts = reload.counts();
         for (outcome, count) in [("succeeded", counts.reloaded), ("failed", counts.refused)] {
-            let attributes = [(a::WHAT, reload.name()), (a::OUTCOME, outcome)];
+            let attributes = [(a::COMPONENT, reload.name()), (a::OUTCOME, outcome)];
             reloads.number(&attributes, count as f64);
         }
     }
@@ -100,8 +100,8 @@ fn read(view: &ServiceView, families: &mut Vec<Family>) {
         refusals.number(&[(a::CAUSE, cause.name())], count as f64);
     }
     families.extend([reloads, refusals]);
-    let mut remaining = Family::new(&m::LEDGER_REMAINING);
-    let mut limit = Family::new(&m::LEDGER_LIMIT);
+    let mut remaining = Family::new(&m::RATE_LIMIT_REMAINING);
+    let mut limit = Family::new(&m::RATE_LIMIT);
     for left in rate_limits(view) {
         let attributes = [
             (a::REQUEST_MODEL, left.model.as_str()),

@@ -1,6 +1,6 @@
 //! The last minute, second by second.
 
-use crate::telemetry::metrics::Totals;
+use crate::telemetry::metrics::CallTotals;
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
@@ -11,11 +11,11 @@ const KEPT: usize = 61;
 
 /// Figures of the last minute.
 #[derive(Debug, Default)]
-pub struct LastMinute(VecDeque<(Instant, Totals)>);
+pub struct LastMinute(VecDeque<(Instant, CallTotals)>);
 
 impl LastMinute {
     /// Adds the totals as of now.
-    pub fn push(&mut self, totals: Totals) {
+    pub fn push(&mut self, totals: CallTotals) {
         if self.0.len() >= KEPT {
             self.0.pop_front();
         }
@@ -58,13 +58,13 @@ impl LastMinute {
 
     /// A quantile of the time that the service added.
     pub fn overhead(&self, quantile: f64) -> Option<Duration> {
-        self.quantile(quantile, |totals| &totals.own)
+        self.quantile(quantile, |totals| &totals.overhead)
     }
 
     fn quantile(
         &self,
         quantile: f64,
-        of: impl Fn(&Totals) -> &crate::telemetry::metrics::histogram::Shape,
+        of: impl Fn(&CallTotals) -> &crate::telemetry::metrics::histogram::HistogramSnapshot,
     ) -> Option<Duration> {
         let (first, last) = (of(&self.0.front()?.1), of(&self.0.back()?.1));
         let pairs = last.buckets.iter().zip(&first.buckets);

@@ -18,7 +18,7 @@ mod view;
 pub use config::{AdminConfig, DEFAULT_LISTEN};
 pub use view::ServiceView;
 
-use crate::telemetry::metrics::text::{self, Format};
+use crate::telemetry::metrics::text::{self, TextFormat};
 use askama::Template;
 use axum::{
     Router,
@@ -124,7 +124,7 @@ async fn metrics(State(state): State<Arc<AdminState>>, headers: HeaderMap) -> Re
         return StatusCode::NOT_FOUND.into_response();
     };
     let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
-    let format = Format::accepted(accept.unwrap_or_default());
+    let format = TextFormat::accepted(accept.unwrap_or_default());
     let text = text::render(&metrics.collect(), format);
     ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
 }

@@ -6,8 +6,8 @@ use super::{
     view::ServiceView,
 };
 use crate::telemetry::{
-    Failure,
-    metrics::{Family, Point, Value},
+    FailedCall,
+    metrics::{Family, Point, PointValue},
     names::{Metric, attribute as a, metric as m},
 };
 use std::{
@@ -52,7 +52,7 @@ pub struct StatusReport {
     /// What each client used, dearest first.
     pub clients: Vec<ClientUsage>,
     /// The last failures.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<FailedCall>,
 }
 
 /// What one client used.
@@ -158,8 +158,8 @@ fn sum_by(
         .flat_map(|family| &family.points);
     for point in points.filter(|point| takes(point)) {
         let figure = match &point.value {
-            Value::Number(number) => *number,
-            Value::Shape(shape) => shape.count() as f64,
+            PointValue::Number(number) => *number,
+            PointValue::Histogram(histogram) => histogram.count() as f64,
         };
         *sums.entry(value(point, attribute).to_owned()).or_default() += figure;
     }

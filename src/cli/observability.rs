@@ -2,16 +2,14 @@
 
 use super::exit::{Exit, Failure, address_unknown};
 use crate::{
-    access::{
-        Refusals,
-        limits::{LimitsConfig, Rates},
-    },
+    access::Refusals,
     admin::{self, Admin, AdminConfig},
     config::{Config, Environment},
+    pricing::PriceTable,
     secrets::Reload,
     server::Drain,
     store::StoreHealth,
-    telemetry::{self, Logs, Price, Running, Telemetry, TelemetryError},
+    telemetry::{self, LogGuard, Telemetry, TelemetryError, TelemetryGuard},
     upstream::Upstream,
 };
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -23,8 +21,8 @@ const LAST_EXPORT: Duration = Duration::from_secs(5);
 pub struct Observability {
     /// Observes calls.
     pub telemetry: Telemetry,
-    running: Running,
-    logs: Logs,
+    running: TelemetryGuard,
+    logs: LogGuard,
 }
 
 impl Observability {
@@ -34,13 +32,17 @@ impl Observability {
     /// When they name what cannot be used.
     pub fn start(config: &Config, environment: &Environment) -> Result<Self, Failure> {
         let variable = |name: &str| Some(environment.get(name)?.to_str()?.to_owned());
-        let settings = telemetry::Settings::read(&variable);
+        let settings = telemetry::OtelSettings::read(&variable);
         let ignored = settings.ignored.clone();
         let failure = |error: TelemetryError| Failure::usage(error.to_string());
         let models = &config.service.allowed_models;
-        let (telemetry, running) =
-            Telemetry::start(&config.telemetry, prices(&config.limits), models, settings)
-                .map_err(failure)?;
+        let (telemetry, running) = Telemetry::start(
+            &config.telemetry,
+            PriceTable::new(config.limits.prices.clone()),
+            models,
+            settings,
+        )
+        .map_err(failure)?;
         let logs = running
             .init_logs(&config.log, &telemetry)
             .map_err(failure)?;
@@ -117,25 +119,4 @@ pub async fn serve_admin(admin: Option<Admin>) -> Infallible {
         admin.run().await;
     }
     std::future::pending().await
-}
-
-/// The one price table, as telemetry takes it.
-fn prices(limits: &LimitsConfig) -> Vec<Price> {
-    let price = |model: &str, above_input_tokens, rates: Rates| Price {
-        model: model.to_owned(),
-        above_input_tokens,
-        input: rates.input,
-        output: rates.output,
-        cache_write_5m: rates.cache_write,
-        cache_write_1h: rates.cache_write_1h,
-        cache_read: rates.cache_read,
-    };
-    let mut prices = Vec::new();
-    for listed in &limits.prices {
-        prices.push(price(&listed.model, 0, listed.rates));
-        if let (Some(above), Some(rates)) = (listed.long_above, listed.long_rates) {
-            prices.push(price(&listed.model, above, rates));
-        }
-    }
-    prices
 }

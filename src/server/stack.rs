@@ -6,11 +6,8 @@ use super::{
     reflection, router::Router, web,
 };
 use crate::{
-    access::Access,
-    layer::rule,
-    proto::v1::claude_service_server::ClaudeServiceServer,
-    service::Service,
-    telemetry::{RecordLayer, Telemetry},
+    access::Access, layer::rule, proto::v1::claude_service_server::ClaudeServiceServer,
+    service::Service, telemetry::Telemetry,
 };
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -81,7 +78,7 @@ fn inbound(
     let authenticate = rule(Authenticate::new(access.cloned(), config.max_message_bytes));
     let calls = ServiceBuilder::new()
         // Sees every status that a caller sees.
-        .layer(RecordLayer(telemetry.clone()))
+        .layer(telemetry.record_layer())
         // Whatever refuses a call below, its status gets details.
         .layer(rule(AddErrorDetails))
         // Its deadline covers reading the message as well as answering.

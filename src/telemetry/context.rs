@@ -2,10 +2,11 @@
 //!
 //! W3C Trace Context, level 1, and W3C Baggage.
 
+use data_encoding::HEXLOWER;
 use http::{HeaderMap, HeaderValue};
+use opentelemetry::{SpanId, TraceId};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 use percent_encoding::percent_decode_str;
-use rand::Rng;
-use std::fmt;
 
 /// Header with the caller's place in its trace.
 pub const TRACEPARENT: &str = "traceparent";
@@ -22,17 +23,19 @@ const MAX_TRACESTATE: usize = 512;
 /// Most bytes of `baggage` that are read: the standard's limit.
 const MAX_BAGGAGE: usize = 8192;
 
-/// Id of a trace.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct TraceId(pub [u8; 16]);
+/// The id of a new trace.
+pub fn new_trace_id() -> TraceId {
+    RandomIdGenerator::default().new_trace_id()
+}
 
-/// Id of a span.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct SpanId(pub [u8; 8]);
+/// The id of a new span.
+pub fn new_span_id() -> SpanId {
+    RandomIdGenerator::default().new_span_id()
+}
 
 /// The caller's span.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parent {
+pub struct RemoteParent {
     /// Its trace.
     pub trace: TraceId,
     /// It.
@@ -43,131 +46,18 @@ pub struct Parent {
     pub state: Option<HeaderValue>,
 }
 
-// === impl ids ===
+// === impl RemoteParent ===
 
-impl TraceId {
-    /// A new one.
-    pub fn random() -> Self {
-        TraceId(nonzero(|| rand::rng().random()))
-    }
-}
-
-impl SpanId {
-    /// A new one.
-    pub fn random() -> Self {
-        SpanId(nonzero(|| rand::rng().random()))
-    }
-}
-
-impl From<TraceId> for opentelemetry::TraceId {
-    fn from(id: TraceId) -> Self {
-        opentelemetry::TraceId::from_bytes(id.0)
-    }
-}
-
-impl From<SpanId> for opentelemetry::SpanId {
-    fn from(id: SpanId) -> Self {
-        opentelemetry::SpanId::from_bytes(id.0)
-    }
-}
-
-/// An id of zeroes means that there is none.
-fn nonzero<const N: usize>(mut draw: impl FnMut() -> [u8; N]) -> [u8; N] {
-    loop {
-        let drawn = draw();
-        if drawn.iter().any(|byte| *byte != 0) {
-            return drawn;
-        }
-    }
-}
-
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
-fn write_hex(bytes: &[u8], to: &mut [u8]) {
-    for (byte, pair) in bytes.iter().zip(to.chunks_exact_mut(2)) {
-        pair[0] = HEX[usize::from(byte >> 4)];
-        pair[1] = HEX[usize::from(byte & 15)];
-    }
-}
-
-fn read_hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        // Capitals are not allowed.
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    if text.len() != 2 * N {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
-}
-
-fn show<const N: usize, const M: usize>(
-    bytes: &[u8; N],
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
-    let mut text = [0; M];
-    write_hex(bytes, &mut text);
-    f.write_str(std::str::from_utf8(&text).unwrap_or_default())
-}
-
-impl fmt::Display for TraceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        show::<16, 32>(&self.0, f)
-    }
-}
-
-impl fmt::Display for SpanId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        show::<8, 16>(&self.0, f)
-    }
-}
-
-impl fmt::Debug for TraceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl fmt::Debug for SpanId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl std::str::FromStr for TraceId {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        read_hex(text.as_bytes()).map(TraceId).ok_or(())
-    }
-}
-
-impl std::str::FromStr for SpanId {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        read_hex(text.as_bytes()).map(SpanId).ok_or(())
-    }
-}
-
-// === impl Parent ===
-
-impl Parent {
+impl RemoteParent {
     /// The caller's span, if it names a valid one.
-    pub fn read(headers: &HeaderMap) -> Option<Parent> {
+    pub fn read(headers: &HeaderMap) -> Option<RemoteParent> {
         let mut given = headers.get_all(TRACEPARENT).iter();
         let value = given.next()?;
         // Two are none.
         if given.next().is_some() {
             return None;
         }
-        let mut parent = Parent::parse(value.as_bytes())?;
+        let mut parent = RemoteParent::parse(value.as_bytes())?;
         let mut states = headers.get_all(TRACESTATE).iter();
         parent.state = states
             .next()
@@ -176,7 +66,7 @@ impl Parent {
         Some(parent)
     }
 
-    fn parse(text: &[u8]) -> Option<Parent> {
+    fn parse(text: &[u8]) -> Option<RemoteParent> {
         if text.len() < 55 {
             return None;
         }
@@ -188,22 +78,30 @@ impl Parent {
             0 => text.len() == 55,
             _ => text.len() == 55 || text[55] == b'-',
         };
-        let parent = Parent {
-            trace: TraceId(read_hex(&text[3..35])?),
-            span: SpanId(read_hex(&text[36..52])?),
+        let parent = RemoteParent {
+            trace: TraceId::from_bytes(read_hex(&text[3..35])?),
+            span: SpanId::from_bytes(read_hex(&text[36..52])?),
             sampled: read_hex::<1>(&text[53..55])?[0] & 1 == 1,
             state: None,
         };
-        let ids = parent.trace != TraceId::default() && parent.span != SpanId::default();
+        let ids = parent.trace != TraceId::INVALID && parent.span != SpanId::INVALID;
         (dashes && length && ids).then_some(parent)
     }
+}
+
+/// Bytes of lower-case hexadecimal digits, as the standard wants them.
+fn read_hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    (text.len() == 2 * N).then_some(())?;
+    HEXLOWER.decode_mut(text, &mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// The header that names a span as the parent.
 pub fn traceparent(trace: TraceId, span: SpanId, sampled: bool) -> HeaderValue {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    write_hex(&trace.0, &mut text[3..35]);
-    write_hex(&span.0, &mut text[36..52]);
+    HEXLOWER.encode_mut(&trace.to_bytes(), &mut text[3..35]);
+    HEXLOWER.encode_mut(&span.to_bytes(), &mut text[36..52]);
     text[54] = if sampled { b'1' } else { b'0' };
     HeaderValue::from_bytes(&text).expect("digits and dashes are allowed")
 }
@@ -243,12 +141,12 @@ mod tests {
 
     #[test]
     fn a_parent_is_read_and_written() {
-        let parent = Parent::parse(GIVEN.as_bytes()).unwrap();
+        let parent = RemoteParent::parse(GIVEN.as_bytes()).unwrap();
         assert!(parent.sampled);
         assert_eq!(parent.trace.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(traceparent(parent.trace, parent.span, true), GIVEN);
         let later = format!("cc{}-more", &GIVEN[2..]);
-        assert!(Parent::parse(later.as_bytes()).is_some());
+        assert!(RemoteParent::parse(later.as_bytes()).is_some());
     }
 
     #[test]
@@ -263,13 +161,13 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
             "00-4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7-01",
         ] {
-            assert_eq!(Parent::parse(wrong.as_bytes()), None, "{wrong}");
+            assert_eq!(RemoteParent::parse(wrong.as_bytes()), None, "{wrong}");
         }
         let mut headers = HeaderMap::new();
         headers.append(TRACEPARENT, HeaderValue::from_static(GIVEN));
-        assert!(Parent::read(&headers).is_some());
+        assert!(RemoteParent::read(&headers).is_some());
         headers.append(TRACEPARENT, HeaderValue::from_static(GIVEN));
-        assert_eq!(Parent::read(&headers), None, "two are none");
+        assert_eq!(RemoteParent::read(&headers), None, "two are none");
     }
 
     #[test]
@@ -287,7 +185,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_panics(text: Vec<u8>) {
-            let _ = Parent::parse(&text);
+            let _ = RemoteParent::parse(&text);
         }
     }
 }

@@ -10,32 +10,32 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-/// One name of a [`Labels`].
+/// One name of a [`LabelSet`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Label(u16);
+pub struct LabelId(u16);
 
-impl Label {
+impl LabelId {
     /// For all names that are not in the set.
-    pub const OTHER: Label = Label(0);
+    pub const OTHER: LabelId = LabelId(0);
 }
 
 /// A bounded set of names.
 #[derive(Debug)]
-pub struct Labels {
+pub struct LabelSet {
     set: RwLock<Set>,
     most: usize,
 }
 
 #[derive(Debug, Default)]
 struct Set {
-    by_name: HashMap<Arc<str>, Label>,
+    by_name: HashMap<Arc<str>, LabelId>,
     names: Vec<Arc<str>>,
 }
 
-impl Labels {
+impl LabelSet {
     /// A set of at most this many names.
     pub fn new<'a>(most: u16, known: impl IntoIterator<Item = &'a str>) -> Self {
-        let labels = Labels {
+        let labels = LabelSet {
             set: RwLock::new(Set {
                 by_name: HashMap::new(),
                 names: vec![Arc::from(names::OTHER_LABEL)],
@@ -49,19 +49,19 @@ impl Labels {
     }
 
     /// The label of a name.
-    pub fn label(&self, name: &str) -> Label {
+    pub fn label(&self, name: &str) -> LabelId {
         let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
-        set.by_name.get(name).copied().unwrap_or(Label::OTHER)
+        set.by_name.get(name).copied().unwrap_or(LabelId::OTHER)
     }
 
     /// Takes a name into the set while there is room, and gives its label.
-    pub fn learn(&self, name: &str) -> Label {
+    pub fn learn(&self, name: &str) -> LabelId {
         let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(label) = set.by_name.get(name) {
             return *label;
         }
         if set.names.len() > self.most {
-            return Label::OTHER;
+            return LabelId::OTHER;
         }
         drop(set);
         let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
@@ -69,17 +69,17 @@ impl Labels {
             return *label;
         }
         if set.names.len() > self.most {
-            return Label::OTHER;
+            return LabelId::OTHER;
         }
         let name: Arc<str> = Arc::from(name);
-        let label = Label(set.names.len() as u16);
+        let label = LabelId(set.names.len() as u16);
         set.names.push(Arc::clone(&name));
         set.by_name.insert(name, label);
         label
     }
 
     /// The name behind a label.
-    pub fn name(&self, label: Label) -> Arc<str> {
+    pub fn name(&self, label: LabelId) -> Arc<str> {
         let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
         let name = set.names.get(usize::from(label.0));
         Arc::clone(name.unwrap_or(&set.names[0]))
@@ -92,14 +92,14 @@ mod tests {
 
     #[test]
     fn names_beyond_the_bound_are_one() {
-        let labels = Labels::new(2, ["a"]);
+        let labels = LabelSet::new(2, ["a"]);
         let a = labels.label("a");
         assert_eq!(&*labels.name(a), "a");
-        assert_eq!(labels.label("b"), Label::OTHER, "not learned yet");
+        assert_eq!(labels.label("b"), LabelId::OTHER, "not learned yet");
         let b = labels.learn("b");
         assert_ne!(a, b);
-        assert_eq!(labels.learn("c"), Label::OTHER);
+        assert_eq!(labels.learn("c"), LabelId::OTHER);
         assert_eq!(labels.learn("b"), b);
-        assert_eq!(&*labels.name(Label::OTHER), "other");
+        assert_eq!(&*labels.name(LabelId::OTHER), "other");
     }
 }

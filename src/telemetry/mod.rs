@@ -6,69 +6,43 @@
 //! which exports them on a thread of its own. Nothing that a call does here
 //! waits for anybody.
 
-mod attempt;
-mod call;
-pub mod caller;
+pub mod command;
 mod config;
-mod content;
 pub mod context;
-mod inbound;
+mod error;
+pub mod export;
 mod labels;
 mod log;
 pub mod metrics;
 pub mod names;
-pub mod otlp;
-mod prices;
-mod recent;
+mod record;
 mod sampler;
-mod spans;
 
-pub use attempt::{Address, Asked, AttemptRecord, Response};
-pub use call::{CallRecord, Joined};
 pub use config::{LogConfig, LogFormat, TelemetryConfig};
-pub use inbound::RecordLayer;
-pub use log::{LogLevel, Logs};
+pub use error::TelemetryError;
+pub use export::OtelSettings;
+pub use log::{LogGuard, LogLevel};
 pub use metrics::{ErrorType, Metrics, Operation, Wait};
-pub use otlp::Settings;
-pub use prices::{Price, Tokens};
-pub use recent::Failure;
+pub use record::{
+    AttemptRecord, AttemptRequest, CallRecord, CoalescedWait, FailedCall, RecordLayer,
+    ResponseMetadata, ServerAddress,
+};
 pub use sampler::Sampler;
 
-use http::HeaderMap;
-use otlp::{Export, ExportError};
-use recent::Recent;
-use spans::Tracing;
+use crate::pricing::PriceTable;
+use export::{Export, SpanQueue, spans::SpanFactory};
+use record::{
+    AttemptData, CallData, CallEnd, CallObserver, CallSubscriber, RecentFailures, TracePolicy,
+};
 use std::{fmt, sync::Arc, time::Duration};
-use thiserror::Error;
-
-/// Telemetry cannot be set up.
-#[derive(Debug, Error)]
-pub enum TelemetryError {
-    /// `log.level` is no filter.
-    #[error("log.level: {0}")]
-    Level(String),
-    /// The process has its subscriber already.
-    #[error("logging is already set up")]
-    Twice,
-    /// The exporter cannot be started.
-    #[error("the OTEL_EXPORTER_OTLP_* variables: {0}")]
-    Export(#[from] ExportError),
-}
 
 /// Observes calls; or, by default, does not. Cloning is cheap.
 #[derive(Clone, Default)]
-pub struct Telemetry(Option<Arc<Observed>>);
-
-/// What is kept of all calls.
-pub(crate) struct Observed {
-    metrics: Arc<Metrics>,
-    tracing: Tracing,
-    recent: Recent,
-}
+pub struct Telemetry(Option<Arc<CallObserver>>);
 
 /// What runs beside the service, and ends after it.
 #[derive(Default)]
-pub struct Running {
+pub struct TelemetryGuard {
     export: Export,
 }
 
@@ -81,52 +55,50 @@ impl Telemetry {
     /// When the settings name a target that cannot be used.
     pub fn start(
         config: &TelemetryConfig,
-        prices: Vec<Price>,
+        prices: PriceTable,
         models: &[String],
-        settings: Settings,
-    ) -> Result<(Telemetry, Running), TelemetryError> {
+        settings: OtelSettings,
+    ) -> Result<(Telemetry, TelemetryGuard), TelemetryError> {
         let models = models.iter().map(String::as_str);
         let metrics = Arc::new(Metrics::new(prices, models));
         let export = Export::start(&settings, &metrics)?;
-        let tracing = match &export.spans {
-            Some(spans) => Tracing::new(spans.clone(), settings.sampler),
-            None => Tracing::off(),
-        };
-        let baggage = match settings.takes_baggage {
+        let baggage_keys = match settings.takes_baggage {
             true => config.baggage.clone(),
             false => Vec::new(),
         };
-        let tracing = tracing
-            .taking_context(settings.takes_context)
-            .with_baggage(baggage)
-            .with_exemplars(settings.exemplars)
-            .with_content(config.show_content || settings.content);
-        let observed = Observed {
-            metrics,
-            tracing,
-            recent: Recent::default(),
+        let policy = TracePolicy {
+            is_on: export.spans.is_some(),
+            sampler: settings.sampler,
+            takes_context: settings.takes_context,
+            baggage_keys,
+            exemplars: settings.exemplars,
+            shows_content: config.show_content || settings.content,
         };
-        let running = Running { export };
-        Ok((Telemetry(Some(Arc::new(observed))), running))
+        let spans = export.spans.clone().map(|it| (it, SpanFactory::default()));
+        let observer = CallObserver {
+            metrics,
+            policy,
+            recent: RecentFailures::default(),
+            subscriber: Box::new(EndedCalls { spans }),
+        };
+        let running = TelemetryGuard { export };
+        Ok((Telemetry(Some(Arc::new(observer))), running))
     }
 
     /// The figures, if there are any.
     pub fn metrics(&self) -> Option<&Arc<Metrics>> {
-        self.0.as_ref().map(|observed| &observed.metrics)
+        self.0.as_ref().map(|observer| &observer.metrics)
     }
 
     /// The last calls that failed, newest first.
-    pub fn failures(&self) -> Vec<Failure> {
-        let observed = self.0.as_ref();
-        observed.map_or_else(Vec::new, |observed| observed.recent.all())
+    pub fn failures(&self) -> Vec<FailedCall> {
+        let observer = self.0.as_ref();
+        observer.map_or_else(Vec::new, |observer| observer.recent.all())
     }
 
-    /// The record of a call that begins.
-    fn begin(&self, path: &str, headers: &HeaderMap) -> CallRecord {
-        match &self.0 {
-            Some(observed) => CallRecord::begin(observed, path, headers),
-            None => CallRecord::default(),
-        }
+    /// The layer that records calls.
+    pub fn record_layer(&self) -> RecordLayer {
+        RecordLayer(self.0.clone())
     }
 }
 
@@ -136,7 +108,7 @@ impl fmt::Debug for Telemetry {
     }
 }
 
-impl Running {
+impl TelemetryGuard {
     /// Sets up the logs of this process.
     ///
     /// # Errors
@@ -145,7 +117,7 @@ impl Running {
         &self,
         config: &LogConfig,
         telemetry: &Telemetry,
-    ) -> Result<Logs, TelemetryError> {
+    ) -> Result<LogGuard, TelemetryError> {
         log::init(config, &self.export, telemetry.metrics().cloned())
     }
 
@@ -159,6 +131,28 @@ impl Running {
 ///
 /// # Errors
 /// When the filter is none, or a subscriber is there already.
-pub fn init(config: &LogConfig) -> Result<Logs, TelemetryError> {
+pub fn init(config: &LogConfig) -> Result<LogGuard, TelemetryError> {
     log::init(config, &Export::default(), None)
+}
+
+/// Logs calls that ended, and exports the spans of those that are sampled.
+struct EndedCalls {
+    spans: Option<(SpanQueue, SpanFactory)>,
+}
+
+impl CallSubscriber for EndedCalls {
+    fn call_ended(&self, call: &CallData, end: &CallEnd) {
+        log::call(call, end);
+        if call.sampled
+            && let Some((queue, factory)) = &self.spans
+        {
+            queue.leave(factory.call(call, end));
+        }
+    }
+
+    fn late_attempt_ended(&self, call: &CallData, attempt: AttemptData) {
+        if let Some((queue, factory)) = &self.spans {
+            queue.leave(vec![factory.attempt(call, attempt)]);
+        }
+    }
 }

@@ -92,9 +92,9 @@ pub const ERROR_TYPES: [&str; 18] = [
 /// Names of events on spans.
 pub mod event {
     /// An attempt waited for the API's limits.
-    pub const WAIT_LEDGER: &str = "claude_grpc.wait.ledger";
-    /// An attempt waited for a place.
-    pub const WAIT_PLACE: &str = "claude_grpc.wait.place";
+    pub const WAIT_RATE_LIMIT: &str = "claude_grpc.wait.rate_limit";
+    /// An attempt waited for a permit of the concurrency limit.
+    pub const WAIT_PERMIT: &str = "claude_grpc.wait.permit";
     /// The first piece of the answer came.
     pub const FIRST_CHUNK: &str = "gen_ai.first_chunk";
 }
@@ -162,8 +162,8 @@ pub mod attribute {
     pub const ATTEMPTS: &str = "claude_grpc.attempts";
     /// Dollars that the call cost, by the configured prices.
     pub const COST: &str = "claude_grpc.cost";
-    /// Seconds that the service itself added.
-    pub const OWN_DURATION: &str = "claude_grpc.own_duration";
+    /// Gateway overhead before the first response byte, in seconds.
+    pub const OVERHEAD_DURATION: &str = "claude_grpc.overhead.duration";
     /// Whether the call shared the answer of another one.
     pub const COALESCED: &str = "claude_grpc.coalesced";
     /// The API's id of the request.
@@ -175,10 +175,10 @@ pub mod attribute {
     /// Seconds waited before the attempt was repeated.
     pub const BACKOFF: &str = "claude_grpc.retry.backoff";
     /// Seconds waited for the API's limits.
-    pub const WAIT_LEDGER: &str = "claude_grpc.wait.ledger";
-    /// Seconds waited for a place.
-    pub const WAIT_PLACE: &str = "claude_grpc.wait.place";
-    /// What was waited for: `ledger`, `place` or `backoff`.
+    pub const WAIT_RATE_LIMIT: &str = "claude_grpc.wait.rate_limit";
+    /// Seconds waited for a permit of the concurrency limit.
+    pub const WAIT_PERMIT: &str = "claude_grpc.wait.permit";
+    /// What was waited for: `rate_limit`, `permit` or `backoff`.
     pub const WAIT: &str = "claude_grpc.wait";
     /// Why a call failed, as its `ErrorInfo` says.
     pub const REASON: &str = "claude_grpc.reason";
@@ -196,8 +196,8 @@ pub mod attribute {
     pub const OUTCOME: &str = "claude_grpc.outcome";
     /// Why a caller was not let in.
     pub const CAUSE: &str = "claude_grpc.cause";
-    /// What was reloaded.
-    pub const WHAT: &str = "claude_grpc.what";
+    /// The reloaded component, such as the API keys or a certificate.
+    pub const COMPONENT: &str = "claude_grpc.component";
     /// Version of the service.
     pub const VERSION: &str = "version";
 }
@@ -212,12 +212,12 @@ pub struct Metric {
     /// What it tells.
     pub help: &'static str,
     /// How it is measured.
-    pub kind: Kind,
+    pub kind: MetricKind,
 }
 
 /// How a metric is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only goes up.
     Counter,
     /// As of now.
@@ -230,14 +230,14 @@ macro_rules! metrics {
     ($($constant:ident: $kind:ident $name:literal in $unit:literal, $help:literal;)*) => {
         /// The metrics.
         pub mod metric {
-            use super::{Kind, Metric};
+            use super::{MetricKind, Metric};
             $(
                 #[doc = $help]
                 pub static $constant: Metric = Metric {
                     name: $name,
                     unit: $unit,
                     help: $help,
-                    kind: Kind::$kind,
+                    kind: MetricKind::$kind,
                 };
             )*
             /// All of them.
@@ -249,8 +249,8 @@ macro_rules! metrics {
 metrics! {
     CALL_DURATION: Histogram "rpc.server.call.duration" in "s",
         "Time of calls, from the request to the end of the answer.";
-    OWN_DURATION: Histogram "claude_grpc.call.own_duration" in "s",
-        "Time that the service itself added to calls, until the answer began: all but the time in which an attempt was under way.";
+    OVERHEAD_DURATION: Histogram "claude_grpc.call.overhead.duration" in "s",
+        "Gateway overhead before the first response byte, excluding upstream time.";
     IN_FLIGHT: Gauge "claude_grpc.call.in_flight" in "{call}",
         "Calls under way.";
     FAILURES: Counter "claude_grpc.call.failures" in "{call}",
@@ -275,17 +275,17 @@ metrics! {
         "Dollars spent, by the configured prices.";
     UNPRICED: Counter "claude_grpc.tokens.unpriced" in "{token}",
         "Tokens of models without a configured price.";
-    PLACES_IN_USE: Gauge "claude_grpc.upstream.places.in_use" in "{place}",
-        "Places for attempts that are taken.";
-    PLACES_WAITING: Gauge "claude_grpc.upstream.places.waiting" in "{attempt}",
-        "Attempts that wait for a place.";
-    PLACES_LIMIT: Gauge "claude_grpc.upstream.places.limit" in "{place}",
-        "Places for attempts.";
+    CONCURRENCY_IN_USE: Gauge "claude_grpc.upstream.concurrency.in_use" in "{permit}",
+        "Permits of the concurrency limit in use.";
+    CONCURRENCY_WAITING: Gauge "claude_grpc.upstream.concurrency.waiting" in "{attempt}",
+        "Attempts waiting for a permit of the concurrency limit.";
+    CONCURRENCY_LIMIT: Gauge "claude_grpc.upstream.concurrency.limit" in "{permit}",
+        "Maximum number of concurrent attempts.";
     BREAKER: Gauge "claude_grpc.upstream.breaker" in "",
         "The circuit breaker: 1 for the state that it is in.";
-    LEDGER_REMAINING: Gauge "claude_grpc.upstream.ledger.remaining" in "",
+    RATE_LIMIT_REMAINING: Gauge "claude_grpc.upstream.rate_limit.remaining" in "",
         "What is left of the API's limits, the least over the keys.";
-    LEDGER_LIMIT: Gauge "claude_grpc.upstream.ledger.limit" in "",
+    RATE_LIMIT: Gauge "claude_grpc.upstream.rate_limit.limit" in "",
         "The API's limits for a minute, of the key that has the least left.";
     QUEUED: Gauge "claude_grpc.upstream.queued" in "{attempt}",
         "Attempts that wait for the API's limits.";
@@ -297,14 +297,14 @@ metrics! {
         "Calls that shared the answer of another one.";
     REFUSALS: Counter "claude_grpc.access.refusals" in "{call}",
         "Callers that were not let in, by what was wrong.";
-    STORE_FAILURES: Counter "claude_grpc.store.failures" in "{question}",
-        "Questions that the store of shared limits did not answer.";
+    STORE_FAILURES: Counter "claude_grpc.store.failures" in "{query}",
+        "Failed queries to the store of shared limits.";
     STORE_DOWN: Gauge "claude_grpc.store.down" in "",
         "Whether the store of shared limits does not answer, so that they do not hold over all replicas; 0 without a store.";
     RELOADS: Counter "claude_grpc.reloads" in "{reload}",
         "Reloads of secrets and configuration.";
     EXPORTED: Counter "claude_grpc.export.items" in "{item}",
-        "Spans, metric points, log records and log lines: sent, dropped because the queue was full, or failed.";
+        "SpanQueue, metric points, log records and log lines: sent, dropped because the queue was full, or failed.";
     BUILD: Gauge "claude_grpc.build.info" in "",
         "The version that runs; always 1.";
     READY: Gauge "claude_grpc.ready" in "",

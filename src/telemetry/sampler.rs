@@ -1,8 +1,8 @@
 //! Which calls are traced: `OTEL_TRACES_SAMPLER` and its argument, by the SDK's
 //! samplers.
 
-use super::context::{Parent, TraceId};
-use opentelemetry::trace::SpanKind;
+use super::context::RemoteParent;
+use opentelemetry::{TraceId, trace::SpanKind};
 use opentelemetry_sdk::trace::{Sampler as OfSdk, SamplingDecision, ShouldSample};
 
 /// Decides whether a call is traced. The SDK reads the variables only for
@@ -12,6 +12,18 @@ pub struct Sampler {
     /// Whether the caller's decision goes before ours.
     parent_based: bool,
     root: OfSdk,
+}
+
+/// Which calls may be exemplars of the figures that they counted in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ExemplarFilter {
+    /// Those that are traced.
+    #[default]
+    TraceBased,
+    /// All.
+    AlwaysOn,
+    /// None.
+    AlwaysOff,
 }
 
 // === impl Sampler ===
@@ -47,7 +59,7 @@ impl Sampler {
     }
 
     /// Whether a call is traced.
-    pub fn samples(&self, trace: TraceId, parent: Option<&Parent>) -> bool {
+    pub fn samples(&self, trace: TraceId, parent: Option<&RemoteParent>) -> bool {
         if let Some(parent) = parent.filter(|_| self.parent_based) {
             // As the SDK's parent-based sampler has it, without the context
             // that it wants to be asked with.
@@ -55,7 +67,7 @@ impl Sampler {
         }
         let sampled = self
             .root
-            .should_sample(None, trace.into(), "", &SpanKind::Server, &[], &[]);
+            .should_sample(None, trace, "", &SpanKind::Server, &[], &[]);
         sampled.decision == SamplingDecision::RecordAndSample
     }
 
@@ -64,6 +76,19 @@ impl Sampler {
         match self.parent_based {
             true => OfSdk::ParentBased(Box::new(self.root.clone())),
             false => self.root.clone(),
+        }
+    }
+}
+
+// === impl ExemplarFilter ===
+
+impl ExemplarFilter {
+    /// Whether a call may be an exemplar.
+    pub fn takes(self, is_traced: bool) -> bool {
+        match self {
+            ExemplarFilter::TraceBased => is_traced,
+            ExemplarFilter::AlwaysOn => true,
+            ExemplarFilter::AlwaysOff => false,
         }
     }
 }
@@ -81,10 +106,11 @@ fn ratio(argument: Option<&str>) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::context::{new_span_id, new_trace_id};
 
-    fn share(sampler: &Sampler, parent: Option<&Parent>) -> usize {
+    fn share(sampler: &Sampler, parent: Option<&RemoteParent>) -> usize {
         (0..10_000)
-            .filter(|_| sampler.samples(TraceId::random(), parent))
+            .filter(|_| sampler.samples(new_trace_id(), parent))
             .count()
     }
 
@@ -99,9 +125,9 @@ mod tests {
 
     #[test]
     fn a_parent_decides_where_it_may() {
-        let sampled = Parent {
-            trace: TraceId::random(),
-            span: crate::telemetry::context::SpanId::random(),
+        let sampled = RemoteParent {
+            trace: new_trace_id(),
+            span: new_span_id(),
             sampled: true,
             state: None,
         };

@@ -15,7 +15,7 @@
 use super::{Body, Call, Payload, Reply, Transport, UpstreamError};
 use crate::claude::answer::Message;
 use crate::layer::{Next, Rule};
-use crate::telemetry::{CallRecord, Joined};
+use crate::telemetry::{CallRecord, CoalescedWait};
 use bytes::Bytes;
 use futures::{
     FutureExt,
@@ -86,7 +86,7 @@ impl Coalesce {
         question: Question,
         call: Call,
         mut next: impl Next<Call, Reply, UpstreamError>,
-    ) -> (SharedCall, Option<Joined>) {
+    ) -> (SharedCall, Option<CoalescedWait>) {
         let table = Arc::clone(&self.0);
         let mut calls = table.calls.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(in_flight) = calls.get(&question)

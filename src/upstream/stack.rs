@@ -78,10 +78,10 @@ impl Upstream {
             // A key that the API refuses is replaced without counting as a
             // retry.
             .layer(rule(SelectKey::new(keys.clone(), ledger.clone())))
-            .map_request(waits_for(Wait::Ledger))
+            .map_request(waits_for(Wait::RateLimit))
             // Each key has limits of its own; waiting for them takes no permit.
             .layer(rule(Pace::new(ledger.clone(), config.pacing)))
-            .map_request(waits_for(Wait::Place))
+            .map_request(waits_for(Wait::Permit))
             // Only an attempt that runs holds a permit.
             .layer(rule(LimitConcurrency::new(
                 places.clone(),

@@ -10,7 +10,10 @@ use crate::{
         event::{Delta, StreamEvent},
     },
     layer::{Next, Rule},
-    telemetry::{Address, Asked, AttemptRecord, ErrorType, Operation, Response, Tokens, Wait},
+    pricing::Tokens,
+    telemetry::{
+        AttemptRecord, AttemptRequest, ErrorType, Operation, ResponseMetadata, ServerAddress, Wait,
+    },
 };
 use futures::StreamExt;
 use std::sync::Arc;
@@ -29,7 +32,7 @@ pub fn waits_for(wait: Wait) -> impl FnMut(Attempt) -> Attempt + Clone + Send + 
 /// Records each attempt, a stream to its end.
 #[derive(Debug)]
 pub struct TraceAttempt {
-    server: Arc<Address>,
+    server: Arc<ServerAddress>,
 }
 
 impl TraceAttempt {
@@ -37,7 +40,7 @@ impl TraceAttempt {
     pub fn new(config: &UpstreamConfig) -> Self {
         let url = reqwest::Url::parse(&config.base_url).ok();
         let server = url.and_then(|url| {
-            Some(Address {
+            Some(ServerAddress {
                 host: url.host_str()?.into(),
                 port: url.port_or_known_default()?,
             })
@@ -77,7 +80,7 @@ impl Rule<Attempt> for TraceAttempt {
     }
 }
 
-fn asked(attempt: &Attempt, server: &Arc<Address>, shows_content: bool) -> Asked {
+fn asked(attempt: &Attempt, server: &Arc<ServerAddress>, shows_content: bool) -> AttemptRequest {
     let call = &attempt.call;
     let (operation, streamed, body) = match &call.payload {
         Payload::Messages { body, transport } => {
@@ -86,7 +89,7 @@ fn asked(attempt: &Attempt, server: &Arc<Address>, shows_content: bool) -> Asked
         Payload::CountTokens { body } => (Operation::CountTokens, false, Some(body)),
         Payload::Models(_) => (Operation::ListModels, false, None),
     };
-    Asked {
+    AttemptRequest {
         operation,
         model: Arc::clone(&call.model),
         streamed,
@@ -119,7 +122,7 @@ fn fail(record: AttemptRecord, error: &UpstreamError) {
 fn recorded(body: Body, mut record: AttemptRecord) -> Body {
     match body {
         Body::Message(message) => {
-            record.tokens(tokens(&message.usage));
+            record.tokens(Tokens::of(&message.usage));
             record.response(|| response(&message));
             if record.shows_content() {
                 record.text(&message.text());
@@ -153,12 +156,12 @@ fn recorded_to_end(events: EventStream, record: AttemptRecord) -> EventStream {
             }
             Ok(StreamEvent::MessageStart(message)) => {
                 usage.clone_from(&message.usage);
-                known.tokens(tokens(&usage));
+                known.tokens(Tokens::of(&usage));
                 known.response(|| response(message));
             }
             Ok(StreamEvent::MessageDelta(end)) => {
                 usage.update(end.usage.clone());
-                known.tokens(tokens(&usage));
+                known.tokens(Tokens::of(&usage));
                 known.finish_reason(end.delta.stop_reason.as_deref());
             }
             Ok(StreamEvent::MessageStop) => {
@@ -177,25 +180,10 @@ fn recorded_to_end(events: EventStream, record: AttemptRecord) -> EventStream {
     }))
 }
 
-fn response(message: &Message) -> Response {
-    Response {
+fn response(message: &Message) -> ResponseMetadata {
+    ResponseMetadata {
         id: message.id.clone(),
         model: message.model.clone(),
         finish_reason: message.stop_reason.clone(),
-    }
-}
-
-fn tokens(usage: &Usage) -> Tokens {
-    let written = usage.cache_creation_input_tokens.unwrap_or(0);
-    let for_an_hour = usage
-        .cache_creation
-        .as_ref()
-        .map_or(0, |it| it.ephemeral_1h_input_tokens.min(written));
-    Tokens {
-        input: usage.input_tokens.unwrap_or(0),
-        output: usage.output_tokens.unwrap_or(0),
-        cache_read: usage.cache_read_input_tokens.unwrap_or(0),
-        cache_write_5m: written - for_an_hour,
-        cache_write_1h: for_an_hour,
     }
 }

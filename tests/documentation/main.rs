@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod configuration;
+mod errors;
 mod metrics;
 
 use std::{env, fs, path::Path};

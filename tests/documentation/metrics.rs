@@ -1,7 +1,7 @@
 //! The table of metrics in docs/telemetry.md.
 
 use crate::{hold_section, row};
-use claude_grpc::telemetry::names::{Kind, metric, prometheus};
+use claude_grpc::telemetry::names::{MetricKind, metric, prometheus};
 
 #[test]
 fn the_table_of_metrics_is_that_of_the_code() {
@@ -9,9 +9,9 @@ fn the_table_of_metrics_is_that_of_the_code() {
     table.push_str("|---|---|---|---|---|\n");
     for metric in metric::ALL {
         let (kind, suffix) = match metric.kind {
-            Kind::Counter => ("counter", "_total"),
-            Kind::Gauge => ("gauge", ""),
-            Kind::Histogram => ("histogram", ""),
+            MetricKind::Counter => ("counter", "_total"),
+            MetricKind::Gauge => ("gauge", ""),
+            MetricKind::Histogram => ("histogram", ""),
         };
         table.push_str(&row([
             &format!("`{}{suffix}`", prometheus(metric)),

@@ -60,7 +60,7 @@ async fn calls_are_counted_by_what_they_are() {
         !metrics.contains("not-a-model"),
         "a caller's word is a label"
     );
-    let own = of(&["own_duration_seconds_sum", "/Generate\"", model]);
+    let own = of(&["overhead_duration_seconds_sum", "/Generate\"", model]);
     assert!(own < 0.5, "{own}");
 }
 
@@ -75,7 +75,7 @@ async fn a_wait_that_leads_to_no_attempt_is_counted() {
     let shed = service.grpc.clone().generate(ask("hello")).await;
     assert_eq!(shed.unwrap_err().code(), tonic::Code::Unavailable);
     let metrics = service.metrics().await;
-    let waited = sample(&metrics, &["upstream_wait_seconds_total", "\"place\""]);
+    let waited = sample(&metrics, &["upstream_wait_seconds_total", "\"permit\""]);
     assert!((0.1..5.0).contains(&waited), "{waited}");
     hanging.abort();
 }

@@ -282,7 +282,7 @@ async fn a_shared_answer_is_linked() {
     );
     assert_eq!(joined.get("claude_grpc.coalesced"), "true");
     // Waiting for another's answer is no time of ours.
-    let own: f64 = joined.get("claude_grpc.own_duration").parse().unwrap();
+    let own: f64 = joined.get("claude_grpc.overhead.duration").parse().unwrap();
     let whole = (joined.ended - joined.began) as f64 / 1e9;
     assert!(own < whole / 2.0, "{own} of {whole}");
 }

@@ -1,6 +1,9 @@
 //! `[limits]`: where usage is kept, and what tokens cost.
 
-use crate::store::{OnStoreFailure, StoreAddress};
+use crate::{
+    pricing::{self, ModelPrice, Rates},
+    store::{OnStoreFailure, StoreAddress},
+};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -25,69 +28,13 @@ pub struct LimitsConfig {
     pub prices: Vec<ModelPrice>,
 }
 
-/// The price of a model, in US dollars for a million tokens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelPrice {
-    /// Model id.
-    pub model: String,
-    /// The price.
-    pub rates: Rates,
-    /// Input tokens above which the whole call costs `long_rates`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub long_above: Option<u64>,
-    /// The price of calls with more input.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub long_rates: Option<Rates>,
-}
-
-/// US dollars for a million tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rates {
-    /// Input, neither read from nor written to the cache.
-    pub input: f64,
-    /// Output.
-    pub output: f64,
-    /// Input that is written to the cache for five minutes.
-    pub cache_write: f64,
-    /// Input that is written to the cache for an hour.
-    pub cache_write_1h: f64,
-    /// Input that is read from the cache.
-    pub cache_read: f64,
-}
-
 impl Default for LimitsConfig {
-    /// With the prices of autumn 2026.
     fn default() -> Self {
-        let rates = |input, output, cache_write, cache_write_1h, cache_read| Rates {
-            input,
-            output,
-            cache_write,
-            cache_write_1h,
-            cache_read,
-        };
-        let price = |model: &str, rates| ModelPrice {
-            model: model.to_owned(),
-            rates,
-            long_above: None,
-            long_rates: None,
-        };
         LimitsConfig {
             store: StoreAddress::default(),
             on_store_failure: OnStoreFailure::default(),
             budget_file: None,
-            prices: vec![
-                ModelPrice {
-                    long_above: Some(100_000),
-                    long_rates: Some(rates(0.5, 2.5, 0.625, 1.0, 0.05)),
-                    ..price("claude-haiku-5-5", rates(0.1, 0.5, 0.125, 0.2, 0.01))
-                },
-                price("claude-sonnet-5-5", rates(2.0, 10.0, 2.5, 4.0, 0.1)),
-                price("claude-opus-5-5", rates(4.0, 20.0, 5.0, 8.0, 0.2)),
-                price("claude-fable-5-1", rates(10.0, 50.0, 12.5, 20.0, 0.25)),
-                price("claude-haiku-4-5", rates(1.0, 5.0, 1.25, 2.0, 0.1)),
-            ],
+            prices: pricing::list_prices(),
         }
     }
 }
@@ -112,18 +59,5 @@ impl LimitsConfig {
                 fault("a price is 0 to 1,000,000 dollars");
             }
         }
-    }
-}
-
-impl Rates {
-    fn are_prices(self) -> bool {
-        let rates = [
-            self.input,
-            self.output,
-            self.cache_write,
-            self.cache_write_1h,
-            self.cache_read,
-        ];
-        rates.iter().all(|rate| (0.0..=1e6).contains(rate))
     }
 }

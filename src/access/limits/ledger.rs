@@ -6,13 +6,13 @@ use super::{
     config::LimitsConfig,
     memory::{MemoryStore, Spent},
     meter::{self, Use},
-    prices::{Nanodollars, Prices},
     reached::Refused,
     redis::RedisStore,
 };
 use crate::{
     access::{Clock, Identity},
     claude::answer::Usage,
+    pricing::{PriceTable, Tokens},
     store::{NoAddress, OnStoreFailure, Store, StoreHealth},
 };
 use data_encoding::HEXLOWER;
@@ -56,7 +56,7 @@ struct Inner {
     redis: Option<RedisStore>,
     /// Of the store; in memory nothing fails.
     health: StoreHealth,
-    prices: Prices,
+    prices: PriceTable,
     clock: Clock,
 }
 
@@ -115,7 +115,7 @@ impl Ledger {
             memory,
             redis,
             health: health.unwrap_or_default(),
-            prices: Prices::new(config.prices.clone()),
+            prices: PriceTable::new(config.prices.clone()),
             clock,
         })))
     }
@@ -129,11 +129,6 @@ impl Ledger {
     /// Whether Redis answers.
     pub fn health(&self) -> &StoreHealth {
         &self.0.health
-    }
-
-    /// What a usage costs.
-    pub(super) fn cost(&self, model: &str, usage: &Usage) -> Nanodollars {
-        self.0.prices.cost(model, usage)
     }
 
     /// Waits until everything that was charged is on disk.
@@ -189,10 +184,11 @@ impl Ledger {
 
     /// A usage as it counts against the limits of a client.
     fn usage(&self, model: &str, usage: &Usage) -> Use {
+        let tokens = Tokens::of(usage);
         Use {
-            input: usage.total_input_tokens(),
-            output: usage.output_tokens.unwrap_or(0),
-            nanodollars: self.cost(model, usage),
+            input: tokens.all_input(),
+            output: tokens.output,
+            nanodollars: self.0.prices.cost(model, &tokens),
             ..Use::default()
         }
     }

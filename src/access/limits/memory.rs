@@ -4,9 +4,9 @@ use super::{
     budgets::{BudgetFile, Kept, Period},
     calendar::Date,
     meter::{Correction, IN_FLIGHT_RETRY, Use, figures},
-    prices::Nanodollars,
     reached::Limit,
 };
+use crate::pricing::Nanodollars;
 use crate::{access::ClientLimits, token_bucket::TokenBucket};
 use std::{
     collections::HashMap,

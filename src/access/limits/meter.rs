@@ -2,10 +2,12 @@
 
 use super::{
     calendar::Date,
-    prices::Nanodollars,
     reached::{Limit, LimitReached},
 };
-use crate::access::{ClientLimits, Identity};
+use crate::{
+    access::{ClientLimits, Identity},
+    pricing::Nanodollars,
+};
 use std::{sync::Arc, time::Duration};
 
 /// When a call in flight ends nobody knows; this is when to look again.

@@ -11,12 +11,11 @@ mod config;
 mod ledger;
 mod memory;
 mod meter;
-mod prices;
 mod reached;
 mod redis;
 
 pub use crate::store::{OnStoreFailure, StoreAddress, StoreHealth};
-pub use config::{LimitsConfig, ModelPrice, Rates};
+pub use config::LimitsConfig;
 pub(super) use ledger::SharedNonce;
 pub use ledger::{Ledger, LedgerError, Receipt};
 pub use memory::Spent;

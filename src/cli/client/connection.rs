@@ -5,7 +5,7 @@ use crate::{
     cli::exit::{Exit, Failure, with_causes},
     dns,
     proto::v1::claude_service_client::ClaudeServiceClient,
-    telemetry::caller,
+    telemetry::command,
 };
 use humantime::format_duration;
 use std::{
@@ -166,7 +166,7 @@ impl Connection {
         message: M,
         call: impl AsyncFnOnce(Client, Request<M>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let span = caller::call_span(method);
+        let span = command::call_span(method);
         let request = self.request(message, &span);
         let answered = call(self.client.clone(), request).instrument(span.clone());
         let outcome = match timeout(self.timeout + GRACE, answered).await {
@@ -177,7 +177,7 @@ impl Connection {
             ))),
         };
         if outcome.is_err() {
-            caller::failed(&span);
+            command::failed(&span);
         }
         outcome
     }
@@ -202,7 +202,7 @@ impl Connection {
     }
 
     fn request<M>(&self, message: M, span: &Span) -> Request<M> {
-        let context = MetadataMap::from_headers(caller::headers(span));
+        let context = MetadataMap::from_headers(command::headers(span));
         let mut request = Request::from_parts(context, Extensions::new(), message);
         request.set_timeout(self.timeout);
         if let Some(key) = &self.key {

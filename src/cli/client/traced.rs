@@ -3,7 +3,7 @@
 use crate::{
     cli::exit::Failure,
     config::Environment,
-    telemetry::caller::{self, Caller},
+    telemetry::command::{self, CommandTracing},
 };
 use std::time::Duration;
 use tracing::Instrument;
@@ -23,14 +23,14 @@ pub async fn traced(
 ) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let variable = |name: &str| Some(environment.get(name)?.to_str()?.to_owned());
-    let caller = Caller::start(&variable);
+    let caller = CommandTracing::start(&variable);
     let Some(caller) = caller.map_err(|error| Failure::usage(error.to_string()))? else {
         return verb.await;
     };
     let span = caller.span(command);
     let outcome = verb.instrument(span.clone()).await;
     if outcome.is_err() {
-        caller::failed(&span);
+        command::failed(&span);
     }
     drop(span);
     caller.shut_down(LAST_EXPORT).await;

@@ -1,8 +1,8 @@
 //! The one line of a call.
 
 use crate::telemetry::{
-    call::{End, Recorded, State},
     metrics, names,
+    record::{CallData, CallEnd},
 };
 use std::time::Duration;
 use tracing::Level;
@@ -18,13 +18,13 @@ macro_rules! line {
             trace_id = %$call.trace,
             span_id = %$call.span,
             sampled = $call.sampled.then_some(true),
-            client = &*$call.observed.metrics.clients.name($call.client($state)),
+            client = &*$call.observer.metrics.clients.name($call.client(&$state)),
             rpc = metrics::method($call.rpc),
             model = $state.model.as_deref(),
             status = names::STATUSES[$end.status],
             reason = $end.reason.as_deref(),
             duration_ms = millis($end.took),
-            own_ms = $state.own.map(millis),
+            overhead_ms = $state.overhead.map(millis),
             first_token_ms = $state.first_chunk.map(millis),
             input_tokens = some($state.tokens.all_input()),
             output_tokens = some($state.tokens.output),
@@ -39,7 +39,8 @@ macro_rules! line {
 }
 
 /// Logs a call that ended.
-pub fn call(call: &Recorded, state: &State, end: &End) {
+pub fn call(call: &CallData, end: &CallEnd) {
+    let state = call.state();
     if FAILURES.contains(&names::STATUSES[end.status]) {
         line!(Level::WARN, call, state, end);
     } else {

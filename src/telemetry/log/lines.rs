@@ -4,7 +4,7 @@
 //! a thread writes, and lines beyond a bound are dropped and counted. It
 //! writes all that has come within some milliseconds at once.
 
-use crate::telemetry::metrics::{Fate, Metrics, Signal};
+use crate::telemetry::metrics::{ExportOutcome, ExportSignal, Metrics};
 use std::{
     io::{self, Write},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -106,7 +106,7 @@ impl Write for &Lines {
         if waiting.lines.len() + line.len() > MOST {
             drop(waiting);
             if let Some(metrics) = &self.0.metrics {
-                metrics.exported(Signal::Stderr, Fate::Dropped, 1);
+                metrics.exported(ExportSignal::Stderr, ExportOutcome::Dropped, 1);
             }
             return Ok(line.len());
         }
@@ -117,7 +117,7 @@ impl Write for &Lines {
             self.0.came.notify_one();
         }
         if let Some(metrics) = &self.0.metrics {
-            metrics.exported(Signal::Stderr, Fate::Sent, 1);
+            metrics.exported(ExportSignal::Stderr, ExportOutcome::Sent, 1);
         }
         Ok(line.len())
     }

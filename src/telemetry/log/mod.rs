@@ -7,7 +7,12 @@ mod lines;
 
 pub(super) use call::call;
 
-use super::{LogConfig, LogFormat, TelemetryError, metrics::Metrics, otlp::Export};
+use super::{
+    config::{LogConfig, LogFormat},
+    error::TelemetryError,
+    export::Export,
+    metrics::Metrics,
+};
 use fields::Fields;
 use lines::{Flush, Lines};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
@@ -30,12 +35,12 @@ pub struct LogLevel {
 }
 
 /// The logs of this process. Dropping it writes what still waits.
-pub struct Logs {
+pub struct LogGuard {
     level: LogLevel,
     _flush: Flush,
 }
 
-impl Logs {
+impl LogGuard {
     /// The handle that changes the level.
     pub fn level(&self) -> LogLevel {
         self.level.clone()
@@ -84,7 +89,7 @@ pub fn init(
     config: &LogConfig,
     export: &Export,
     metrics: Option<Arc<Metrics>>,
-) -> Result<Logs, TelemetryError> {
+) -> Result<LogGuard, TelemetryError> {
     let filter = config.filter().map_err(TelemetryError::Level)?;
     let (filter, handle) = reload::Layer::new(filter);
     let (writer, flush) = Lines::new(metrics);
@@ -114,7 +119,7 @@ pub fn init(
         .with(spans)
         .try_init()
         .map_err(|_| TelemetryError::Twice)?;
-    Ok(Logs {
+    Ok(LogGuard {
         level: LogLevel {
             filter: handle,
             text: Arc::new(Mutex::new(config.level.clone())),

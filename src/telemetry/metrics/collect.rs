@@ -1,38 +1,32 @@
 //! All metrics as of now.
 
 use super::{
-    AttemptKey, CallKey, Family, Metrics, Point, SIGNALS, Value, WAITS,
-    family::shared,
-    histogram::{self, Histogram, Shape},
-    kinds::FATES,
+    family::{Family, MetricAttributes, Point, PointValue, shared},
+    histogram::{self, Histogram, HistogramSnapshot},
+    kinds::{EXPORT_OUTCOMES, SIGNALS, WAITS},
     process,
-    series::{TOKEN_TYPES, UsageKey},
+    registry::{Metrics, method},
+    series::TOKEN_TYPES,
 };
-use crate::telemetry::{
-    labels::Label,
-    names::{self, attribute as a, metric as m},
-};
+use crate::telemetry::names::{self, attribute as a, metric as m};
 use std::{
     borrow::Cow,
     sync::{PoisonError, atomic::Ordering::Relaxed},
 };
 
-/// Names and values.
-pub(super) type Attributes = Vec<(&'static str, Cow<'static, str>)>;
-
 const NANOS: f64 = 1e9;
 
 /// All calls added up.
 #[derive(Debug)]
-pub struct Totals {
+pub struct CallTotals {
     /// Durations of whole calls.
-    pub whole: Shape,
-    /// The time that the service itself added.
-    pub own: Shape,
+    pub whole: HistogramSnapshot,
+    /// Gateway overhead.
+    pub overhead: HistogramSnapshot,
     by_status: Vec<u64>,
 }
 
-impl Totals {
+impl CallTotals {
     /// Calls that ended.
     pub fn calls(&self) -> u64 {
         self.by_status.iter().sum()
@@ -44,11 +38,6 @@ impl Totals {
         let good = counts.filter(|(status, _)| !names::SERVICE_FAILURES.contains(status));
         good.map(|(_, count)| count).sum()
     }
-}
-
-/// The name of an RPC by its index.
-pub fn method(rpc: usize) -> &'static str {
-    names::METHODS.get(rpc).copied().unwrap_or(names::OTHER)
 }
 
 impl Metrics {
@@ -65,42 +54,30 @@ impl Metrics {
     }
 
     /// All calls added up.
-    pub fn totals(&self) -> Totals {
-        let mut whole = Histogram::new(&histogram::CALLS).shape();
-        let mut own = Histogram::new(&histogram::OWN).shape();
+    pub fn totals(&self) -> CallTotals {
+        let mut whole = Histogram::new(&histogram::CALLS).snapshot();
+        let mut overhead = Histogram::new(&histogram::OVERHEAD).snapshot();
         let mut by_status = vec![0; names::STATUSES.len()];
         for (_, series) in self.calls.all() {
             for (status, durations) in series.durations.iter().enumerate() {
                 if let Some(durations) = durations.get() {
-                    let shape = durations.shape();
-                    by_status[status] += shape.count();
-                    add(&mut whole, shape);
+                    let snapshot = durations.snapshot();
+                    by_status[status] += snapshot.count();
+                    add(&mut whole, snapshot);
                 }
             }
-            add(&mut own, series.own.shape());
+            add(&mut overhead, series.overhead.snapshot());
         }
-        Totals {
+        CallTotals {
             whole,
-            own,
+            overhead,
             by_status,
         }
     }
 
-    pub(super) fn call_attributes(&self, key: &CallKey) -> Attributes {
-        vec![
-            (a::RPC_METHOD, Cow::Borrowed(method(key.rpc))),
-            (a::REQUEST_MODEL, self.model(key.model)),
-            (a::CLIENT, shared(&self.clients.name(key.client))),
-        ]
-    }
-
-    fn model(&self, model: Option<Label>) -> Cow<'static, str> {
-        model.map_or(Cow::Borrowed(""), |label| shared(&self.models.name(label)))
-    }
-
     fn of_calls(&self) -> Vec<Family> {
         let mut duration = Family::new(&m::CALL_DURATION);
-        let mut own = Family::new(&m::OWN_DURATION);
+        let mut overhead = Family::new(&m::OVERHEAD_DURATION);
         let mut first_chunk = Family::new(&m::FIRST_CHUNK);
         let mut per_chunk = Family::new(&m::PER_CHUNK);
         let mut tokens = Family::new(&m::TOKENS);
@@ -115,15 +92,21 @@ impl Metrics {
                 let mut with_status = attributes.clone();
                 with_status.push((a::RPC_SYSTEM, Cow::Borrowed(names::GRPC)));
                 with_status.push((a::RPC_STATUS, Cow::Borrowed(names::STATUSES[status])));
-                duration.points.push(shape(with_status, durations));
+                duration
+                    .points
+                    .push(histogram_point(with_status, durations));
             }
-            own.points.push(shape(attributes.clone(), &series.own));
+            overhead
+                .points
+                .push(histogram_point(attributes.clone(), &series.overhead));
             for (family, histogram) in [
                 (&mut first_chunk, &series.first_chunk),
                 (&mut per_chunk, &series.per_chunk),
             ] {
                 if let Some(histogram) = histogram.get() {
-                    family.points.push(shape(attributes.clone(), histogram));
+                    family
+                        .points
+                        .push(histogram_point(attributes.clone(), histogram));
                 }
             }
             for (kind, count) in TOKEN_TYPES.iter().zip(&series.tokens) {
@@ -131,20 +114,20 @@ impl Metrics {
                 typed.push((a::TOKEN_TYPE, Cow::Borrowed(kind)));
                 tokens
                     .points
-                    .push(number(typed, count.load(Relaxed) as f64));
+                    .push(number_point(typed, count.load(Relaxed) as f64));
             }
             let count = series.unpriced.load(Relaxed);
             if count > 0 {
                 unpriced
                     .points
-                    .push(number(attributes.clone(), count as f64));
+                    .push(number_point(attributes.clone(), count as f64));
             }
             let dollars = series.cost.load(Relaxed) as f64 / NANOS;
-            cost.points.push(number(attributes, dollars));
+            cost.points.push(number_point(attributes, dollars));
         }
         let mut failures = Family::new(&m::FAILURES);
         for (key, count) in self.failures.all() {
-            failures.points.push(number(
+            failures.points.push(number_point(
                 vec![
                     (a::RPC_METHOD, Cow::Borrowed(method(key.rpc))),
                     (a::CLIENT, shared(&self.clients.name(key.client))),
@@ -156,7 +139,7 @@ impl Metrics {
         let in_flight = self.in_flight.load(Relaxed).max(0) as f64;
         vec![
             duration,
-            own,
+            overhead,
             Family::single(&m::IN_FLIGHT, in_flight),
             failures,
             first_chunk,
@@ -172,13 +155,13 @@ impl Metrics {
         for (key, histogram) in self.attempts.all() {
             duration
                 .points
-                .push(shape(self.attempt_attributes(&key), &histogram));
+                .push(histogram_point(self.attempt_attributes(&key), &histogram));
         }
         let mut usage = Family::new(&m::TOKEN_USAGE);
         for (key, series) in self.usage.all() {
             for (kind, histogram) in [("input", &series.input), ("output", &series.output)] {
                 let attributes = self.usage_attributes(&key, kind);
-                usage.points.push(shape(attributes, histogram));
+                usage.points.push(histogram_point(attributes, histogram));
             }
         }
         let mut retries = Family::new(&m::RETRIES);
@@ -195,41 +178,15 @@ impl Metrics {
         vec![duration, usage, retries, waited]
     }
 
-    pub(super) fn attempt_attributes(&self, key: &AttemptKey) -> Attributes {
-        let status = match key.status {
-            0 => Cow::Borrowed(""),
-            status => Cow::Owned(status.to_string()),
-        };
-        vec![
-            (a::OPERATION, Cow::Borrowed(key.operation.name())),
-            (a::PROVIDER, Cow::Borrowed(names::ANTHROPIC)),
-            (a::REQUEST_MODEL, self.model(key.model)),
-            (
-                a::ERROR_TYPE,
-                Cow::Borrowed(key.error.map_or("", |it| it.name())),
-            ),
-            (a::HTTP_STATUS, status),
-        ]
-    }
-
-    pub(super) fn usage_attributes(&self, key: &UsageKey, kind: &'static str) -> Attributes {
-        vec![
-            (a::OPERATION, Cow::Borrowed(key.operation.name())),
-            (a::PROVIDER, Cow::Borrowed(names::ANTHROPIC)),
-            (a::REQUEST_MODEL, self.model(key.model)),
-            (a::TOKEN_TYPE, Cow::Borrowed(kind)),
-        ]
-    }
-
     fn of_the_service(&self) -> Vec<Family> {
         let mut rejections = Family::new(&m::REJECTIONS);
         for (limit, count) in self.rejections.all() {
             rejections.number(&[(a::LIMIT, limit)], count.load(Relaxed) as f64);
         }
         let mut exported = Family::new(&m::EXPORTED);
-        for (signal, fates) in SIGNALS.iter().zip(&self.exports) {
-            for (fate, count) in FATES.iter().zip(fates) {
-                let attributes = [(a::SIGNAL, *signal), (a::OUTCOME, *fate)];
+        for (signal, outcomes) in SIGNALS.iter().zip(&self.exports) {
+            for (outcome, count) in EXPORT_OUTCOMES.iter().zip(outcomes) {
+                let attributes = [(a::SIGNAL, *signal), (a::OUTCOME, *outcome)];
                 exported.number(&attributes, count.load(Relaxed) as f64);
             }
         }
@@ -241,21 +198,21 @@ impl Metrics {
     }
 }
 
-fn number(attributes: Attributes, number: f64) -> Point {
+fn number_point(attributes: MetricAttributes, number: f64) -> Point {
     Point {
         attributes,
-        value: Value::Number(number),
+        value: PointValue::Number(number),
     }
 }
 
-fn shape(attributes: Attributes, histogram: &Histogram) -> Point {
+fn histogram_point(attributes: MetricAttributes, histogram: &Histogram) -> Point {
     Point {
         attributes,
-        value: Value::Shape(Box::new(histogram.shape())),
+        value: PointValue::Histogram(Box::new(histogram.snapshot())),
     }
 }
 
-fn add(total: &mut Shape, more: Shape) {
+fn add(total: &mut HistogramSnapshot, more: HistogramSnapshot) {
     for (sum, one) in total.buckets.iter_mut().zip(more.buckets) {
         *sum += one;
     }

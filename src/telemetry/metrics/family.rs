@@ -1,8 +1,11 @@
 //! Metrics as of one moment, before they take the form of an exporter.
 
-use super::histogram::Shape;
+use super::histogram::HistogramSnapshot;
 use crate::telemetry::names::Metric;
 use std::{borrow::Cow, sync::Arc};
+
+/// Names and values.
+pub type MetricAttributes = Vec<(&'static str, Cow<'static, str>)>;
 
 /// All points of one metric.
 #[derive(Debug, Clone)]
@@ -17,18 +20,18 @@ pub struct Family {
 #[derive(Debug, Clone)]
 pub struct Point {
     /// Names and values of its attributes.
-    pub attributes: Vec<(&'static str, Cow<'static, str>)>,
+    pub attributes: MetricAttributes,
     /// Its figure.
-    pub value: Value,
+    pub value: PointValue,
 }
 
 /// A figure.
 #[derive(Debug, Clone)]
-pub enum Value {
+pub enum PointValue {
     /// Of a counter or gauge.
     Number(f64),
     /// Of a histogram.
-    Shape(Box<Shape>),
+    Histogram(Box<HistogramSnapshot>),
 }
 
 impl Family {
@@ -55,7 +58,7 @@ impl Family {
             .collect();
         self.points.push(Point {
             attributes,
-            value: Value::Number(number),
+            value: PointValue::Number(number),
         });
     }
 }

@@ -1,7 +1,6 @@
 //! A histogram that many threads write to without a lock.
 
-use crate::telemetry::context::{SpanId, TraceId};
-use opentelemetry::metrics::BoundHistogram;
+use opentelemetry::{SpanId, TraceId, metrics::BoundHistogram};
 use std::{
     sync::{
         Mutex, OnceLock,
@@ -12,21 +11,21 @@ use std::{
 
 /// Upper bounds of buckets, and what the figures count.
 #[derive(Debug)]
-pub struct Bounds {
+pub struct BucketBounds {
     /// Ascending; whatever is larger goes into one more bucket.
     pub upper: &'static [u64],
     /// The figures are counted in so many parts of the metric's unit.
     pub per_unit: f64,
 }
 
-/// Counted in nanoseconds.
+/// CountingExporter in nanoseconds.
 const PER_SECOND: f64 = 1e9;
 
 const MS: u64 = 1_000_000;
 const S: u64 = 1_000 * MS;
 
 /// Of whole calls. The convention's end at 10 s; answers take minutes.
-pub static CALLS: Bounds = Bounds {
+pub static CALLS: BucketBounds = BucketBounds {
     upper: &[
         5 * MS,
         10 * MS,
@@ -49,8 +48,8 @@ pub static CALLS: Bounds = Bounds {
     per_unit: PER_SECOND,
 };
 
-/// Of the time that the service itself adds.
-pub static OWN: Bounds = Bounds {
+/// Of gateway overhead.
+pub static OVERHEAD: BucketBounds = BucketBounds {
     upper: &[
         MS / 4,
         MS / 2,
@@ -71,7 +70,7 @@ pub static OWN: Bounds = Bounds {
 };
 
 /// Of first pieces of answers.
-pub static FIRST_CHUNKS: Bounds = Bounds {
+pub static FIRST_CHUNKS: BucketBounds = BucketBounds {
     upper: &[
         50 * MS,
         100 * MS,
@@ -93,7 +92,7 @@ pub static FIRST_CHUNKS: Bounds = Bounds {
 };
 
 /// Between pieces of answers.
-pub static CHUNKS: Bounds = Bounds {
+pub static CHUNKS: BucketBounds = BucketBounds {
     upper: &[
         MS,
         5 * MS / 2,
@@ -114,7 +113,7 @@ pub static CHUNKS: Bounds = Bounds {
 };
 
 /// Of attempts: the convention's.
-pub static ATTEMPTS: Bounds = Bounds {
+pub static ATTEMPTS: BucketBounds = BucketBounds {
     upper: &[
         10 * MS,
         20 * MS,
@@ -135,7 +134,7 @@ pub static ATTEMPTS: Bounds = Bounds {
 };
 
 /// Of tokens: the convention's.
-pub static TOKENS: Bounds = Bounds {
+pub static TOKENS: BucketBounds = BucketBounds {
     upper: &[
         1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216,
         67_108_864,
@@ -144,10 +143,10 @@ pub static TOKENS: Bounds = Bounds {
 };
 
 /// How often each size came. The figures are whole numbers, see
-/// [`Bounds::per_unit`].
+/// [`BucketBounds::per_unit`].
 #[derive(Debug)]
 pub struct Histogram {
-    bounds: &'static Bounds,
+    bounds: &'static BucketBounds,
     buckets: Box<[AtomicU64]>,
     sum: AtomicU64,
     /// The same series in the SDK, from where it is pushed.
@@ -170,9 +169,9 @@ pub struct Exemplar {
 
 /// A histogram as of one moment.
 #[derive(Debug, Clone)]
-pub struct Shape {
+pub struct HistogramSnapshot {
     /// Upper bounds and unit.
-    pub bounds: &'static Bounds,
+    pub bounds: &'static BucketBounds,
     /// Per bucket; one more than bounds.
     pub buckets: Vec<u64>,
     /// All figures together.
@@ -185,7 +184,7 @@ pub struct Shape {
 
 impl Histogram {
     /// An empty one.
-    pub fn new(bounds: &'static Bounds) -> Self {
+    pub fn new(bounds: &'static BucketBounds) -> Self {
         Histogram {
             bounds,
             buckets: (0..=bounds.upper.len())
@@ -230,9 +229,9 @@ impl Histogram {
     }
 
     /// As of now.
-    pub fn shape(&self) -> Shape {
+    pub fn snapshot(&self) -> HistogramSnapshot {
         let exemplars = self.exemplars.get().and_then(|it| it.lock().ok());
-        Shape {
+        HistogramSnapshot {
             bounds: self.bounds,
             buckets: self.buckets.iter().map(|it| it.load(Relaxed)).collect(),
             sum: self.sum.load(Relaxed),
@@ -241,7 +240,7 @@ impl Histogram {
     }
 }
 
-impl Bounds {
+impl BucketBounds {
     /// The upper bounds in the metric's unit.
     pub fn in_units(&self) -> impl Iterator<Item = f64> {
         let per_unit = self.per_unit;
@@ -249,7 +248,7 @@ impl Bounds {
     }
 }
 
-impl Shape {
+impl HistogramSnapshot {
     /// How many figures there were.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
@@ -281,15 +280,22 @@ mod tests {
         for value in [0, 1, 2, 4, u64::MAX / 2] {
             histogram.observe(value);
         }
-        let shape = histogram.shape();
-        assert_eq!(shape.buckets[..3], [2, 2, 0]);
-        assert_eq!(shape.buckets.last(), Some(&1));
-        assert_eq!(shape.count(), 5);
+        let snapshot = histogram.snapshot();
+        assert_eq!(snapshot.buckets[..3], [2, 2, 0]);
+        assert_eq!(snapshot.buckets.last(), Some(&1));
+        assert_eq!(snapshot.count(), 5);
     }
 
     #[test]
     fn bounds_ascend() {
-        for bounds in [&CALLS, &OWN, &FIRST_CHUNKS, &CHUNKS, &ATTEMPTS, &TOKENS] {
+        for bounds in [
+            &CALLS,
+            &OVERHEAD,
+            &FIRST_CHUNKS,
+            &CHUNKS,
+            &ATTEMPTS,
+            &TOKENS,
+        ] {
             assert!(bounds.upper.is_sorted());
         }
     }

@@ -51,34 +51,34 @@ impl ErrorType {
 pub enum Wait {
     /// For the time of its repetition.
     Backoff,
-    /// For the API's limits.
-    Ledger,
-    /// For a place.
-    Place,
+    /// For the rate limits of the API.
+    RateLimit,
+    /// For a permit of the concurrency limit.
+    Permit,
 }
 
 /// By the values of [`Wait`].
-pub const WAITS: [&str; 3] = ["backoff", "ledger", "place"];
+pub const WAITS: [&str; 3] = ["backoff", "rate_limit", "permit"];
 
 /// What is exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// Spans.
+pub enum ExportSignal {
+    /// SpanQueue.
     Traces,
     /// Points.
     Metrics,
-    /// Records.
-    Logs,
+    /// LogQueue.
+    LogGuard,
     /// Lines on stderr.
     Stderr,
 }
 
-/// By the values of [`Signal`].
+/// By the values of [`ExportSignal`].
 pub const SIGNALS: [&str; 4] = ["traces", "metrics", "logs", "stderr"];
 
 /// What became of exported items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum ExportOutcome {
     /// The collector took them.
     Sent,
     /// There was no room in the queue.
@@ -87,5 +87,5 @@ pub enum Fate {
     Failed,
 }
 
-/// By the values of [`Fate`].
-pub const FATES: [&str; 3] = ["sent", "dropped", "failed"];
+/// By the values of [`ExportOutcome`].
+pub const EXPORT_OUTCOMES: [&str; 3] = ["sent", "dropped", "failed"];

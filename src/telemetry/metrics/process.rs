@@ -1,6 +1,6 @@
 //! What the system says about the process (Linux).
 
-use super::Family;
+use super::family::Family;
 use crate::telemetry::names::metric as m;
 use std::fs;
 

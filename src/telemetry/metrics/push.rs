@@ -1,10 +1,7 @@
 //! Histograms of the SDK beside ours, when metrics are pushed.
 
-use super::histogram::{self, Bounds};
-use crate::telemetry::{
-    names::{Metric, metric as m},
-    otlp,
-};
+use super::histogram::{self, BucketBounds};
+use crate::telemetry::names::{Metric, metric as m};
 use opentelemetry::{
     KeyValue,
     metrics::{BoundHistogram, Histogram, Meter},
@@ -12,9 +9,9 @@ use opentelemetry::{
 use std::{borrow::Cow, collections::HashMap};
 
 /// All histograms, and the bounds of their buckets.
-static HISTOGRAMS: [(&Metric, &Bounds); 6] = [
+static HISTOGRAMS: [(&Metric, &BucketBounds); 6] = [
     (&m::CALL_DURATION, &histogram::CALLS),
-    (&m::OWN_DURATION, &histogram::OWN),
+    (&m::OVERHEAD_DURATION, &histogram::OVERHEAD),
     (&m::FIRST_CHUNK, &histogram::FIRST_CHUNKS),
     (&m::PER_CHUNK, &histogram::CHUNKS),
     (&m::ATTEMPT_DURATION, &histogram::ATTEMPTS),
@@ -23,16 +20,16 @@ static HISTOGRAMS: [(&Metric, &Bounds); 6] = [
 
 /// The SDK's histograms, by name.
 #[derive(Debug)]
-pub struct Pushing(HashMap<&'static str, Histogram<f64>>);
+pub struct PushedHistograms(HashMap<&'static str, Histogram<f64>>);
 
-impl Pushing {
+impl PushedHistograms {
     /// Makes them.
     pub fn new(meter: &Meter) -> Self {
         let all = HISTOGRAMS.iter().map(|(metric, bounds)| {
-            let histogram = otlp::metrics::histogram(meter, metric, bounds.in_units().collect());
+            let histogram = histogram_of_sdk(meter, metric, bounds.in_units().collect());
             (metric.name, histogram)
         });
-        Pushing(all.collect())
+        PushedHistograms(all.collect())
     }
 
     /// One series of a metric, found once and not for each figure; empty
@@ -47,4 +44,14 @@ impl Pushing {
         let attributes: Vec<KeyValue> = given.collect();
         Some(self.0.get(metric.name)?.bind(&attributes))
     }
+}
+
+/// A histogram of the SDK with the bounds of ours.
+fn histogram_of_sdk(meter: &Meter, described: &'static Metric, bounds: Vec<f64>) -> Histogram<f64> {
+    meter
+        .f64_histogram(described.name)
+        .with_unit(described.unit)
+        .with_description(described.help)
+        .with_boundaries(bounds)
+        .build()
 }

@@ -1,13 +1,13 @@
 //! Figures by their labels.
 
 use super::{
-    ErrorType, Operation,
-    collect::Attributes,
-    histogram::{self, Bounds, Histogram},
-    push::Pushing,
+    family::MetricAttributes,
+    histogram::{self, BucketBounds, Histogram},
+    kinds::{ErrorType, Operation},
+    push::PushedHistograms,
 };
 use crate::telemetry::{
-    labels::Label,
+    labels::LabelId,
     names::{self, Metric, attribute as a, metric as m},
 };
 use std::{
@@ -23,9 +23,9 @@ pub struct CallKey {
     /// Index into [`names::METHODS`], or one more.
     pub rpc: usize,
     /// The model asked for, where one was.
-    pub model: Option<Label>,
+    pub model: Option<LabelId>,
     /// The client.
-    pub client: Label,
+    pub client: LabelId,
 }
 
 /// The figures of one [`CallKey`].
@@ -33,7 +33,7 @@ pub struct CallKey {
 pub struct CallSeries {
     pub(super) durations: [OnceLock<Histogram>; names::STATUSES.len()],
     /// Time that the service added.
-    pub own: Histogram,
+    pub overhead: Histogram,
     pub(super) first_chunk: OnceLock<Histogram>,
     pub(super) per_chunk: OnceLock<Histogram>,
     /// By [`TOKEN_TYPES`].
@@ -42,7 +42,7 @@ pub struct CallSeries {
     /// Billionths of a dollar.
     pub(super) cost: AtomicU64,
     /// Where its histograms are recorded as well, and as what.
-    pushing: Option<(Arc<Pushing>, Attributes)>,
+    pushing: Option<(Arc<PushedHistograms>, MetricAttributes)>,
 }
 
 /// `gen_ai.token.type` of [`CallSeries`].
@@ -54,7 +54,7 @@ pub struct AttemptKey {
     /// What was asked.
     pub operation: Operation,
     /// The model asked for, where one was.
-    pub model: Option<Label>,
+    pub model: Option<LabelId>,
     /// How it failed, if it did.
     pub error: Option<ErrorType>,
     /// HTTP status; 0 when none came.
@@ -64,7 +64,7 @@ pub struct AttemptKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct UsageKey {
     pub(super) operation: Operation,
-    pub(super) model: Option<Label>,
+    pub(super) model: Option<LabelId>,
 }
 
 #[derive(Debug)]
@@ -76,17 +76,17 @@ pub(super) struct UsageSeries {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct FailureKey {
     pub(super) rpc: usize,
-    pub(super) client: Label,
-    pub(super) reason: Label,
+    pub(super) client: LabelId,
+    pub(super) reason: LabelId,
 }
 
 // === impl CallSeries ===
 
 impl CallSeries {
-    pub(super) fn new(pushing: Option<(Arc<Pushing>, Attributes)>) -> Self {
+    pub(super) fn new(pushing: Option<(Arc<PushedHistograms>, MetricAttributes)>) -> Self {
         let mut series = CallSeries {
             durations: std::array::from_fn(|_| OnceLock::new()),
-            own: Histogram::new(&histogram::OWN),
+            overhead: Histogram::new(&histogram::OVERHEAD),
             first_chunk: OnceLock::new(),
             per_chunk: OnceLock::new(),
             tokens: std::array::from_fn(|_| AtomicU64::new(0)),
@@ -94,14 +94,14 @@ impl CallSeries {
             cost: AtomicU64::new(0),
             pushing,
         };
-        series.own = series.histogram(&m::OWN_DURATION, &histogram::OWN, &[]);
+        series.overhead = series.histogram(&m::OVERHEAD_DURATION, &histogram::OVERHEAD, &[]);
         series
     }
 
     fn histogram(
         &self,
         metric: &Metric,
-        bounds: &'static Bounds,
+        bounds: &'static BucketBounds,
         more: &[(&'static str, &'static str)],
     ) -> Histogram {
         let pushed = self.pushing.as_ref().and_then(|(pushing, attributes)| {
@@ -142,15 +142,15 @@ impl CallSeries {
 /// Figures by their labels. Looking one up takes a shared lock; only the first
 /// of its kind takes it alone.
 #[derive(Debug)]
-pub(super) struct Series<K, V>(RwLock<HashMap<K, Arc<V>>>);
+pub(super) struct SeriesMap<K, V>(RwLock<HashMap<K, Arc<V>>>);
 
-impl<K, V> Default for Series<K, V> {
+impl<K, V> Default for SeriesMap<K, V> {
     fn default() -> Self {
-        Series(RwLock::default())
+        SeriesMap(RwLock::default())
     }
 }
 
-impl<K: Copy + Eq + Hash, V> Series<K, V> {
+impl<K: Copy + Eq + Hash, V> SeriesMap<K, V> {
     pub(super) fn get(&self, key: K, new: impl FnOnce() -> V) -> Arc<V> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = known.get(&key) {

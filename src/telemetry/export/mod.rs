@@ -3,6 +3,7 @@
 //! waited for by a call.
 
 mod batch;
+mod content;
 mod counted;
 pub mod environment;
 mod exporters;
@@ -10,26 +11,23 @@ pub mod metrics;
 mod resource;
 pub mod spans;
 
-pub use batch::Spans;
-pub use environment::Settings;
+pub use batch::SpanQueue;
+pub use environment::OtelSettings;
 pub use exporters::ExportError;
 
-use super::{
-    metrics::{Metrics, Signal},
-    names,
-};
-use batch::Records;
-use counted::{Counted, Room};
-use environment::Target;
+use super::metrics::{ExportSignal, Metrics};
+use batch::LogQueue;
+use counted::{CountingExporter, QueueBudget};
+use environment::ExportTarget;
 use futures::future::join_all;
-use opentelemetry::{InstrumentationScope, trace::TracerProvider};
+use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::{
     error::OTelSdkResult,
     logs::SdkLoggerProvider,
     metrics::{PeriodicReader, SdkMeterProvider},
     trace::{SdkTracer, SdkTracerProvider},
 };
-use resource::resource;
+use resource::{resource, scope};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
@@ -40,7 +38,7 @@ use tokio::{
 #[derive(Default, Clone)]
 pub struct Export {
     /// Where spans are left.
-    pub spans: Option<Spans>,
+    pub spans: Option<SpanQueue>,
     tracers: Option<SdkTracerProvider>,
     /// Where events of `tracing` go.
     pub logs: Option<SdkLoggerProvider>,
@@ -53,19 +51,19 @@ impl Export {
     ///
     /// # Errors
     /// When a target cannot be used.
-    pub fn start(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Export, ExportError> {
+    pub fn start(settings: &OtelSettings, metrics: &Arc<Metrics>) -> Result<Export, ExportError> {
         let resource = resource(settings);
         let mut export = Export::default();
         if let Some(target) = &settings.traces {
             let (most, limits) = (settings.span_queue, settings.span_limits);
             let spans = match target {
-                Target::Otlp(otlp) => {
+                ExportTarget::Otlp(otlp) => {
                     let exporter = exporters::of_spans(otlp)?;
-                    Spans::new(exporter, &resource, metrics, most, limits)
+                    SpanQueue::new(exporter, &resource, metrics, most, limits)
                 }
-                Target::Console => {
+                ExportTarget::Console => {
                     let exporter = opentelemetry_stdout::SpanExporter::default();
-                    Spans::new(exporter, &resource, metrics, most, limits)
+                    SpanQueue::new(exporter, &resource, metrics, most, limits)
                 }
             };
             let tracers = SdkTracerProvider::builder()
@@ -78,12 +76,12 @@ impl Export {
         if let Some(target) = &settings.logs {
             let (most, limits) = (settings.log_queue, settings.log_limits);
             let records = match target {
-                Target::Otlp(otlp) => {
-                    Records::new(exporters::of_logs(otlp)?, metrics, most, limits)
+                ExportTarget::Otlp(otlp) => {
+                    LogQueue::new(exporters::of_logs(otlp)?, metrics, most, limits)
                 }
-                Target::Console => {
+                ExportTarget::Console => {
                     let exporter = opentelemetry_stdout::LogExporter::default();
-                    Records::new(exporter, metrics, most, limits)
+                    LogQueue::new(exporter, metrics, most, limits)
                 }
             };
             let logs = SdkLoggerProvider::builder()
@@ -92,16 +90,16 @@ impl Export {
             export.logs = Some(logs.build());
         }
         if let Some(target) = &settings.metrics {
-            let room = Room::new(metrics, Signal::Metrics, usize::MAX);
+            let budget = QueueBudget::new(metrics, ExportSignal::Metrics, usize::MAX);
             let provider = SdkMeterProvider::builder();
             let provider = match target {
-                Target::Otlp(otlp) => {
-                    let exporter = Counted::new(exporters::of_metrics(otlp)?, room);
+                ExportTarget::Otlp(otlp) => {
+                    let exporter = CountingExporter::new(exporters::of_metrics(otlp)?, budget);
                     provider.with_reader(PeriodicReader::builder(exporter).build())
                 }
-                Target::Console => {
+                ExportTarget::Console => {
                     let exporter = opentelemetry_stdout::MetricExporter::default();
-                    let exporter = Counted::new(exporter, room);
+                    let exporter = CountingExporter::new(exporter, budget);
                     provider.with_reader(PeriodicReader::builder(exporter).build())
                 }
             };
@@ -152,12 +150,4 @@ fn ending(shut_down: impl FnOnce() -> OTelSdkResult + Send + 'static) -> JoinHan
             tracing::debug!(%error, "the last export failed");
         }
     })
-}
-
-/// What of it tells.
-pub fn scope() -> InstrumentationScope {
-    InstrumentationScope::builder(names::SCOPE)
-        .with_version(env!("CARGO_PKG_VERSION"))
-        .with_schema_url(names::SCHEMA_URL)
-        .build()
 }

@@ -1,98 +1,38 @@
 //! The record of one attempt at the API.
 
 use super::{
-    call::{CallRecord, Recorded},
-    context::SpanId,
-    metrics::{AttemptKey, CallSeries, ErrorType, Operation, Wait},
-    prices::Tokens,
+    attempt_data::{AttemptData, AttemptRequest, ResponseMetadata},
+    call::{CallData, CallRecord},
 };
-use bytes::Bytes;
+use crate::pricing::Tokens;
+use crate::telemetry::{
+    context::new_span_id,
+    metrics::{AttemptKey, CallSeries, ErrorType},
+};
 use http::HeaderValue;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-/// What is known of an attempt, as its span shows it.
-#[derive(Debug)]
-pub struct Attempt {
-    pub(super) span: SpanId,
-    pub(super) number: u32,
-    pub(super) asked: Asked,
-    /// Since the call began.
-    pub(super) began: Duration,
-    pub(super) took: Duration,
-    /// By [`Wait`].
-    pub(super) waits: [Duration; 3],
-    /// Why it was made, unless it was the first.
-    pub(super) cause: Option<ErrorType>,
-    pub(super) error: Option<ErrorType>,
-    /// HTTP status; 0 when none came.
-    pub(super) status: u16,
-    pub(super) request_id: Option<String>,
-    pub(super) response: Option<Response>,
-    pub(super) first_chunk: Option<Duration>,
-    pub(super) tokens: Option<Tokens>,
-    pub(super) answer: Option<String>,
-}
-
-/// What an attempt asks.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    /// What for.
-    pub operation: Operation,
-    /// The model.
-    pub model: Arc<str>,
-    /// Whether the answer is streamed from the API.
-    pub streamed: bool,
-    /// Most output tokens; 0 where there is no output.
-    pub max_tokens: u32,
-    /// Name of the API key.
-    pub key: Arc<str>,
-    /// The request's JSON; shown only when that is asked for.
-    pub body: Option<Bytes>,
-    /// Where it goes.
-    pub server: Arc<Address>,
-}
-
-/// Where the API is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Address {
-    /// Host.
-    pub host: Arc<str>,
-    /// Port.
-    pub port: u16,
-}
-
-/// What an answer says of itself.
-#[derive(Debug, Clone, Default)]
-pub struct Response {
-    /// The API's id of it.
-    pub id: String,
-    /// The model that answered.
-    pub model: String,
-    /// Why the model stopped.
-    pub finish_reason: Option<String>,
-}
-
 /// An attempt under way. Dropped before it ended, it was cancelled.
 pub struct AttemptRecord(Option<Box<UnderWay>>);
 
 struct UnderWay {
-    call: Arc<Recorded>,
+    call: Arc<CallData>,
     began: Instant,
     replied: bool,
     last_chunk: Option<Instant>,
     series: Option<Arc<CallSeries>>,
-    attempt: Attempt,
+    attempt: AttemptData,
 }
 
 // === impl AttemptRecord ===
 
 impl AttemptRecord {
-    /// An attempt for a call begins. `asked` is told whether the request's
+    /// An attempt for a call begins. `request` is called with whether the request's
     /// text will be shown.
-    pub fn begin(call: &CallRecord, asked: impl FnOnce(bool) -> Asked) -> Self {
+    pub fn begin(call: &CallRecord, request: impl FnOnce(bool) -> AttemptRequest) -> Self {
         let Some(call) = &call.0 else {
             return AttemptRecord(None);
         };
@@ -103,10 +43,10 @@ impl AttemptRecord {
             replied: false,
             last_chunk: None,
             series: None,
-            attempt: Attempt {
-                span: SpanId::random(),
+            attempt: AttemptData {
+                span: new_span_id(),
                 number: beginning.number,
-                asked: asked(call.shows_content()),
+                request: request(call.shows_content()),
                 began: began - call.began,
                 took: Duration::ZERO,
                 waits: beginning.waits,
@@ -152,7 +92,7 @@ impl AttemptRecord {
     }
 
     /// The answer said this of itself.
-    pub fn response(&mut self, response: impl FnOnce() -> Response) {
+    pub fn response(&mut self, response: impl FnOnce() -> ResponseMetadata) {
         if let Some(attempt) = self.0.as_mut().filter(|it| it.call.sampled) {
             attempt.attempt.response = Some(response());
         }
@@ -248,8 +188,8 @@ impl UnderWay {
         let (call, attempt) = (&self.call, &mut self.attempt);
         attempt.took = self.began.elapsed();
         attempt.error = error;
-        let metrics = &call.observed.metrics;
-        let model = &attempt.asked.model;
+        let metrics = &call.observer.metrics;
+        let model = &attempt.request.model;
         let label = match error {
             // The API knows the model: from now on it is told apart.
             None if !model.is_empty() => metrics.models.learn(model),
@@ -257,7 +197,7 @@ impl UnderWay {
         };
         metrics.attempt(
             AttemptKey {
-                operation: attempt.asked.operation,
+                operation: attempt.request.operation,
                 model: (!model.is_empty()).then_some(label),
                 error,
                 status: attempt.status,
@@ -270,19 +210,12 @@ impl UnderWay {
             state.cost += metrics.usage(&series, (label, model), tokens);
             state.tokens.add(tokens);
         }
-        call.end_attempt(error, || Attempt {
-            asked: attempt.asked.clone(),
+        call.end_attempt(error, || AttemptData {
+            request: attempt.request.clone(),
             request_id: attempt.request_id.take(),
             response: attempt.response.take(),
             answer: attempt.answer.take(),
             ..*attempt
         });
-    }
-}
-
-impl Attempt {
-    /// The wait for something before it was made.
-    pub(super) fn waited(&self, wait: Wait) -> Duration {
-        self.waits[wait as usize]
     }
 }

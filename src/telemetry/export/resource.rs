@@ -1,7 +1,8 @@
 //! Who tells.
 
-use super::environment::Settings;
-use opentelemetry::KeyValue;
+use super::environment::OtelSettings;
+use crate::telemetry::names;
+use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::{
     Resource,
     resource::{ResourceDetector, TelemetryResourceDetector},
@@ -9,7 +10,7 @@ use opentelemetry_sdk::{
 use uuid::Uuid;
 
 /// The resource that the variables describe, with what they do not say.
-pub fn resource(settings: &Settings) -> Resource {
+pub fn resource(settings: &OtelSettings) -> Resource {
     let given = settings.resource.iter();
     let given = given.map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     let sdk: Box<dyn ResourceDetector> = Box::new(TelemetryResourceDetector);
@@ -22,5 +23,13 @@ pub fn resource(settings: &Settings) -> Resource {
         ])
         .with_detector(sdk)
         .with_attributes(given)
+        .build()
+}
+
+/// The instrumentation scope of all that the service exports.
+pub fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(names::SCOPE)
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(names::SCHEMA_URL)
         .build()
 }

@@ -1,7 +1,7 @@
 //! Prompts and answers in the form of the GenAI conventions. Only spans of a
 //! service that was asked to show them have any.
 
-use super::attempt::Attempt;
+use crate::telemetry::record::AttemptData;
 use serde_json::{Map, Value, json};
 
 /// The texts of a request, as JSON.
@@ -37,7 +37,7 @@ pub fn of_request(body: &[u8]) -> RequestContent {
 }
 
 /// An answer's text.
-pub fn of_answer(text: &str, attempt: &Attempt) -> String {
+pub fn of_answer(text: &str, attempt: &AttemptData) -> String {
     let reason = attempt
         .response
         .as_ref()

@@ -18,11 +18,11 @@ mod resource;
 mod target;
 
 pub use limits::{LogLimits, SpanLimits, shortened};
-pub use reader::Get;
-pub use target::{Otlp, Protocol, Target};
+pub use reader::GetVariable;
+pub use target::{ExportTarget, OtlpProtocol, OtlpTarget};
 
-use crate::telemetry::sampler::Sampler;
-use reader::Reader;
+use crate::telemetry::sampler::{ExemplarFilter, Sampler};
+use reader::VariableReader;
 
 /// Variables of the specification that this service has nothing for, and what
 /// to use instead.
@@ -48,7 +48,7 @@ const NOT_HERE: [(&str, &str); 5] = [
 
 /// What the variables say.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct OtelSettings {
     /// Which calls are traced.
     pub sampler: Sampler,
     /// Whether callers' contexts are taken.
@@ -56,11 +56,11 @@ pub struct Settings {
     /// Whether callers' baggage is read.
     pub takes_baggage: bool,
     /// Whether and how spans are exported.
-    pub traces: Option<Target>,
+    pub traces: Option<ExportTarget>,
     /// Whether and how metrics are pushed.
-    pub metrics: Option<Target>,
+    pub metrics: Option<ExportTarget>,
     /// Whether and how log records are exported.
-    pub logs: Option<Target>,
+    pub logs: Option<ExportTarget>,
     /// Attributes of the resource, with its name.
     pub resource: Vec<(String, String)>,
     /// Most spans that wait.
@@ -81,24 +81,12 @@ pub struct Settings {
     pub ignored: Vec<String>,
 }
 
-/// Which calls may be exemplars of the figures that they counted in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum ExemplarFilter {
-    /// Those that are traced.
-    #[default]
-    TraceBased,
-    /// All.
-    AlwaysOn,
-    /// None.
-    AlwaysOff,
-}
+// === impl OtelSettings ===
 
-// === impl Settings ===
-
-impl Settings {
+impl OtelSettings {
     /// What the variables say.
-    pub fn read(get: Get<'_>) -> Settings {
-        let mut reader = Reader::new(get);
+    pub fn read(get: GetVariable<'_>) -> OtelSettings {
+        let mut reader = VariableReader::new(get);
         for (name, instead) in NOT_HERE {
             if reader.text(name).is_some() {
                 reader.ignore(name, instead);
@@ -111,7 +99,7 @@ impl Settings {
             None => true,
         };
         let (span_limits, log_limits) = reader.limits();
-        Settings {
+        OtelSettings {
             sampler: reader.sampler(),
             takes_context: propagates("tracecontext"),
             takes_baggage: propagates("baggage"),
@@ -131,29 +119,16 @@ impl Settings {
     }
 }
 
-impl Default for Settings {
+impl Default for OtelSettings {
     /// As without any variable.
     fn default() -> Self {
-        Settings::read(&|_| None)
+        OtelSettings::read(&|_| None)
     }
 }
 
-// === impl ExemplarFilter ===
+// === impl VariableReader ===
 
-impl ExemplarFilter {
-    /// Whether a call may be an exemplar.
-    pub fn takes(self, is_traced: bool) -> bool {
-        match self {
-            ExemplarFilter::TraceBased => is_traced,
-            ExemplarFilter::AlwaysOn => true,
-            ExemplarFilter::AlwaysOff => false,
-        }
-    }
-}
-
-// === impl Reader ===
-
-impl Reader<'_> {
+impl VariableReader<'_> {
     /// The SDK's default for spans and log records.
     fn queue(&mut self, name: &str) -> usize {
         let given = self.integer(name);

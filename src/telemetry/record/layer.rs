@@ -1,11 +1,12 @@
 //! Where the record of a call begins and ends: the outermost layer of calls.
 
-use super::{Telemetry, call::CallRecord};
+use super::call::{CallObserver, CallRecord};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 use tonic::{Code, Status, body::Body};
@@ -13,46 +14,48 @@ use tonic_types::StatusExt;
 use tower::{Layer, Service};
 
 /// The layer that records calls.
-#[derive(Debug, Clone)]
-pub struct RecordLayer(pub Telemetry);
+#[derive(Clone)]
+pub struct RecordLayer(pub(in crate::telemetry) Option<Arc<CallObserver>>);
 
 impl<S> Layer<S> for RecordLayer {
-    type Service = Recording<S>;
+    type Service = RecordService<S>;
 
-    fn layer(&self, inner: S) -> Recording<S> {
-        Recording {
+    fn layer(&self, inner: S) -> RecordService<S> {
+        RecordService {
             inner,
-            telemetry: self.0.clone(),
+            observer: self.0.clone(),
         }
     }
 }
 
 /// Records calls. Handlers find the [`CallRecord`] in the request's
 /// extensions.
-#[derive(Debug, Clone)]
-pub struct Recording<S> {
+#[derive(Clone)]
+pub struct RecordService<S> {
     inner: S,
-    telemetry: Telemetry,
+    observer: Option<Arc<CallObserver>>,
 }
 
-impl<S, B> Service<Request<B>> for Recording<S>
+impl<S, B> Service<Request<B>> for RecordService<S>
 where
     S: Service<Request<B>, Response = Response<Body>>,
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = RecordingFuture<S::Future>;
+    type Future = RecordFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let begin = |observer| CallRecord::begin(observer, request.uri().path(), request.headers());
         let record = self
-            .telemetry
-            .begin(request.uri().path(), request.headers());
+            .observer
+            .as_ref()
+            .map_or_else(CallRecord::default, begin);
         request.extensions_mut().insert(record.clone());
-        RecordingFuture {
+        RecordFuture {
             inner: self.inner.call(request),
             record: Some(Unfinished(record)),
         }
@@ -87,8 +90,8 @@ impl Unfinished {
 }
 
 pin_project_lite::pin_project! {
-    /// The future of [`Recording`].
-    pub struct RecordingFuture<F> {
+    /// The future of [`RecordService`].
+    pub struct RecordFuture<F> {
         // Before the record: what runs below ends first, and is still counted.
         #[pin]
         inner: F,
@@ -96,7 +99,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<F, E> Future for RecordingFuture<F>
+impl<F, E> Future for RecordFuture<F>
 where
     F: Future<Output = Result<Response<Body>, E>>,
 {

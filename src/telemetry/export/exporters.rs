@@ -7,7 +7,7 @@
 //! the time of `OTEL_BSP_EXPORT_TIMEOUT` and its like, and to look up names over
 //! gRPC where the C library cannot.
 
-use super::environment::{Otlp, Protocol};
+use super::environment::{OtlpProtocol, OtlpTarget};
 use crate::dns;
 use opentelemetry_otlp::{
     ExporterBuildError, LogExporter, MetricExporter, SpanExporter, WithExportConfig,
@@ -38,19 +38,19 @@ pub enum ExportError {
 /// own type for each of them.
 macro_rules! exporter {
     ($exporter:ident, $target:expr) => {{
-        let target: &Otlp = $target;
+        let target: &OtlpTarget = $target;
         match target.protocol {
-            Protocol::Grpc => $exporter::builder()
+            OtlpProtocol::Grpc => $exporter::builder()
                 .with_tonic()
                 .with_channel(channel(target)?)
                 .with_timeout(target.timeout)
                 .build(),
-            Protocol::HttpBinary | Protocol::HttpJson => {
+            OtlpProtocol::HttpBinary | OtlpProtocol::HttpJson => {
                 let mut builder = $exporter::builder()
                     .with_http()
                     .with_timeout(target.timeout)
                     .with_protocol(match target.protocol {
-                        Protocol::HttpJson => opentelemetry_otlp::Protocol::HttpJson,
+                        OtlpProtocol::HttpJson => opentelemetry_otlp::Protocol::HttpJson,
                         _ => opentelemetry_otlp::Protocol::HttpBinary,
                     });
                 if let Some(client) = http_client(target)? {
@@ -66,7 +66,7 @@ macro_rules! exporter {
 ///
 /// # Errors
 /// When the target cannot be used.
-pub fn of_spans(target: &Otlp) -> Result<SpanExporter, ExportError> {
+pub fn of_spans(target: &OtlpTarget) -> Result<SpanExporter, ExportError> {
     Ok(exporter!(SpanExporter, target)?)
 }
 
@@ -74,7 +74,7 @@ pub fn of_spans(target: &Otlp) -> Result<SpanExporter, ExportError> {
 ///
 /// # Errors
 /// When the target cannot be used.
-pub fn of_metrics(target: &Otlp) -> Result<MetricExporter, ExportError> {
+pub fn of_metrics(target: &OtlpTarget) -> Result<MetricExporter, ExportError> {
     Ok(exporter!(MetricExporter, target)?)
 }
 
@@ -82,12 +82,12 @@ pub fn of_metrics(target: &Otlp) -> Result<MetricExporter, ExportError> {
 ///
 /// # Errors
 /// When the target cannot be used.
-pub fn of_logs(target: &Otlp) -> Result<LogExporter, ExportError> {
+pub fn of_logs(target: &OtlpTarget) -> Result<LogExporter, ExportError> {
     Ok(exporter!(LogExporter, target)?)
 }
 
 /// A connection that looks names up as the rest of the service does.
-fn channel(target: &Otlp) -> Result<Channel, ExportError> {
+fn channel(target: &OtlpTarget) -> Result<Channel, ExportError> {
     let unusable = |error| ExportError::Endpoint(target.grpc_endpoint.clone(), error);
     let endpoint = Endpoint::from_shared(target.grpc_endpoint.clone()).map_err(unusable)?;
     let mut endpoint = endpoint.timeout(target.timeout);
@@ -97,7 +97,7 @@ fn channel(target: &Otlp) -> Result<Channel, ExportError> {
     Ok(endpoint.connect_with_connector_lazy(dns::connector()))
 }
 
-fn tls(target: &Otlp) -> Result<ClientTlsConfig, ExportError> {
+fn tls(target: &OtlpTarget) -> Result<ClientTlsConfig, ExportError> {
     let mut tls = ClientTlsConfig::new();
     tls = match &target.certificate {
         Some(path) => tls.ca_certificate(Certificate::from_pem(file(path)?)),
@@ -111,7 +111,7 @@ fn tls(target: &Otlp) -> Result<ClientTlsConfig, ExportError> {
 
 /// A client that trusts the given files; without any, the exporter makes its
 /// own.
-fn http_client(target: &Otlp) -> Result<Option<reqwest::blocking::Client>, ExportError> {
+fn http_client(target: &OtlpTarget) -> Result<Option<reqwest::blocking::Client>, ExportError> {
     if target.certificate.is_none() && target.identity.is_none() {
         return Ok(None);
     }

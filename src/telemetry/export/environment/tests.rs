@@ -1,17 +1,17 @@
 use super::*;
-use crate::telemetry::context::TraceId;
+use crate::telemetry::context::new_trace_id;
 use std::time::Duration;
 
-fn read(variables: &[(&str, &str)]) -> Settings {
-    Settings::read(&|name| {
+fn read(variables: &[(&str, &str)]) -> OtelSettings {
+    OtelSettings::read(&|name| {
         let found = variables.iter().find(|(one, _)| *one == name);
         found.map(|(_, value)| (*value).to_owned())
     })
 }
 
-fn otlp(target: Option<Target>) -> Otlp {
+fn otlp(target: Option<ExportTarget>) -> OtlpTarget {
     match target {
-        Some(Target::Otlp(otlp)) => otlp,
+        Some(ExportTarget::Otlp(otlp)) => otlp,
         other => panic!("{other:?}"),
     }
 }
@@ -32,10 +32,14 @@ fn nothing_is_exported_unasked() {
 fn a_protocol_is_chosen() {
     let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC");
     let protocol = |variables: &[(&str, &str)]| otlp(read(variables).traces).protocol;
-    assert_eq!(protocol(&[TRACES]), Protocol::HttpBinary);
-    assert_eq!(protocol(&[TRACES, grpc]), Protocol::Grpc, "case is free");
+    assert_eq!(protocol(&[TRACES]), OtlpProtocol::HttpBinary);
+    assert_eq!(
+        protocol(&[TRACES, grpc]),
+        OtlpProtocol::Grpc,
+        "case is free"
+    );
     let own = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json");
-    assert_eq!(protocol(&[TRACES, grpc, own]), Protocol::HttpJson);
+    assert_eq!(protocol(&[TRACES, grpc, own]), OtlpProtocol::HttpJson);
 }
 
 #[test]
@@ -50,7 +54,7 @@ fn signals_are_chosen_one_by_one() {
     let settings = read(&[("OTEL_METRICS_EXPORTER", "prometheus")]);
     assert!(settings.metrics.is_none() && settings.ignored.is_empty());
     let settings = read(&[("OTEL_LOGS_EXPORTER", "console")]);
-    assert_eq!(settings.logs, Some(Target::Console));
+    assert_eq!(settings.logs, Some(ExportTarget::Console));
     let disabled = read(&[TRACES, ("OTEL_SDK_DISABLED", "true")]);
     assert!(disabled.traces.is_none());
 }
@@ -150,7 +154,7 @@ fn what_cannot_be_used_is_told_and_ignored() {
         ("OTEL_LOG_LEVEL", "debug"),
     ]);
     assert_eq!(settings.ignored.len(), 8, "{:?}", settings.ignored);
-    assert!(settings.sampler.samples(TraceId::random(), None));
+    assert!(settings.sampler.samples(new_trace_id(), None));
     assert!(settings.takes_context && !settings.takes_baggage);
     let none = read(&[("OTEL_PROPAGATORS", "none")]);
     assert!(!none.takes_context && none.ignored.is_empty());

@@ -1,9 +1,9 @@
 //! Who tells: `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
 
-use super::reader::Reader;
+use super::reader::VariableReader;
 use percent_encoding::percent_decode_str;
 
-impl Reader<'_> {
+impl VariableReader<'_> {
     /// The attributes that the variables name. One that cannot be read voids
     /// them all, as the specification wants it.
     pub(super) fn resource(&mut self) -> Vec<(String, String)> {

@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 /// Reads one variable.
-pub type Get<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type GetVariable<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A limit of 0 is no limit: longer than any export may take.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Reads variables, and notes those that cannot be used.
-pub struct Reader<'a> {
-    get: Get<'a>,
+pub struct VariableReader<'a> {
+    get: GetVariable<'a>,
     /// Values that were ignored, and why.
     pub ignored: Vec<String>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> VariableReader<'a> {
     /// A reader of what `get` finds.
-    pub fn new(get: Get<'a>) -> Self {
-        Reader {
+    pub fn new(get: GetVariable<'a>) -> Self {
+        VariableReader {
             get,
             ignored: Vec::new(),
         }

@@ -1,11 +1,10 @@
 //! Calls and attempts as spans of the SDK.
 
+use super::{content, resource::scope};
 use crate::telemetry::{
-    attempt::Attempt,
-    call::{End, Recorded, State},
-    content,
     metrics::{self, ErrorType, Operation, Wait},
     names::{self, attribute as a, event},
+    record::{AttemptData, CallData, CallEnd, CallState},
 };
 use opentelemetry::{
     Array, InstrumentationScope, KeyValue, StringValue, Value,
@@ -33,21 +32,19 @@ const SERVER_ERRORS: [&str; 6] = [
 /// Makes spans. The SDK's tracer is not asked: it would make its own ids, when
 /// those of the attempts have gone to the API already.
 #[derive(Debug, Clone)]
-pub struct Maker {
+pub struct SpanFactory {
     scope: InstrumentationScope,
 }
 
-impl Default for Maker {
+impl Default for SpanFactory {
     fn default() -> Self {
-        Maker {
-            scope: super::scope(),
-        }
+        SpanFactory { scope: scope() }
     }
 }
 
-impl Maker {
+impl SpanFactory {
     /// The span of a call that ended, and those of its attempts.
-    pub fn call(&self, call: &Recorded, end: &End) -> Vec<SpanData> {
+    pub fn call(&self, call: &CallData, end: &CallEnd) -> Vec<SpanData> {
         let attempts = std::mem::take(&mut call.state().spans);
         let mut spans = Vec::with_capacity(1 + attempts.len());
         spans.push(self.server(call, end, &attempts));
@@ -59,23 +56,18 @@ impl Maker {
         spans
     }
 
-    fn server(&self, call: &Recorded, end: &End, attempts: &[Attempt]) -> SpanData {
+    fn server(&self, call: &CallData, end: &CallEnd, attempts: &[AttemptData]) -> SpanData {
         let parent = call.parent.as_ref();
         let ended = call.at + end.took;
         let state = call.state();
-        let mut span = self.span(call, call.span.into(), SpanKind::Server, call.at..ended);
+        let mut span = self.span(call, call.span, SpanKind::Server, call.at..ended);
         span.name = metrics::method(call.rpc).into();
-        span.parent_span_id = parent.map_or(SpanId::INVALID, |it| it.span.into());
+        span.parent_span_id = parent.map_or(SpanId::INVALID, |it| it.span);
         span.parent_span_is_remote = parent.is_some();
         span.events.events = events(call.at, &state, attempts);
         if let Some((trace, other)) = state.joined {
-            let context = SpanContext::new(
-                trace.into(),
-                other.into(),
-                TraceFlags::default(),
-                false,
-                TraceState::NONE,
-            );
+            let context =
+                SpanContext::new(trace, other, TraceFlags::default(), false, TraceState::NONE);
             span.links.links.push(Link::with_context(context));
         }
         let status = names::STATUSES[end.status];
@@ -89,17 +81,17 @@ impl Maker {
     }
 
     /// The span of one attempt.
-    pub fn attempt(&self, call: &Recorded, attempt: Attempt) -> SpanData {
-        let asked = &attempt.asked;
+    pub fn attempt(&self, call: &CallData, attempt: AttemptData) -> SpanData {
+        let request = &attempt.request;
         let began = call.at + attempt.began;
         let time = began..began + attempt.took;
-        let mut span = self.span(call, attempt.span.into(), SpanKind::Client, time);
-        let operation = asked.operation.name();
-        span.name = match &*asked.model {
+        let mut span = self.span(call, attempt.span, SpanKind::Client, time);
+        let operation = request.operation.name();
+        span.name = match &*request.model {
             "" => operation.into(),
             model => format!("{operation} {model}").into(),
         };
-        span.parent_span_id = call.span.into();
+        span.parent_span_id = call.span;
         if let Some(error) = attempt.error {
             span.status = Status::error(error.name());
         }
@@ -110,14 +102,14 @@ impl Maker {
     /// Only sampled calls come here.
     fn span(
         &self,
-        call: &Recorded,
+        call: &CallData,
         id: SpanId,
         span_kind: SpanKind,
         time: Range<SystemTime>,
     ) -> SpanData {
         let flags = TraceFlags::SAMPLED;
         SpanData {
-            span_context: SpanContext::new(call.trace.into(), id, flags, false, state(call)),
+            span_context: SpanContext::new(call.trace, id, flags, false, state(call)),
             parent_span_id: SpanId::INVALID,
             parent_span_is_remote: false,
             span_kind,
@@ -134,7 +126,7 @@ impl Maker {
     }
 }
 
-fn call_attributes(call: &Recorded, end: &End) -> Attributes {
+fn call_attributes(call: &CallData, end: &CallEnd) -> Attributes {
     let client = call.client_name();
     let state = call.state();
     let status = names::STATUSES[end.status];
@@ -153,7 +145,7 @@ fn call_attributes(call: &Recorded, end: &End) -> Attributes {
         attributes.text(a::REQUEST_MODEL, Arc::clone(model));
     }
     attributes.integer(a::ATTEMPTS, state.attempts);
-    attributes.seconds(a::OWN_DURATION, state.own.unwrap_or_default());
+    attributes.seconds(a::OVERHEAD_DURATION, state.overhead.unwrap_or_default());
     if state.cost > 0 {
         attributes.number(a::COST, state.cost as f64 / 1e9);
     }
@@ -161,7 +153,7 @@ fn call_attributes(call: &Recorded, end: &End) -> Attributes {
         attributes.boolean(a::COALESCED, true);
     }
     for (index, value) in &call.baggage {
-        if let Some(key) = call.observed.tracing.baggage_keys().get(*index) {
+        if let Some(key) = call.observer.policy.baggage_keys.get(*index) {
             attributes.0.push(KeyValue::new(key.clone(), value.clone()));
         }
     }
@@ -169,15 +161,20 @@ fn call_attributes(call: &Recorded, end: &End) -> Attributes {
 }
 
 /// The waits before attempts, and the first piece of the answer.
-fn events(began: SystemTime, state: &State, attempts: &[Attempt]) -> Vec<Event> {
+fn events(began: SystemTime, state: &CallState, attempts: &[AttemptData]) -> Vec<Event> {
     let mut events = Vec::new();
     for attempt in attempts {
         let ready = began + attempt.began;
-        let place = attempt.waited(Wait::Place);
-        let ledger = attempt.waited(Wait::Ledger);
+        let permit = attempt.waited(Wait::Permit);
+        let rate_limit = attempt.waited(Wait::RateLimit);
         let waits = [
-            (event::WAIT_LEDGER, a::WAIT_LEDGER, ledger, place + ledger),
-            (event::WAIT_PLACE, a::WAIT_PLACE, place, place),
+            (
+                event::WAIT_RATE_LIMIT,
+                a::WAIT_RATE_LIMIT,
+                rate_limit,
+                permit + rate_limit,
+            ),
+            (event::WAIT_PERMIT, a::WAIT_PERMIT, permit, permit),
         ];
         for (name, key, time, before) in waits {
             // What goes through at once has not waited.
@@ -195,29 +192,29 @@ fn events(began: SystemTime, state: &State, attempts: &[Attempt]) -> Vec<Event> 
     events
 }
 
-fn attempt_attributes(attempt: Attempt) -> Attributes {
-    let [backoff, ledger, place] =
-        [Wait::Backoff, Wait::Ledger, Wait::Place].map(|wait| attempt.waited(wait));
+fn attempt_attributes(attempt: AttemptData) -> Attributes {
+    let [backoff, rate_limit, permit] =
+        [Wait::Backoff, Wait::RateLimit, Wait::Permit].map(|wait| attempt.waited(wait));
     let shown = attempt.answer.as_ref();
     let shown = shown.map(|answer| content::of_answer(answer, &attempt));
-    let asked = attempt.asked;
-    let (method, path) = match asked.operation {
+    let request = attempt.request;
+    let (method, path) = match request.operation {
         Operation::Chat => ("POST", "/v1/messages"),
         Operation::CountTokens => ("POST", "/v1/messages/count_tokens"),
         Operation::ListModels => ("GET", "/v1/models"),
     };
     let mut all = Attributes(Vec::with_capacity(24));
-    all.text(a::OPERATION, asked.operation.name());
+    all.text(a::OPERATION, request.operation.name());
     all.text(a::PROVIDER, names::ANTHROPIC);
-    all.text(a::REQUEST_MODEL, Arc::clone(&asked.model));
-    if asked.operation == Operation::Chat {
-        all.integer(a::REQUEST_MAX_TOKENS, asked.max_tokens);
-        all.boolean(a::REQUEST_STREAM, asked.streamed);
+    all.text(a::REQUEST_MODEL, Arc::clone(&request.model));
+    if request.operation == Operation::Chat {
+        all.integer(a::REQUEST_MAX_TOKENS, request.max_tokens);
+        all.boolean(a::REQUEST_STREAM, request.streamed);
     }
     all.text(a::HTTP_METHOD, method);
     all.text(a::URL_PATH, path);
-    all.text(a::SERVER_ADDRESS, Arc::clone(&asked.server.host));
-    all.integer(a::SERVER_PORT, asked.server.port);
+    all.text(a::SERVER_ADDRESS, Arc::clone(&request.server.host));
+    all.integer(a::SERVER_PORT, request.server.port);
     if attempt.status != 0 {
         all.integer(a::HTTP_STATUS, attempt.status);
     }
@@ -227,9 +224,9 @@ fn attempt_attributes(attempt: Attempt) -> Attributes {
     all.text(a::ERROR_TYPE, attempt.error.map_or("", ErrorType::name));
     all.text(a::RETRY_REASON, attempt.cause.map_or("", ErrorType::name));
     all.seconds(a::BACKOFF, backoff);
-    all.seconds(a::WAIT_LEDGER, ledger);
-    all.seconds(a::WAIT_PLACE, place);
-    all.text(a::KEY, asked.key);
+    all.seconds(a::WAIT_RATE_LIMIT, rate_limit);
+    all.seconds(a::WAIT_PERMIT, permit);
+    all.text(a::KEY, request.key);
     if let Some(id) = attempt.request_id {
         all.text(a::UPSTREAM_REQUEST_ID, id);
     }
@@ -250,7 +247,7 @@ fn attempt_attributes(attempt: Attempt) -> Attributes {
         all.integer(a::CACHE_READ_TOKENS, tokens.cache_read);
         all.integer(a::CACHE_WRITE_TOKENS, tokens.cache_write());
     }
-    if let Some(body) = &asked.body {
+    if let Some(body) = &request.body {
         let content = content::of_request(body);
         all.text(a::SYSTEM_INSTRUCTIONS, content.system);
         all.text(a::INPUT_MESSAGES, content.messages);
@@ -262,7 +259,7 @@ fn attempt_attributes(attempt: Attempt) -> Attributes {
 }
 
 /// What vendors added to the caller's context.
-fn state(call: &Recorded) -> TraceState {
+fn state(call: &CallData) -> TraceState {
     let given = call.parent.as_ref().and_then(|it| it.state.as_ref());
     let text = given.and_then(|it| it.to_str().ok());
     text.and_then(|it| TraceState::from_str(it).ok())

@@ -2,8 +2,8 @@
 //! it for each call, and its context in the call's metadata.
 
 use super::{
-    TelemetryError,
-    otlp::{Export, Settings, environment::Get},
+    error::TelemetryError,
+    export::{Export, OtelSettings, environment::GetVariable},
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -17,27 +17,30 @@ use tracing_subscriber::{Layer, filter::filter_fn, layer::SubscriberExt, util::S
 const VARIABLES: [(&str, &str); 2] = [("traceparent", "TRACEPARENT"), ("tracestate", "TRACESTATE")];
 
 /// Exports the spans of a command.
-pub struct Caller {
+pub struct CommandTracing {
     export: Export,
     parent: opentelemetry::Context,
 }
 
-impl Caller {
+impl CommandTracing {
     /// Traces this process, if the `OTEL_*` variables ask for it. Has to be
     /// called on a runtime.
     ///
     /// # Errors
     /// When they name what cannot be used.
-    pub fn start(get: Get<'_>) -> Result<Option<Caller>, TelemetryError> {
-        let settings = Settings {
+    pub fn start(get: GetVariable<'_>) -> Result<Option<CommandTracing>, TelemetryError> {
+        let settings = OtelSettings {
             metrics: None,
             logs: None,
-            ..Settings::read(get)
+            ..OtelSettings::read(get)
         };
         if settings.traces.is_none() {
             return Ok(None);
         }
-        let metrics = Arc::new(super::Metrics::new(Vec::new(), []));
+        let metrics = Arc::new(super::metrics::Metrics::new(
+            crate::pricing::PriceTable::default(),
+            [],
+        ));
         let export = Export::start(&settings, &metrics)?;
         let spans = export.tracer().map(|tracer| {
             tracing_opentelemetry::layer()
@@ -51,7 +54,7 @@ impl Caller {
             .try_init()
             .map_err(|_| TelemetryError::Twice)?;
         let given = Variables(VARIABLES.map(|(name, variable)| (name, get(variable))));
-        Ok(Some(Caller {
+        Ok(Some(CommandTracing {
             export,
             parent: TraceContextPropagator::new().extract(&given),
         }))

@@ -6,18 +6,23 @@
 //! that is not sampled leaves out what only spans would show.
 
 use super::{
-    Observed,
-    attempt::Attempt,
-    context::{self, Parent, SpanId, TraceId},
-    labels::Label,
-    log,
-    metrics::{CallKey, CallSeries, ErrorType, Wait, histogram::Exemplar},
-    names,
-    prices::Tokens,
-    recent::Failure,
+    attempt_data::AttemptData,
+    policy::TracePolicy,
+    recent::{FailedCall, RecentFailures},
+    state::CallState,
 };
 use crate::reason::Reason;
+use crate::telemetry::{
+    context::{self, RemoteParent},
+    labels::LabelId,
+    metrics::{
+        self, CallKey, CallSeries, ErrorType, Metrics, Wait,
+        histogram::{self, Exemplar},
+    },
+    names,
+};
 use http::{HeaderMap, HeaderValue};
+use opentelemetry::{SpanId, TraceId};
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
@@ -27,54 +32,49 @@ use std::{
 /// The record of one call; without one where nobody observes. Cloning is
 /// cheap.
 #[derive(Clone, Default)]
-pub struct CallRecord(pub(super) Option<Arc<Recorded>>);
+pub struct CallRecord(pub(in crate::telemetry) Option<Arc<CallData>>);
 
-/// What is recorded.
-pub struct Recorded {
-    pub(super) observed: Arc<Observed>,
-    /// Index into [`names::METHODS`], or one more.
-    pub(super) rpc: usize,
-    pub(super) began: Instant,
-    pub(super) at: SystemTime,
-    pub(super) trace: TraceId,
-    pub(super) span: SpanId,
-    pub(super) parent: Option<Parent>,
-    pub(super) sampled: bool,
-    /// Values of the configured keys of the caller's baggage.
-    pub(super) baggage: Vec<(usize, String)>,
-    state: Mutex<State>,
+/// Receives calls and attempts when they end.
+pub trait CallSubscriber: Send + Sync {
+    /// A call ended, with all that is known of it.
+    fn call_ended(&self, call: &CallData, end: &CallEnd);
+
+    /// An attempt of a sampled call ended after its call: a call that shared
+    /// the answer has kept it running.
+    fn late_attempt_ended(&self, call: &CallData, attempt: AttemptData);
 }
 
-/// What changes on the way.
-#[derive(Default)]
-pub(super) struct State {
-    client: Option<Label>,
-    pub(super) model: Option<Arc<str>>,
-    model_label: Option<Label>,
-    series: Option<Arc<CallSeries>>,
-    /// Time in which an attempt was under way, until it had something to show.
-    pub(super) upstream: Duration,
-    /// Of the attempt that is being made, by [`Wait`].
-    waits: [Duration; 3],
-    waiting: Option<(Wait, Instant)>,
-    /// The last attempt: how and when it failed.
-    failed: Option<(ErrorType, Instant)>,
-    pub(super) attempts: u32,
-    pub(super) first_chunk: Option<Duration>,
-    pub(super) tokens: Tokens,
-    /// Billionths of a dollar.
-    pub(super) cost: u64,
-    pub(super) own: Option<Duration>,
-    /// The call whose answer this one shares.
-    pub(super) joined: Option<(TraceId, SpanId)>,
-    /// The attempts that ended, when they are to be shown.
-    pub(super) spans: Vec<Attempt>,
-    finished: bool,
+/// What the records of all calls share.
+pub struct CallObserver {
+    /// Where calls are counted.
+    pub metrics: Arc<Metrics>,
+    /// Which calls are traced, and what their spans show.
+    pub policy: TracePolicy,
+    /// The last calls that failed.
+    pub recent: RecentFailures,
+    /// Who is notified of calls that ended.
+    pub subscriber: Box<dyn CallSubscriber>,
+}
+
+/// What is recorded.
+pub struct CallData {
+    pub(in crate::telemetry) observer: Arc<CallObserver>,
+    /// Index into [`names::METHODS`], or one more.
+    pub(in crate::telemetry) rpc: usize,
+    pub(in crate::telemetry) began: Instant,
+    pub(in crate::telemetry) at: SystemTime,
+    pub(in crate::telemetry) trace: TraceId,
+    pub(in crate::telemetry) span: SpanId,
+    pub(in crate::telemetry) parent: Option<RemoteParent>,
+    pub(in crate::telemetry) sampled: bool,
+    /// Values of the configured keys of the caller's baggage.
+    pub(in crate::telemetry) baggage: Vec<(usize, String)>,
+    state: Mutex<CallState>,
 }
 
 /// How a call ended.
 #[derive(Debug, Clone)]
-pub struct End {
+pub struct CallEnd {
     /// Index into [`names::STATUSES`].
     pub status: usize,
     /// `ErrorInfo.reason`, if there is one.
@@ -84,35 +84,41 @@ pub struct End {
 }
 
 /// What an attempt begins with.
-pub(super) struct Beginning {
-    pub(super) number: u32,
-    pub(super) waits: [Duration; 3],
-    pub(super) cause: Option<ErrorType>,
+pub(in crate::telemetry) struct AttemptStart {
+    pub(in crate::telemetry) number: u32,
+    pub(in crate::telemetry) waits: [Duration; 3],
+    pub(in crate::telemetry) cause: Option<ErrorType>,
 }
 
 // === impl CallRecord ===
 
 impl CallRecord {
     /// Begins the record of a call; `path` is the request's.
-    pub(super) fn begin(observed: &Arc<Observed>, path: &str, headers: &HeaderMap) -> Self {
+    pub(in crate::telemetry) fn begin(
+        observer: &Arc<CallObserver>,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Self {
         let path = path.strip_prefix('/').unwrap_or(path);
         let rpc = names::METHODS.iter().position(|it| *it == path);
-        let tracing = &observed.tracing;
-        let parent = tracing.parent(headers);
-        let trace = parent.as_ref().map_or_else(TraceId::random, |it| it.trace);
-        let sampled = tracing.samples(trace, parent.as_ref());
+        let policy = &observer.policy;
+        let parent = policy.parent(headers);
+        let trace = parent
+            .as_ref()
+            .map_or_else(context::new_trace_id, |it| it.trace);
+        let sampled = policy.samples(trace, parent.as_ref());
         let baggage = match sampled {
-            true => context::baggage(headers, tracing.baggage_keys()),
+            true => context::baggage(headers, &policy.baggage_keys),
             false => Vec::new(),
         };
-        observed.metrics.in_flight.fetch_add(1, Relaxed);
-        CallRecord(Some(Arc::new(Recorded {
-            observed: Arc::clone(observed),
+        observer.metrics.in_flight.fetch_add(1, Relaxed);
+        CallRecord(Some(Arc::new(CallData {
+            observer: Arc::clone(observer),
             rpc: rpc.unwrap_or(names::METHODS.len()),
             began: Instant::now(),
             at: SystemTime::now(),
             trace,
-            span: SpanId::random(),
+            span: context::new_span_id(),
             parent,
             sampled,
             baggage,
@@ -123,7 +129,7 @@ impl CallRecord {
     /// The caller is this client: a configured name.
     pub fn client(&self, name: &str) {
         if let Some(call) = &self.0 {
-            call.state().client = Some(call.observed.metrics.clients.learn(name));
+            call.state().client = Some(call.observer.metrics.clients.learn(name));
         }
     }
 
@@ -132,7 +138,7 @@ impl CallRecord {
         let Some(call) = self.0.as_ref().filter(|_| !model.is_empty()) else {
             return;
         };
-        let label = call.observed.metrics.models.label(model);
+        let label = call.observer.metrics.models.label(model);
         let mut state = call.state();
         state.model_label = Some(label);
         state.model = Some(Arc::clone(model));
@@ -148,11 +154,11 @@ impl CallRecord {
 
     /// The call shares the answer of another one, and waits for it as long as
     /// the guard is kept.
-    pub fn joined(&self, other: &CallRecord) -> Joined {
+    pub fn joined(&self, other: &CallRecord) -> CoalescedWait {
         if let (Some(call), Some(other)) = (&self.0, &other.0) {
             call.state().joined = Some((other.trace, other.span));
         }
-        Joined {
+        CoalescedWait {
             call: self.0.clone(),
             since: Instant::now(),
         }
@@ -160,19 +166,19 @@ impl CallRecord {
 
     /// The answer begins: what it took until now without the attempts is what
     /// the service itself added.
-    pub(super) fn answered(&self) {
+    pub(in crate::telemetry) fn answered(&self) {
         if let Some(call) = &self.0 {
             let mut state = call.state();
             state.wait(None);
-            let own = call.began.elapsed().saturating_sub(state.upstream);
-            state.own = Some(own);
+            let overhead = call.began.elapsed().saturating_sub(state.upstream);
+            state.overhead = Some(overhead);
         }
     }
 
     /// The call ends. Only the first time counts.
-    pub(super) fn finish(&self, status: usize, reason: Option<Box<str>>) {
+    pub(in crate::telemetry) fn finish(&self, status: usize, reason: Option<Box<str>>) {
         if let Some(call) = &self.0 {
-            let end = End {
+            let end = CallEnd {
                 status: status.min(names::STATUSES.len() - 1),
                 reason,
                 took: call.began.elapsed(),
@@ -192,12 +198,12 @@ impl fmt::Debug for CallRecord {
 }
 
 /// Kept as long as a call waits for the answer of another one.
-pub struct Joined {
-    call: Option<Arc<Recorded>>,
+pub struct CoalescedWait {
+    call: Option<Arc<CallData>>,
     since: Instant,
 }
 
-impl Drop for Joined {
+impl Drop for CoalescedWait {
     fn drop(&mut self) {
         if let Some(call) = &self.call {
             call.state().upstream += self.since.elapsed();
@@ -205,20 +211,20 @@ impl Drop for Joined {
     }
 }
 
-// === impl Recorded ===
+// === impl CallData ===
 
-impl Recorded {
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+impl CallData {
+    pub(in crate::telemetry) fn state(&self) -> MutexGuard<'_, CallState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The figures that the call counts in. Its client and model are known by
     /// the time that anything is counted.
-    pub(super) fn series(&self, state: &mut State) -> Arc<CallSeries> {
+    pub(in crate::telemetry) fn series(&self, state: &mut CallState) -> Arc<CallSeries> {
         if let Some(series) = &state.series {
             return Arc::clone(series);
         }
-        let series = self.observed.metrics.calls(CallKey {
+        let series = self.observer.metrics.calls(CallKey {
             rpc: self.rpc,
             model: state.model_label,
             client: self.client(state),
@@ -227,25 +233,25 @@ impl Recorded {
         series
     }
 
-    pub(super) fn client(&self, state: &State) -> Label {
-        let anonymous = || self.observed.metrics.clients.label(names::ANONYMOUS);
+    pub(in crate::telemetry) fn client(&self, state: &CallState) -> LabelId {
+        let anonymous = || self.observer.metrics.clients.label(names::ANONYMOUS);
         state.client.unwrap_or_else(anonymous)
     }
 
     /// The client's name.
-    pub(super) fn client_name(&self) -> Arc<str> {
+    pub(in crate::telemetry) fn client_name(&self) -> Arc<str> {
         let label = self.client(&self.state());
-        self.observed.metrics.clients.name(label)
+        self.observer.metrics.clients.name(label)
     }
 
     /// Whether the spans show prompt and answer.
-    pub(super) fn shows_content(&self) -> bool {
-        self.sampled && self.observed.tracing.shows_content()
+    pub(in crate::telemetry) fn shows_content(&self) -> bool {
+        self.sampled && self.observer.policy.shows_content
     }
 
     /// The header that goes to the API.
-    pub(super) fn traceparent(&self, attempt: SpanId) -> Option<HeaderValue> {
-        if self.observed.tracing.is_on() {
+    pub(in crate::telemetry) fn traceparent(&self, attempt: SpanId) -> Option<HeaderValue> {
+        if self.observer.policy.is_on {
             return Some(context::traceparent(self.trace, attempt, self.sampled));
         }
         // We leave no spans: the caller's goes on as it came.
@@ -255,7 +261,7 @@ impl Recorded {
     }
 
     /// An attempt begins.
-    pub(super) fn begin_attempt(&self) -> Beginning {
+    pub(in crate::telemetry) fn begin_attempt(&self) -> AttemptStart {
         let (waits, cause, number) = {
             let mut state = self.state();
             state.wait(None);
@@ -263,12 +269,12 @@ impl Recorded {
             let waits = std::mem::take(&mut state.waits);
             (waits, state.failed.take(), state.attempts)
         };
-        let metrics = &self.observed.metrics;
+        let metrics = &self.observer.metrics;
         metrics.waited_for(waits);
         if let Some((error, _)) = cause {
             metrics.retry(error);
         }
-        Beginning {
+        AttemptStart {
             number,
             waits,
             cause: cause.map(|(error, _)| error),
@@ -276,10 +282,10 @@ impl Recorded {
     }
 
     /// An attempt ends. What is known of it is asked for only to be shown.
-    pub(super) fn end_attempt(
+    pub(in crate::telemetry) fn end_attempt(
         self: &Arc<Self>,
         error: Option<ErrorType>,
-        attempt: impl FnOnce() -> Attempt,
+        attempt: impl FnOnce() -> AttemptData,
     ) {
         let mut state = self.state();
         state.failed = error.map(|error| (error, Instant::now()));
@@ -291,21 +297,21 @@ impl Recorded {
             return;
         }
         drop(state);
-        // Whoever shared the answer has kept it going.
-        self.observed.tracing.late_attempt(self, attempt());
+        let subscriber = &self.observer.subscriber;
+        subscriber.late_attempt_ended(self, attempt());
     }
 
     fn exemplar(&self, value: Duration) -> Exemplar {
         Exemplar {
             trace: self.trace,
             span: self.span,
-            value: super::metrics::histogram::nanos(value),
+            value: histogram::nanos(value),
             at: SystemTime::now(),
         }
     }
 
-    fn finish(self: &Arc<Self>, end: End) {
-        let metrics = &self.observed.metrics;
+    fn finish(self: &Arc<Self>, end: CallEnd) {
+        let metrics = &self.observer.metrics;
         {
             let mut state = self.state();
             if state.finished {
@@ -317,17 +323,19 @@ impl Recorded {
             state.wait(None);
             metrics.waited_for(std::mem::take(&mut state.waits));
             let series = self.series(&mut state);
-            let own = match state.own {
-                Some(own) => own,
+            let overhead = match state.overhead {
+                Some(overhead) => overhead,
                 None => end.took.saturating_sub(state.upstream),
             };
-            state.own = Some(own);
+            state.overhead = Some(overhead);
             let durations = series.durations(end.status);
             let bucket = durations.observe_time(end.took);
-            let own_bucket = series.own.observe_time(own);
-            if self.observed.tracing.exemplifies(self.sampled) {
+            let overhead_bucket = series.overhead.observe_time(overhead);
+            if self.observer.policy.exemplars.takes(self.sampled) {
                 durations.exemplify(bucket, self.exemplar(end.took));
-                series.own.exemplify(own_bucket, self.exemplar(own));
+                series
+                    .overhead
+                    .exemplify(overhead_bucket, self.exemplar(overhead));
             }
             if end.status != 0 {
                 let reason = end.reason.as_deref().unwrap_or(names::STATUSES[end.status]);
@@ -335,10 +343,10 @@ impl Recorded {
                 if let Some(limit) = Reason::named(reason).and_then(Reason::limit) {
                     metrics.rejection(limit);
                 }
-                self.observed.recent.add(Failure {
+                self.observer.recent.add(FailedCall {
                     at: SystemTime::now(),
                     trace: self.trace,
-                    method: super::metrics::method(self.rpc),
+                    method: metrics::method(self.rpc),
                     client: metrics.clients.name(self.client(&state)),
                     status: names::STATUSES[end.status],
                     reason: reason.into(),
@@ -346,29 +354,7 @@ impl Recorded {
                     attempts: state.attempts,
                 });
             }
-            log::call(self, &state, &end);
         }
-        if self.sampled {
-            self.observed.tracing.finished(self, &end);
-        }
-    }
-}
-
-// === impl State ===
-
-impl State {
-    /// Ends what is waited for, and begins to wait for something else.
-    fn wait(&mut self, next: Option<Wait>) {
-        let now = Instant::now();
-        if let Some((wait, since)) = self.waiting.take() {
-            self.waits[wait as usize] += now - since;
-        }
-        // The time since the last attempt failed was its backoff.
-        if let Some((_, failed)) = self.failed
-            && self.waits == [Duration::ZERO; 3]
-        {
-            self.waits[Wait::Backoff as usize] = now - failed;
-        }
-        self.waiting = next.map(|next| (next, now));
+        self.observer.subscriber.call_ended(self, &end);
     }
 }

@@ -7,12 +7,12 @@
 //! they are in the Prometheus text only.
 
 use crate::telemetry::{
-    metrics::{Family, Metrics, Point, Value},
-    names::{Kind, Metric, metric},
+    metrics::{Family, Metrics, Point, PointValue},
+    names::{Metric, MetricKind, metric},
 };
 use opentelemetry::{
     InstrumentationScope, KeyValue,
-    metrics::{AsyncInstrument, Meter, MeterProvider},
+    metrics::{AsyncInstrument, MeterProvider},
 };
 use opentelemetry_sdk::metrics::{
     Aggregation, Instrument, InstrumentKind, SdkMeterProvider, Stream,
@@ -63,7 +63,7 @@ pub fn instrument(
     for described in metric::ALL {
         let observe = observer(described, metrics, &snapshot);
         match described.kind {
-            Kind::Counter => {
+            MetricKind::Counter => {
                 meter
                     .f64_observable_counter(described.name)
                     .with_unit(described.unit)
@@ -71,7 +71,7 @@ pub fn instrument(
                     .with_callback(observe)
                     .build();
             }
-            Kind::Gauge => {
+            MetricKind::Gauge => {
                 meter
                     .f64_observable_gauge(described.name)
                     .with_unit(described.unit)
@@ -79,7 +79,7 @@ pub fn instrument(
                     .with_callback(observe)
                     .build();
             }
-            Kind::Histogram => {}
+            MetricKind::Histogram => {}
         }
     }
     metrics.push_to(&meter);
@@ -101,7 +101,7 @@ fn observer(
         let families = snapshot.families.iter();
         let own = families.filter(|family| family.metric.name == described.name);
         for point in own.flat_map(|family| &family.points) {
-            if let Value::Number(number) = point.value {
+            if let PointValue::Number(number) = point.value {
                 instrument.observe(number, &attributes(point));
             }
         }
@@ -114,18 +114,4 @@ fn attributes(point: &Point) -> Vec<KeyValue> {
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| KeyValue::new(*name, value.to_string()))
         .collect()
-}
-
-/// A histogram of the SDK with the bounds of ours.
-pub fn histogram(
-    meter: &Meter,
-    described: &'static Metric,
-    bounds: Vec<f64>,
-) -> opentelemetry::metrics::Histogram<f64> {
-    meter
-        .f64_histogram(described.name)
-        .with_unit(described.unit)
-        .with_description(described.help)
-        .with_boundaries(bounds)
-        .build()
 }

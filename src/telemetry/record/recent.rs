@@ -1,6 +1,6 @@
 //! The last calls that failed, for people to look at.
 
-use super::context::TraceId;
+use opentelemetry::TraceId;
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
@@ -12,7 +12,7 @@ const KEPT: usize = 50;
 
 /// A call that failed. It never holds text of the call.
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub struct FailedCall {
     /// When it ended.
     pub at: SystemTime,
     /// Its trace.
@@ -33,11 +33,11 @@ pub struct Failure {
 
 /// The last failures.
 #[derive(Debug, Default)]
-pub struct Recent(Mutex<VecDeque<Failure>>);
+pub struct RecentFailures(Mutex<VecDeque<FailedCall>>);
 
-impl Recent {
+impl RecentFailures {
     /// Adds one, and forgets the oldest.
-    pub fn add(&self, failure: Failure) {
+    pub fn add(&self, failure: FailedCall) {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= KEPT {
             failures.pop_front();
@@ -46,7 +46,7 @@ impl Recent {
     }
 
     /// Newest first.
-    pub fn all(&self) -> Vec<Failure> {
+    pub fn all(&self) -> Vec<FailedCall> {
         let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         failures.iter().rev().cloned().collect()
     }

@@ -1,6 +1,6 @@
 //! Whether a signal is exported, and how.
 
-use super::reader::Reader;
+use super::reader::VariableReader;
 use std::{path::PathBuf, time::Duration};
 
 /// The specification's default for one export over OTLP.
@@ -14,18 +14,18 @@ const GRPC_ENDPOINT: &str = "http://localhost:4317";
 
 /// Where one signal goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum ExportTarget {
     /// To a collector.
-    Otlp(Otlp),
+    Otlp(OtlpTarget),
     /// To standard output, for people.
     Console,
 }
 
 /// How one signal is sent to a collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Otlp {
+pub struct OtlpTarget {
     /// How.
-    pub protocol: Protocol,
+    pub protocol: OtlpProtocol,
     /// Where to over gRPC, with its scheme. Over HTTP the exporter reads this
     /// itself: paths are added to it by rules of their own.
     pub grpc_endpoint: String,
@@ -39,7 +39,7 @@ pub struct Otlp {
 
 /// How a signal is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
+pub enum OtlpProtocol {
     /// OTLP/gRPC.
     Grpc,
     /// OTLP/HTTP, binary.
@@ -48,19 +48,24 @@ pub enum Protocol {
     HttpJson,
 }
 
-const PROTOCOLS: [(&str, Protocol); 3] = [
-    ("grpc", Protocol::Grpc),
-    ("http/protobuf", Protocol::HttpBinary),
-    ("http/json", Protocol::HttpJson),
+const PROTOCOLS: [(&str, OtlpProtocol); 3] = [
+    ("grpc", OtlpProtocol::Grpc),
+    ("http/protobuf", OtlpProtocol::HttpBinary),
+    ("http/json", OtlpProtocol::HttpJson),
 ];
 
 /// Exporters that may be named.
 const EXPORTERS: [&str; 3] = ["otlp", "console", "prometheus"];
 
-impl Reader<'_> {
+impl VariableReader<'_> {
     /// Where a signal goes. `longest` is the variable with the most time that
     /// one of its exports may take.
-    pub(super) fn target(&mut self, signal: &str, longest: &str, is_on: bool) -> Option<Target> {
+    pub(super) fn target(
+        &mut self,
+        signal: &str,
+        longest: &str,
+        is_on: bool,
+    ) -> Option<ExportTarget> {
         let chosen = format!("OTEL_{signal}_EXPORTER");
         let mut exporters = match self.list(&chosen, &EXPORTERS) {
             Some(list) => list,
@@ -74,12 +79,12 @@ impl Reader<'_> {
         }
         let exporter = exporters.first().filter(|_| is_on)?;
         Some(match exporter.as_str() {
-            "console" => Target::Console,
-            _ => Target::Otlp(self.otlp(signal, longest)),
+            "console" => ExportTarget::Console,
+            _ => ExportTarget::Otlp(self.otlp(signal, longest)),
         })
     }
 
-    fn otlp(&mut self, signal: &str, longest: &str) -> Otlp {
+    fn otlp(&mut self, signal: &str, longest: &str) -> OtlpTarget {
         let protocol = self.name_of(signal, "PROTOCOL");
         let protocol = self.choice(&protocol, &PROTOCOLS);
         let timeout = self.name_of(signal, "TIMEOUT");
@@ -87,8 +92,8 @@ impl Reader<'_> {
         let longest = self.timeout(longest).unwrap_or(EXPORT_TIMEOUT);
         let grpc_endpoint = self.grpc_endpoint(signal);
         let file = |what| self.either(signal, what).map(PathBuf::from);
-        Otlp {
-            protocol: protocol.unwrap_or(Protocol::HttpBinary),
+        OtlpTarget {
+            protocol: protocol.unwrap_or(OtlpProtocol::HttpBinary),
             grpc_endpoint,
             timeout: timeout.min(longest),
             certificate: file("CERTIFICATE"),

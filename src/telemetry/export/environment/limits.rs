@@ -1,7 +1,7 @@
 //! Limits of what is exported: how many attributes, events and links, and how
 //! long their texts.
 
-use super::reader::Reader;
+use super::reader::VariableReader;
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
@@ -34,7 +34,7 @@ pub struct LogLimits {
     pub attributes: usize,
 }
 
-impl Reader<'_> {
+impl VariableReader<'_> {
     /// The limits of each signal; those of all hold where a signal has none.
     pub(super) fn limits(&mut self) -> (SpanLimits, LogLimits) {
         let value = self.integer("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT");

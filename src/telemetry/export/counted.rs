@@ -1,7 +1,7 @@
 //! Counts what becomes of exported items. The SDK's batch processors drop
-//! without telling, so [`Room`] refuses what would not fit before they can.
+//! without telling, so [`QueueBudget`] refuses what would not fit before they can.
 
-use crate::telemetry::metrics::{Fate, Metrics, Signal};
+use crate::telemetry::metrics::{ExportOutcome, ExportSignal, Metrics};
 use opentelemetry_sdk::{
     error::OTelSdkResult,
     logs::{LogBatch, LogExporter},
@@ -22,16 +22,16 @@ use std::{
     time::Duration,
 };
 
-/// Room in the queue of a batch processor, which has the same bound. An item
+/// A share of the queue of a batch processor, which has the same bound. An item
 /// has left the queue before its room is given back, so the queue is never
-/// full when there is room. Cloning is cheap.
+/// full while there is budget. Cloning is cheap.
 #[derive(Clone)]
-pub struct Room(Arc<Taken>);
+pub struct QueueBudget(Arc<Taken>);
 
 struct Taken {
     waiting: AtomicUsize,
     most: usize,
-    signal: Signal,
+    signal: ExportSignal,
     metrics: Arc<Metrics>,
 }
 
@@ -41,17 +41,17 @@ struct Taken {
 /// refuses in such an answer (`partial_success`) are logged by the exporter,
 /// and count as sent. `failed` are items of exports that were given up.
 #[derive(Debug)]
-pub struct Counted<E> {
+pub struct CountingExporter<E> {
     exporter: E,
-    room: Room,
+    budget: QueueBudget,
 }
 
-// === impl Room ===
+// === impl QueueBudget ===
 
-impl Room {
-    /// Room for so many items. `metrics` is told what becomes of them.
-    pub fn new(metrics: &Arc<Metrics>, signal: Signal, most: usize) -> Self {
-        Room(Arc::new(Taken {
+impl QueueBudget {
+    /// A budget of `most` items. `metrics` is told what becomes of them.
+    pub fn new(metrics: &Arc<Metrics>, signal: ExportSignal, most: usize) -> Self {
+        QueueBudget(Arc::new(Taken {
             waiting: AtomicUsize::new(0),
             most,
             signal,
@@ -71,7 +71,7 @@ impl Room {
             })
             .is_ok();
         if !taken {
-            self.count(Fate::Dropped, items);
+            self.count(ExportOutcome::Dropped, items);
         }
         taken
     }
@@ -81,41 +81,41 @@ impl Room {
     }
 
     fn exported(&self, items: usize, result: OTelSdkResult) -> OTelSdkResult {
-        let fate = match result {
-            Ok(()) => Fate::Sent,
-            Err(_) => Fate::Failed,
+        let outcome = match result {
+            Ok(()) => ExportOutcome::Sent,
+            Err(_) => ExportOutcome::Failed,
         };
-        self.count(fate, items);
+        self.count(outcome, items);
         result
     }
 
-    fn count(&self, fate: Fate, items: usize) {
-        self.0.metrics.exported(self.0.signal, fate, items);
+    fn count(&self, outcome: ExportOutcome, items: usize) {
+        self.0.metrics.exported(self.0.signal, outcome, items);
     }
 }
 
-impl fmt::Debug for Room {
+impl fmt::Debug for QueueBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waiting = self.0.waiting.load(Relaxed);
-        write!(f, "Room({waiting} of {})", self.0.most)
+        write!(f, "QueueBudget({waiting} of {})", self.0.most)
     }
 }
 
-// === impl Counted ===
+// === impl CountingExporter ===
 
-impl<E> Counted<E> {
+impl<E> CountingExporter<E> {
     /// Counts what `exporter` exports.
-    pub fn new(exporter: E, room: Room) -> Self {
-        Counted { exporter, room }
+    pub fn new(exporter: E, budget: QueueBudget) -> Self {
+        CountingExporter { exporter, budget }
     }
 }
 
-impl<E: SpanExporter> SpanExporter for Counted<E> {
+impl<E: SpanExporter> SpanExporter for CountingExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let items = batch.len();
-        self.room.give_back(items);
+        self.budget.give_back(items);
         let result = self.exporter.export(batch).await;
-        self.room.exported(items, result)
+        self.budget.exported(items, result)
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -131,12 +131,12 @@ impl<E: SpanExporter> SpanExporter for Counted<E> {
     }
 }
 
-impl<E: LogExporter> LogExporter for Counted<E> {
+impl<E: LogExporter> LogExporter for CountingExporter<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let items = batch.iter().count();
-        self.room.give_back(items);
+        self.budget.give_back(items);
         let result = self.exporter.export(batch).await;
-        self.room.exported(items, result)
+        self.budget.exported(items, result)
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -148,11 +148,11 @@ impl<E: LogExporter> LogExporter for Counted<E> {
     }
 }
 
-/// Points wait nowhere, and take no room.
-impl<E: PushMetricExporter> PushMetricExporter for Counted<E> {
+/// Points wait nowhere, and take no budget.
+impl<E: PushMetricExporter> PushMetricExporter for CountingExporter<E> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let result = self.exporter.export(metrics).await;
-        self.room.exported(points(metrics), result)
+        self.budget.exported(points(metrics), result)
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -194,12 +194,15 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_dropped_and_counted() {
-        let metrics = Arc::new(Metrics::new(Vec::new(), []));
-        let room = Room::new(&metrics, Signal::Traces, 5);
-        let taken: Vec<bool> = (0..4).map(|_| room.take(2)).collect();
+        let metrics = Arc::new(Metrics::new(crate::pricing::PriceTable::default(), []));
+        let budget = QueueBudget::new(&metrics, ExportSignal::Traces, 5);
+        let taken: Vec<bool> = (0..4).map(|_| budget.take(2)).collect();
         assert_eq!(taken, [true, true, false, false]);
-        assert_eq!(metrics.exports(Signal::Traces, Fate::Dropped), 4);
-        room.give_back(2);
-        assert!(room.take(3));
+        assert_eq!(
+            metrics.exports(ExportSignal::Traces, ExportOutcome::Dropped),
+            4
+        );
+        budget.give_back(2);
+        assert!(budget.take(3));
     }
 }

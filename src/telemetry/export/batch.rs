@@ -1,15 +1,12 @@
 //! The SDK's batch processors, with a bound that is counted.
 
 use super::{
-    counted::{Counted, Room},
+    counted::{CountingExporter, QueueBudget},
     environment::{LogLimits, SpanLimits, shortened},
 };
-use crate::telemetry::{
-    context::{SpanId, TraceId},
-    metrics::{Metrics, Signal},
-};
+use crate::telemetry::metrics::{ExportSignal, Metrics};
 use opentelemetry::{
-    Context, InstrumentationScope,
+    Context, InstrumentationScope, SpanId, TraceId,
     logs::{AnyValue, LogRecord, Logger, LoggerProvider},
     trace::TraceFlags,
 };
@@ -27,28 +24,28 @@ use std::{sync::Arc, time::Duration};
 /// Where spans are left: those that are made of the records of calls, and, as
 /// the processor of a provider, those of `tracing`. Cloning is cheap.
 #[derive(Debug, Clone)]
-pub struct Spans(Arc<SpanBatch>);
+pub struct SpanQueue(Arc<SpanBatch>);
 
 #[derive(Debug)]
 struct SpanBatch {
     processor: BatchSpanProcessor,
-    room: Room,
+    budget: QueueBudget,
     limits: SpanLimits,
 }
 
 /// Where log records are left.
 #[derive(Debug)]
-pub struct Records {
+pub struct LogQueue {
     processor: BatchLogProcessor,
-    room: Room,
+    budget: QueueBudget,
     limits: LogLimits,
     /// Makes records to write anew what is over the limits.
     blank: SdkLogger,
 }
 
-// === impl Spans ===
+// === impl SpanQueue ===
 
-impl Spans {
+impl SpanQueue {
     /// Spans to a collector; at most so many wait. The SDK reads the other
     /// `OTEL_BSP_*` variables.
     pub fn new(
@@ -58,22 +55,23 @@ impl Spans {
         most: usize,
         limits: SpanLimits,
     ) -> Self {
-        let room = Room::new(metrics, Signal::Traces, most);
+        let budget = QueueBudget::new(metrics, ExportSignal::Traces, most);
         let config = trace::BatchConfigBuilder::default().with_max_queue_size(most);
-        let mut processor = BatchSpanProcessor::builder(Counted::new(exporter, room.clone()))
-            .with_batch_config(config.build())
-            .build();
+        let mut processor =
+            BatchSpanProcessor::builder(CountingExporter::new(exporter, budget.clone()))
+                .with_batch_config(config.build())
+                .build();
         processor.set_resource(resource);
-        Spans(Arc::new(SpanBatch {
+        SpanQueue(Arc::new(SpanBatch {
             processor,
-            room,
+            budget,
             limits,
         }))
     }
 
-    /// Leaves all of these spans, or, without room, none.
+    /// Leaves all of these spans, or, without budget, none.
     pub fn leave(&self, spans: Vec<SpanData>) {
-        if self.0.room.take(spans.len()) {
+        if self.0.budget.take(spans.len()) {
             for mut span in spans {
                 // The SDK keeps limits only in its own tracer, and not all.
                 self.0.limits.apply(&mut span);
@@ -83,7 +81,7 @@ impl Spans {
     }
 }
 
-impl SpanProcessor for Spans {
+impl SpanProcessor for SpanQueue {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
@@ -99,9 +97,9 @@ impl SpanProcessor for Spans {
     }
 }
 
-// === impl Records ===
+// === impl LogQueue ===
 
-impl Records {
+impl LogQueue {
     /// Log records to a collector; at most so many wait. The SDK reads the
     /// other `OTEL_BLRP_*` variables.
     pub fn new(
@@ -110,27 +108,27 @@ impl Records {
         most: usize,
         limits: LogLimits,
     ) -> Self {
-        let room = Room::new(metrics, Signal::Logs, most);
+        let budget = QueueBudget::new(metrics, ExportSignal::LogGuard, most);
         let config = logs::BatchConfigBuilder::default().with_max_queue_size(most);
-        let processor = BatchLogProcessor::builder(Counted::new(exporter, room.clone()))
+        let processor = BatchLogProcessor::builder(CountingExporter::new(exporter, budget.clone()))
             .with_batch_config(config.build())
             .build();
-        Records {
+        LogQueue {
             processor,
-            room,
+            budget,
             limits,
             blank: SdkLoggerProvider::builder().build().logger(""),
         }
     }
 }
 
-impl LogProcessor for Records {
+impl LogProcessor for LogQueue {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
-        if !self.room.take(1) {
+        if !self.budget.take(1) {
             return;
         }
         if let Some((trace, span, flags)) = context(record) {
-            record.set_trace_context(trace.into(), span.into(), Some(flags));
+            record.set_trace_context(trace, span, Some(flags));
         }
         match self.limited(record) {
             Some(mut limited) => self.processor.emit(&mut limited, scope),
@@ -151,7 +149,7 @@ impl LogProcessor for Records {
     }
 }
 
-impl Records {
+impl LogQueue {
     /// The record within the limits, if it is over them.
     fn limited(&self, record: &SdkLogRecord) -> Option<SdkLogRecord> {
         let LogLimits { value, attributes } = self.limits;
@@ -214,8 +212,8 @@ fn context(record: &SdkLogRecord) -> Option<(TraceId, SpanId, TraceFlags)> {
         Some(AnyValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
-    let trace = text("trace_id")?.parse().ok()?;
-    let span = text("span_id")?.parse().ok()?;
+    let trace = TraceId::from_hex(text("trace_id")?).ok()?;
+    let span = SpanId::from_hex(text("span_id")?).ok()?;
     let is_sampled = matches!(get("sampled"), Some(AnyValue::Boolean(true)));
     Some((trace, span, TraceFlags::default().with_sampled(is_sampled)))
 }

@@ -1,0 +1,281 @@
+//! What usage costs: the one price table, of budgets and of metrics.
+//!
+//! A model that is not listed costs what the most expensive one does, so that
+//! it is no way around a budget; the metric `claude_grpc.tokens.unpriced` tells
+//! of it.
+
+use crate::claude::answer::Usage;
+use serde::{Deserialize, Serialize};
+
+/// A billionth of a US dollar: the cheapest token costs ten.
+pub type Nanodollars = u64;
+
+/// The price of a model, in US dollars per million tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelPrice {
+    /// Model id.
+    pub model: String,
+    /// The price.
+    pub rates: Rates,
+    /// Input tokens above which the whole call costs `long_rates`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_above: Option<u64>,
+    /// The price of calls with more input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_rates: Option<Rates>,
+}
+
+/// US dollars per million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rates {
+    /// Input, neither read from nor written to the cache.
+    pub input: f64,
+    /// Output.
+    pub output: f64,
+    /// Input that is written to the cache for five minutes.
+    pub cache_write: f64,
+    /// Input that is written to the cache for an hour.
+    pub cache_write_1h: f64,
+    /// Input that is read from the cache.
+    pub cache_read: f64,
+}
+
+impl Rates {
+    /// Whether each rate is 0 to 1,000,000 dollars.
+    pub fn are_prices(self) -> bool {
+        let rates = [
+            self.input,
+            self.output,
+            self.cache_write,
+            self.cache_write_1h,
+            self.cache_read,
+        ];
+        rates.iter().all(|rate| (0.0..=1e6).contains(rate))
+    }
+}
+
+/// The list prices of autumn 2026.
+pub fn list_prices() -> Vec<ModelPrice> {
+    let rates = |input, output, cache_write, cache_write_1h, cache_read| Rates {
+        input,
+        output,
+        cache_write,
+        cache_write_1h,
+        cache_read,
+    };
+    let price = |model: &str, rates| ModelPrice {
+        model: model.to_owned(),
+        rates,
+        long_above: None,
+        long_rates: None,
+    };
+    vec![
+        ModelPrice {
+            long_above: Some(100_000),
+            long_rates: Some(rates(0.5, 2.5, 0.625, 1.0, 0.05)),
+            ..price("claude-haiku-5-5", rates(0.1, 0.5, 0.125, 0.2, 0.01))
+        },
+        price("claude-sonnet-5-5", rates(2.0, 10.0, 2.5, 4.0, 0.1)),
+        price("claude-opus-5-5", rates(4.0, 20.0, 5.0, 8.0, 0.2)),
+        price("claude-fable-5-1", rates(10.0, 50.0, 12.5, 20.0, 0.25)),
+        price("claude-haiku-4-5", rates(1.0, 5.0, 1.25, 2.0, 0.1)),
+    ]
+}
+
+/// Tokens of one call, each counted once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Input, neither read from nor written to the cache.
+    pub input: u64,
+    /// Output.
+    pub output: u64,
+    /// Input read from the cache.
+    pub cache_read: u64,
+    /// Input written to the cache for five minutes.
+    pub cache_write_5m: u64,
+    /// Input written to the cache for an hour.
+    pub cache_write_1h: u64,
+}
+
+impl Tokens {
+    /// The tokens of a usage; what the API left out is 0.
+    pub fn of(usage: &Usage) -> Tokens {
+        let written = usage.cache_creation_input_tokens.unwrap_or(0);
+        let for_an_hour = usage.cache_creation.as_ref();
+        let for_an_hour = for_an_hour.map_or(0, |it| it.ephemeral_1h_input_tokens.min(written));
+        Tokens {
+            input: usage.input_tokens.unwrap_or(0),
+            output: usage.output_tokens.unwrap_or(0),
+            cache_read: usage.cache_read_input_tokens.unwrap_or(0),
+            cache_write_5m: written - for_an_hour,
+            cache_write_1h: for_an_hour,
+        }
+    }
+
+    /// The whole input.
+    pub fn all_input(&self) -> u64 {
+        self.input
+            .saturating_add(self.cache_read)
+            .saturating_add(self.cache_write())
+    }
+
+    /// Input written to the cache.
+    pub fn cache_write(&self) -> u64 {
+        self.cache_write_5m.saturating_add(self.cache_write_1h)
+    }
+
+    /// Adds the tokens of another attempt.
+    pub fn add(&mut self, more: &Tokens) {
+        self.input += more.input;
+        self.output += more.output;
+        self.cache_read += more.cache_read;
+        self.cache_write_5m += more.cache_write_5m;
+        self.cache_write_1h += more.cache_write_1h;
+    }
+}
+
+/// The prices of all models.
+#[derive(Debug, Clone, Default)]
+pub struct PriceTable(Vec<ModelPrice>);
+
+impl PriceTable {
+    /// The table of a list. Of two prices of one model, the first counts.
+    pub fn new(prices: Vec<ModelPrice>) -> Self {
+        PriceTable(prices)
+    }
+
+    /// The ids of the listed models.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|price| price.model.as_str())
+    }
+
+    /// Whether a model has a price of its own.
+    pub fn lists(&self, model: &str) -> bool {
+        self.price(model).is_some()
+    }
+
+    /// The cost of a call; of a model that is not listed, the highest that any
+    /// listed model would cost.
+    pub fn cost(&self, model: &str, tokens: &Tokens) -> Nanodollars {
+        match self.price(model) {
+            Some(price) => price.cost(tokens),
+            None => {
+                let costs = self.0.iter().map(|price| price.cost(tokens));
+                costs.max().unwrap_or(0)
+            }
+        }
+    }
+
+    /// The price of an id, or of the model whose dated id it is.
+    fn price(&self, model: &str) -> Option<&ModelPrice> {
+        let exact = self.0.iter().find(|price| price.model == model);
+        exact.or_else(|| {
+            let dated = |price: &&ModelPrice| {
+                let date = model.strip_prefix(&*price.model)?.strip_prefix('-')?;
+                Some(date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()))
+            };
+            self.0.iter().find(|price| dated(price) == Some(true))
+        })
+    }
+}
+
+impl ModelPrice {
+    fn cost(&self, tokens: &Tokens) -> Nanodollars {
+        let is_long = self
+            .long_above
+            .is_some_and(|above| tokens.all_input() > above);
+        let rates = match (&self.long_rates, is_long) {
+            (Some(rates), true) => rates,
+            _ => &self.rates,
+        };
+        let of = |tokens: u64, rate: f64| {
+            // A dollar per million tokens is a thousand nanodollars per token.
+            (tokens as f64 * rate * 1000.0).round() as Nanodollars
+        };
+        [
+            of(tokens.input, rates.input),
+            of(tokens.output, rates.output),
+            of(tokens.cache_write_5m, rates.cache_write),
+            of(tokens.cache_write_1h, rates.cache_write_1h),
+            of(tokens.cache_read, rates.cache_read),
+        ]
+        .into_iter()
+        .fold(0, Nanodollars::saturating_add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOLLAR: Nanodollars = 1_000_000_000;
+    const MILLION: u64 = 1_000_000;
+
+    fn prices() -> PriceTable {
+        PriceTable::new(list_prices())
+    }
+
+    fn tokens(input: u64, output: u64) -> Tokens {
+        Tokens {
+            input,
+            output,
+            ..Tokens::default()
+        }
+    }
+
+    #[test]
+    fn a_million_tokens_cost_what_the_table_says() {
+        let table = [
+            ("claude-sonnet-5-5", tokens(MILLION, MILLION), 12 * DOLLAR),
+            ("claude-haiku-5-5", tokens(100_000, 0), DOLLAR / 100),
+            // One token more, and the whole call is dear.
+            ("claude-haiku-5-5", tokens(100_001, 0), 50_000_500),
+            ("claude-haiku-4-5-20251001", tokens(MILLION, 0), DOLLAR),
+            ("claude-haiku-5-5", tokens(1, 0), 100),
+            ("not-listed", tokens(MILLION, 0), 10 * DOLLAR),
+            ("claude-haiku-4-5-preview", tokens(MILLION, 0), 10 * DOLLAR),
+            // A dated id needs its hyphen.
+            ("claude-haiku-5-520251001", tokens(MILLION, 0), 10 * DOLLAR),
+        ];
+        for (model, tokens, expected) in table {
+            assert_eq!(
+                prices().cost(model, &tokens),
+                expected,
+                "{model} {tokens:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_cache_has_prices_of_its_own() {
+        let usage = Usage {
+            cache_creation_input_tokens: Some(2 * MILLION),
+            cache_read_input_tokens: Some(MILLION),
+            cache_creation: Some(crate::claude::answer::CacheCreation {
+                ephemeral_5m_input_tokens: MILLION,
+                ephemeral_1h_input_tokens: MILLION,
+            }),
+            ..Usage::default()
+        };
+        let tokens = Tokens::of(&usage);
+        assert_eq!(tokens.all_input(), usage.total_input_tokens());
+        let cost = prices().cost("claude-sonnet-5-5", &tokens);
+        assert_eq!(cost, 6_600_000_000);
+    }
+
+    #[test]
+    fn a_model_is_listed_by_its_id_and_its_dated_ids() {
+        let prices = prices();
+        assert!(prices.lists("claude-haiku-4-5-20251001"));
+        for unknown in [
+            "claude-haiku-4-5-preview",
+            "claude-haiku-5-520251001",
+            "claude",
+            "",
+        ] {
+            assert!(!prices.lists(unknown), "{unknown}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What changes in the record of a call while the call is under way.
+
+use super::attempt_data::AttemptData;
+use crate::pricing::Tokens;
+use crate::telemetry::{
+    labels::LabelId,
+    metrics::{CallSeries, ErrorType, Wait},
+};
+use opentelemetry::{SpanId, TraceId};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// What changes on the way.
+#[derive(Default)]
+pub(in crate::telemetry) struct CallState {
+    pub(super) client: Option<LabelId>,
+    pub(in crate::telemetry) model: Option<Arc<str>>,
+    pub(super) model_label: Option<LabelId>,
+    pub(super) series: Option<Arc<CallSeries>>,
+    /// Time in which an attempt was under way, until it had something to show.
+    pub(in crate::telemetry) upstream: Duration,
+    /// Of the attempt that is being made, by [`Wait`].
+    pub(super) waits: [Duration; 3],
+    pub(super) waiting: Option<(Wait, Instant)>,
+    /// The last attempt: how and when it failed.
+    pub(super) failed: Option<(ErrorType, Instant)>,
+    pub(in crate::telemetry) attempts: u32,
+    pub(in crate::telemetry) first_chunk: Option<Duration>,
+    pub(in crate::telemetry) tokens: Tokens,
+    /// Billionths of a dollar.
+    pub(in crate::telemetry) cost: u64,
+    pub(in crate::telemetry) overhead: Option<Duration>,
+    /// The call whose answer this one shares.
+    pub(in crate::telemetry) joined: Option<(TraceId, SpanId)>,
+    /// The attempts that ended, when they are to be shown.
+    pub(in crate::telemetry) spans: Vec<AttemptData>,
+    pub(super) finished: bool,
+}
+
+// === impl CallState ===
+
+impl CallState {
+    /// Ends what is waited for, and begins to wait for something else.
+    pub(super) fn wait(&mut self, next: Option<Wait>) {
+        let now = Instant::now();
+        if let Some((wait, since)) = self.waiting.take() {
+            self.waits[wait as usize] += now - since;
+        }
+        // The time since the last attempt failed was its backoff.
+        if let Some((_, failed)) = self.failed
+            && self.waits == [Duration::ZERO; 3]
+        {
+            self.waits[Wait::Backoff as usize] = now - failed;
+        }
+        self.waiting = next.map(|next| (next, now));
+    }
+}
