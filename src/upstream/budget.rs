@@ -3,23 +3,16 @@
 //! Outermost: each caller is charged for its own calls, also for an answer that
 //! several share.
 
-use super::{Attempts, Body, Call, EventStream, Payload, Reply, UpstreamError};
+use super::{Attempts, Body, Call, Payload, Reply, UpstreamError, reply::AnswerUsage};
 use crate::{
     access::{
         Access, ClientLimits, Identity, Refusals,
         limits::{Ledger, Receipt, Refused},
     },
-    claude::{
-        answer::Usage,
-        event::{Delta, StreamEvent},
-    },
+    claude::answer::Usage,
     layer::{Next, Rule, RuleLayer, rule},
 };
-use futures::StreamExt;
 use std::sync::Arc;
-
-/// Until the API has counted, so many bytes of an answer are a token.
-const BYTES_PER_TOKEN: u64 = 4;
 
 /// Charges each call to its caller: by the estimate before it goes, by its
 /// usage when it ends, however it ends.
@@ -62,14 +55,13 @@ impl Rule<Call> for ChargeBudget {
         if !is_charged || !limits_tokens(&caller.limits) {
             return next.run(call).await;
         }
-        let mut running = Running::begin(&self.ledger, &caller, &call).await?;
-        match next.run(call).await {
-            Ok(reply) => Ok(running.watch(reply)),
-            Err(error) => {
-                running.failed(&error);
-                Err(error)
-            }
+        let running = Running::begin(&self.ledger, &caller, &call).await?;
+        let mut outcome = next.run(call).await;
+        match &mut outcome {
+            Ok(reply) => running.answered(&mut reply.body),
+            Err(error) => running.failed(error),
         }
+        outcome
     }
 }
 
@@ -88,10 +80,7 @@ struct Running {
     model: Arc<str>,
     attempts: Attempts,
     estimated_input: u64,
-    /// What the API has counted so far.
-    usage: Option<Usage>,
-    /// Bytes of the answer that came since.
-    uncounted_bytes: u64,
+    answer: Option<AnswerUsage>,
     /// The API has refused it: that costs nothing.
     is_free: bool,
 }
@@ -114,71 +103,39 @@ impl Running {
             model: Arc::clone(&call.model),
             attempts: call.attempts.clone(),
             estimated_input: u64::from(call.input_tokens),
-            usage: None,
-            uncounted_bytes: 0,
+            answer: None,
             is_free: false,
         })
     }
 
-    /// Takes the usage from the reply, or goes along with its events.
-    fn watch(mut self, reply: Reply) -> Reply {
-        let body = match reply.body {
-            Body::Message(message) => {
-                self.usage = Some(message.usage.clone());
-                Body::Message(message)
-            }
-            Body::Events(events) => {
-                Body::Events(EventStream::new(events.inspect(move |event| match event {
-                    Ok(event) => self.see(event),
-                    Err(error) => self.failed(error),
-                })))
-            }
-            other => other,
+    /// The call is answered: its usage counts, of a stream when it ends.
+    fn answered(mut self, body: &mut Body) {
+        self.answer = match body {
+            Body::Message(message) => Some(AnswerUsage::Whole(message.usage.clone())),
+            Body::Events(events) => Some(AnswerUsage::Streamed(events.meter().clone())),
+            _ => None,
         };
-        Reply { body, ..reply }
-    }
-
-    fn see(&mut self, event: &StreamEvent) {
-        match event {
-            StreamEvent::MessageStart(message) => self.usage = Some(message.usage.clone()),
-            StreamEvent::BlockDelta { delta, .. } => {
-                let bytes = match delta {
-                    Delta::Text(text) | Delta::InputJson(text) | Delta::Thinking(text) => {
-                        text.len() as u64
-                    }
-                    _ => 0,
-                };
-                self.uncounted_bytes += bytes;
-            }
-            StreamEvent::MessageDelta(delta) => {
-                let usage = self.usage.get_or_insert_default();
-                usage.update(delta.usage.clone());
-                self.uncounted_bytes = 0;
-            }
-            _ => {}
+        if let Body::Events(events) = body {
+            events.hold(self);
         }
     }
 
-    fn failed(&mut self, error: &UpstreamError) {
-        // Whatever else went wrong, the API may have worked on it.
-        let refused = matches!(error, UpstreamError::Api(_) | UpstreamError::Connect);
-        self.is_free = refused && self.usage.is_none();
+    /// The call failed. Unless the API refused it, it may have worked on it.
+    fn failed(mut self, error: &UpstreamError) {
+        self.is_free = matches!(error, UpstreamError::Api(_) | UpstreamError::Connect);
     }
 
     /// What the call has used; `None` for nothing.
     fn used(&self) -> Option<Usage> {
-        let never_sent = self.usage.is_none() && self.attempts.count() == 0;
+        let answered = self.answer.as_ref().and_then(AnswerUsage::so_far);
+        let never_sent = answered.is_none() && self.attempts.count() == 0;
         if self.is_free || never_sent {
             return None;
         }
-        let mut usage = self.usage.clone().unwrap_or_else(|| Usage {
+        Some(answered.unwrap_or_else(|| Usage {
             input_tokens: Some(self.estimated_input),
             ..Usage::default()
-        });
-        let uncounted = self.uncounted_bytes.div_ceil(BYTES_PER_TOKEN);
-        let output = usage.output_tokens.unwrap_or(0);
-        usage.output_tokens = Some(output.saturating_add(uncounted));
-        Some(usage)
+        }))
     }
 }
 

@@ -23,6 +23,7 @@ mod reply;
 mod retry;
 mod stack;
 mod trace;
+mod usage_meter;
 
 pub use self::http::HttpConfigError;
 pub use breaker::{Breaker, BreakerState};

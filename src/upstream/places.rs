@@ -111,8 +111,8 @@ impl Rule<Attempt> for LimitConcurrency {
         let permit = self.places.clone().take(self.timeout).await?;
         let mut reply = next.run(attempt).await?;
         // A stream keeps its permit until it ends or is dropped.
-        if let Body::Events(events) = reply.body {
-            reply.body = Body::Events(events.hold(permit));
+        if let Body::Events(events) = &mut reply.body {
+            events.hold(permit);
         }
         Ok(reply)
     }

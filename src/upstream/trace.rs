@@ -3,10 +3,11 @@
 
 use super::{
     Body, EventStream, Payload, Reply, Transport, UpstreamConfig, UpstreamError, attempt::Attempt,
+    usage_meter::UsageMeter,
 };
 use crate::{
     claude::{
-        answer::{Message, Usage},
+        answer::Message,
         event::{Delta, StreamEvent},
     },
     layer::{Next, Rule},
@@ -15,7 +16,6 @@ use crate::{
         AttemptRecord, AttemptRequest, ErrorType, Operation, ResponseMetadata, ServerAddress, Wait,
     },
 };
-use futures::StreamExt;
 use std::sync::Arc;
 
 /// Longest request that a span shows; it would be kept until it is exported.
@@ -138,46 +138,58 @@ fn recorded(body: Body, mut record: AttemptRecord) -> Body {
     }
 }
 
-/// The same events. Dropped before their end, the attempt was cancelled.
-fn recorded_to_end(events: EventStream, record: AttemptRecord) -> EventStream {
-    let shows_content = record.shows_content();
-    let mut record = Some(record);
-    let mut usage = Usage::default();
-    EventStream::new(events.map(move |event| {
-        let Some(known) = &mut record else {
-            return event;
+/// The record of a stream. Dropped before its end, the attempt was cancelled.
+struct StreamRecord {
+    record: Option<AttemptRecord>,
+    meter: UsageMeter,
+}
+
+impl StreamRecord {
+    fn see(&mut self, event: &Result<StreamEvent, UpstreamError>, shows_content: bool) {
+        let Some(record) = &mut self.record else {
+            return;
         };
-        match &event {
+        match event {
             Ok(StreamEvent::BlockDelta { delta, .. }) => {
-                known.chunk();
+                record.chunk();
                 if let (Delta::Text(text), true) = (delta, shows_content) {
-                    known.text(text);
+                    record.text(text);
                 }
             }
-            Ok(StreamEvent::MessageStart(message)) => {
-                usage.clone_from(&message.usage);
-                known.tokens(Tokens::of(&usage));
-                known.response(|| response(message));
-            }
+            Ok(StreamEvent::MessageStart(message)) => record.response(|| response(message)),
             Ok(StreamEvent::MessageDelta(end)) => {
-                usage.update(end.usage.clone());
-                known.tokens(Tokens::of(&usage));
-                known.finish_reason(end.delta.stop_reason.as_deref());
+                record.finish_reason(end.delta.stop_reason.as_deref());
             }
-            Ok(StreamEvent::MessageStop) => {
-                if let Some(record) = record.take() {
-                    record.succeed();
-                }
-            }
-            Err(error) => {
-                if let Some(record) = record.take() {
-                    fail(record, error);
-                }
-            }
+            Ok(StreamEvent::MessageStop) => self.end(AttemptRecord::succeed),
+            Err(error) => self.end(|record| fail(record, error)),
             Ok(_) => {}
         }
-        event
-    }))
+    }
+
+    fn end(&mut self, end: impl FnOnce(AttemptRecord)) {
+        if let Some(mut record) = self.record.take() {
+            if let Some(usage) = self.meter.usage() {
+                record.tokens(Tokens::of(&usage));
+            }
+            end(record);
+        }
+    }
+}
+
+impl Drop for StreamRecord {
+    fn drop(&mut self) {
+        self.end(drop);
+    }
+}
+
+/// The same events, recorded to their end.
+fn recorded_to_end(events: EventStream, record: AttemptRecord) -> EventStream {
+    let shows_content = record.shows_content();
+    let mut record = StreamRecord {
+        record: Some(record),
+        meter: events.meter().clone(),
+    };
+    events.inspect(move |event| record.see(event, shows_content))
 }
 
 fn response(message: &Message) -> ResponseMetadata {

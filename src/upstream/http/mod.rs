@@ -15,7 +15,7 @@ use crate::{
     claude::{answer::Message, error::ErrorBody, gather::Gather},
     telemetry::context::{TRACEPARENT, TRACESTATE},
 };
-use futures::{Stream, StreamExt, future::BoxFuture, stream};
+use futures::{Stream, StreamExt, future::BoxFuture};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
@@ -210,7 +210,7 @@ impl HttpApi {
             Payload::Messages { transport, .. } => match transport {
                 Transport::Whole => Body::Message(self.json(response).await?),
                 Transport::Gathered => Body::Message(gathered(self.events(response)).await?),
-                Transport::Events => Body::Events(begun(self.events(response)).await?),
+                Transport::Events => Body::Events(self.events(response).begun().await?),
             },
             Payload::CountTokens { .. } => Body::TokenCount(self.json(response).await?),
             Payload::Models(_) => Body::Models(self.json(response).await?),
@@ -266,14 +266,6 @@ impl HttpApi {
             }
         }
     }
-}
-
-/// A stream whose first event has come.
-async fn begun(mut events: EventStream) -> Result<EventStream, UpstreamError> {
-    let first = events.next().await.ok_or(UpstreamError::Broken)??;
-    Ok(EventStream::new(
-        stream::once(async { Ok(first) }).chain(events),
-    ))
 }
 
 /// The whole answer that events make.

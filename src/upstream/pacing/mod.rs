@@ -26,13 +26,12 @@ pub use account::{Account, Remaining};
 pub use bucket::Cost;
 pub use ledger::Ledger;
 
-use super::{Body, Call, EventStream, Payload, Reply, UpstreamError, attempt::Attempt};
+use super::{Body, Call, Payload, Reply, UpstreamError, attempt::Attempt, usage_meter::UsageMeter};
 use crate::{
-    claude::{answer::Usage, event::StreamEvent},
+    claude::answer::Usage,
     layer::{Next, Rule},
 };
 use charge::Charge;
-use futures::StreamExt;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -101,14 +100,14 @@ fn settled(
     match outcome {
         Ok(mut reply) => {
             charge.answered();
-            reply.body = match reply.body {
-                Body::Message(message) => {
-                    charge.uses(used(&message.usage));
-                    Body::Message(message)
+            match &mut reply.body {
+                Body::Message(message) => charge.uses(used(&message.usage)),
+                Body::Events(events) => {
+                    let meter = events.meter().clone();
+                    events.hold(StreamCharge { charge, meter });
                 }
-                Body::Events(events) => Body::Events(settled_at_end(events, charge)),
-                other => other,
-            };
+                _ => {}
+            }
             Ok(reply)
         }
         Err(error) => {
@@ -124,23 +123,18 @@ fn settled(
     }
 }
 
-/// The same events; the charge is settled by the figures among them when the
-/// stream ends or is dropped.
-fn settled_at_end(events: EventStream, mut charge: Charge) -> EventStream {
-    let mut usage = Usage::default();
-    EventStream::new(events.map(move |event| {
-        match &event {
-            Ok(StreamEvent::MessageStart(message)) => usage.clone_from(&message.usage),
-            Ok(StreamEvent::MessageDelta(end)) => usage.update(end.usage.clone()),
-            // A stream that is cut has used about a token for each delta.
-            Ok(StreamEvent::BlockDelta { .. }) => {
-                usage.output_tokens = Some(usage.output_tokens.unwrap_or(0) + 1);
-            }
-            _ => return event,
+/// The charge of a stream, settled by its usage when it ends or is dropped.
+struct StreamCharge {
+    charge: Charge,
+    meter: UsageMeter,
+}
+
+impl Drop for StreamCharge {
+    fn drop(&mut self) {
+        if let Some(usage) = self.meter.usage() {
+            self.charge.uses(used(&usage));
         }
-        charge.uses(used(&usage));
-        event
-    }))
+    }
 }
 
 /// What the API charges for a call: reading from the cache is free.
