@@ -71,14 +71,14 @@ fn read(view: &ServiceView, families: &mut Vec<Family>) {
     }
     let keys = upstream.keys.refused();
     let refused = keys.iter().filter(|(_, refusal)| refusal.is_some()).count();
-    let places = &upstream.places;
+    let permits = &upstream.concurrency_limit;
     let ready = if view.unready().is_none() { 1.0 } else { 0.0 };
     let store_down = if view.store.is_down() { 1.0 } else { 0.0 };
     families.extend([
         breaker,
-        Family::single(&m::CONCURRENCY_IN_USE, places.in_use() as f64),
-        Family::single(&m::CONCURRENCY_WAITING, places.waiting() as f64),
-        Family::single(&m::CONCURRENCY_LIMIT, places.limit() as f64),
+        Family::single(&m::CONCURRENCY_IN_USE, permits.in_use() as f64),
+        Family::single(&m::CONCURRENCY_WAITING, permits.waiting() as f64),
+        Family::single(&m::CONCURRENCY_LIMIT, permits.limit() as f64),
         Family::single(&m::KEYS, keys.len() as f64),
         Family::single(&m::KEYS_REFUSED, refused as f64),
         Family::single(&m::COALESCED, upstream.coalesced.count() as f64),

@@ -85,7 +85,7 @@ impl StatusReport {
         }
         let keys = upstream.keys.refused();
         let refused = keys.iter().filter(|(_, refusal)| refusal.is_some()).count();
-        let places = &upstream.places;
+        let permits = &upstream.concurrency_limit;
         let state = upstream.breaker.state();
         let breaker = BREAKER_STATES.iter().find(|(one, _)| *one == state);
         StatusReport {
@@ -99,7 +99,7 @@ impl StatusReport {
             call_quantiles: [window.call(0.5), window.call(0.99)],
             overhead_quantiles: [window.overhead(0.5), window.overhead(0.99)],
             breaker: breaker.map_or("", |(_, name)| name),
-            permits: (places.in_use(), places.limit(), places.waiting()),
+            permits: (permits.in_use(), permits.limit(), permits.waiting()),
             keys: (refused, keys.len()),
             rate_limits,
             errors: most_first(sum_by(&families, &m::FAILURES, a::REASON, |_| true)),

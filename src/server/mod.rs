@@ -134,7 +134,7 @@ impl Server {
                 &self.telemetry,
             ),
             connections: Connections::new(&self.config, self.tls, self.drain.clone()),
-            places: Arc::new(Semaphore::new(self.config.max_connections)),
+            permits: Arc::new(Semaphore::new(self.config.max_connections)),
             listener: self.listener,
         };
         let serving = TaskTracker::new();
@@ -191,7 +191,7 @@ struct Acceptor {
     listener: TcpListener,
     stacks: InboundStacks,
     connections: Connections,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl Acceptor {
@@ -199,7 +199,7 @@ impl Acceptor {
     /// kernel's queue.
     async fn accept(&self, stack: &stack::Inbound, tracker: &TaskTracker) {
         loop {
-            let place = Arc::clone(&self.places)
+            let permit = Arc::clone(&self.permits)
                 .acquire_owned()
                 .await
                 .expect("the semaphore is never closed");
@@ -207,7 +207,7 @@ impl Acceptor {
             let served = self.connections.clone().serve(stream, stack.clone());
             tracker.spawn(async move {
                 served.await;
-                drop(place);
+                drop(permit);
             });
         }
     }

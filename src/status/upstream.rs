@@ -59,7 +59,7 @@ fn metadata(failed: &Failed) -> HashMap<String, String> {
 fn retry_after(error: &UpstreamError) -> Option<Duration> {
     match error {
         UpstreamError::Api(failure) => failure.retry_after,
-        UpstreamError::PoolFull { retry_after }
+        UpstreamError::ConcurrencyLimitExceeded { retry_after }
         | UpstreamError::CircuitOpen { retry_after }
         | UpstreamError::QuotaExhausted { retry_after } => Some(*retry_after),
         _ => None,
@@ -75,7 +75,7 @@ fn reason(error: &UpstreamError) -> Reason {
         UpstreamError::Malformed(_) => Reason::UpstreamMalformed,
         UpstreamError::TooLarge { .. } => Reason::RequestTooLarge,
         UpstreamError::DeadlineExceeded(_) => Reason::DeadlineExceeded,
-        UpstreamError::PoolFull { .. } => Reason::Overloaded,
+        UpstreamError::ConcurrencyLimitExceeded { .. } => Reason::Overloaded,
         UpstreamError::CircuitOpen { .. } => Reason::CircuitOpen,
         UpstreamError::QuotaExhausted { .. } => Reason::UpstreamQuotaExhausted,
         UpstreamError::StoreUnreachable => Reason::QuotaUnreachable,

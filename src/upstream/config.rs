@@ -24,9 +24,9 @@ pub struct UpstreamConfig {
     pub api_version: String,
     /// Most calls in flight to the API at once, streams included.
     pub max_in_flight: usize,
-    /// Longest time a call waits for one of these places before it is shed.
+    /// Maximum time that a call waits for a permit before it is shed.
     #[serde(with = "humantime_serde")]
-    pub place_timeout: Duration,
+    pub acquire_timeout: Duration,
     /// Longest time to make a connection.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
@@ -104,7 +104,7 @@ impl Default for UpstreamConfig {
             api_key_file: None,
             api_version: claude::API_VERSION.to_owned(),
             max_in_flight: 200,
-            place_timeout: Duration::from_secs(5),
+            acquire_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
@@ -159,7 +159,7 @@ impl UpstreamConfig {
             wrong("max_in_flight", format!("has to be from 1 to {most}"));
         }
         for (key, time, may_be_zero) in [
-            ("place_timeout", self.place_timeout, true),
+            ("acquire_timeout", self.acquire_timeout, true),
             ("connect_timeout", self.connect_timeout, false),
             ("write_timeout", self.write_timeout, false),
             ("read_timeout", self.read_timeout, false),
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn what_would_break_is_named() {
         assert!(wrong(|_| {}).is_empty());
-        assert!(wrong(|config| config.place_timeout = Duration::ZERO).is_empty());
+        assert!(wrong(|config| config.acquire_timeout = Duration::ZERO).is_empty());
         let zero = wrong(|config| config.read_timeout = Duration::ZERO);
         assert_eq!(zero, ["read_timeout"]);
         assert_eq!(wrong(|config| config.max_in_flight = 0), ["max_in_flight"]);

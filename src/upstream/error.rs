@@ -33,10 +33,10 @@ pub enum UpstreamError {
     /// on.
     #[error("the deadline passed {0}")]
     DeadlineExceeded(&'static str),
-    /// Every place for a call was taken for as long as a call may wait.
+    /// No permit was free for as long as a call may wait.
     #[error("too many calls to the Claude API are in flight")]
-    PoolFull {
-        /// When a place is likely to be free.
+    ConcurrencyLimitExceeded {
+        /// When a permit is likely to be free.
         retry_after: Duration,
     },
     /// The circuit breaker is open: the API is failing.

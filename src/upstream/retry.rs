@@ -1,7 +1,7 @@
 //! Repeats failed attempts: `tower`'s retry layer with the API's rules.
 //!
-//! Above the choice of a key and the wait for a place: each attempt chooses
-//! anew, and no place is held during a backoff. Nothing of an answer has gone
+//! Above the choice of a key and the wait for a permit: each attempt chooses
+//! anew, and no permit is held during a backoff. Nothing of an answer has gone
 //! to the caller before an attempt says `Ok`, so a repeated attempt is never
 //! seen by it.
 

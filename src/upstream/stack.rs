@@ -5,12 +5,12 @@ use super::{
     breaker::Breaker,
     budget::ChargeBudget,
     coalesce::{Coalesce, Coalesced},
+    concurrency_limit::{ConcurrencyLimit, LimitConcurrency},
     deadline::EnforceDeadline,
     http::{HttpApi, HttpConfigError},
     key_selection::SelectKey,
     keys::Keys,
     pacing::{Ledger, Pace},
-    places::{LimitConcurrency, Places},
     retry::RetryPolicy,
     trace::{TraceAttempt, waits_for},
 };
@@ -28,8 +28,8 @@ pub struct Upstream {
     pub breaker: Breaker,
     /// What is left of the API's limits.
     pub ledger: Ledger,
-    /// The places for calls in flight.
-    pub places: Places,
+    /// The limit on calls in flight.
+    pub concurrency_limit: ConcurrencyLimit,
     /// Calls that shared another's answer.
     pub coalesced: Coalesced,
 }
@@ -57,7 +57,7 @@ impl Upstream {
         let http = HttpApi::new(config)?;
         let breaker = Breaker::new(&config.breaker);
         let ledger = Ledger::new(store);
-        let places = Places::new(config.max_in_flight);
+        let concurrency_limit = ConcurrencyLimit::new(config.max_in_flight);
         let coalesced = Coalesced::default();
 
         // Outermost first.
@@ -84,8 +84,8 @@ impl Upstream {
             .map_request(waits_for(Wait::Permit))
             // Only an attempt that runs holds a permit.
             .layer(rule(LimitConcurrency::new(
-                places.clone(),
-                config.place_timeout,
+                concurrency_limit.clone(),
+                config.acquire_timeout,
             )))
             // An attempt is what goes over the wire; its waits are before it.
             .layer(rule(TraceAttempt::new(config)))
@@ -95,7 +95,7 @@ impl Upstream {
             keys,
             breaker,
             ledger,
-            places,
+            concurrency_limit,
             coalesced,
         })
     }

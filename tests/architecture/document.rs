@@ -36,7 +36,6 @@ pub fn table() -> Graph {
 
 /// The circles of files that are one idea: the files of each, as one item of a
 /// list.
-#[allow(dead_code)]
 pub fn circles() -> Vec<BTreeSet<String>> {
     let items = section("Circles").split("\n- ").skip(1);
     let mut circles: Vec<BTreeSet<String>> = items

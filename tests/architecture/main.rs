@@ -8,12 +8,16 @@
 mod circles;
 mod document;
 mod imports;
+mod names;
 
 use circles::circles;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Modules, or files, and what each of them imports.
 pub type Graph = BTreeMap<String, BTreeSet<String>>;
+
+/// Circles of files that are one idea each; more are a sign of two.
+const MAX_CIRCLES: usize = 3;
 
 #[test]
 fn the_table_has_every_import_and_no_other() {
@@ -40,6 +44,13 @@ fn modules_import_each_other_in_no_circle() {
 }
 
 #[test]
+fn the_circles_of_files_are_those_that_are_named() {
+    let found = circles(&imports::of_files());
+    assert_eq!(found, document::circles());
+    assert!(found.len() <= MAX_CIRCLES, "{} circles", found.len());
+}
+
+#[test]
 fn upstream_and_access_know_no_grpc_and_only_status_makes_statuses() {
     for (file, uses) in imports::external("tonic") {
         let module = file.split(['/', '.']).next().unwrap();
@@ -58,4 +69,10 @@ fn upstream_and_access_know_no_grpc_and_only_status_makes_statuses() {
         let serves = file == "server/reflection.rs";
         assert!(makes || reads || serves, "{file} uses {uses:?}");
     }
+}
+
+#[test]
+fn each_type_name_stands_for_one_type() {
+    let twice = names::homonyms();
+    assert!(twice.is_empty(), "{twice:#?}");
 }

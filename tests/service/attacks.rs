@@ -91,7 +91,7 @@ fn streams(count: u32) -> impl Iterator<Item = u32> {
 
 async fn others_notice_nothing(world: &mut World) {
     soon(world.grpc.generate(ask("hello"))).await.unwrap();
-    assert_eq!(world.upstream.places.in_use(), 0);
+    assert_eq!(world.upstream.concurrency_limit.in_use(), 0);
 }
 
 #[tokio::test]

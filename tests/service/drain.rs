@@ -87,7 +87,7 @@ async fn what_runs_finishes_and_what_comes_is_refused() {
     assert!(!world.server.is_finished());
     held.abort();
     soon(&mut world.server).await.unwrap();
-    assert_eq!(world.upstream.places.in_use(), 0);
+    assert_eq!(world.upstream.concurrency_limit.in_use(), 0);
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn what_is_left_at_the_end_gets_a_status() {
         assert!(cut_early || began.elapsed() >= time);
         soon(&mut world.server).await.unwrap();
         soon(world.simulator.until(|counts| counts.hung_up == 2)).await;
-        assert_eq!(world.upstream.places.in_use(), 0);
+        assert_eq!(world.upstream.concurrency_limit.in_use(), 0);
     }
 }
 

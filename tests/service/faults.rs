@@ -157,7 +157,7 @@ async fn each_fault_has_its_status_and_its_number_of_attempts() {
                 assert_eq!(status.code(), row.code, "{what}");
                 assert_eq!(reason(&status), row.reason, "{what}");
                 assert_eq!(world.attempts(), attempts, "{what}");
-                assert_eq!(world.upstream.places.in_use(), 0, "{what}");
+                assert_eq!(world.upstream.concurrency_limit.in_use(), 0, "{what}");
                 assert_eq!(
                     world.upstream.breaker.state(),
                     BreakerState::Closed,
@@ -397,7 +397,7 @@ async fn a_key_that_is_spent_or_not_permitted_is_set_aside_too() {
 async fn calls_beyond_the_places_are_shed_after_their_wait() {
     let world = World::with(|setup| {
         setup.upstream.max_in_flight = 2;
-        setup.upstream.place_timeout = Duration::from_millis(100);
+        setup.upstream.acquire_timeout = Duration::from_millis(100);
     })
     .await;
     world.simulator.always(Some(Behaviour::Hang));

@@ -18,7 +18,11 @@ async fn seen_upstream(world: &World, hung_up_at: Instant) {
     soon(world.simulator.until(|counts| counts.hung_up == 1)).await;
     let took = hung_up_at.elapsed();
     assert!(took < PROMISE, "the upstream saw it after {took:?}");
-    assert_eq!(world.upstream.places.in_use(), 0, "a place leaked");
+    assert_eq!(
+        world.upstream.concurrency_limit.in_use(),
+        0,
+        "a place leaked"
+    );
     assert_eq!(world.attempts(), 1);
 }
 

@@ -79,7 +79,7 @@ async fn a_slow_reader_slows_the_upstream() {
         "the whole answer was read ahead of the reader"
     );
     assert_eq!(
-        world.upstream.places.in_use(),
+        world.upstream.concurrency_limit.in_use(),
         1,
         "{:?}",
         world.simulator.counts()
@@ -100,7 +100,7 @@ async fn a_reader_that_stops_for_ever_is_cut_at_its_deadline() {
     soon(events.next()).await.unwrap().unwrap();
     soon(world.simulator.until(|counts| counts.hung_up == 1)).await;
     assert!(began.elapsed() >= Duration::from_millis(500));
-    assert_eq!(world.upstream.places.in_use(), 0);
+    assert_eq!(world.upstream.concurrency_limit.in_use(), 0);
     let status = loop {
         match soon(events.next()).await {
             Some(Ok(_)) => {}

@@ -9,7 +9,7 @@
 //!
 //! What counts as a failure is what tells of the API's health: no connection,
 //! a broken or silent one, 408, 5xx and 529 after all retries. What the caller
-//! or our own limits caused (4xx, 429, a deadline, no place) counts neither
+//! or our own limits caused (4xx, 429, a deadline, no permit) counts neither
 //! way.
 
 mod window;

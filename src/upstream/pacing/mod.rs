@@ -9,7 +9,7 @@
 //! and so the API's limits as one would.
 //!
 //! Below the choice of a key, since each key has limits of its own, and above
-//! the places: a call that waits for the API's limits holds no place.
+//! the permits: a call that waits for the API's limits holds no permit.
 
 mod account;
 mod bucket;

@@ -1,6 +1,6 @@
 //! The limit on calls in flight to the API, with a bounded wait.
 //!
-//! Next to the HTTP attempt: a place is held only while an attempt runs or a
+//! Next to the HTTP attempt: a permit is held only while an attempt runs or a
 //! stream is read, not during a backoff. reqwest itself has no limit on its
 //! connections.
 
@@ -18,31 +18,31 @@ use tokio::{
     time::timeout,
 };
 
-/// The places. Cloning is cheap.
+/// The limit. Cloning is cheap.
 #[derive(Debug, Clone)]
-pub struct Places {
+pub struct ConcurrencyLimit {
     free: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     count: usize,
 }
 
-impl Places {
-    /// So many places.
+impl ConcurrencyLimit {
+    /// A limit of `count` permits.
     pub fn new(count: usize) -> Self {
         let count = count.min(Semaphore::MAX_PERMITS);
-        Places {
+        ConcurrencyLimit {
             free: Arc::new(Semaphore::new(count)),
             waiting: Arc::default(),
             count,
         }
     }
 
-    /// Places that are taken.
+    /// Permits in use.
     pub fn in_use(&self) -> usize {
         self.count - self.free.available_permits()
     }
 
-    /// How many there are.
+    /// The maximum number of permits in use.
     pub fn limit(&self) -> usize {
         self.count
     }
@@ -52,15 +52,15 @@ impl Places {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// A place, as soon as one is free: first come, first served.
-    async fn take(self, longest: Duration) -> Result<OwnedSemaphorePermit, UpstreamError> {
-        if let Ok(place) = Arc::clone(&self.free).try_acquire_owned() {
-            return Ok(place);
+    /// A permit, as soon as one is free: first come, first served.
+    async fn acquire(self, longest: Duration) -> Result<OwnedSemaphorePermit, UpstreamError> {
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+            return Ok(permit);
         }
         let _waiting = Waiting::begin(self.waiting);
         match timeout(longest, self.free.acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            _ => Err(UpstreamError::PoolFull {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(UpstreamError::ConcurrencyLimitExceeded {
                 retry_after: longest,
             }),
         }
@@ -86,15 +86,15 @@ impl Drop for Waiting {
 /// Lets an attempt begin when a permit is free, first come, first served.
 #[derive(Debug)]
 pub struct LimitConcurrency {
-    places: Places,
+    limit: ConcurrencyLimit,
     timeout: Duration,
 }
 
 impl LimitConcurrency {
     /// Attempts acquire one of these permits, and wait no longer than `timeout`
     /// for it.
-    pub fn new(places: Places, timeout: Duration) -> Self {
-        LimitConcurrency { places, timeout }
+    pub fn new(limit: ConcurrencyLimit, timeout: Duration) -> Self {
+        LimitConcurrency { limit, timeout }
     }
 }
 
@@ -108,7 +108,7 @@ impl Rule<Attempt> for LimitConcurrency {
         attempt: Attempt,
         mut next: impl Next<Attempt, Reply, UpstreamError>,
     ) -> Result<Reply, UpstreamError> {
-        let permit = self.places.clone().take(self.timeout).await?;
+        let permit = self.limit.clone().acquire(self.timeout).await?;
         let mut reply = next.run(attempt).await?;
         // A stream keeps its permit until it ends or is dropped.
         if let Body::Events(events) = &mut reply.body {
