@@ -7,7 +7,7 @@ use crate::{
         metrics::Family,
         names::{attribute as a, metric as m},
     },
-    upstream::{BreakerState, Remaining},
+    upstream::{BreakerState, QuotaRemaining},
 };
 use std::collections::BTreeMap;
 
@@ -18,8 +18,8 @@ pub const BREAKER_STATES: [(BreakerState, &str); 3] = [
     (BreakerState::HalfOpen, "half_open"),
 ];
 
-/// One thing that the API limits, and how to find it in an account.
-type Resource = (&'static str, fn(&Remaining) -> Option<(f64, f64)>);
+/// One thing that the API limits, and how to find it in a quota.
+type Resource = (&'static str, fn(&QuotaRemaining) -> Option<(f64, f64)>);
 
 /// Everything that the API limits.
 const RESOURCES: [Resource; 3] = [
@@ -28,7 +28,7 @@ const RESOURCES: [Resource; 3] = [
     ("output_tokens", |it| it.output_tokens),
 ];
 
-/// What is left of one of the API's limits: of several accounts of one model,
+/// What is left of one of the API's limits: of several quotas of one model,
 /// the one that has the least left.
 #[derive(Debug)]
 pub struct Headroom {
@@ -115,9 +115,9 @@ fn read(view: &ServiceView, families: &mut Vec<Family>) {
 
 fn queued(view: &ServiceView) -> Family {
     let (mut interactive, mut batch) = (0, 0);
-    for account in accounts(view).values().flatten() {
-        interactive += account.waiting_interactive;
-        batch += account.waiting_batch;
+    for quota in quotas(view).values().flatten() {
+        interactive += quota.waiting_interactive;
+        batch += quota.waiting_batch;
     }
     let mut queued = Family::new(&m::QUEUED);
     queued.number(&[(a::PRIORITY, "interactive")], interactive as f64);
@@ -128,9 +128,9 @@ fn queued(view: &ServiceView) -> Family {
 /// What is left of the API's limits.
 pub fn rate_limits(view: &ServiceView) -> Vec<Headroom> {
     let mut all = Vec::new();
-    for (model, accounts) in accounts(view) {
+    for (model, quotas) in quotas(view) {
         for (resource, figures) in RESOURCES {
-            let least = accounts
+            let least = quotas
                 .iter()
                 .filter_map(figures)
                 .min_by(|(one, _), (other, _)| one.total_cmp(other));
@@ -148,15 +148,15 @@ pub fn rate_limits(view: &ServiceView) -> Vec<Headroom> {
     all
 }
 
-fn accounts(view: &ServiceView) -> BTreeMap<String, Vec<Remaining>> {
-    let mut by_model: BTreeMap<String, Vec<Remaining>> = BTreeMap::new();
+fn quotas(view: &ServiceView) -> BTreeMap<String, Vec<QuotaRemaining>> {
+    let mut by_model: BTreeMap<String, Vec<QuotaRemaining>> = BTreeMap::new();
     let Some(metrics) = view.telemetry.metrics() else {
         return by_model;
     };
-    for (_, model, account) in view.upstream.ledger.accounts() {
+    for (_, model, quota) in view.upstream.rate_limiter.quotas() {
         let name = metrics.models.name(metrics.models.label(&model));
         let same = by_model.entry(name.to_string()).or_default();
-        same.push(account.remaining());
+        same.push(quota.remaining());
     }
     by_model
 }

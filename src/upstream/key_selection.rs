@@ -10,7 +10,7 @@ use super::{
     attempt::Attempt,
     keys::{Key, Keys},
     limits::LimitsSeen,
-    pacing::{self, Ledger},
+    pacing::{self, RateLimiter},
 };
 use crate::layer::{Next, Rule};
 use std::{
@@ -25,16 +25,16 @@ use std::{
 #[derive(Debug)]
 pub struct SelectKey {
     keys: Keys,
-    ledger: Ledger,
+    rate_limiter: RateLimiter,
     turn: AtomicUsize,
 }
 
 impl SelectKey {
-    /// Attempts are made with one of these keys, whose limits the ledger knows.
-    pub fn new(keys: Keys, ledger: Ledger) -> Self {
+    /// Attempts are made with one of these keys, whose limits the rate limiter knows.
+    pub fn new(keys: Keys, rate_limiter: RateLimiter) -> Self {
         SelectKey {
             keys,
-            ledger,
+            rate_limiter,
             turn: AtomicUsize::new(0),
         }
     }
@@ -66,8 +66,8 @@ impl SelectKey {
     fn wait(&self, key: &Key, call: &Call) -> Duration {
         match call.payload {
             Payload::Messages { .. } => self
-                .ledger
-                .account(key, &call.model)
+                .rate_limiter
+                .quota(key, &call.model)
                 .wait(pacing::cost(call), call.priority),
             _ => Duration::ZERO,
         }

@@ -35,7 +35,7 @@ pub use config::{BreakerConfig, RetryConfig, UpstreamConfig};
 pub use error::{ApiFailure, SPEND_LIMIT_REACHED, UpstreamError};
 pub use keys::{Key, Keys};
 pub use limits::{Bucket, LimitsSeen, RateLimits};
-pub use pacing::{Account, Ledger, Remaining};
+pub use pacing::{Quota, QuotaRemaining, RateLimiter};
 pub use reply::{Body, EventStream, Reply};
 pub use stack::{Upstream, charging};
 

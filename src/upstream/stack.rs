@@ -10,7 +10,7 @@ use super::{
     http::{HttpApi, HttpConfigError},
     key_selection::SelectKey,
     keys::Keys,
-    pacing::{Ledger, Pace},
+    pacing::{Pace, RateLimiter},
     retry::RetryPolicy,
     trace::{TraceAttempt, waits_for},
 };
@@ -27,7 +27,7 @@ pub struct Upstream {
     /// Whether the API fails.
     pub breaker: Breaker,
     /// What is left of the API's limits.
-    pub ledger: Ledger,
+    pub rate_limiter: RateLimiter,
     /// The limit on calls in flight.
     pub concurrency_limit: ConcurrencyLimit,
     /// Calls that shared another's answer.
@@ -56,7 +56,7 @@ impl Upstream {
     ) -> Result<Self, HttpConfigError> {
         let http = HttpApi::new(config)?;
         let breaker = Breaker::new(&config.breaker);
-        let ledger = Ledger::new(store);
+        let rate_limiter = RateLimiter::new(store);
         let concurrency_limit = ConcurrencyLimit::new(config.max_in_flight);
         let coalesced = Coalesced::default();
 
@@ -77,10 +77,10 @@ impl Upstream {
             .layer(RetryLayer::new(RetryPolicy::new(&config.retry)))
             // A key that the API refuses is replaced without counting as a
             // retry.
-            .layer(rule(SelectKey::new(keys.clone(), ledger.clone())))
+            .layer(rule(SelectKey::new(keys.clone(), rate_limiter.clone())))
             .map_request(waits_for(Wait::RateLimit))
             // Each key has limits of its own; waiting for them takes no permit.
-            .layer(rule(Pace::new(ledger.clone(), config.pacing)))
+            .layer(rule(Pace::new(rate_limiter.clone(), config.pacing)))
             .map_request(waits_for(Wait::Permit))
             // Only an attempt that runs holds a permit.
             .layer(rule(LimitConcurrency::new(
@@ -94,7 +94,7 @@ impl Upstream {
             client: Client::new(BoxStack::new(stack), config.read_timeout),
             keys,
             breaker,
-            ledger,
+            rate_limiter,
             concurrency_limit,
             coalesced,
         })

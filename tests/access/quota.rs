@@ -13,7 +13,7 @@ use claude_grpc::{
     service::{Service, ServiceConfig},
     simulator::{Behaviour, Handle, Simulator, SimulatorConfig, SimulatorLimitsConfig},
     store::{Store, StoreAddress},
-    upstream::{Key, Keys, Remaining, Upstream, UpstreamConfig},
+    upstream::{Key, Keys, QuotaRemaining, Upstream, UpstreamConfig},
 };
 use futures::future::join_all;
 use secrecy::SecretString;
@@ -105,9 +105,9 @@ impl Replica {
         generate(&self.client, priority, deadline).await
     }
 
-    fn remaining(&self) -> Remaining {
-        let accounts = self.upstream.ledger.accounts();
-        accounts
+    fn remaining(&self) -> QuotaRemaining {
+        let quotas = self.upstream.rate_limiter.quotas();
+        quotas
             .first()
             .map(|it| it.2.remaining())
             .unwrap_or_default()

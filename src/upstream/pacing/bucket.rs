@@ -112,7 +112,7 @@ impl ApiBucket {
     }
 
     /// Believes the API where it differs from our own count, since others may
-    /// use the same key. The API took its figure some time between the charge
+    /// use the same key. The API took its figure some time between the reservation
     /// (when our count was `at_charge`) and now, so anything between our two
     /// counts agrees with it.
     pub fn correct(&mut self, told: &limits::Bucket, at_charge: f64) {
@@ -174,7 +174,7 @@ mod tests {
     async fn the_api_is_believed_only_where_it_really_differs() {
         let mut bucket = ApiBucket::new(&told(1000, 500), 1.0, Instant::now());
         bucket.take(100.0);
-        // Anything between the count at the charge and the count of now.
+        // Anything between the count at the reservation and the count of now.
         bucket.correct(&told(1000, 450), 500.0);
         assert_eq!(bucket.level(), 400.0);
         bucket.correct(&told(1000, 300), 400.0);

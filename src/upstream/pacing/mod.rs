@@ -4,48 +4,51 @@
 //! be refused, it waits here until it fits; a call that cannot fit before its
 //! deadline is refused at once.
 //!
-//! Each process has its own ledger, and learns from the headers what others use.
-//! With a store that replicas share, they keep one ledger together (`shared`),
+//! Each process has its own rate limiter, and learns from the headers what others use.
+//! With a store that replicas share, they keep one together (`shared`),
 //! and so the API's limits as one would.
 //!
 //! Below the choice of a key, since each key has limits of its own, and above
 //! the permits: a call that waits for the API's limits holds no permit.
 
-mod account;
 mod bucket;
 mod buckets;
-mod charge;
 mod demand;
-mod ledger;
-mod place;
 mod queue;
+mod queue_position;
+mod quota;
+mod rate_limiter;
+mod reservation;
 mod shared;
 mod state;
 
-pub use account::{Account, Remaining};
 pub use bucket::Cost;
-pub use ledger::Ledger;
+pub use quota::{Quota, QuotaRemaining};
+pub use rate_limiter::RateLimiter;
 
 use super::{Body, Call, Payload, Reply, UpstreamError, attempt::Attempt, usage_meter::UsageMeter};
 use crate::{
     claude::answer::Usage,
     layer::{Next, Rule},
 };
-use charge::Charge;
+use reservation::QuotaReservation;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Lets an attempt begin when the API's limits have room for it.
 #[derive(Debug)]
 pub struct Pace {
-    ledger: Ledger,
+    rate_limiter: RateLimiter,
     enabled: bool,
 }
 
 impl Pace {
-    /// Attempts are paced by this ledger, if enabled.
-    pub fn new(ledger: Ledger, enabled: bool) -> Self {
-        Pace { ledger, enabled }
+    /// Attempts are paced by this rate limiter, if enabled.
+    pub fn new(rate_limiter: RateLimiter, enabled: bool) -> Self {
+        Pace {
+            rate_limiter,
+            enabled,
+        }
     }
 }
 
@@ -75,36 +78,36 @@ impl Rule<Attempt> for Pace {
             return next.run(attempt).await;
         }
         let call = &attempt.call;
-        let account = self.ledger.account(&attempt.key, &call.model);
+        let quota = self.rate_limiter.quota(&attempt.key, &call.model);
         let (cost, priority, deadline) = (cost(call), call.priority, call.deadline);
-        let charge = match account.shared() {
-            None => account
+        let reservation = match quota.shared() {
+            None => quota
                 .admit(cost, priority, deadline)
                 .await
                 .map_err(|retry_after| UpstreamError::QuotaExhausted { retry_after })?,
             Some(shared) => {
-                let admitted = shared::admit(&account, shared, cost, priority, deadline);
+                let admitted = shared::admit(&quota, shared, cost, priority, deadline);
                 // Boxed, so that a call that is paced alone is no larger for it.
                 Box::pin(admitted).await?
             }
         };
-        attempt.limits_seen = charge.limits_seen();
-        settled(next.run(attempt).await, charge)
+        attempt.limits_seen = reservation.limits_seen();
+        settled(next.run(attempt).await, reservation)
     }
 }
 
 fn settled(
     outcome: Result<Reply, UpstreamError>,
-    mut charge: Charge,
+    mut reservation: QuotaReservation,
 ) -> Result<Reply, UpstreamError> {
     match outcome {
         Ok(mut reply) => {
-            charge.answered();
+            reservation.answered();
             match &mut reply.body {
-                Body::Message(message) => charge.uses(used(&message.usage)),
+                Body::Message(message) => reservation.uses(used(&message.usage)),
                 Body::Events(events) => {
                     let meter = events.meter().clone();
-                    events.hold(StreamCharge { charge, meter });
+                    events.hold(StreamReservation { reservation, meter });
                 }
                 _ => {}
             }
@@ -114,25 +117,25 @@ fn settled(
             match &error {
                 UpstreamError::Api(failure) if failure.status == 429 => {
                     let wait = failure.retry_after.unwrap_or(Duration::ZERO);
-                    charge.refused(Instant::now() + wait.min(Duration::from_secs(60)));
+                    reservation.refused(Instant::now() + wait.min(Duration::from_secs(60)));
                 }
-                _ => charge.refund(),
+                _ => reservation.refund(),
             }
             Err(error)
         }
     }
 }
 
-/// The charge of a stream, settled by its usage when it ends or is dropped.
-struct StreamCharge {
-    charge: Charge,
+/// The reservation of a stream, settled by its usage when it ends or is dropped.
+struct StreamReservation {
+    reservation: QuotaReservation,
     meter: UsageMeter,
 }
 
-impl Drop for StreamCharge {
+impl Drop for StreamReservation {
     fn drop(&mut self) {
         if let Some(usage) = self.meter.usage() {
-            self.charge.uses(used(&usage));
+            self.reservation.uses(used(&usage));
         }
     }
 }

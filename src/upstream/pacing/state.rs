@@ -1,4 +1,4 @@
-//! The state of an account: what is known of the limits, and the queues.
+//! The state of a quota: what is known of the limits, and the queues.
 
 use super::{
     bucket::Cost,
@@ -22,7 +22,7 @@ const NEWEST: f64 = 0.1;
 /// What other replicas say is as good as unsaid after so long.
 const OTHERS_ARE_KNOWN_FOR: Duration = Duration::from_secs(2);
 
-/// The state of an account.
+/// The state of a quota.
 #[derive(Debug, Default)]
 pub struct State {
     meter: Meter,
@@ -39,12 +39,12 @@ pub struct State {
     /// The API refused a call and said until when.
     blocked_until: Option<Instant>,
     /// What other replicas wait for, and when that was known.
-    others: Option<(Others, Instant)>,
+    others: Option<(OtherReplicas, Instant)>,
 }
 
-/// What the replicas do that share the account.
+/// What the replicas do that share the quota.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Others {
+pub struct OtherReplicas {
     /// What interactive calls at the other replicas wait for.
     pub interactive: Cost,
     /// What batch calls at the other replicas wait for.
@@ -151,17 +151,17 @@ impl State {
         by_limits.max(self.blocked_for())
     }
 
-    fn others(&self) -> Option<Others> {
+    fn others(&self) -> Option<OtherReplicas> {
         let (others, at) = self.others?;
         (at.elapsed() < OTHERS_ARE_KNOWN_FOR).then_some(others)
     }
 
-    /// Takes over what is known of the account elsewhere. Buckets that are not
+    /// Takes over what is known of the quota elsewhere. Buckets that are not
     /// known there stay as they are.
     pub(super) fn adopt(
         &mut self,
         figures: [Option<(f64, f64)>; 3],
-        others: Others,
+        others: OtherReplicas,
         blocked: Duration,
     ) {
         let now = Instant::now();
@@ -205,7 +205,7 @@ impl State {
         self.outstanding = self.outstanding.plus(cost);
     }
 
-    /// Counts a call out, and corrects its charge.
+    /// Counts a call out, and corrects its reservation.
     pub(super) fn end(&mut self, charged: Cost, used: Cost, priority: Priority) {
         self.refill();
         self.in_flight -= 1;

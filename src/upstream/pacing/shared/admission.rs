@@ -1,9 +1,12 @@
-//! How a call waits for an account that all replicas share.
+//! How a call waits for a quota that all replicas share.
 
 use super::{
-    super::{account::Account, bucket::Cost, charge::Charge, place::Place, state::State},
-    Ask, Booking, Shared,
-    books::{Answer, Verdict},
+    super::{
+        bucket::Cost, queue_position::QueuePosition, quota::Quota, reservation::QuotaReservation,
+        state::State,
+    },
+    AdmissionRequest, ReservationScope, SharedQuota,
+    quotas::{AdmissionDecision, AdmissionResponse},
 };
 use crate::{
     call::{Deadline, Priority},
@@ -21,27 +24,27 @@ enum Turn {
     /// Not the first yet, or nothing to ask for: waits so long, or until woken.
     Sleep(Duration),
     /// It is charged, in this process alone.
-    Charged(Box<Charge>),
-    Ask(Ask),
+    Charged(Box<QuotaReservation>),
+    AdmissionRequest(AdmissionRequest),
 }
 
-/// Waits until a call fits into the shared account, and charges it.
+/// Waits until a call fits into the shared quota, and reserves it.
 ///
 /// # Errors
 /// At once, when it cannot fit before its deadline, or when Redis is gone and
 /// nothing is to go without it.
 pub async fn admit(
-    account: &Arc<Account>,
-    shared: &Shared,
+    quota: &Arc<Quota>,
+    shared: &SharedQuota,
     cost: Cost,
     priority: Priority,
     deadline: Deadline,
-) -> Result<Charge, UpstreamError> {
+) -> Result<QuotaReservation, UpstreamError> {
     let (place, is_straight) = {
-        let mut state = account.lock();
+        let mut state = quota.lock();
         let is_straight = !state.anyone_before(priority);
         if is_straight && state.is_unmetered() && state.fits_in(cost) == Some(Duration::ZERO) {
-            return Ok(account.charge(&mut state, cost, priority));
+            return Ok(quota.reserve(&mut state, cost, priority));
         }
         // Who comes straight to the front asks at once, and so learns more.
         let wait = match is_straight {
@@ -51,7 +54,7 @@ pub async fn admit(
         if !state.leaves_time(wait, deadline) {
             return Err(exhausted(wait));
         }
-        (account.place(&mut state, cost, priority), is_straight)
+        (quota.place(&mut state, cost, priority), is_straight)
     };
     place.admitted(shared, cost, deadline, is_straight).await
 }
@@ -60,28 +63,28 @@ fn exhausted(retry_after: Duration) -> UpstreamError {
     UpstreamError::QuotaExhausted { retry_after }
 }
 
-impl Place {
+impl QueuePosition {
     async fn admitted(
         self,
-        shared: &Shared,
+        shared: &SharedQuota,
         cost: Cost,
         deadline: Deadline,
         mut is_straight: bool,
-    ) -> Result<Charge, UpstreamError> {
+    ) -> Result<QuotaReservation, UpstreamError> {
         loop {
             let time = match self.turn(shared, cost, deadline)? {
-                Turn::Charged(charge) => return Ok(*charge),
+                Turn::Charged(reservation) => return Ok(*reservation),
                 Turn::Sleep(time) => time,
-                Turn::Ask(ask) => match asked(self.account(), shared, ask).await {
+                Turn::AdmissionRequest(ask) => match asked(self.quota(), shared, ask).await {
                     // The next turn sees to that.
                     None if shared.store().health().is_down() => continue,
                     None => HEARTBEAT,
-                    Some(Ok(mut charge)) => {
-                        charge.begin();
-                        return Ok(charge);
+                    Some(Ok(mut reservation)) => {
+                        reservation.begin();
+                        return Ok(reservation);
                     }
                     Some(Err(wait)) => {
-                        let mut state = self.account().lock();
+                        let mut state = self.quota().lock();
                         let behind = state.wait_behind(Cost::default(), cost, self.priority());
                         let foreseen = if is_straight { behind.max(wait) } else { wait };
                         is_straight = false;
@@ -99,8 +102,13 @@ impl Place {
     /// # Errors
     /// When there is no time left for an answer, or nothing is to go without
     /// Redis.
-    fn turn(&self, shared: &Shared, cost: Cost, deadline: Deadline) -> Result<Turn, UpstreamError> {
-        let mut state = self.account().lock();
+    fn turn(
+        &self,
+        shared: &SharedQuota,
+        cost: Cost,
+        deadline: Deadline,
+    ) -> Result<Turn, UpstreamError> {
+        let mut state = self.quota().lock();
         if !self.is_next(&state) {
             return Ok(Turn::Sleep(Duration::MAX));
         }
@@ -114,7 +122,7 @@ impl Place {
         }
         if !state.is_unmetered() {
             if !shared.store().health().is_down() {
-                return Ok(Turn::Ask(self.question(&state, cost)));
+                return Ok(Turn::AdmissionRequest(self.question(&state, cost)));
             }
             if shared.store().on_failure() == OnStoreFailure::Refuse {
                 return Err(UpstreamError::StoreUnreachable);
@@ -122,21 +130,21 @@ impl Place {
         }
         match state.fits_in(cost) {
             Some(Duration::ZERO) => {
-                let charge = self.account().charge(&mut state, cost, self.priority());
-                Ok(Turn::Charged(Box::new(charge)))
+                let reservation = self.quota().reserve(&mut state, cost, self.priority());
+                Ok(Turn::Charged(Box::new(reservation)))
             }
             Some(wait) if !state.leaves_time(wait, deadline) => Err(exhausted(wait)),
             wait => Ok(Turn::Sleep(wait.unwrap_or(Duration::MAX).min(HEARTBEAT))),
         }
     }
 
-    fn question(&self, state: &State, cost: Cost) -> Ask {
+    fn question(&self, state: &State, cost: Cost) -> AdmissionRequest {
         let (mut interactive, mut batch) = (state.interactive.cost(), state.batch.cost());
         match self.priority() {
             Priority::Interactive => interactive = interactive.minus(cost),
             Priority::Batch => batch = batch.minus(cost),
         }
-        Ask {
+        AdmissionRequest {
             cost,
             priority: self.priority(),
             waited: self.waited(),
@@ -148,35 +156,40 @@ impl Place {
     }
 }
 
-/// Asks Redis: for the charge, or how long to wait. `None` when there is no
+/// Asks Redis: for the reservation, or how long to wait. `None` when there is no
 /// answer. In a task of its own, since a caller may leave at any moment: what
 /// was taken for it is then given back.
 async fn asked(
-    account: &Arc<Account>,
-    shared: &Shared,
-    ask: Ask,
-) -> Option<Result<Charge, Duration>> {
-    let (account, shared) = (Arc::clone(account), shared.clone());
+    quota: &Arc<Quota>,
+    shared: &SharedQuota,
+    ask: AdmissionRequest,
+) -> Option<Result<QuotaReservation, Duration>> {
+    let (quota, shared) = (Arc::clone(quota), shared.clone());
     let asked = tokio::spawn(async move {
-        let answer = shared.books.admit(&shared.name, &ask).await?;
-        Some(account.answered(&ask, &answer))
+        let answer = shared.quotas.admit(&shared.name, &ask).await?;
+        Some(quota.answered(&ask, &answer))
     });
     asked.await.ok()?
 }
 
-impl Account {
-    fn answered(self: &Arc<Self>, ask: &Ask, answer: &Answer) -> Result<Charge, Duration> {
+impl Quota {
+    fn answered(
+        self: &Arc<Self>,
+        ask: &AdmissionRequest,
+        answer: &AdmissionResponse,
+    ) -> Result<QuotaReservation, Duration> {
         let mut state = self.lock();
         state.adopt(answer.figures, answer.others, answer.blocked);
-        let booking = match answer.verdict {
-            Verdict::Wait(wait) => return Err(wait),
-            Verdict::Charged => Booking::Shared,
-            Verdict::ChargedEarly => Booking::SharedEarly,
+        let scope = match answer.decision {
+            AdmissionDecision::Wait(wait) => return Err(wait),
+            AdmissionDecision::Charged => ReservationScope::Shared,
+            AdmissionDecision::ChargedEarly => ReservationScope::SharedEarly,
         };
         state.begin(ask.cost);
-        let mut charge = Charge::new(self, ask.cost, ask.priority, state.levels(), booking);
+        let mut reservation =
+            QuotaReservation::new(self, ask.cost, ask.priority, state.levels(), scope);
         // Not sent yet.
-        charge.refund();
-        Ok(charge)
+        reservation.refund();
+        Ok(reservation)
     }
 }

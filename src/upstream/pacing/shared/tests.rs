@@ -6,7 +6,7 @@
 mod redis_server;
 
 use super::{
-    books::{Answer, Verdict},
+    quotas::{AdmissionDecision, AdmissionResponse},
     *,
 };
 use crate::{
@@ -14,13 +14,13 @@ use crate::{
     store::{OnStoreFailure, StoreAddress},
     upstream::{
         Bucket, UpstreamError,
-        pacing::{charge::Charge, state::CALLS_BEFORE_LIMITS_ARE_KNOWN},
+        pacing::{reservation::QuotaReservation, state::CALLS_BEFORE_LIMITS_ARE_KNOWN},
     },
 };
 use redis_server::RedisServer;
 use secrecy::SecretString;
 
-/// The account.
+/// The quota.
 const NAME: &str = "claude-grpc:{test}:quota";
 
 const ONE: Cost = Cost {
@@ -40,8 +40,8 @@ fn told(requests: u64) -> RateLimits {
     }
 }
 
-fn ask(priority: Priority) -> Ask {
-    Ask {
+fn ask(priority: Priority) -> AdmissionRequest {
+    AdmissionRequest {
         cost: ONE,
         priority,
         waited: Duration::ZERO,
@@ -52,16 +52,16 @@ fn ask(priority: Priority) -> Ask {
     }
 }
 
-struct Replica(SharedBooks);
+struct Replica(SharedQuotas);
 
 impl Replica {
     fn of(redis: &RedisServer) -> Replica {
         let address = StoreAddress::Redis(SecretString::from(redis.url()));
         let store = Store::open(&address, OnStoreFailure::Refuse).unwrap();
-        Replica(SharedBooks::new(store.unwrap()))
+        Replica(SharedQuotas::new(store.unwrap()))
     }
 
-    async fn asks(&self, ask: Ask) -> Answer {
+    async fn asks(&self, ask: AdmissionRequest) -> AdmissionResponse {
         self.0.admit(NAME, &ask).await.unwrap()
     }
 
@@ -79,14 +79,14 @@ impl Replica {
         self.0.observe(NAME, &observation).await.unwrap();
     }
 
-    /// What is left of the requests. Asking charges nothing: it is more than
+    /// What is left of the requests. Asking reserves nothing: it is more than
     /// there ever is.
     async fn left(&self) -> f64 {
         let more = Cost {
             requests: 1000.0,
             ..Cost::default()
         };
-        let answer = self.asks(Ask {
+        let answer = self.asks(AdmissionRequest {
             cost: more,
             ..ask(Priority::Batch)
         });
@@ -96,7 +96,7 @@ impl Replica {
     }
 }
 
-/// Two replicas of an account with so many requests left.
+/// Two replicas of a quota with so many requests left.
 async fn with_left(requests: u64) -> (RedisServer, Replica, Replica) {
     let redis = RedisServer::start().await;
     let (one, two) = (Replica::of(&redis), Replica::of(&redis));
@@ -104,9 +104,9 @@ async fn with_left(requests: u64) -> (RedisServer, Replica, Replica) {
     (redis, one, two)
 }
 
-fn waits(answer: &Answer) -> f64 {
-    match answer.verdict {
-        Verdict::Wait(wait) => wait.as_secs_f64(),
+fn waits(answer: &AdmissionResponse) -> f64 {
+    match answer.decision {
+        AdmissionDecision::Wait(wait) => wait.as_secs_f64(),
         other => panic!("{other:?}"),
     }
 }
@@ -123,7 +123,7 @@ async fn what_one_replica_takes_the_other_has_not() {
     let (_redis, one, two) = with_left(2).await;
     for replica in [&one, &two] {
         let answer = replica.asks(ask(Priority::Batch)).await;
-        assert_eq!(answer.verdict, Verdict::Charged);
+        assert_eq!(answer.decision, AdmissionDecision::Charged);
     }
     let answer = one.asks(ask(Priority::Batch)).await;
     assert_about(waits(&answer), 1.0);
@@ -139,7 +139,7 @@ async fn until_the_limits_are_known_only_some_calls_of_all_replicas_are_in_fligh
     for _ in 0..CALLS_BEFORE_LIMITS_ARE_KNOWN / 2 {
         for replica in [&one, &two] {
             let answer = replica.asks(ask(Priority::Batch)).await;
-            assert_eq!(answer.verdict, Verdict::ChargedEarly);
+            assert_eq!(answer.decision, AdmissionDecision::ChargedEarly);
         }
     }
     for replica in [&one, &two] {
@@ -155,7 +155,7 @@ async fn until_the_limits_are_known_only_some_calls_of_all_replicas_are_in_fligh
         .settle(NAME, Priority::Batch, less, Some(ONE), Duration::ZERO);
     settled.await.unwrap();
     let answer = one.asks(ask(Priority::Batch)).await;
-    assert_eq!(answer.verdict, Verdict::ChargedEarly);
+    assert_eq!(answer.decision, AdmissionDecision::ChargedEarly);
     // The first answer tells the limits. The other fifteen may not be in it.
     let observation = Observation {
         told: told(40),
@@ -172,7 +172,7 @@ async fn until_the_limits_are_known_only_some_calls_of_all_replicas_are_in_fligh
 #[ignore = "needs redis-server"]
 async fn batch_fits_only_beside_what_interactive_calls_wait_for_elsewhere() {
     let (_redis, one, two) = with_left(0).await;
-    let queue = Ask {
+    let queue = AdmissionRequest {
         interactive: ONE.times(4.0),
         ..ask(Priority::Interactive)
     };
@@ -186,7 +186,7 @@ async fn batch_fits_only_beside_what_interactive_calls_wait_for_elsewhere() {
     // The replica has gone: what waited there is forgotten.
     let forgotten = async {
         // Beside the five there would be room after six seconds.
-        while two.asks(ask(Priority::Batch)).await.verdict != Verdict::Charged {
+        while two.asks(ask(Priority::Batch)).await.decision != AdmissionDecision::Charged {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -199,7 +199,7 @@ async fn batch_fits_only_beside_what_interactive_calls_wait_for_elsewhere() {
 #[ignore = "needs redis-server"]
 async fn among_equals_the_one_that_waits_longer_goes_first() {
     let (_redis, one, two) = with_left(0).await;
-    let waited = |seconds| Ask {
+    let waited = |seconds| AdmissionRequest {
         waited: Duration::from_secs(seconds),
         ..ask(Priority::Batch)
     };
@@ -216,7 +216,7 @@ async fn among_equals_the_one_that_waits_longer_goes_first() {
 async fn a_settlement_gives_back_and_shows_in_the_demand() {
     let (_redis, one, two) = with_left(30).await;
     let answer = one.asks(ask(Priority::Interactive)).await;
-    assert_eq!(answer.verdict, Verdict::Charged);
+    assert_eq!(answer.decision, AdmissionDecision::Charged);
     assert_about(two.left().await, 29.0);
     let taken = two.asks(ask(Priority::Batch)).await.others;
     assert_about(taken.interactive_demand.output_tokens, 10.0);
@@ -257,7 +257,7 @@ async fn the_api_is_believed_only_where_it_really_differs() {
     for _ in 0..10 {
         one.asks(ask(Priority::Batch)).await;
     }
-    // Anything between the count at the charge and the count of now.
+    // Anything between the count at the reservation and the count of now.
     two.is_told(told(45), Some(50.0)).await;
     assert_about(two.left().await, 40.0);
     // Somebody else uses the key.
@@ -277,7 +277,7 @@ async fn the_api_is_believed_only_where_it_really_differs() {
 async fn a_refusal_tells_exactly_that_too_little_is_left() {
     let (_redis, one, two) = with_left(2).await;
     let charged = one.asks(ask(Priority::Batch)).await;
-    assert_eq!(charged.verdict, Verdict::Charged);
+    assert_eq!(charged.decision, AdmissionDecision::Charged);
     // No more off than by rounding, and still too much.
     let refusal = RateLimits {
         refused: true,
@@ -295,7 +295,7 @@ async fn a_refusal_tells_exactly_that_too_little_is_left() {
     // Where there was room, nothing is concluded from it.
     two.is_told(told(40), Some(0.0)).await;
     let charged = two.asks(ask(Priority::Batch)).await;
-    assert_eq!(charged.verdict, Verdict::Charged);
+    assert_eq!(charged.decision, AdmissionDecision::Charged);
     let refusal = RateLimits {
         refused: true,
         ..told(40)
@@ -309,13 +309,13 @@ async fn a_refusal_tells_exactly_that_too_little_is_left() {
 async fn a_redis_that_has_forgotten_is_told_by_the_first_who_asks() {
     let redis = RedisServer::start().await;
     let (one, two) = (Replica::of(&redis), Replica::of(&redis));
-    let answer = one.asks(Ask {
+    let answer = one.asks(AdmissionRequest {
         figures: [Some((20.0, 60.0)), None, None],
         ..ask(Priority::Batch)
     });
-    assert_eq!(answer.await.verdict, Verdict::Charged);
+    assert_eq!(answer.await.decision, AdmissionDecision::Charged);
     // The second remembers something else, and is not believed.
-    let answer = two.asks(Ask {
+    let answer = two.asks(AdmissionRequest {
         figures: [Some((60.0, 60.0)), None, None],
         ..ask(Priority::Batch)
     });
@@ -342,48 +342,48 @@ async fn nothing_stays_forever_and_the_key_is_not_in_it() {
     assert!((50..=60).contains(&lives().await));
     one.is_told(told(50), None).await;
     assert!((290..=300).contains(&lives().await));
-    let shared = Shared::new(&Arc::new(one.0), "f00", "claude");
+    let shared = SharedQuota::new(&Arc::new(one.0), "f00", "claude");
     assert_eq!(&*shared.name, "claude-grpc:{f00:claude}:quota");
 }
 
-/// An account in a Redis that is not there.
-fn without_redis(on_failure: OnStoreFailure) -> Arc<Account> {
+/// A quota in a Redis that is not there.
+fn without_redis(on_failure: OnStoreFailure) -> Arc<Quota> {
     // Nobody listens at port 1.
     let address = StoreAddress::Redis(SecretString::from("redis://127.0.0.1:1"));
     let store = Store::open(&address, on_failure).unwrap().unwrap();
-    let books = Arc::new(SharedBooks::new(store));
-    Arc::new(Account::sharing(Shared::new(&books, "f00", "claude")))
+    let quotas = Arc::new(SharedQuotas::new(store));
+    Arc::new(Quota::sharing(SharedQuota::new(&quotas, "f00", "claude")))
 }
 
-async fn admitted(account: &Arc<Account>) -> Result<Charge, UpstreamError> {
+async fn admitted(quota: &Arc<Quota>) -> Result<QuotaReservation, UpstreamError> {
     let deadline = Deadline::after(Duration::from_secs(20));
-    let shared = account.shared().unwrap();
-    admit(account, shared, ONE, Priority::Batch, deadline).await
+    let shared = quota.shared().unwrap();
+    admit(quota, shared, ONE, Priority::Batch, deadline).await
 }
 
 #[tokio::test]
 async fn an_api_that_names_no_limits_is_not_asked_about() {
-    let account = without_redis(OnStoreFailure::Refuse);
-    let refused = admitted(&account).await.unwrap_err();
+    let quota = without_redis(OnStoreFailure::Refuse);
+    let refused = admitted(&quota).await.unwrap_err();
     assert!(matches!(refused, UpstreamError::StoreUnreachable));
-    account.observe(&RateLimits::default(), &Levels::default(), ONE);
+    quota.observe(&RateLimits::default(), &Levels::default(), ONE);
     for _ in 0..100 {
-        admitted(&account).await.unwrap();
+        admitted(&quota).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn without_redis_calls_go_by_what_is_known_here() {
-    let account = without_redis(OnStoreFailure::Local);
-    let charge = admitted(&account).await.unwrap();
-    charge.limits_seen().tell(|| told(2));
+    let quota = without_redis(OnStoreFailure::Local);
+    let reservation = admitted(&quota).await.unwrap();
+    reservation.limits_seen().tell(|| told(2));
     // The API had counted it, and it is not over.
-    assert_eq!(account.remaining().requests.unwrap().1, 60.0);
+    assert_eq!(quota.remaining().requests.unwrap().1, 60.0);
     let began = Instant::now();
     for _ in 0..2 {
-        admitted(&account).await.unwrap();
+        admitted(&quota).await.unwrap();
     }
     // One was left, the other had to wait for it.
     assert!(began.elapsed() > Duration::from_millis(800));
-    drop(charge);
+    drop(reservation);
 }

@@ -1,10 +1,10 @@
 //! A call that was let in.
 
 use super::{
-    account::Account,
     bucket::Cost,
     buckets::Levels,
-    shared::{Booking, Settlement},
+    quota::Quota,
+    shared::{ReservationScope, Settlement},
 };
 use crate::{call::Priority, upstream::LimitsSeen};
 use std::sync::Arc;
@@ -13,40 +13,40 @@ use tokio::time::Instant;
 /// A call that was charged. It is settled when dropped: by what it used as far
 /// as that is known.
 #[derive(Debug)]
-pub struct Charge {
-    account: Arc<Account>,
+pub struct QuotaReservation {
+    quota: Arc<Quota>,
     priority: Priority,
     cost: Cost,
     used: Cost,
     levels: Levels,
-    booking: Booking,
+    scope: ReservationScope,
     refused_until: Option<Instant>,
     began: Instant,
 }
 
-// === impl Charge ===
+// === impl QuotaReservation ===
 
-impl Charge {
-    /// A charge that was made, with the levels right after it.
+impl QuotaReservation {
+    /// A reservation that was made, with the levels right after it.
     pub fn new(
-        account: &Arc<Account>,
+        quota: &Arc<Quota>,
         cost: Cost,
         priority: Priority,
         levels: Levels,
-        booking: Booking,
+        scope: ReservationScope,
     ) -> Self {
-        let mut charge = Charge {
-            account: Arc::clone(account),
+        let mut reservation = QuotaReservation {
+            quota: Arc::clone(quota),
             priority,
             cost,
             used: Cost::default(),
             levels,
-            booking,
+            scope,
             refused_until: None,
             began: Instant::now(),
         };
-        charge.begin();
-        charge
+        reservation.begin();
+        reservation
     }
 
     /// From now on it counts as sent: dropped without another word, the call
@@ -58,7 +58,7 @@ impl Charge {
         };
     }
 
-    /// The levels of the account's buckets right after the charge.
+    /// The levels of the quota's buckets right after the reservation.
     #[cfg(test)]
     pub fn levels(&self) -> Levels {
         self.levels
@@ -67,13 +67,13 @@ impl Charge {
     /// Takes over what the head of the answer tells, long before a streamed
     /// answer ends.
     pub fn limits_seen(&self) -> LimitsSeen {
-        let (account, levels) = (Arc::clone(&self.account), self.levels);
-        let (booking, cost) = (self.booking, self.cost);
-        match account.shared() {
-            None => LimitsSeen::new(move |told| account.observe(told, &levels, cost)),
+        let (quota, levels) = (Arc::clone(&self.quota), self.levels);
+        let (scope, cost) = (self.scope, self.cost);
+        match quota.shared() {
+            None => LimitsSeen::new(move |told| quota.observe(told, &levels, cost)),
             Some(_) => LimitsSeen::new(move |told| {
-                if let Some(shared) = account.shared() {
-                    shared.observe(&account, told, booking, &levels, cost);
+                if let Some(shared) = quota.shared() {
+                    shared.observe(&quota, told, scope, &levels, cost);
                 }
             }),
         }
@@ -81,7 +81,7 @@ impl Charge {
 
     /// The answer has come, or has begun to.
     pub fn answered(&self) {
-        self.account.lock().answered(self.began.elapsed());
+        self.quota.lock().answered(self.began.elapsed());
     }
 
     /// What the call has used so far.
@@ -97,23 +97,23 @@ impl Charge {
     /// The API refused the call, and will refuse every other until then.
     pub fn refused(mut self, until: Instant) {
         self.refund();
-        self.account.lock().block(until);
+        self.quota.lock().block(until);
         self.refused_until = Some(until);
     }
 }
 
-impl Drop for Charge {
+impl Drop for QuotaReservation {
     fn drop(&mut self) {
-        let mut state = self.account.lock();
+        let mut state = self.quota.lock();
         state.end(self.cost, self.used, self.priority);
-        match self.account.shared() {
+        match self.quota.shared() {
             None => state.wake_next(),
             Some(shared) => {
                 drop(state);
                 shared.settle(
-                    &self.account,
+                    &self.quota,
                     &Settlement {
-                        booking: self.booking,
+                        scope: self.scope,
                         priority: self.priority,
                         charged: self.cost,
                         used: self.used,

@@ -13,9 +13,9 @@
 use super::{
     bucket::Cost,
     buckets::Levels,
-    charge::Charge,
-    place::Place,
-    shared::{Booking, Shared},
+    queue_position::QueuePosition,
+    reservation::QuotaReservation,
+    shared::{ReservationScope, SharedQuota},
     state::State,
 };
 use crate::{
@@ -27,17 +27,17 @@ use std::{
     time::Duration,
 };
 
-/// The account of one key and model.
+/// The quota of one key and model.
 #[derive(Debug, Default)]
-pub struct Account {
+pub struct Quota {
     state: Mutex<State>,
-    /// Where other replicas have the same account.
-    shared: Option<Shared>,
+    /// Where other replicas have the same quota.
+    shared: Option<SharedQuota>,
 }
 
 /// What is left, for people and metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Remaining {
+pub struct QuotaRemaining {
     /// Requests left and the limit.
     pub requests: Option<(f64, f64)>,
     /// Input tokens left and the limit.
@@ -50,23 +50,23 @@ pub struct Remaining {
     pub waiting_batch: usize,
 }
 
-// === impl Account ===
+// === impl Quota ===
 
-impl Account {
-    /// An account that other replicas have too.
-    pub fn sharing(shared: Shared) -> Self {
-        Account {
+impl Quota {
+    /// A quota that other replicas have too.
+    pub fn sharing(shared: SharedQuota) -> Self {
+        Quota {
             shared: Some(shared),
-            ..Account::default()
+            ..Quota::default()
         }
     }
 
-    /// Where other replicas have the same account.
-    pub fn shared(&self) -> Option<&Shared> {
+    /// Where other replicas have the same quota.
+    pub fn shared(&self) -> Option<&SharedQuota> {
         self.shared.as_ref()
     }
 
-    /// Waits until a call fits, and charges it.
+    /// Waits until a call fits, and reserves it.
     ///
     /// # Errors
     /// At once, when it cannot fit before its deadline: after how long it
@@ -76,11 +76,11 @@ impl Account {
         cost: Cost,
         priority: Priority,
         deadline: Deadline,
-    ) -> Result<Charge, Duration> {
+    ) -> Result<QuotaReservation, Duration> {
         let place = {
             let mut state = self.lock();
             if !state.anyone_before(priority) && state.fits_in(cost) == Some(Duration::ZERO) {
-                return Ok(self.charge(&mut state, cost, priority));
+                return Ok(self.reserve(&mut state, cost, priority));
             }
             let wait = state.wait(cost, priority);
             if !state.leaves_time(wait, deadline) {
@@ -101,11 +101,11 @@ impl Account {
     }
 
     /// What is left, and who waits.
-    pub fn remaining(&self) -> Remaining {
+    pub fn remaining(&self) -> QuotaRemaining {
         let mut state = self.lock();
         state.refill();
         let [requests, input_tokens, output_tokens] = state.figures();
-        Remaining {
+        QuotaRemaining {
             requests,
             input_tokens,
             output_tokens,
@@ -150,24 +150,30 @@ impl Account {
         state: &mut State,
         cost: Cost,
         priority: Priority,
-    ) -> Place {
+    ) -> QueuePosition {
         let (id, turn) = state.enqueue(cost, priority);
-        Place::new(Arc::clone(self), id, priority, turn)
+        QueuePosition::new(Arc::clone(self), id, priority, turn)
     }
 
     /// Charges a call here, and nowhere else.
-    pub(super) fn charge(
+    pub(super) fn reserve(
         self: &Arc<Self>,
         state: &mut State,
         cost: Cost,
         priority: Priority,
-    ) -> Charge {
+    ) -> QuotaReservation {
         state.take(cost, priority);
         state.begin(cost);
-        Charge::new(self, cost, priority, state.levels(), Booking::Here)
+        QuotaReservation::new(
+            self,
+            cost,
+            priority,
+            state.levels(),
+            ReservationScope::Local,
+        )
     }
 }
 
 #[cfg(test)]
-#[path = "account_tests.rs"]
+#[path = "quota_tests.rs"]
 mod tests;

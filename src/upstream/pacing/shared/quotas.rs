@@ -1,10 +1,10 @@
 //! The scripts, and how they are called.
 
 use crate::upstream::pacing::{
-    account::Account,
     bucket::Cost,
     buckets::Levels,
-    state::{CALLS_BEFORE_LIMITS_ARE_KNOWN, Others},
+    quota::Quota,
+    state::{CALLS_BEFORE_LIMITS_ARE_KNOWN, OtherReplicas},
 };
 use crate::{
     call::Priority,
@@ -17,25 +17,25 @@ use tokio::{runtime::Handle, sync::Semaphore};
 
 /// Most settlements and observations under way at once. Beyond, they are
 /// dropped, and the API's next answer corrects the count.
-const MAX_BESIDE: usize = 1024;
+const MAX_IN_BACKGROUND: usize = 1024;
 
 /// Figures in the answer of the script that admits.
-const ANSWER: usize = 18;
+const RESPONSE_LEN: usize = 18;
 
-/// The accounts of all replicas.
-pub struct SharedBooks {
+/// The quotas of all replicas.
+pub struct SharedQuotas {
     store: Store,
     /// Tells this replica from others.
     replica: String,
     admit: Script,
     settle: Script,
     observe: Script,
-    beside: Arc<Semaphore>,
+    background: Arc<Semaphore>,
 }
 
 /// What the first in line asks, and what it tells of those behind it.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask {
+pub struct AdmissionRequest {
     /// What it costs.
     pub cost: Cost,
     /// Its priority.
@@ -54,7 +54,7 @@ pub struct Ask {
 
 /// What Redis decided.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Verdict {
+pub enum AdmissionDecision {
     /// The call is charged.
     Charged,
     /// The call is charged, though nobody knows the limits yet.
@@ -63,17 +63,17 @@ pub enum Verdict {
     Wait(Duration),
 }
 
-/// The answer to [`Ask`].
+/// The answer to [`AdmissionRequest`].
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Answer {
+pub struct AdmissionResponse {
     /// What was decided.
-    pub verdict: Verdict,
+    pub decision: AdmissionDecision,
     /// How long the API refuses calls yet.
     pub blocked: Duration,
     /// Level and limit of each bucket after that.
     pub figures: [Option<(f64, f64)>; 3],
     /// What the other replicas do.
-    pub others: Others,
+    pub others: OtherReplicas,
 }
 
 /// What the head of an answer told.
@@ -92,20 +92,20 @@ pub struct Observation {
     pub cost: Cost,
 }
 
-// === impl SharedBooks ===
+// === impl SharedQuotas ===
 
-impl SharedBooks {
+impl SharedQuotas {
     /// Accounts in this Redis.
     pub fn new(store: Store) -> Self {
-        let account = include_str!("account.lua");
-        let script = |code: &str| Script::new(&format!("{account}{code}"));
-        SharedBooks {
+        let quota = include_str!("quota.lua");
+        let script = |code: &str| Script::new(&format!("{quota}{code}"));
+        SharedQuotas {
             store,
             replica: format!("{:016x}", rand::random::<u64>()),
             admit: script(include_str!("admit.lua")),
             settle: script(include_str!("settle.lua")),
             observe: script(include_str!("observe.lua")),
-            beside: Arc::new(Semaphore::new(MAX_BESIDE)),
+            background: Arc::new(Semaphore::new(MAX_IN_BACKGROUND)),
         }
     }
 
@@ -115,7 +115,7 @@ impl SharedBooks {
     }
 
     /// Asks for a call to be let in. `None` when Redis does not answer.
-    pub async fn admit(&self, name: &str, ask: &Ask) -> Option<Answer> {
+    pub async fn admit(&self, name: &str, ask: &AdmissionRequest) -> Option<AdmissionResponse> {
         let mut script = self.admit.key(name);
         script.arg(u8::from(ask.priority == Priority::Interactive));
         with_cost(&mut script, ask.cost);
@@ -133,10 +133,10 @@ impl SharedBooks {
         let asked = self
             .store
             .ask(async |mut redis| script.invoke_async::<Vec<f64>>(&mut redis).await);
-        Answer::read(&asked.await?)
+        AdmissionResponse::read(&asked.await?)
     }
 
-    /// Settles a charge: `difference` is what was used beyond it, `early` what
+    /// Settles a reservation: `difference` is what was used beyond it, `early` what
     /// was charged before the limits were known.
     pub async fn settle(
         &self,
@@ -181,24 +181,28 @@ impl SharedBooks {
 
     /// Does something beside the calls, and wakes who waits. Without room or
     /// without a runtime it is not done.
-    pub fn beside(&self, account: &Arc<Account>, work: impl Future<Output = ()> + Send + 'static) {
-        let permit = Arc::clone(&self.beside).try_acquire_owned();
+    pub fn in_background(
+        &self,
+        quota: &Arc<Quota>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let permit = Arc::clone(&self.background).try_acquire_owned();
         let (Ok(permit), Ok(runtime)) = (permit, Handle::try_current()) else {
-            account.wake_next();
+            quota.wake_next();
             return;
         };
-        let account = Arc::clone(account);
+        let quota = Arc::clone(quota);
         runtime.spawn(async move {
             work.await;
             drop(permit);
-            account.wake_next();
+            quota.wake_next();
         });
     }
 }
 
-impl fmt::Debug for SharedBooks {
+impl fmt::Debug for SharedQuotas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SharedBooks")
+        f.write_str("SharedQuotas")
     }
 }
 
@@ -209,11 +213,11 @@ fn with_cost(script: &mut ScriptInvocation<'_>, cost: Cost) {
         .arg(cost.output_tokens);
 }
 
-// === impl Answer ===
+// === impl AdmissionResponse ===
 
-impl Answer {
+impl AdmissionResponse {
     fn read(figures: &[f64]) -> Option<Self> {
-        let figures: &[f64; ANSWER] = figures.try_into().ok()?;
+        let figures: &[f64; RESPONSE_LEN] = figures.try_into().ok()?;
         let millis = |it: f64| {
             let seconds = (it / 1000.0).max(0.0);
             Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
@@ -227,16 +231,16 @@ impl Answer {
             input_tokens: figures[at + 1],
             output_tokens: figures[at + 2],
         };
-        Some(Answer {
-            verdict: match figures[0] {
-                1.0 => Verdict::Charged,
-                2.0 => Verdict::ChargedEarly,
+        Some(AdmissionResponse {
+            decision: match figures[0] {
+                1.0 => AdmissionDecision::Charged,
+                2.0 => AdmissionDecision::ChargedEarly,
                 // Timers are no finer.
-                _ => Verdict::Wait(millis(figures[1]).max(Duration::from_millis(1))),
+                _ => AdmissionDecision::Wait(millis(figures[1]).max(Duration::from_millis(1))),
             },
             blocked: millis(figures[2]),
             figures: [bucket(3), bucket(5), bucket(7)],
-            others: Others {
+            others: OtherReplicas {
                 interactive: cost(9),
                 batch: cost(12),
                 // Of about ten seconds.

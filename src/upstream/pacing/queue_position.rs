@@ -1,6 +1,6 @@
 //! A call that waits.
 
-use super::{account::Account, bucket::Cost, charge::Charge, state::State};
+use super::{bucket::Cost, quota::Quota, reservation::QuotaReservation, state::State};
 use crate::call::{Deadline, Priority};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -9,21 +9,21 @@ use tokio::{
 };
 
 /// A place in the queue, given up when dropped.
-pub struct Place {
-    account: Arc<Account>,
+pub struct QueuePosition {
+    quota: Arc<Quota>,
     id: u64,
     priority: Priority,
     turn: Arc<Notify>,
     since: Instant,
 }
 
-// === impl Place ===
+// === impl QueuePosition ===
 
-impl Place {
+impl QueuePosition {
     /// A place that was taken.
-    pub fn new(account: Arc<Account>, id: u64, priority: Priority, turn: Arc<Notify>) -> Self {
-        Place {
-            account,
+    pub fn new(quota: Arc<Quota>, id: u64, priority: Priority, turn: Arc<Notify>) -> Self {
+        QueuePosition {
+            quota,
             id,
             priority,
             turn,
@@ -31,9 +31,9 @@ impl Place {
         }
     }
 
-    /// The account.
-    pub fn account(&self) -> &Arc<Account> {
-        &self.account
+    /// The quota.
+    pub fn quota(&self) -> &Arc<Quota> {
+        &self.quota
     }
 
     /// The priority of the call.
@@ -59,15 +59,15 @@ impl Place {
         }
     }
 
-    /// Waits until the call fits, and charges it.
+    /// Waits until the call fits, and reserves it.
     ///
     /// # Errors
     /// When those before it took longer than could be foreseen, so that there
     /// is no time left for an answer: after how long another try would fit.
-    pub async fn wait(self, cost: Cost, deadline: Deadline) -> Result<Charge, Duration> {
+    pub async fn wait(self, cost: Cost, deadline: Deadline) -> Result<QuotaReservation, Duration> {
         loop {
             let fits_in = {
-                let mut state = self.account.lock();
+                let mut state = self.quota.lock();
                 let fits_in = match self.is_next(&state) {
                     true => state.fits_in(cost),
                     false => None,
@@ -77,7 +77,7 @@ impl Place {
                         return Err(state.wait(cost, self.priority));
                     }
                     Some(Duration::ZERO) => {
-                        return Ok(self.account.charge(&mut state, cost, self.priority));
+                        return Ok(self.quota.reserve(&mut state, cost, self.priority));
                     }
                     wait => wait.unwrap_or(Duration::MAX),
                 }
@@ -87,9 +87,9 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for QueuePosition {
     fn drop(&mut self) {
-        let mut state = self.account.lock();
+        let mut state = self.quota.lock();
         state.queue(self.priority).remove(self.id);
         state.wake_next();
     }

@@ -1,0 +1,93 @@
+//! The quotas of all keys and models.
+
+use super::{
+    quota::Quota,
+    shared::{SharedQuota, SharedQuotas},
+};
+use crate::{
+    store::Store,
+    upstream::{fingerprint::Fingerprint, keys::Key},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Callers name the models, so there may be any number of them: beyond so many
+/// quotas, idle ones are forgotten.
+const MAX_QUOTAS: usize = 256;
+
+/// All quotas. Cloning is cheap.
+#[derive(Debug, Clone, Default)]
+pub struct RateLimiter(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    quotas: Mutex<HashMap<Name, Entry>>,
+    /// Where replicas share them.
+    shared: Option<Arc<SharedQuotas>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Name {
+    key: Fingerprint,
+    model: Arc<str>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: Arc<str>,
+    quota: Arc<Quota>,
+}
+
+// === impl RateLimiter ===
+
+impl RateLimiter {
+    /// Accounts that all replicas share, if there is a store.
+    pub fn new(store: Option<Store>) -> Self {
+        let shared = store.map(|store| Arc::new(SharedQuotas::new(store)));
+        RateLimiter(Arc::new(Inner {
+            quotas: Mutex::default(),
+            shared,
+        }))
+    }
+
+    /// The quota of a key and model; a new one is made for the first call.
+    pub fn quota(&self, key: &Key, model: &Arc<str>) -> Arc<Quota> {
+        let name = Name {
+            key: key.fingerprint(),
+            model: Arc::clone(model),
+        };
+        let mut quotas = self.0.quotas.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = quotas.get(&name) {
+            return Arc::clone(&entry.quota);
+        }
+        if quotas.len() >= MAX_QUOTAS {
+            quotas.retain(|_, entry| !entry.quota.is_idle());
+        }
+        let quota = Arc::new(match &self.0.shared {
+            None => Quota::default(),
+            Some(shared) => {
+                Quota::sharing(SharedQuota::new(shared, &name.key.to_string(), &name.model))
+            }
+        });
+        let entry = Entry {
+            key: Arc::clone(key.name()),
+            quota: Arc::clone(&quota),
+        };
+        quotas.insert(name, entry);
+        quota
+    }
+
+    /// Every quota with the names of its key and model.
+    pub fn quotas(&self) -> Vec<(Arc<str>, Arc<str>, Arc<Quota>)> {
+        let quotas = self.0.quotas.lock().unwrap_or_else(PoisonError::into_inner);
+        quotas
+            .iter()
+            .map(|(name, entry)| {
+                let (key, model) = (Arc::clone(&entry.key), Arc::clone(&name.model));
+                (key, model, Arc::clone(&entry.quota))
+            })
+            .collect()
+    }
+}
