@@ -1,6 +1,6 @@
 //! What a call shows.
 
-use super::{Cause, signature::SignatureHeader};
+use super::{RejectReason, signature::SignatureHeader};
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
 const API_KEY: &str = "x-api-key";
@@ -21,9 +21,9 @@ impl<'a> Credentials<'a> {
     /// Reads the metadata.
     ///
     /// # Errors
-    /// [`Cause::Malformed`], also when it shows more than one thing: whichever
+    /// [`RejectReason::Malformed`], also when it shows more than one thing: whichever
     /// of them counted, somebody would have expected the other.
-    pub fn read(headers: &'a HeaderMap) -> Result<Self, Cause> {
+    pub fn read(headers: &'a HeaderMap) -> Result<Self, RejectReason> {
         let bearer = only(headers, AUTHORIZATION.as_str())?;
         let api_key = only(headers, API_KEY)?;
         let signature = only(headers, SIGNATURE)?;
@@ -33,8 +33,8 @@ impl<'a> Credentials<'a> {
             (None, Some(key), None) => Ok(Credentials::Key(key)),
             (None, None, Some(signature)) => SignatureHeader::parse(signature)
                 .map(Credentials::Signature)
-                .ok_or(Cause::Malformed),
-            _ => Err(Cause::Malformed),
+                .ok_or(RejectReason::Malformed),
+            _ => Err(RejectReason::Malformed),
         }
     }
 }
@@ -48,20 +48,20 @@ pub fn remove_credentials(headers: &mut HeaderMap) {
 }
 
 /// The one value that a header has, if it has any.
-fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Cause> {
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, RejectReason> {
     let mut values = headers.get_all(name).iter().map(HeaderValue::to_str);
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(Ok(value)), None) => Ok(Some(value)),
-        _ => Err(Cause::Malformed),
+        _ => Err(RejectReason::Malformed),
     }
 }
 
 /// The scheme has no case (RFC 9110).
-fn token(bearer: &str) -> Result<&str, Cause> {
+fn token(bearer: &str) -> Result<&str, RejectReason> {
     match bearer.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
-        _ => Err(Cause::Malformed),
+        _ => Err(RejectReason::Malformed),
     }
 }
 
@@ -69,7 +69,7 @@ fn token(bearer: &str) -> Result<&str, Cause> {
 mod tests {
     use super::*;
 
-    fn read(pairs: &[(&'static str, &str)]) -> Result<String, Cause> {
+    fn read(pairs: &[(&'static str, &str)]) -> Result<String, RejectReason> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(*name, HeaderValue::from_str(value).unwrap());
@@ -95,7 +95,7 @@ mod tests {
             &[("x-api-key", "k"), ("x-signature", "t=1")],
             &[("x-signature", "t=1")],
         ] {
-            assert_eq!(read(pairs), Err(Cause::Malformed), "{pairs:?}");
+            assert_eq!(read(pairs), Err(RejectReason::Malformed), "{pairs:?}");
         }
     }
 }

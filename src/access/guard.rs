@@ -1,10 +1,10 @@
 //! Access control itself: from what a call shows to who calls.
 
 use super::{
-    Cause, Clients, Clock, Identity, PeerNames, Refusals,
+    Clients, Clock, Identity, PeerNames, Refusals, RejectReason,
     config::{AccessConfig, SignatureConfig},
     credentials::Credentials,
-    limits::{Ledger, SharedNonce},
+    limits::{SharedNonce, UsageStore},
     signature::{Nonces, SignatureHeader, Signed},
 };
 use crate::secrets::{LoadError, Reloading};
@@ -25,7 +25,7 @@ struct Inner {
     /// before its time to one after.
     nonces_kept: Duration,
     nonces: Nonces,
-    ledger: Ledger,
+    usage_store: UsageStore,
     refusals: Refusals,
     clock: Clock,
     /// What a signature of an unknown key is checked with, so that it takes
@@ -51,21 +51,21 @@ impl Access {
     pub async fn load(
         config: &AccessConfig,
         key_file: Option<PathBuf>,
-        ledger: Ledger,
+        usage_store: UsageStore,
     ) -> Result<Option<Access>, LoadError> {
         let Some(path) = config.clients_file.clone() else {
             return Ok(None);
         };
         let clients = Clients::load(path, key_file).await?;
-        let access = Access::new(clients, &config.signatures, ledger, Clock::default());
+        let access = Access::new(clients, &config.signatures, usage_store, Clock::default());
         Ok(Some(access))
     }
 
-    /// Access for these clients, whose usage `ledger` keeps.
+    /// Access for these clients, whose usage the store keeps.
     pub fn new(
         clients: Reloading<Clients>,
         signatures: &SignatureConfig,
-        ledger: Ledger,
+        usage_store: UsageStore,
         clock: Clock,
     ) -> Access {
         let nonces_kept = 2 * signatures.tolerance;
@@ -74,7 +74,7 @@ impl Access {
             tolerance: signatures.tolerance,
             nonces_kept,
             nonces: Nonces::new(nonces_kept, signatures.max_nonces),
-            ledger,
+            usage_store,
             refusals: Refusals::default(),
             clock,
             nobodys: SecretString::from("nobody's secret, as long as anybody's".to_owned()),
@@ -87,8 +87,8 @@ impl Access {
     }
 
     /// What the clients have used.
-    pub fn ledger(&self) -> &Ledger {
-        &self.0.ledger
+    pub fn usage_store(&self) -> &UsageStore {
+        &self.0.usage_store
     }
 
     /// Refusals so far, by cause.
@@ -104,7 +104,7 @@ impl Access {
         &self,
         headers: &HeaderMap,
         extensions: &Extensions,
-    ) -> Result<Credential, Cause> {
+    ) -> Result<Credential, RejectReason> {
         let now = self.0.clock.now();
         let clients = self.0.clients.current();
         let identity = match Credentials::read(headers)? {
@@ -115,7 +115,7 @@ impl Access {
                 return Ok(Credential::Signature(header));
             }
             Credentials::None => {
-                let names = extensions.get::<PeerNames>().ok_or(Cause::Missing)?;
+                let names = extensions.get::<PeerNames>().ok_or(RejectReason::Missing)?;
                 clients.by_certificate(names, now)?
             }
         };
@@ -132,16 +132,16 @@ impl Access {
         header: &SignatureHeader,
         path: &str,
         message: &[u8],
-    ) -> Result<Arc<Identity>, Cause> {
+    ) -> Result<Arc<Identity>, RejectReason> {
         let identity = self.signer(header, path, message)?;
         let now = self.0.clock.since_1970();
         let (key_id, nonce) = (&header.key_id, &header.nonce);
         self.0.nonces.note(key_id, nonce, now)?;
         let kept_for = self.0.nonces_kept;
-        match self.0.ledger.note_nonce(key_id, nonce, kept_for).await {
+        match self.0.usage_store.note_nonce(key_id, nonce, kept_for).await {
             SharedNonce::New => Ok(identity),
-            SharedNonce::Seen => Err(Cause::Replayed),
-            SharedNonce::Unreachable => Err(Cause::NoncesUnreachable),
+            SharedNonce::Seen => Err(RejectReason::Replayed),
+            SharedNonce::Unreachable => Err(RejectReason::NoncesUnreachable),
         }
     }
 
@@ -151,7 +151,7 @@ impl Access {
         header: &SignatureHeader,
         path: &str,
         message: &[u8],
-    ) -> Result<Arc<Identity>, Cause> {
+    ) -> Result<Arc<Identity>, RejectReason> {
         let clients = self.0.clients.current();
         let key = clients.signing_key(&header.key_id);
         let signed = Signed {
@@ -163,7 +163,7 @@ impl Access {
         };
         let secret = key.map_or(&self.0.nobodys, |key| &key.secret);
         let (true, Some(key)) = (signed.is_mac(secret, &header.mac), key) else {
-            return Err(Cause::WrongSignature);
+            return Err(RejectReason::WrongSignature);
         };
         // Once more: a message may have taken its time, and the nonce of the
         // first call be forgotten by now.
@@ -171,12 +171,12 @@ impl Access {
         key.identity(self.0.clock.now())
     }
 
-    fn is_timely(&self, header: &SignatureHeader) -> Result<(), Cause> {
+    fn is_timely(&self, header: &SignatureHeader) -> Result<(), RejectReason> {
         let apart = self.0.clock.since_1970().as_secs().abs_diff(header.time);
         if apart <= self.0.tolerance.as_secs() {
             Ok(())
         } else {
-            Err(Cause::OutsideTolerance)
+            Err(RejectReason::OutsideTolerance)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Who calls.
 
-use super::{Cause, clients::ClientLimits};
+use super::{RejectReason, clients::ClientLimits};
 use crate::call::Priority;
 use std::{sync::Arc, time::SystemTime};
 
@@ -30,26 +30,26 @@ impl Identity {
     /// clients.
     ///
     /// # Errors
-    /// [`Cause::Method`].
-    pub fn may_call(&self, path: &str) -> Result<(), Cause> {
+    /// [`RejectReason::Method`].
+    pub fn may_call(&self, path: &str) -> Result<(), RejectReason> {
         let Some(method) = crate::proto::method(path) else {
             return Ok(());
         };
         if self.methods.is_empty() || self.methods.iter().any(|one| one == method) {
             return Ok(());
         }
-        Err(Cause::Method)
+        Err(RejectReason::Method)
     }
 
     /// Whether the client may ask for a model.
     ///
     /// # Errors
-    /// [`Cause::Model`].
-    pub fn may_ask(&self, model: &str) -> Result<(), Cause> {
+    /// [`RejectReason::Model`].
+    pub fn may_ask(&self, model: &str) -> Result<(), RejectReason> {
         if self.models.is_empty() || self.models.iter().any(|one| one == model) {
             return Ok(());
         }
-        Err(Cause::Model)
+        Err(RejectReason::Model)
     }
 }
 

@@ -4,7 +4,6 @@
 //! [`Identity`] in the request's extensions, or is refused in one constant
 //! shape. What an identity may spend is kept by [`limits`].
 
-mod cause;
 mod clients;
 mod clock;
 mod config;
@@ -12,9 +11,9 @@ mod credentials;
 mod guard;
 mod identity;
 pub mod limits;
+mod reject_reason;
 pub mod signature;
 
-pub use cause::{Cause, Refusals};
 pub use clients::{
     Added, ClientEntry, ClientLimits, Clients, ClientsError, ClientsFile, KeyEntry, NewClient,
     PriorityName, SigningKeyEntry, add, add_signing_key, list, revoke, revoke_key, rotate,
@@ -24,3 +23,4 @@ pub use config::{AccessConfig, SignatureConfig};
 pub use credentials::remove_credentials;
 pub use guard::{Access, Credential};
 pub use identity::{Identity, PeerNames};
+pub use reject_reason::{Refusals, RejectReason};

@@ -2,7 +2,7 @@
 
 use super::exit::{Failure, with_causes};
 use crate::{
-    access::{Access, Clock, limits::Ledger},
+    access::{Access, Clock, limits::UsageStore},
     config::{Config, Exposed},
     secrets::{LoadError, Reload},
     server::Tls,
@@ -54,10 +54,10 @@ async fn access(config: &Config, store: Option<Store>) -> Result<Option<Access>,
         return Ok(None);
     }
     let longest_call = config.server.max_deadline;
-    let ledger = Ledger::with_store(&config.limits, store, longest_call, Clock::default())
+    let usage_store = UsageStore::with_store(&config.limits, store, longest_call, Clock::default())
         .map_err(|error| Failure::usage(with_causes(&error)))?;
     let key_file = config.secrets.key_file.clone();
-    Access::load(&config.access, key_file, ledger)
+    Access::load(&config.access, key_file, usage_store)
         .await
         .map_err(unusable)
 }

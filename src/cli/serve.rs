@@ -148,7 +148,7 @@ async fn serve(
         never = systemd::report(drain, drain_timeout) => match never {},
     }
     if let Some(access) = security.access {
-        access.ledger().flush().await;
+        access.usage_store().flush().await;
     }
     observability.shut_down().await;
     Ok(())

@@ -2,7 +2,7 @@
 
 use crate::{
     access::{
-        Access, Cause, Credential, Identity, remove_credentials,
+        Access, Credential, Identity, RejectReason, remove_credentials,
         signature::{SignatureHeader, Unread, framed, read_message, remove_encoding},
     },
     layer::{Next, Rule},
@@ -84,7 +84,7 @@ where
     B: http_body::Body<Data = Bytes>,
 {
     if proto::method(request.uri().path()).is_none() {
-        return Err(refused(access, Cause::NotSignable));
+        return Err(refused(access, RejectReason::NotSignable));
     }
     let (mut parts, body) = request.into_parts();
     let message = read_message(&parts.headers, body, max_bytes).await;
@@ -103,7 +103,10 @@ where
 
 /// The request as the handler gets it: with the identity, without what proved
 /// it.
-fn let_in(mut request: Request<Body>, identity: Arc<Identity>) -> Result<Request<Body>, Cause> {
+fn let_in(
+    mut request: Request<Body>,
+    identity: Arc<Identity>,
+) -> Result<Request<Body>, RejectReason> {
     if let Some(record) = request.extensions().get::<CallRecord>() {
         record.client(&identity.name);
     }
@@ -114,7 +117,7 @@ fn let_in(mut request: Request<Body>, identity: Arc<Identity>) -> Result<Request
 }
 
 /// Counts a refusal and makes its status.
-fn refused(access: &Access, cause: Cause) -> Status {
+fn refused(access: &Access, cause: RejectReason) -> Status {
     access.refusals().count(cause);
     status::rejected(cause)
 }

@@ -3,7 +3,7 @@
 use crate::{
     access::{
         Identity,
-        limits::{Ledger, Receipt},
+        limits::{UsageReservation, UsageStore},
     },
     layer::{Next, Rule},
     status,
@@ -17,18 +17,18 @@ use tonic::body::Body;
 /// flight until its answer has been sent or dropped.
 #[derive(Debug)]
 pub struct LimitCalls {
-    ledger: Option<Ledger>,
+    usage_store: Option<UsageStore>,
 }
 
 impl LimitCalls {
-    /// Counts in `ledger`; without one, nothing is limited.
-    pub fn new(ledger: Option<Ledger>) -> Self {
-        LimitCalls { ledger }
+    /// Counts in this store; without one, nothing is limited.
+    pub fn new(usage_store: Option<UsageStore>) -> Self {
+        LimitCalls { usage_store }
     }
 }
 
 /// A call in flight.
-struct InFlightCall(Receipt);
+struct InFlightCall(UsageReservation);
 
 impl Drop for InFlightCall {
     fn drop(&mut self) {
@@ -47,16 +47,16 @@ impl Rule<Request<Body>> for LimitCalls {
         mut next: impl Next<Request<Body>, Response<Body>, Infallible>,
     ) -> Result<Response<Body>, Infallible> {
         let identity = request.extensions().get::<Arc<Identity>>().cloned();
-        let (Some(ledger), Some(identity)) = (&self.ledger, identity) else {
+        let (Some(usage_store), Some(identity)) = (&self.usage_store, identity) else {
             return next.run(request).await;
         };
         let limits = &identity.limits;
         if limits.requests_per_minute.is_none() && limits.calls_in_flight.is_none() {
             return next.run(request).await;
         }
-        let in_flight = match Box::pin(ledger.take_call(&identity)).await {
-            Ok(receipt) => InFlightCall(receipt),
-            Err(refused) => return Ok(status::access_error(&refused).into_http()),
+        let in_flight = match Box::pin(usage_store.reserve_call(&identity)).await {
+            Ok(reservation) => InFlightCall(reservation),
+            Err(refused) => return Ok(status::denied(&refused).into_http()),
         };
         let response = next.run(request).await?;
         Ok(response.map(|body| {

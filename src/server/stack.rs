@@ -74,7 +74,7 @@ fn inbound(
     admission: Admission,
     telemetry: &Telemetry,
 ) -> Inbound {
-    let ledger = access.map(|access| access.ledger().clone());
+    let usage_store = access.map(|access| access.usage_store().clone());
     let authenticate = rule(Authenticate::new(access.cloned(), config.max_message_bytes));
     let calls = ServiceBuilder::new()
         // Sees every status that a caller sees.
@@ -87,7 +87,7 @@ fn inbound(
         // read to know who calls.
         .layer(authenticate.clone())
         // Only a known client has limits.
-        .layer(rule(LimitCalls::new(ledger)))
+        .layer(rule(LimitCalls::new(usage_store)))
         .service(claude_service(config, service));
     let mut routes = RoutesBuilder::default();
     routes.add_service(health.server());

@@ -4,8 +4,8 @@
 use super::{Draft, plain};
 use crate::{
     access::{
-        Cause,
-        limits::{Limit, LimitReached, Refused},
+        RejectReason,
+        limits::{AccessError, Limit, LimitExceeded},
     },
     proto::ERROR_DOMAIN,
     reason::Reason,
@@ -15,29 +15,31 @@ use tonic::Status;
 use tonic_types::QuotaViolation;
 
 /// The status of a call that access control refused.
-pub fn access_error(refused: &Refused) -> Status {
+pub fn denied(refused: &AccessError) -> Status {
     match refused {
-        Refused::Limit(reached) => limit_exceeded(reached),
-        Refused::NotAllowed(cause) => rejected(*cause),
-        Refused::StoreUnreachable => plain(Reason::LimitsUnreachable, refused.to_string()),
+        AccessError::Limit(reached) => limit_exceeded(reached),
+        AccessError::NotAllowed(cause) => rejected(*cause),
+        AccessError::StoreUnreachable => plain(Reason::LimitsUnreachable, refused.to_string()),
     }
 }
 
 /// The reason of a refusal.
-pub(super) fn reason(refused: &Refused) -> Reason {
+pub(super) fn reason(refused: &AccessError) -> Reason {
     match refused {
-        Refused::Limit(_) => Reason::ClientLimitReached,
-        Refused::StoreUnreachable => Reason::LimitsUnreachable,
-        Refused::NotAllowed(Cause::Method | Cause::Model) => Reason::PermissionDenied,
-        Refused::NotAllowed(_) => Reason::Unauthenticated,
+        AccessError::Limit(_) => Reason::ClientLimitReached,
+        AccessError::StoreUnreachable => Reason::LimitsUnreachable,
+        AccessError::NotAllowed(RejectReason::Method | RejectReason::Model) => {
+            Reason::PermissionDenied
+        }
+        AccessError::NotAllowed(_) => Reason::Unauthenticated,
     }
 }
 
 /// The status for a cause. What is wrong with credentials stays unsaid: it
 /// would help only those who guess.
-pub fn rejected(cause: Cause) -> Status {
+pub fn rejected(cause: RejectReason) -> Status {
     match cause {
-        Cause::Method | Cause::Model => plain(
+        RejectReason::Method | RejectReason::Model => plain(
             Reason::PermissionDenied,
             "the client may not make this call",
         ),
@@ -46,7 +48,7 @@ pub fn rejected(cause: Cause) -> Status {
 }
 
 /// RESOURCE_EXHAUSTED with each limit and when to retry.
-pub fn limit_exceeded(reached: &LimitReached) -> Status {
+pub fn limit_exceeded(reached: &LimitExceeded) -> Status {
     let mut draft = Draft::new(Reason::ClientLimitReached, reached.to_string())
         .retry_after(Some(reached.retry_after()));
     let violations = reached

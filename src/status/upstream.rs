@@ -16,7 +16,7 @@ const MAX_EXPLANATION: usize = 500;
 pub fn upstream_failed(failed: &Failed, payload_field: &'static str) -> Status {
     let error = &failed.error;
     let (reason, message) = match error {
-        UpstreamError::Refused(refused) => return access::access_error(refused),
+        UpstreamError::AccessDenied(refused) => return access::denied(refused),
         UpstreamError::Api(failure) => (api_reason(failure), api_message(failure)),
         _ => (reason(error), error.to_string()),
     };
@@ -79,7 +79,7 @@ fn reason(error: &UpstreamError) -> Reason {
         UpstreamError::CircuitOpen { .. } => Reason::CircuitOpen,
         UpstreamError::QuotaExhausted { .. } => Reason::UpstreamQuotaExhausted,
         UpstreamError::StoreUnreachable => Reason::QuotaUnreachable,
-        UpstreamError::Refused(refused) => access::reason(refused),
+        UpstreamError::AccessDenied(refused) => access::reason(refused),
         // The caller's credentials were fine; ours are not.
         UpstreamError::NoUsableKey => Reason::UpstreamAuth,
     }

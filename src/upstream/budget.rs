@@ -7,7 +7,7 @@ use super::{Attempts, Body, Call, Payload, Reply, UpstreamError, reply::AnswerUs
 use crate::{
     access::{
         Access, ClientLimits, Identity, Refusals,
-        limits::{Ledger, Receipt, Refused},
+        limits::{AccessError, UsageReservation, UsageStore},
     },
     claude::answer::Usage,
     layer::{Next, Rule, RuleLayer, rule},
@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// usage when it ends, however it ends.
 #[derive(Debug)]
 pub struct ChargeBudget {
-    ledger: Ledger,
+    usage_store: UsageStore,
     refusals: Refusals,
 }
 
@@ -27,7 +27,7 @@ impl ChargeBudget {
     /// its model.
     pub fn of(access: &Access) -> RuleLayer<Self> {
         rule(ChargeBudget {
-            ledger: access.ledger().clone(),
+            usage_store: access.usage_store().clone(),
             refusals: access.refusals().clone(),
         })
     }
@@ -49,13 +49,13 @@ impl Rule<Call> for ChargeBudget {
         let names_model = !matches!(call.payload, Payload::Models(_));
         if names_model && let Err(cause) = caller.may_ask(&call.model) {
             self.refusals.count(cause);
-            return Err(UpstreamError::Refused(Refused::NotAllowed(cause)));
+            return Err(UpstreamError::AccessDenied(AccessError::NotAllowed(cause)));
         }
         let is_charged = matches!(call.payload, Payload::Messages { .. });
         if !is_charged || !limits_tokens(&caller.limits) {
             return next.run(call).await;
         }
-        let running = Running::begin(&self.ledger, &caller, &call).await?;
+        let running = Running::begin(&self.usage_store, &caller, &call).await?;
         let mut outcome = next.run(call).await;
         match &mut outcome {
             Ok(reply) => running.answered(&mut reply.body),
@@ -76,7 +76,7 @@ fn limits_tokens(limits: &ClientLimits) -> bool {
 
 /// A call that was charged. Dropped, it corrects the charge.
 struct Running {
-    receipt: Receipt,
+    reservation: UsageReservation,
     model: Arc<str>,
     attempts: Attempts,
     estimated_input: u64,
@@ -87,7 +87,7 @@ struct Running {
 
 impl Running {
     async fn begin(
-        ledger: &Ledger,
+        usage_store: &UsageStore,
         caller: &Arc<Identity>,
         call: &Call,
     ) -> Result<Self, UpstreamError> {
@@ -96,10 +96,12 @@ impl Running {
             output_tokens: Some(u64::from(call.max_tokens)),
             ..Usage::default()
         };
-        let charged = ledger.take_usage(caller, &call.model, &estimated).await;
-        let receipt = charged.map_err(UpstreamError::Refused)?;
+        let charged = usage_store
+            .reserve_usage(caller, &call.model, &estimated)
+            .await;
+        let reservation = charged.map_err(UpstreamError::AccessDenied)?;
         Ok(Running {
-            receipt,
+            reservation,
             model: Arc::clone(&call.model),
             attempts: call.attempts.clone(),
             estimated_input: u64::from(call.input_tokens),
@@ -141,6 +143,6 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.receipt.settle(&self.model, self.used().as_ref());
+        self.reservation.settle(&self.model, self.used().as_ref());
     }
 }

@@ -1,6 +1,6 @@
 //! How a call to the API can fail.
 
-use crate::access::limits::Refused;
+use crate::access::limits::AccessError;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -56,7 +56,7 @@ pub enum UpstreamError {
     StoreUnreachable,
     /// The caller may not make this call, or not now. It was not sent.
     #[error(transparent)]
-    Refused(Refused),
+    AccessDenied(AccessError),
     /// Every configured key has been refused.
     #[error("no usable API key is left")]
     NoUsableKey,

@@ -2,9 +2,9 @@
 
 use claude_grpc::{
     access::{
-        self, Access, AccessConfig, Cause, ClientEntry, Clients, ClientsFile, Clock, NewClient,
-        SignatureConfig,
-        limits::{Ledger, LimitsConfig},
+        self, Access, AccessConfig, ClientEntry, Clients, ClientsFile, Clock, NewClient,
+        RejectReason, SignatureConfig,
+        limits::{LimitsConfig, UsageStore},
     },
     claude::{
         answer::{AnswerBlock, Message, Usage},
@@ -231,8 +231,8 @@ impl Setup {
         let clients = Reloading::fixed("clients", Clients::new(self.clients).unwrap());
         let hands = Hands::new();
         let longest_call = self.server.max_deadline;
-        let ledger = Ledger::open(&self.limits, longest_call, hands.clock()).unwrap();
-        let access = Access::new(clients, &self.signatures, ledger, hands.clock());
+        let usage_store = UsageStore::open(&self.limits, longest_call, hands.clock()).unwrap();
+        let access = Access::new(clients, &self.signatures, usage_store, hands.clock());
         let api = Api::default();
         let stack = charging(api.stack(), &access);
         let upstream = Client::new(stack, Duration::from_secs(600));
@@ -283,7 +283,7 @@ impl Running {
         client.generate(request).await.map(|_| ())
     }
 
-    pub fn refusals(&self, cause: Cause) -> u64 {
+    pub fn refusals(&self, cause: RejectReason) -> u64 {
         self.access.refusals().of(cause)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::harness::{GENERATE, START, Setup, assert_unauthenticated, prompt};
 use claude_grpc::{
-    access::{self, Cause, Clients, ClientsFile, NewClient},
+    access::{self, Clients, ClientsFile, NewClient, RejectReason},
     proto::v1::{self, claude_service_client::ClaudeServiceClient},
 };
 use secrecy::ExposeSecret;
@@ -56,15 +56,15 @@ async fn a_key_lets_in_in_either_header_and_nothing_else_does() {
     let wrong = format!("{}A", &key[..key.len() - 1]);
     let unknown = key.replacen("cgk_", "cgk_0", 1);
     let table = [
-        ("", "", Cause::Missing),
-        ("authorization", key.as_str(), Cause::Malformed),
-        ("authorization", "Basic abc", Cause::Malformed),
-        ("x-signature", "t=1,n=2,k=3,v1=4", Cause::Malformed),
-        ("x-api-key", &wrong, Cause::WrongKey),
-        ("x-api-key", &unknown, Cause::WrongKey),
-        ("x-api-key", "sk-ant-something", Cause::WrongKey),
-        ("x-api-key", "", Cause::WrongKey),
-        ("x-api-key", &expired, Cause::ExpiredClient),
+        ("", "", RejectReason::Missing),
+        ("authorization", key.as_str(), RejectReason::Malformed),
+        ("authorization", "Basic abc", RejectReason::Malformed),
+        ("x-signature", "t=1,n=2,k=3,v1=4", RejectReason::Malformed),
+        ("x-api-key", &wrong, RejectReason::WrongKey),
+        ("x-api-key", &unknown, RejectReason::WrongKey),
+        ("x-api-key", "sk-ant-something", RejectReason::WrongKey),
+        ("x-api-key", "", RejectReason::WrongKey),
+        ("x-api-key", &expired, RejectReason::ExpiredClient),
     ];
     for (header, value, cause) in table {
         let before = server.refusals(cause);
@@ -90,7 +90,7 @@ async fn two_keys_are_valid_during_a_rotation() {
     server.hands.set(START + 61);
     assert_unauthenticated(&server.generate("x-api-key", &old).await.unwrap_err());
     server.generate("x-api-key", new).await.unwrap();
-    assert_eq!(server.refusals(Cause::ExpiredKey), 1);
+    assert_eq!(server.refusals(RejectReason::ExpiredKey), 1);
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn a_method_that_is_not_allowed_is_denied() {
     assert_eq!(denied.code(), Code::PermissionDenied, "{GENERATE}");
     let details = denied.get_error_details();
     assert_eq!(details.error_info().unwrap().reason, "PERMISSION_DENIED");
-    assert_eq!(server.refusals(Cause::Method), 1);
+    assert_eq!(server.refusals(RejectReason::Method), 1);
     assert_eq!(server.api.calls(), 0);
 }
 

@@ -1,7 +1,7 @@
 //! The limits of a client, kept in the process.
 
 use crate::harness::{Running, START, limit_of, limited, prompt};
-use claude_grpc::{access::Cause, proto::v1};
+use claude_grpc::{access::RejectReason, proto::v1};
 use futures::StreamExt;
 use std::time::Duration;
 use tonic::{Code, Status};
@@ -75,11 +75,11 @@ async fn a_stream_holds_its_place_until_it_is_dropped() {
     held.next().await.unwrap().unwrap();
     let refused = generate(&server, &key, 100).await.unwrap_err();
     assert_eq!(limit_of(&refused).0, "calls_in_flight");
-    assert_eq!(server.access.ledger().spent("a").calls_in_flight, 1);
+    assert_eq!(server.access.usage_store().spent("a").calls_in_flight, 1);
     drop(held);
-    eventually(|| server.access.ledger().spent("a").calls_in_flight == 0).await;
+    eventually(|| server.access.usage_store().spent("a").calls_in_flight == 0).await;
     generate(&server, &key, 100).await.unwrap();
-    eventually(|| server.access.ledger().spent("a").calls_in_flight == 0).await;
+    eventually(|| server.access.usage_store().spent("a").calls_in_flight == 0).await;
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn the_estimate_is_charged_first_and_the_usage_settles_it() {
 async fn a_stream_is_charged_for_what_it_used_also_when_it_is_dropped() {
     let (setup, key) = limited("tokens_per_day = 100_000\ndollars_per_month = 100.0");
     let server = setup.start().await;
-    let spent = || server.access.ledger().spent("a");
+    let spent = || server.access.usage_store().spent("a");
 
     let mut whole = stream(&server, &key).await.unwrap();
     while let Some(event) = whole.next().await {
@@ -148,12 +148,12 @@ async fn budgets_end_with_their_day_and_survive_a_restart() {
     };
     let (server, key) = start().await;
     generate(&server, &key, 1000).await.unwrap();
-    server.access.ledger().flush().await;
-    assert_eq!(server.access.ledger().spent("a").tokens_in_day, 30);
+    server.access.usage_store().flush().await;
+    assert_eq!(server.access.usage_store().spent("a").tokens_in_day, 30);
     server.stop().await;
 
     let (server, key) = start().await;
-    assert_eq!(server.access.ledger().spent("a").tokens_in_day, 30);
+    assert_eq!(server.access.usage_store().spent("a").tokens_in_day, 30);
     let refused = generate(&server, &key, 1980).await.unwrap_err();
     // The test begins at 08:00 UTC.
     let until_midnight = Duration::from_secs(16 * 60 * 60);
@@ -164,7 +164,7 @@ async fn budgets_end_with_their_day_and_survive_a_restart() {
     generate(&server, &key, 1900).await.unwrap();
     server.hands.set(START + DAY);
     generate(&server, &key, 1980).await.unwrap();
-    let spent = server.access.ledger().spent("a");
+    let spent = server.access.usage_store().spent("a");
     assert_eq!((spent.tokens_in_day, spent.tokens_in_month), (30, 90));
 }
 
@@ -200,7 +200,7 @@ async fn a_model_that_is_not_allowed_is_denied() {
     let denied = generate(&server, &key, 100).await.unwrap_err();
     assert_eq!(denied.code(), Code::PermissionDenied);
     assert_eq!(denied.message(), "the client may not make this call");
-    assert_eq!(server.refusals(Cause::Model), 1);
+    assert_eq!(server.refusals(RejectReason::Model), 1);
     assert_eq!(server.api.calls(), 0);
 
     let mut client = server.client(&key).await;

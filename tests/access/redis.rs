@@ -3,7 +3,7 @@
 use crate::harness::{GENERATE, Running, START, Setup, limit_of, limited, prompt};
 pub use crate::redis_server::RedisServer as Redis;
 use claude_grpc::access::{
-    Cause,
+    RejectReason,
     limits::{OnStoreFailure, StoreAddress},
     signature::{Signer, SigningLayer},
 };
@@ -132,19 +132,19 @@ async fn without_redis_each_counts_for_itself_until_it_is_back() {
             limit_of(&generate(server, &key).await.unwrap_err()).0,
             "requests_per_minute"
         );
-        assert!(server.access.ledger().health().is_down());
+        assert!(server.access.usage_store().health().is_down());
     }
     redis.run().await;
     // A new Redis has forgotten: the shared limit is whole again.
     let back = async {
-        while one.access.ledger().health().is_down() {
+        while one.access.usage_store().health().is_down() {
             let _ = generate(&one, &key).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), back)
         .await
         .unwrap();
-    assert!(one.access.ledger().health().failures() > 0);
+    assert!(one.access.usage_store().health().failures() > 0);
 }
 
 #[tokio::test]
@@ -191,7 +191,7 @@ async fn a_replay_at_another_replica_is_refused() {
     };
     call(&one).await.unwrap();
     assert_eq!(call(&two).await.unwrap_err().code(), Code::Unauthenticated);
-    assert_eq!(two.refusals(Cause::Replayed), 1);
+    assert_eq!(two.refusals(RejectReason::Replayed), 1);
     // The signing layer takes a new one each time.
     let signer = Signer::new("k", SecretString::from(SECRET)).with_clock(two.hands.clock());
     let signing = tower::ServiceBuilder::new()

@@ -3,7 +3,7 @@
 use crate::harness::{GENERATE, Running, START, Setup, assert_unauthenticated, prompt};
 use claude_grpc::{
     access::{
-        Cause,
+        RejectReason,
         signature::{SignatureHeader, Signed, Signer, SigningLayer},
     },
     proto::v1::{self, claude_service_client::ClaudeServiceClient},
@@ -94,7 +94,7 @@ impl<'a> Raw<'a> {
     }
 }
 
-async fn refused(server: &Running, call: Raw<'_>, cause: Cause) {
+async fn refused(server: &Running, call: Raw<'_>, cause: RejectReason) {
     let (counted, calls) = (server.refusals(cause), server.api.calls());
     let status = call.send(&server.channel().await).await.unwrap_err();
     assert_unauthenticated(&status);
@@ -135,11 +135,16 @@ async fn a_replay_is_refused_for_as_long_as_its_signature_is_good() {
     // From the future, as far as it may be.
     let signature = signed("new", SECRET, START + 300, &nonce(1));
     Raw::new(&signature).send(&channel).await.unwrap();
-    refused(&server, Raw::new(&signature), Cause::Replayed).await;
+    refused(&server, Raw::new(&signature), RejectReason::Replayed).await;
     server.hands.set(START + 600);
-    refused(&server, Raw::new(&signature), Cause::Replayed).await;
+    refused(&server, Raw::new(&signature), RejectReason::Replayed).await;
     server.hands.set(START + 601);
-    refused(&server, Raw::new(&signature), Cause::OutsideTolerance).await;
+    refused(
+        &server,
+        Raw::new(&signature),
+        RejectReason::OutsideTolerance,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -152,7 +157,12 @@ async fn the_tolerance_is_300_seconds_and_not_301_in_both_directions() {
     }
     for time in [START - 301, START + 301, 0, u64::MAX] {
         let signature = signed("new", SECRET, time, &nonce(1));
-        refused(&server, Raw::new(&signature), Cause::OutsideTolerance).await;
+        refused(
+            &server,
+            Raw::new(&signature),
+            RejectReason::OutsideTolerance,
+        )
+        .await;
     }
 }
 
@@ -165,38 +175,38 @@ async fn a_flipped_bit_a_wrong_method_and_a_swapped_message_are_refused() {
         let mut flipped = header.clone();
         flipped.mac[bit / 8] ^= 1 << (bit % 8);
         let text = flipped.to_string();
-        refused(&server, Raw::new(&text), Cause::WrongSignature).await;
+        refused(&server, Raw::new(&text), RejectReason::WrongSignature).await;
     }
     for bit in 0..8 {
         let mut call = Raw::new(&good);
         let last = call.body.len() - 1;
         call.body[last] ^= 1 << bit;
-        refused(&server, call, Cause::WrongSignature).await;
+        refused(&server, call, RejectReason::WrongSignature).await;
     }
     let path = "/claude.v1.ClaudeService/GenerateStream";
     let call = Raw {
         path,
         ..Raw::new(&good)
     };
-    refused(&server, call, Cause::WrongSignature).await;
+    refused(&server, call, RejectReason::WrongSignature).await;
     let swapped = framed(0, b"\x0a\x00");
     let call = Raw {
         body: swapped,
         ..Raw::new(&good)
     };
-    refused(&server, call, Cause::WrongSignature).await;
+    refused(&server, call, RejectReason::WrongSignature).await;
     let moved = SignatureHeader {
         time: START + 1,
         ..header.clone()
     }
     .to_string();
-    refused(&server, Raw::new(&moved), Cause::WrongSignature).await;
+    refused(&server, Raw::new(&moved), RejectReason::WrongSignature).await;
     let renonced = SignatureHeader {
         nonce: nonce(2),
         ..header
     }
     .to_string();
-    refused(&server, Raw::new(&renonced), Cause::WrongSignature).await;
+    refused(&server, Raw::new(&renonced), RejectReason::WrongSignature).await;
     // None of them has used up the nonce.
     Raw::new(&good).send(&server.channel().await).await.unwrap();
 }
@@ -206,11 +216,11 @@ async fn unknown_and_expired_keys_are_refused_and_two_are_good_during_a_rotation
     let server = Setup::new(CLIENTS).start().await;
     let channel = server.channel().await;
     let unknown = signed("nobody", SECRET, START, &nonce(1));
-    refused(&server, Raw::new(&unknown), Cause::WrongSignature).await;
+    refused(&server, Raw::new(&unknown), RejectReason::WrongSignature).await;
     let others = signed("old", SECRET, START, &nonce(1));
-    refused(&server, Raw::new(&others), Cause::WrongSignature).await;
+    refused(&server, Raw::new(&others), RejectReason::WrongSignature).await;
     let expired = signed("expired", SECRET, START, &nonce(1));
-    refused(&server, Raw::new(&expired), Cause::ExpiredClient).await;
+    refused(&server, Raw::new(&expired), RejectReason::ExpiredClient).await;
 
     server.hands.set(START + 60);
     for (key_id, secret) in [("new", SECRET), ("old", OTHER_SECRET)] {
@@ -219,7 +229,7 @@ async fn unknown_and_expired_keys_are_refused_and_two_are_good_during_a_rotation
     }
     server.hands.set(START + 61);
     let ended = signed("old", OTHER_SECRET, START, &nonce(3));
-    refused(&server, Raw::new(&ended), Cause::ExpiredKey).await;
+    refused(&server, Raw::new(&ended), RejectReason::ExpiredKey).await;
 }
 
 #[tokio::test]
@@ -233,7 +243,7 @@ async fn a_full_store_of_nonces_refuses_until_one_is_forgotten() {
         Raw::new(&signature).send(&channel).await.unwrap();
     }
     let third = signed("new", SECRET, START, &nonce(3));
-    refused(&server, Raw::new(&third), Cause::NoncesFull).await;
+    refused(&server, Raw::new(&third), RejectReason::NoncesFull).await;
     server.hands.set(START + 601);
     let later = signed("new", SECRET, START + 601, &nonce(3));
     Raw::new(&later).send(&channel).await.unwrap();
@@ -262,7 +272,7 @@ async fn a_compressed_message_is_signed_as_it_was_before() {
             body,
             ..Raw::new(&wrong)
         };
-        refused(&server, call, Cause::WrongSignature).await;
+        refused(&server, call, RejectReason::WrongSignature).await;
     }
     let bomb = zstd::encode_all(&vec![0; 10_000_000][..], 3).unwrap();
     let signature = signed("new", SECRET, START, &nonce(4));

@@ -5,7 +5,7 @@ use crate::{
     harness::{Running, Setup, assert_unauthenticated, prompt},
 };
 use claude_grpc::{
-    access::Cause,
+    access::RejectReason,
     proto::v1::claude_service_client::ClaudeServiceClient,
     secrets::{Reload, Watcher},
     server::TlsConfig,
@@ -63,10 +63,10 @@ async fn the_name_in_a_certificate_stands_for_its_client() {
     let stranger = ca.caller("spiffe://example.org/ns/other/sa/default");
     let stranger = connect(&server, &ca, Some(&stranger)).await.unwrap();
     assert_unauthenticated(&generate(stranger).await.unwrap_err());
-    assert_eq!(server.refusals(Cause::UnknownCertificate), 1);
+    assert_eq!(server.refusals(RejectReason::UnknownCertificate), 1);
     let nameless = connect(&server, &ca, None).await.unwrap();
     assert_unauthenticated(&generate(nameless).await.unwrap_err());
-    assert_eq!(server.refusals(Cause::Missing), 1);
+    assert_eq!(server.refusals(RejectReason::Missing), 1);
 
     // The right name from the wrong CA. TLS 1.3 lets the caller learn of its
     // refusal with the first call only.
@@ -92,7 +92,7 @@ async fn a_required_certificate_is_required_of_the_connection() {
     if let Ok(channel) = connect(&server, &ca, None).await {
         generate(channel).await.unwrap_err();
     }
-    assert_eq!(server.refusals(Cause::Missing), 0);
+    assert_eq!(server.refusals(RejectReason::Missing), 0);
     assert_eq!(server.api.calls(), 1);
 }
 

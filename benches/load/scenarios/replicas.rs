@@ -1,5 +1,5 @@
 //! The quota run, against three processes that share one API key: once with a
-//! ledger in Redis, once each with its own.
+//! usage_store in Redis, once each with its own.
 
 use super::quota::{self, Figures};
 use crate::{
@@ -16,11 +16,11 @@ pub async fn run() -> bool {
         println!("skipped: redis-server is not installed");
         return true;
     }
-    println!("{REPLICAS} processes, one ledger in Redis");
+    println!("{REPLICAS} processes, one usage_store in Redis");
     let redis = RedisServer::start().await;
     let shared = measure(&redis.url()).await;
     drop(redis);
-    println!("{REPLICAS} processes, each with its own ledger");
+    println!("{REPLICAS} processes, each with its own usage_store");
     let alone = measure("memory").await;
     quota::compare(("shared", &shared), ("alone", &alone));
     shared.hold()

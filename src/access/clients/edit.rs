@@ -234,7 +234,7 @@ fn added(fresh: FreshKey) -> Added {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::{Cause, Clients};
+    use crate::access::{Clients, RejectReason};
     use secrecy::ExposeSecret;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -265,7 +265,7 @@ mod tests {
             assert!(clients.by_key(second, at).is_ok());
         }
         let later = now + HOUR + Duration::from_secs(1);
-        assert_eq!(clients.by_key(first, later), Err(Cause::ExpiredKey));
+        assert_eq!(clients.by_key(first, later), Err(RejectReason::ExpiredKey));
         assert!(clients.by_key(second, later).is_ok());
 
         rotate(&path, None, "a", HOUR, now).unwrap_err();
@@ -296,10 +296,10 @@ mod tests {
         revoke(&path, None, "a").unwrap_err();
         let now = SystemTime::now();
         let by = |added: &Added| clients(&path).by_key(added.secret.expose_secret(), now);
-        assert_eq!(by(&a), Err(Cause::WrongKey));
+        assert_eq!(by(&a), Err(RejectReason::WrongKey));
         assert!(by(&b).is_ok());
         revoke_key(&path, None, &b.id).unwrap();
-        assert_eq!(by(&b), Err(Cause::WrongKey));
+        assert_eq!(by(&b), Err(RejectReason::WrongKey));
     }
 
     #[test]

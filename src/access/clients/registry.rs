@@ -5,7 +5,7 @@ use super::{
     key::{self, KeyHash},
 };
 use crate::{
-    access::{Cause, Identity, PeerNames},
+    access::{Identity, PeerNames, RejectReason},
     secrets::{Keyring, LoadError, Reloading},
 };
 use secrecy::SecretString;
@@ -14,13 +14,13 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc, time::SystemTime};
 /// All clients, ready to be found. Made anew when the file changes.
 #[derive(Debug, Default)]
 pub struct Clients {
-    by_key: HashMap<String, Held>,
+    by_key: HashMap<String, KeyRecord>,
     by_signing_key: HashMap<String, SigningKey>,
     by_certificate: HashMap<String, Arc<Identity>>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct KeyRecord {
     identity: Arc<Identity>,
     hash: KeyHash,
     not_after: Option<SystemTime>,
@@ -67,7 +67,7 @@ impl Clients {
                     client: entry.name.clone(),
                     reason: format!("the hash of key {:?} is malformed", key.id),
                 })?;
-                let held = Held {
+                let held = KeyRecord {
                     identity: Arc::clone(&identity),
                     hash,
                     not_after: key.not_after,
@@ -93,17 +93,17 @@ impl Clients {
     ///
     /// # Errors
     /// Why it is refused.
-    pub fn by_key(&self, presented: &str, now: SystemTime) -> Result<Arc<Identity>, Cause> {
+    pub fn by_key(&self, presented: &str, now: SystemTime) -> Result<Arc<Identity>, RejectReason> {
         let held = key::id_of(presented).and_then(|id| self.by_key.get(id));
         let hash = held.map_or(KeyHash::NONE, |held| held.hash);
         match (hash.is_of(presented), held) {
             (true, Some(held)) => {
                 valid(held.not_after, now)
                     .then_some(())
-                    .ok_or(Cause::ExpiredKey)?;
+                    .ok_or(RejectReason::ExpiredKey)?;
                 unexpired(&held.identity, now)
             }
-            _ => Err(Cause::WrongKey),
+            _ => Err(RejectReason::WrongKey),
         }
     }
 
@@ -115,12 +115,12 @@ impl Clients {
         &self,
         names: &PeerNames,
         now: SystemTime,
-    ) -> Result<Arc<Identity>, Cause> {
+    ) -> Result<Arc<Identity>, RejectReason> {
         let found = names
             .0
             .iter()
             .find_map(|name| self.by_certificate.get(name));
-        unexpired(found.ok_or(Cause::UnknownCertificate)?, now)
+        unexpired(found.ok_or(RejectReason::UnknownCertificate)?, now)
     }
 
     /// The key for signing with an id.
@@ -134,10 +134,10 @@ impl SigningKey {
     ///
     /// # Errors
     /// Why it is refused.
-    pub fn identity(&self, now: SystemTime) -> Result<Arc<Identity>, Cause> {
+    pub fn identity(&self, now: SystemTime) -> Result<Arc<Identity>, RejectReason> {
         valid(self.not_after, now)
             .then_some(())
-            .ok_or(Cause::ExpiredKey)?;
+            .ok_or(RejectReason::ExpiredKey)?;
         unexpired(&self.identity, now)
     }
 }
@@ -168,10 +168,10 @@ fn valid(not_after: Option<SystemTime>, now: SystemTime) -> bool {
     not_after.is_none_or(|end| now <= end)
 }
 
-fn unexpired(identity: &Arc<Identity>, now: SystemTime) -> Result<Arc<Identity>, Cause> {
+fn unexpired(identity: &Arc<Identity>, now: SystemTime) -> Result<Arc<Identity>, RejectReason> {
     if valid(identity.expires, now) {
         Ok(Arc::clone(identity))
     } else {
-        Err(Cause::ExpiredClient)
+        Err(RejectReason::ExpiredClient)
     }
 }

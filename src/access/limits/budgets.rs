@@ -27,7 +27,7 @@ pub enum Period {
 
 /// What a client has spent in one day or month.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct StoredSpend {
     /// The client.
     pub client: String,
     /// Whether of a day or a month.
@@ -68,7 +68,7 @@ impl BudgetFile {
         path: &Path,
         day: u64,
         month: u64,
-    ) -> Result<(BudgetFile, Vec<Kept>), Box<redb::Error>> {
+    ) -> Result<(BudgetFile, Vec<StoredSpend>), Box<redb::Error>> {
         let opened = open(path, day, month);
         let (database, kept) = opened.map_err(Box::new)?;
         let (sender, receiver) = mpsc::channel();
@@ -129,7 +129,7 @@ impl Drop for BudgetFile {
     }
 }
 
-fn open(path: &Path, day: u64, month: u64) -> Result<(Database, Vec<Kept>), redb::Error> {
+fn open(path: &Path, day: u64, month: u64) -> Result<(Database, Vec<StoredSpend>), redb::Error> {
     let database = Database::create(path)?;
     let transaction = database.begin_write()?;
     {
@@ -147,7 +147,7 @@ fn open(path: &Path, day: u64, month: u64) -> Result<(Database, Vec<Kept>), redb
         let (key, value) = entry?;
         let (client, period, number) = key.value();
         let (tokens, nanodollars) = value.value();
-        kept.push(Kept {
+        kept.push(StoredSpend {
             client: client.to_owned(),
             period: if period == DAY {
                 Period::Day

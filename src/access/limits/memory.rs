@@ -1,10 +1,10 @@
 //! Usage, kept in this process.
 
 use super::{
-    budgets::{BudgetFile, Kept, Period},
+    amounts::{Correction, IN_FLIGHT_RETRY, UsageAmounts, figures},
+    budgets::{BudgetFile, Period, StoredSpend},
     calendar::Date,
-    meter::{Correction, IN_FLIGHT_RETRY, Use, figures},
-    reached::Limit,
+    exceeded::Limit,
 };
 use crate::pricing::Nanodollars;
 use crate::{access::ClientLimits, token_bucket::TokenBucket};
@@ -23,7 +23,7 @@ pub struct MemoryStore {
 
 /// What a client has spent, as far as this process knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Spent {
+pub struct ClientSpend {
     /// Tokens, in and out, in a day.
     pub tokens_in_day: u64,
     /// Tokens, in and out, in a month.
@@ -65,7 +65,7 @@ struct Budget {
 
 impl MemoryStore {
     /// A store that goes on where the file ended.
-    pub fn with(file: Option<BudgetFile>, kept: Vec<Kept>) -> Self {
+    pub fn with(file: Option<BudgetFile>, kept: Vec<StoredSpend>) -> Self {
         let mut clients: HashMap<Arc<str>, Usage> = HashMap::new();
         for kept in kept {
             let usage = clients.entry(Arc::from(kept.client)).or_default();
@@ -93,7 +93,7 @@ impl MemoryStore {
         &self,
         client: &Arc<str>,
         limits: &ClientLimits,
-        ask: Use,
+        ask: UsageAmounts,
         now: Duration,
     ) -> Result<(), Vec<(Limit, Duration)>> {
         let date = Date::of(now);
@@ -147,12 +147,12 @@ impl MemoryStore {
 
     /// What a client has spent in the day and in the month that it last spent
     /// something in.
-    pub fn spent(&self, client: &str) -> Spent {
+    pub fn spent(&self, client: &str) -> ClientSpend {
         let clients = self.lock();
         let Some(usage) = clients.get(client) else {
-            return Spent::default();
+            return ClientSpend::default();
         };
-        Spent {
+        ClientSpend {
             tokens_in_day: usage.day.tokens,
             tokens_in_month: usage.month.tokens,
             nanodollars_in_day: usage.day.nanodollars,
@@ -196,7 +196,7 @@ impl Usage {
     fn over(
         &self,
         figures: &[Option<u64>; 8],
-        ask: &Use,
+        ask: &UsageAmounts,
         now: Duration,
         date: Date,
     ) -> Vec<(Limit, Duration)> {
@@ -252,7 +252,7 @@ impl Usage {
         over
     }
 
-    fn charge(&mut self, figures: &[Option<u64>; 8], ask: &Use, now: Duration) {
+    fn charge(&mut self, figures: &[Option<u64>; 8], ask: &UsageAmounts, now: Duration) {
         self.requests.add(figures[0], ask.requests as f64, now);
         self.input.add(figures[1], ask.input as f64, now);
         self.output.add(figures[2], ask.output as f64, now);

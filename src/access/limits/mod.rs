@@ -5,18 +5,18 @@
 //! and dollars, by an estimate. The usage that the API reports corrects the
 //! estimate. A stream that the caller drops is charged for what it got.
 
+mod amounts;
 mod budgets;
 mod calendar;
 mod config;
-mod ledger;
+mod exceeded;
 mod memory;
-mod meter;
-mod reached;
 mod redis;
+mod usage_store;
 
 pub use crate::store::{OnStoreFailure, StoreAddress, StoreHealth};
 pub use config::LimitsConfig;
-pub(super) use ledger::SharedNonce;
-pub use ledger::{Ledger, LedgerError, Receipt};
-pub use memory::Spent;
-pub use reached::{Limit, LimitReached, Refused};
+pub use exceeded::{AccessError, Limit, LimitExceeded};
+pub use memory::ClientSpend;
+pub(super) use usage_store::SharedNonce;
+pub use usage_store::{UsageReservation, UsageStore, UsageStoreError};

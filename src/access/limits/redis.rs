@@ -2,9 +2,9 @@
 //! round trip that no other decision comes between.
 
 use super::{
+    amounts::{Correction, UsageAmounts, figures},
     calendar::Date,
-    meter::{Correction, Use, figures},
-    reached::{LIMITS, Limit},
+    exceeded::{LIMITS, Limit},
 };
 use crate::{access::ClientLimits, store::Store};
 use ::redis::Script;
@@ -49,7 +49,7 @@ impl RedisStore {
         &self,
         client: &str,
         limits: &ClientLimits,
-        ask: Use,
+        ask: UsageAmounts,
         lease: &str,
         now: Duration,
     ) -> Option<Result<(), Vec<(Limit, Duration)>>> {

@@ -1,6 +1,6 @@
 //! The nonces that were seen.
 
-use crate::access::Cause;
+use crate::access::RejectReason;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
@@ -37,8 +37,8 @@ impl Nonces {
     /// Notes a nonce, `now` being the time since 1970.
     ///
     /// # Errors
-    /// [`Cause::Replayed`] when it was seen, [`Cause::NoncesFull`].
-    pub fn note(&self, key_id: &str, nonce: &str, now: Duration) -> Result<(), Cause> {
+    /// [`RejectReason::Replayed`] when it was seen, [`RejectReason::NoncesFull`].
+    pub fn note(&self, key_id: &str, nonce: &str, now: Duration) -> Result<(), RejectReason> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if !seen.contains_key(key_id) {
             // Keys come and go: those that are not used any more leave nothing.
@@ -47,10 +47,10 @@ impl Nonces {
         let of_key = seen.entry(key_id.to_owned()).or_default();
         of_key.forget_old(now);
         if of_key.nonces.contains(nonce) {
-            return Err(Cause::Replayed);
+            return Err(RejectReason::Replayed);
         }
         if of_key.nonces.len() >= self.max_for_each {
-            return Err(Cause::NoncesFull);
+            return Err(RejectReason::NoncesFull);
         }
         let nonce: Arc<str> = Arc::from(nonce);
         of_key.nonces.insert(Arc::clone(&nonce));
@@ -90,7 +90,10 @@ mod tests {
         let nonces = Nonces::new(Duration::from_secs(600), 10);
         assert_eq!(nonces.note("k", "n", NOW), Ok(()));
         assert_eq!(nonces.note("other", "n", NOW), Ok(()));
-        assert_eq!(nonces.note("k", "n", after(600)), Err(Cause::Replayed));
+        assert_eq!(
+            nonces.note("k", "n", after(600)),
+            Err(RejectReason::Replayed)
+        );
         assert_eq!(nonces.note("k", "n", after(601)), Ok(()));
     }
 
@@ -99,8 +102,11 @@ mod tests {
         let nonces = Nonces::new(Duration::from_secs(600), 2);
         assert_eq!(nonces.note("k", "a", NOW), Ok(()));
         assert_eq!(nonces.note("k", "b", after(1)), Ok(()));
-        assert_eq!(nonces.note("k", "c", after(2)), Err(Cause::NoncesFull));
-        assert_eq!(nonces.note("k", "a", after(2)), Err(Cause::Replayed));
+        assert_eq!(
+            nonces.note("k", "c", after(2)),
+            Err(RejectReason::NoncesFull)
+        );
+        assert_eq!(nonces.note("k", "a", after(2)), Err(RejectReason::Replayed));
         assert_eq!(nonces.note("other", "c", after(2)), Ok(()));
         assert_eq!(nonces.note("k", "c", after(601)), Ok(()));
     }

@@ -1,12 +1,12 @@
 //! Charges clients, in whichever store is configured and answers.
 
 use super::{
+    amounts::{self, UsageAmounts},
     budgets::BudgetFile,
     calendar::Date,
     config::LimitsConfig,
-    memory::{MemoryStore, Spent},
-    meter::{self, Use},
-    reached::Refused,
+    exceeded::AccessError,
+    memory::{ClientSpend, MemoryStore},
     redis::RedisStore,
 };
 use crate::{
@@ -21,7 +21,7 @@ use thiserror::Error;
 
 /// Usage cannot be kept where it is configured to be.
 #[derive(Debug, Error)]
-pub enum LedgerError {
+pub enum UsageStoreError {
     /// The budget file cannot be used.
     #[error("the budget file {} cannot be used: {source}", path.display())]
     BudgetFile {
@@ -48,7 +48,7 @@ pub enum SharedNonce {
 
 /// What clients have used. Cloning is cheap.
 #[derive(Debug, Clone)]
-pub struct Ledger(Arc<Inner>);
+pub struct UsageStore(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -62,16 +62,16 @@ struct Inner {
 
 /// A charge, to be corrected or given back.
 #[derive(Debug)]
-pub struct Receipt {
-    ledger: Ledger,
+pub struct UsageReservation {
+    usage_store: UsageStore,
     identity: Arc<Identity>,
-    charged: Use,
+    charged: UsageAmounts,
     date: Date,
     /// The lease in Redis; `None` when the charge is in memory.
     lease: Option<String>,
 }
 
-impl Ledger {
+impl UsageStore {
     /// As configured, with a store of its own. `longest_call` is how long a
     /// call can hold its place among those in flight.
     ///
@@ -82,9 +82,9 @@ impl Ledger {
         config: &LimitsConfig,
         longest_call: Duration,
         clock: Clock,
-    ) -> Result<Ledger, LedgerError> {
+    ) -> Result<UsageStore, UsageStoreError> {
         let store = Store::open(&config.store, config.on_store_failure)?;
-        Ledger::with_store(config, store, longest_call, clock)
+        UsageStore::with_store(config, store, longest_call, clock)
     }
 
     /// As configured, in a store that others use too.
@@ -96,14 +96,14 @@ impl Ledger {
         store: Option<Store>,
         longest_call: Duration,
         clock: Clock,
-    ) -> Result<Ledger, LedgerError> {
+    ) -> Result<UsageStore, UsageStoreError> {
         let health = store.as_ref().map(|store| store.health().clone());
         let redis = store.map(|store| RedisStore::new(store, longest_call));
         let memory = match &config.budget_file {
             Some(path) if redis.is_none() => {
                 let date = Date::of(clock.since_1970());
                 let opened = BudgetFile::open(path, date.day, date.month);
-                let (file, kept) = opened.map_err(|source| LedgerError::BudgetFile {
+                let (file, kept) = opened.map_err(|source| UsageStoreError::BudgetFile {
                     path: path.clone(),
                     source,
                 })?;
@@ -111,7 +111,7 @@ impl Ledger {
             }
             _ => MemoryStore::default(),
         };
-        Ok(Ledger(Arc::new(Inner {
+        Ok(UsageStore(Arc::new(Inner {
             memory,
             redis,
             health: health.unwrap_or_default(),
@@ -122,7 +122,7 @@ impl Ledger {
 
     /// What a client has spent in this process, its estimates included; for
     /// metrics. What is kept in Redis is not in it.
-    pub fn spent(&self, client: &str) -> Spent {
+    pub fn spent(&self, client: &str) -> ClientSpend {
         self.0.memory.spent(client)
     }
 
@@ -160,11 +160,14 @@ impl Ledger {
     ///
     /// # Errors
     /// Why the call may not go.
-    pub async fn take_call(&self, identity: &Arc<Identity>) -> Result<Receipt, Refused> {
-        let ask = Use {
+    pub async fn reserve_call(
+        &self,
+        identity: &Arc<Identity>,
+    ) -> Result<UsageReservation, AccessError> {
+        let ask = UsageAmounts {
             requests: 1,
             in_flight: 1,
-            ..Use::default()
+            ..UsageAmounts::default()
         };
         self.take(identity, ask).await
     }
@@ -173,68 +176,72 @@ impl Ledger {
     ///
     /// # Errors
     /// Why the call may not go.
-    pub async fn take_usage(
+    pub async fn reserve_usage(
         &self,
         identity: &Arc<Identity>,
         model: &str,
         estimate: &Usage,
-    ) -> Result<Receipt, Refused> {
+    ) -> Result<UsageReservation, AccessError> {
         self.take(identity, self.usage(model, estimate)).await
     }
 
     /// A usage as it counts against the limits of a client.
-    fn usage(&self, model: &str, usage: &Usage) -> Use {
+    fn usage(&self, model: &str, usage: &Usage) -> UsageAmounts {
         let tokens = Tokens::of(usage);
-        Use {
+        UsageAmounts {
             input: tokens.all_input(),
             output: tokens.output,
             nanodollars: self.0.prices.cost(model, &tokens),
-            ..Use::default()
+            ..UsageAmounts::default()
         }
     }
 
     /// Charges a use.
-    async fn take(&self, identity: &Arc<Identity>, ask: Use) -> Result<Receipt, Refused> {
+    async fn take(
+        &self,
+        identity: &Arc<Identity>,
+        ask: UsageAmounts,
+    ) -> Result<UsageReservation, AccessError> {
         let now = self.0.clock.since_1970();
-        let receipt = |lease| Receipt {
-            ledger: self.clone(),
+        let reservation = |lease| UsageReservation {
+            usage_store: self.clone(),
             identity: Arc::clone(identity),
             charged: ask,
             date: Date::of(now),
             lease,
         };
-        let reached = |over| Refused::Limit(Box::new(meter::reached(identity, over)));
+        let exceeded = |over| AccessError::Limit(Box::new(amounts::exceeded(identity, over)));
         if let Some(redis) = &self.0.redis {
             let lease = HEXLOWER.encode(&rand::random::<[u8; 16]>());
             let asked = redis.take(&identity.name, &identity.limits, ask, &lease, now);
             match asked.await {
-                Some(Ok(())) => return Ok(receipt(Some(lease))),
-                Some(Err(over)) => return Err(reached(over)),
+                Some(Ok(())) => return Ok(reservation(Some(lease))),
+                Some(Err(over)) => return Err(exceeded(over)),
                 None if redis.store().on_failure() == OnStoreFailure::Refuse => {
-                    return Err(Refused::StoreUnreachable);
+                    return Err(AccessError::StoreUnreachable);
                 }
                 None => {}
             }
         }
         let memory = &self.0.memory;
         let asked = memory.take(&identity.name, &identity.limits, ask, now);
-        asked.await.map_err(reached)?;
-        Ok(receipt(None))
+        asked.await.map_err(exceeded)?;
+        Ok(reservation(None))
     }
 }
 
-impl Receipt {
+impl UsageReservation {
     /// Corrects the charge to what was used, once. It does not wait. Without a
     /// usage, everything is given back.
     pub fn settle(&self, model: &str, usage: Option<&Usage>) {
-        let used = usage.map(|usage| self.ledger.usage(model, usage));
+        let used = usage.map(|usage| self.usage_store.usage(model, usage));
         self.correct(&used.unwrap_or_default());
     }
 
     /// Corrects the charge to what was used.
-    fn correct(&self, used: &Use) {
+    fn correct(&self, used: &UsageAmounts) {
         let correction = self.charged.corrected_by(used, self.date);
-        let (inner, identity) = (&self.ledger.0, Arc::clone(&self.identity));
+        let (inner, identity) = (&self.usage_store.0, Arc::clone(&self.identity));
         match (&inner.redis, &self.lease) {
             (Some(redis), Some(_)) => {
                 let redis = redis.clone();
@@ -254,7 +261,7 @@ impl Receipt {
 
     /// Gives back the place among the calls in flight. It does not wait.
     pub fn release(&self) {
-        let inner = &self.ledger.0;
+        let inner = &self.usage_store.0;
         match (&inner.redis, &self.lease) {
             (Some(redis), Some(lease)) => {
                 let redis = redis.clone();

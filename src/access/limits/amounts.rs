@@ -2,7 +2,7 @@
 
 use super::{
     calendar::Date,
-    reached::{Limit, LimitReached},
+    exceeded::{Limit, LimitExceeded},
 };
 use crate::{
     access::{ClientLimits, Identity},
@@ -15,7 +15,7 @@ pub const IN_FLIGHT_RETRY: Duration = Duration::from_secs(1);
 
 /// What a call would use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Use {
+pub struct UsageAmounts {
     /// Calls.
     pub requests: u64,
     /// Places among the calls in flight.
@@ -43,14 +43,14 @@ pub struct Correction {
     pub month: u64,
 }
 
-impl Use {
+impl UsageAmounts {
     /// Tokens, as budgets count them.
     pub fn tokens(&self) -> u64 {
         self.input.saturating_add(self.output)
     }
 
     /// What is to be corrected when this was charged and `used` was used.
-    pub fn corrected_by(&self, used: &Use, date: Date) -> Correction {
+    pub fn corrected_by(&self, used: &UsageAmounts, date: Date) -> Correction {
         let difference = |charged: u64, used: u64| {
             let signed = |it| i64::try_from(it).unwrap_or(i64::MAX);
             signed(used) - signed(charged)
@@ -66,7 +66,7 @@ impl Use {
 }
 
 /// The limits of a client as figures, in the order of
-/// [`LIMITS`](super::reached::LIMITS).
+/// [`LIMITS`](super::exceeded::LIMITS).
 pub fn figures(limits: &ClientLimits) -> [Option<u64>; 8] {
     let nanodollars = |dollars: f64| (dollars * 1e9).round() as Nanodollars;
     [
@@ -82,7 +82,7 @@ pub fn figures(limits: &ClientLimits) -> [Option<u64>; 8] {
 }
 
 /// The refusal of a call, from the limits that it would go over.
-pub fn reached(identity: &Identity, over: Vec<(Limit, Duration)>) -> LimitReached {
+pub fn exceeded(identity: &Identity, over: Vec<(Limit, Duration)>) -> LimitExceeded {
     let figures = figures(&identity.limits);
     let limits = over.into_iter().map(|(limit, after)| {
         let figure = figures[limit as usize].unwrap_or(0);
@@ -92,7 +92,7 @@ pub fn reached(identity: &Identity, over: Vec<(Limit, Duration)>) -> LimitReache
         };
         (limit, value, after)
     });
-    LimitReached {
+    LimitExceeded {
         client: Arc::clone(&identity.name),
         limits: limits.collect(),
     }

@@ -7,7 +7,7 @@ use std::sync::{
 
 /// Why a call was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Cause {
+pub enum RejectReason {
     /// It shows nothing.
     Missing,
     /// What it shows cannot be read, or it shows more than one thing.
@@ -39,64 +39,64 @@ pub enum Cause {
     Model,
 }
 
-const CAUSES: [Cause; 14] = [
-    Cause::Missing,
-    Cause::Malformed,
-    Cause::WrongKey,
-    Cause::ExpiredKey,
-    Cause::ExpiredClient,
-    Cause::UnknownCertificate,
-    Cause::WrongSignature,
-    Cause::OutsideTolerance,
-    Cause::Replayed,
-    Cause::NoncesFull,
-    Cause::NoncesUnreachable,
-    Cause::NotSignable,
-    Cause::Method,
-    Cause::Model,
+const REASONS: [RejectReason; 14] = [
+    RejectReason::Missing,
+    RejectReason::Malformed,
+    RejectReason::WrongKey,
+    RejectReason::ExpiredKey,
+    RejectReason::ExpiredClient,
+    RejectReason::UnknownCertificate,
+    RejectReason::WrongSignature,
+    RejectReason::OutsideTolerance,
+    RejectReason::Replayed,
+    RejectReason::NoncesFull,
+    RejectReason::NoncesUnreachable,
+    RejectReason::NotSignable,
+    RejectReason::Method,
+    RejectReason::Model,
 ];
 
-impl Cause {
+impl RejectReason {
     /// The cause as a metric names it.
     pub fn name(self) -> &'static str {
         match self {
-            Cause::Missing => "missing",
-            Cause::Malformed => "malformed",
-            Cause::WrongKey => "wrong_key",
-            Cause::ExpiredKey => "expired_key",
-            Cause::ExpiredClient => "expired_client",
-            Cause::UnknownCertificate => "unknown_certificate",
-            Cause::WrongSignature => "wrong_signature",
-            Cause::OutsideTolerance => "outside_tolerance",
-            Cause::Replayed => "replayed",
-            Cause::NoncesFull => "nonces_full",
-            Cause::NoncesUnreachable => "nonces_unreachable",
-            Cause::NotSignable => "not_signable",
-            Cause::Method => "method",
-            Cause::Model => "model",
+            RejectReason::Missing => "missing",
+            RejectReason::Malformed => "malformed",
+            RejectReason::WrongKey => "wrong_key",
+            RejectReason::ExpiredKey => "expired_key",
+            RejectReason::ExpiredClient => "expired_client",
+            RejectReason::UnknownCertificate => "unknown_certificate",
+            RejectReason::WrongSignature => "wrong_signature",
+            RejectReason::OutsideTolerance => "outside_tolerance",
+            RejectReason::Replayed => "replayed",
+            RejectReason::NoncesFull => "nonces_full",
+            RejectReason::NoncesUnreachable => "nonces_unreachable",
+            RejectReason::NotSignable => "not_signable",
+            RejectReason::Method => "method",
+            RejectReason::Model => "model",
         }
     }
 }
 
 /// Counts refusals by cause. Clones share the figures.
 #[derive(Debug, Clone, Default)]
-pub struct Refusals(Arc<[AtomicU64; CAUSES.len()]>);
+pub struct Refusals(Arc<[AtomicU64; REASONS.len()]>);
 
 impl Refusals {
     /// Notes one more.
-    pub fn count(&self, cause: Cause) {
+    pub fn count(&self, cause: RejectReason) {
         // The variants are listed in the order of their declaration.
         self.0[cause as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Refusals for a cause so far.
-    pub fn of(&self, cause: Cause) -> u64 {
+    pub fn of(&self, cause: RejectReason) -> u64 {
         self.0[cause as usize].load(Ordering::Relaxed)
     }
 
     /// All figures.
-    pub fn all(&self) -> impl Iterator<Item = (Cause, u64)> + '_ {
-        CAUSES.into_iter().map(|cause| (cause, self.of(cause)))
+    pub fn all(&self) -> impl Iterator<Item = (RejectReason, u64)> + '_ {
+        REASONS.into_iter().map(|cause| (cause, self.of(cause)))
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
     fn each_cause_has_a_place_and_a_name_of_its_own() {
         let refusals = Refusals::default();
         let mut names = std::collections::HashSet::new();
-        for (place, cause) in CAUSES.into_iter().enumerate() {
+        for (place, cause) in REASONS.into_iter().enumerate() {
             assert_eq!(cause as usize, place);
             assert!(names.insert(cause.name()));
             refusals.count(cause);

@@ -1,6 +1,6 @@
 //! A limit that is reached.
 
-use crate::access::Cause;
+use crate::access::RejectReason;
 use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
@@ -56,7 +56,7 @@ impl Limit {
 /// A call would go over limits of its client.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("the client's limit is reached: {}", self.names())]
-pub struct LimitReached {
+pub struct LimitExceeded {
     /// The client.
     pub client: Arc<str>,
     /// Each limit, how much it is (of dollars, whole ones), and when there is
@@ -64,7 +64,7 @@ pub struct LimitReached {
     pub limits: Vec<(Limit, u64, Duration)>,
 }
 
-impl LimitReached {
+impl LimitExceeded {
     /// When there is room in all of them, if no other call takes it.
     pub fn retry_after(&self) -> Duration {
         self.limits
@@ -82,14 +82,14 @@ impl LimitReached {
 
 /// Why a call of a client is not made.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Refused {
+pub enum AccessError {
     /// It would go over limits.
     #[error(transparent)]
-    Limit(Box<LimitReached>),
+    Limit(Box<LimitExceeded>),
     /// The store of the limits does not answer, and then nobody goes.
     #[error("the limits of the client cannot be checked now")]
     StoreUnreachable,
     /// The client may not make such a call.
     #[error("the client may not make this call")]
-    NotAllowed(Cause),
+    NotAllowed(RejectReason),
 }
