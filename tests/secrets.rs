@@ -195,7 +195,7 @@ print(key, base64.b64encode(blob['CiphertextBlob']).decode())";
             ..SecretsConfig::default()
         };
         let read = async |context: &str| {
-            let source = KeySource::first(None, &kms(context), |_| None);
+            let source = KeySource::resolve(None, &kms(context), |_| None);
             ApiKeys::read(source.unwrap()).await
         };
         let keys = read("claude-grpc").await.unwrap();

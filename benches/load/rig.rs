@@ -3,7 +3,7 @@
 use claude_grpc::{
     proto::v1::claude_service_client::ClaudeServiceClient,
     server::{Drain, Server, ServerConfig},
-    service::{Service, ServiceConfig},
+    service::{Rpcs, ServiceConfig},
     simulator::{Handle, Simulator, SimulatorConfig},
     upstream::{Key, Keys, Upstream, UpstreamConfig},
 };
@@ -31,7 +31,7 @@ impl Rig {
         let handle = simulator.handle();
         let key = Key::new("key-1", &SecretString::from("sk-load-test")).expect("a key");
         let upstream = Upstream::new(&upstream, Keys::new([key])).expect("a valid address");
-        let service = Service::new(upstream.client.clone(), ServiceConfig::default());
+        let service = Rpcs::new(upstream.client.clone(), ServiceConfig::default());
         let config = ServerConfig {
             listen: any_port(),
             ..ServerConfig::default()

@@ -70,7 +70,7 @@ fn read(text: &str) -> Result<Vec<String>, String> {
         key_file: Some(directory.path().join("key")),
         ..SecretsConfig::default()
     };
-    let source = KeySource::first(None, &config, |_| None).expect("it is set");
+    let source = KeySource::resolve(None, &config, |_| None).expect("it is set");
     let read = block_on(ApiKeys::read(source)).map_err(|error| error.to_string())?;
     let keys = Key::numbered(&read.keys).expect("they were checked");
     assert_eq!(keys.len(), read.keys.len());

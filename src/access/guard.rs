@@ -7,7 +7,7 @@ use super::{
     limits::{SharedNonce, UsageStore},
     signature::{Nonces, SignatureHeader, Signed},
 };
-use crate::secrets::{LoadError, Reloading};
+use crate::secrets::{LoadError, Reloadable};
 use http::{Extensions, HeaderMap};
 use secrecy::SecretString;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -19,7 +19,7 @@ pub struct Access(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    clients: Reloading<Clients>,
+    clients: Reloadable<Clients>,
     tolerance: Duration,
     /// How long a nonce is remembered: a signature is good from one tolerance
     /// before its time to one after.
@@ -63,7 +63,7 @@ impl Access {
 
     /// Access for these clients, whose usage the store keeps.
     pub fn new(
-        clients: Reloading<Clients>,
+        clients: Reloadable<Clients>,
         signatures: &SignatureConfig,
         usage_store: UsageStore,
         clock: Clock,
@@ -82,7 +82,7 @@ impl Access {
     }
 
     /// The clients in force, to be watched and reloaded.
-    pub fn clients(&self) -> &Reloading<Clients> {
+    pub fn clients(&self) -> &Reloadable<Clients> {
         &self.0.clients
     }
 

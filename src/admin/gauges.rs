@@ -7,15 +7,15 @@ use crate::{
         metrics::Family,
         names::{attribute as a, metric as m},
     },
-    upstream::{BreakerState, QuotaRemaining},
+    upstream::{CircuitState, QuotaRemaining},
 };
 use std::collections::BTreeMap;
 
 /// The states of the breaker, with their names.
-pub const BREAKER_STATES: [(BreakerState, &str); 3] = [
-    (BreakerState::Closed, "closed"),
-    (BreakerState::Open, "open"),
-    (BreakerState::HalfOpen, "half_open"),
+pub const BREAKER_STATES: [(CircuitState, &str); 3] = [
+    (CircuitState::Closed, "closed"),
+    (CircuitState::Open, "open"),
+    (CircuitState::HalfOpen, "half_open"),
 ];
 
 /// One thing that the API limits, and how to find it in a quota.

@@ -24,7 +24,7 @@ pub struct Args {
 pub async fn run(args: &Args) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let config = args.flags.load(&environment)?;
-    let source = KeySource::first(
+    let source = KeySource::resolve(
         config.upstream.api_key_file.as_deref(),
         &config.secrets,
         |name| environment.get(name).map(Into::into),

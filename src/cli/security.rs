@@ -3,7 +3,7 @@
 use super::exit::{Failure, with_causes};
 use crate::{
     access::{Access, Clock, limits::UsageStore},
-    config::{Config, Exposed},
+    config::{Config, ExposureError},
     secrets::{LoadError, Reload},
     server::Tls,
     store::Store,
@@ -29,7 +29,7 @@ impl Security {
     /// When one of them cannot be used, or the service would be open to a
     /// network without having been told so.
     pub async fn load(config: &Config, simulates: bool) -> Result<Security, Failure> {
-        Exposed::check(&config.server, &config.access, simulates)
+        ExposureError::check(&config.server, &config.access, simulates)
             .map_err(|exposed| Failure::usage(exposed.to_string()))?;
         let tls = Tls::load(&config.server.tls, config.server.grpc_web).await;
         let tls = tls.map_err(unusable)?;

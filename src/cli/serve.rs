@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     config::{Config, Environment},
-    secrets::{ApiKeys, KeySource, Reloading, Watcher},
+    secrets::{ApiKeys, KeySource, Reloadable, Watcher},
     server::Server,
-    service::Service,
+    service::Rpcs,
     simulator::{Simulator, SimulatorConfig},
     store::Store,
     upstream::{Key, Keys, Upstream, UpstreamConfig},
@@ -104,10 +104,10 @@ async fn serve(
         start,
     } = process;
     let listen = config.server.listen;
-    let service = Service::new(upstream.client.clone(), config.service);
+    let service = Rpcs::new(upstream.client.clone(), config.service);
     let drain_timeout = config.server.drain_timeout;
     let bound = match socket {
-        Some(socket) => Server::on(socket, config.server, service),
+        Some(socket) => Server::from_listener(socket, config.server, service),
         None => Server::bind(config.server, service).await,
     };
     let server = bound
@@ -115,9 +115,9 @@ async fn serve(
             let reason = format!("cannot listen on {listen} (--listen): {error}");
             Failure::new(Exit::Failed, reason)
         })?
-        .guarded(security.access.clone())
-        .secured(security.tls)
-        .observed_by(observability.telemetry.clone());
+        .with_access(security.access.clone())
+        .with_tls(security.tls)
+        .with_telemetry(observability.telemetry.clone());
     let _watcher = Watcher::start(security.reloads.clone());
     let reloads = security.reloads.clone();
     let refusals = security.access.as_ref().map(|it| it.refusals().clone());
@@ -158,8 +158,8 @@ async fn serve(
 async fn api_keys(
     config: &Config,
     environment: &Environment,
-) -> Result<Reloading<ApiKeys>, Failure> {
-    let source = KeySource::first(
+) -> Result<Reloadable<ApiKeys>, Failure> {
+    let source = KeySource::resolve(
         config.upstream.api_key_file.as_deref(),
         &config.secrets,
         |name| environment.get(name).map(Into::into),
@@ -175,7 +175,7 @@ async fn api_keys(
 }
 
 /// Attempts are made with the keys in force.
-fn follow(reloading: &Reloading<ApiKeys>, keys: Keys) {
+fn follow(reloading: &Reloadable<ApiKeys>, keys: Keys) {
     let mut changes = reloading.subscribe();
     tokio::spawn(async move {
         while changes.changed().await.is_ok() {

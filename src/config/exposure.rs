@@ -7,7 +7,7 @@ use thiserror::Error;
 /// The service would be open to others than this machine in a way that was not
 /// asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Exposed {
+pub enum ExposureError {
     /// Anybody could call.
     #[error(
         "server.listen ({0}) can be reached from outside, and without access control anybody \
@@ -25,7 +25,7 @@ pub enum Exposed {
     PlainText(SocketAddr),
 }
 
-impl Exposed {
+impl ExposureError {
     /// Checks where the service would listen. A simulator without clients has
     /// nothing to guard.
     ///
@@ -35,16 +35,16 @@ impl Exposed {
         server: &ServerConfig,
         access: &AccessConfig,
         simulates: bool,
-    ) -> Result<(), Exposed> {
+    ) -> Result<(), ExposureError> {
         let is_guarded = access.clients_file.is_some();
         if server.listen.ip().to_canonical().is_loopback() || (simulates && !is_guarded) {
             return Ok(());
         }
         if !is_guarded && !access.allow_anonymous {
-            return Err(Exposed::Anonymous(server.listen));
+            return Err(ExposureError::Anonymous(server.listen));
         }
         if !server.tls.is_on() && !server.allow_plain_text {
-            return Err(Exposed::PlainText(server.listen));
+            return Err(ExposureError::PlainText(server.listen));
         }
         Ok(())
     }
@@ -71,8 +71,8 @@ mod tests {
             ..ServerConfig::default()
         };
         let check = |server: &ServerConfig, access| {
-            let checked = Exposed::check(server, access, false);
-            checked.map_err(|error| matches!(error, Exposed::Anonymous(_)))
+            let checked = ExposureError::check(server, access, false);
+            checked.map_err(|error| matches!(error, ExposureError::Anonymous(_)))
         };
         for local in [
             "127.0.0.1:1",
@@ -87,8 +87,8 @@ mod tests {
             assert_eq!(check(&server, &none), Err(true), "{open}");
             assert_eq!(check(&server, &guarded), Err(false), "{open}");
             assert_eq!(check(&server, &anonymous), Err(false), "{open}");
-            assert_eq!(Exposed::check(&server, &none, true), Ok(()));
-            assert!(Exposed::check(&server, &guarded, true).is_err());
+            assert_eq!(ExposureError::check(&server, &none, true), Ok(()));
+            assert!(ExposureError::check(&server, &guarded, true).is_err());
             server.allow_plain_text = true;
             assert_eq!(check(&server, &guarded), Ok(()), "{open}");
             assert_eq!(check(&server, &anonymous), Ok(()), "{open}");

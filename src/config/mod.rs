@@ -10,7 +10,7 @@ mod fault;
 mod layers;
 
 pub use environment::Environment;
-pub use exposure::Exposed;
+pub use exposure::ExposureError;
 pub use fault::{ConfigErrors, Fault, Origin};
 pub use layers::FlagValue;
 

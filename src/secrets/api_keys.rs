@@ -6,7 +6,7 @@
 //! file, which ends up in repositories.
 
 use super::{
-    Keyring, KmsConfig, LoadError, Reloading, SecretError, SecretsConfig, UnusableKey,
+    Keyring, KmsConfig, LoadError, Reloadable, SecretError, SecretsConfig, UnusableKey,
     authorization, dotenv, encrypted_file, kms,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -133,7 +133,7 @@ pub enum ApiKeysError {
 impl KeySource {
     /// The first place that is set, if any is. `api_key_file` is that of
     /// `[upstream]`; `variable` gives a variable that is set to something.
-    pub fn first(
+    pub fn resolve(
         api_key_file: Option<&Path>,
         secrets: &SecretsConfig,
         variable: impl Fn(&str) -> Option<OsString>,
@@ -225,9 +225,9 @@ impl ApiKeys {
     ///
     /// # Errors
     /// As with [`ApiKeys::read`].
-    pub async fn load(source: KeySource) -> Result<Reloading<ApiKeys>, LoadError> {
+    pub async fn load(source: KeySource) -> Result<Reloadable<ApiKeys>, LoadError> {
         let files = source.files();
-        Reloading::load("api keys", files, move || {
+        Reloadable::load("api keys", files, move || {
             let read = ApiKeys::read(source.clone());
             Box::pin(async move { Ok(read.await?) })
         })
@@ -284,7 +284,7 @@ mod tests {
         api_key_file: Option<&Path>,
         secrets: &SecretsConfig,
     ) -> Option<KeySource> {
-        KeySource::first(api_key_file, secrets, |name| {
+        KeySource::resolve(api_key_file, secrets, |name| {
             let (_, value) = variables.iter().find(|(one, _)| *one == name)?;
             Some(OsString::from(value))
         })

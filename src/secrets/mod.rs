@@ -12,7 +12,7 @@ mod error;
 mod keyring;
 mod kms;
 mod private_file;
-mod reloading;
+mod reloadable;
 mod watcher;
 
 pub use api_keys::{ApiKeys, ApiKeysError, KeySource};
@@ -23,5 +23,5 @@ pub use error::SecretError;
 pub use keyring::{Keyring, NotDecrypted};
 pub(crate) use private_file::directory;
 pub use private_file::{ensure_private, write_private};
-pub use reloading::{LoadError, Reload, ReloadCounts, Reloading, reload_all};
+pub use reloadable::{LoadError, Reload, ReloadCounts, Reloadable, reload_all};
 pub use watcher::Watcher;

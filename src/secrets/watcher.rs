@@ -94,11 +94,11 @@ async fn reload_on_change(sources: Vec<Arc<dyn Reload>>, changed: Arc<Notify>) {
 #[cfg(unix)]
 mod tests {
     use super::*;
-    use crate::secrets::Reloading;
+    use crate::secrets::Reloadable;
     use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
-    async fn text(path: PathBuf) -> Reloading<String> {
-        Reloading::load("text", vec![path.clone()], move || {
+    async fn text(path: PathBuf) -> Reloadable<String> {
+        Reloadable::load("text", vec![path.clone()], move || {
             let text = fs::read_to_string(&path);
             Box::pin(async move {
                 let text = text?;
@@ -112,7 +112,7 @@ mod tests {
         .unwrap()
     }
 
-    async fn becomes(value: &Reloading<String>, expected: &str) {
+    async fn becomes(value: &Reloadable<String>, expected: &str) {
         let mut changes = value.subscribe();
         let seen = changes.wait_for(|value| value.as_str() == expected);
         tokio::time::timeout(Duration::from_secs(10), seen)

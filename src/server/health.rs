@@ -25,12 +25,12 @@ impl HealthServices {
         let health = HealthServices {
             reporter: HealthReporter::new(),
         };
-        health.say(ServingStatus::NotServing).await;
+        health.set_status(ServingStatus::NotServing).await;
         health
     }
 
     /// Says whether the server takes calls.
-    pub async fn say(&self, status: ServingStatus) {
+    pub async fn set_status(&self, status: ServingStatus) {
         for name in NAMES {
             self.reporter.set_service_status(name, status).await;
         }

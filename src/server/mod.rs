@@ -21,7 +21,7 @@ pub use config::{ServerConfig, TlsConfig};
 pub use drain::Drain;
 pub use tls::{Tls, TlsError};
 
-use crate::{access::Access, service::Service, telemetry::Telemetry};
+use crate::{access::Access, service::Rpcs, telemetry::Telemetry};
 use connection::Connections;
 use health::HealthServices;
 use stack::InboundStacks;
@@ -46,7 +46,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 pub struct Server {
     listener: TcpListener,
     config: ServerConfig,
-    service: Service,
+    service: Rpcs,
     access: Option<Access>,
     tls: Option<Tls>,
     drain: Drain,
@@ -58,9 +58,9 @@ impl Server {
     ///
     /// # Errors
     /// When the address cannot be listened on.
-    pub async fn bind(config: ServerConfig, service: Service) -> io::Result<Server> {
+    pub async fn bind(config: ServerConfig, service: Rpcs) -> io::Result<Server> {
         let listener = TcpListener::bind(config.listen).await?;
-        Ok(Server::with(listener, config, service))
+        Ok(Server::new(listener, config, service))
     }
 
     /// Takes a socket that listens already, in place of the configured
@@ -68,16 +68,16 @@ impl Server {
     ///
     /// # Errors
     /// When the runtime cannot watch it.
-    pub fn on(
+    pub fn from_listener(
         listener: std::net::TcpListener,
         config: ServerConfig,
-        service: Service,
+        service: Rpcs,
     ) -> io::Result<Server> {
         let listener = TcpListener::from_std(listener)?;
-        Ok(Server::with(listener, config, service))
+        Ok(Server::new(listener, config, service))
     }
 
-    fn with(listener: TcpListener, config: ServerConfig, service: Service) -> Server {
+    fn new(listener: TcpListener, config: ServerConfig, service: Rpcs) -> Server {
         Server {
             listener,
             config,
@@ -91,19 +91,19 @@ impl Server {
 
     /// Calls are observed.
     #[must_use]
-    pub fn observed_by(self, telemetry: Telemetry) -> Self {
+    pub fn with_telemetry(self, telemetry: Telemetry) -> Self {
         Server { telemetry, ..self }
     }
 
     /// Lets in only whom `access` lets in.
     #[must_use]
-    pub fn guarded(self, access: Option<Access>) -> Server {
+    pub fn with_access(self, access: Option<Access>) -> Server {
         Server { access, ..self }
     }
 
     /// Serves TLS; without it, plain text.
     #[must_use]
-    pub fn secured(self, tls: Option<Tls>) -> Server {
+    pub fn with_tls(self, tls: Option<Tls>) -> Server {
         Server { tls, ..self }
     }
 
@@ -138,7 +138,7 @@ impl Server {
             listener: self.listener,
         };
         let serving = TaskTracker::new();
-        health.say(ServingStatus::Serving).await;
+        health.set_status(ServingStatus::Serving).await;
         tokio::select! {
             () = acceptor.accept(&acceptor.stacks.serving, &serving) => {}
             () = self.drain.begun() => {}
@@ -165,7 +165,7 @@ impl Draining<'_> {
     async fn run(self, serving: TaskTracker, health: HealthServices) {
         let acceptor = self.acceptor;
         tracing::info!(calls = self.drain.running(), "draining");
-        health.say(ServingStatus::NotServing).await;
+        health.set_status(ServingStatus::NotServing).await;
         serving.close();
         // The port stays open: a health check has to get its answer.
         let checking = TaskTracker::new();

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     access::Access, layer::rule, proto::v1::claude_service_server::ClaudeServiceServer,
-    service::Service, telemetry::Telemetry,
+    service::Rpcs, telemetry::Telemetry,
 };
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -36,7 +36,7 @@ impl InboundStacks {
     /// Both stacks over the same services.
     pub fn build(
         config: &ServerConfig,
-        service: &Service,
+        service: &Rpcs,
         access: Option<Access>,
         health: &HealthServices,
         drain: &Drain,
@@ -68,7 +68,7 @@ impl InboundStacks {
 /// Outermost first.
 fn inbound(
     config: &ServerConfig,
-    service: &Service,
+    service: &Rpcs,
     access: Option<&Access>,
     health: &HealthServices,
     admission: Admission,
@@ -106,7 +106,7 @@ fn inbound(
 }
 
 /// The generated server, with its limits and its compression.
-fn claude_service(config: &ServerConfig, service: &Service) -> ClaudeServiceServer<Service> {
+fn claude_service(config: &ServerConfig, service: &Rpcs) -> ClaudeServiceServer<Rpcs> {
     ClaudeServiceServer::new(service.clone())
         .max_decoding_message_size(config.max_message_bytes)
         .accept_compressed(Gzip)

@@ -3,7 +3,7 @@
 use super::config::TlsConfig;
 use crate::{
     access::PeerNames,
-    secrets::{LoadError, Reloading},
+    secrets::{LoadError, Reloadable},
 };
 use rustls::{
     RootCertStore, ServerConfig,
@@ -45,7 +45,7 @@ pub enum TlsError {
 /// TLS as it is served. Certificate, key and CA are read again when they
 /// change; connections that stand keep theirs until they age out.
 #[derive(Debug, Clone)]
-pub struct Tls(Reloading<ServerConfig>);
+pub struct Tls(Reloadable<ServerConfig>);
 
 impl Tls {
     /// TLS as configured; `None` when it is off. HTTP/1.1 is offered for
@@ -60,7 +60,7 @@ impl Tls {
         let config = config.clone();
         let paths = [&config.cert_file, &config.key_file, &config.client_ca_file];
         let files = paths.into_iter().flatten().cloned().collect();
-        let reloading = Reloading::load("certificates", files, move || {
+        let reloading = Reloadable::load("certificates", files, move || {
             let built = build(&config, grpc_web);
             Box::pin(async move { Ok(built?) })
         });
@@ -68,7 +68,7 @@ impl Tls {
     }
 
     /// The certificates in force, to be watched and reloaded.
-    pub fn certificates(&self) -> &Reloading<ServerConfig> {
+    pub fn certificates(&self) -> &Reloadable<ServerConfig> {
         &self.0
     }
 

@@ -23,15 +23,15 @@ use tonic::{Request, Response, Status};
 
 /// The RPCs of `claude.v1.ClaudeService`. Cloning is cheap.
 #[derive(Clone)]
-pub struct Service {
+pub struct Rpcs {
     claude: Client,
     config: Arc<ServiceConfig>,
 }
 
-impl Service {
+impl Rpcs {
     /// A service that asks the API through `claude`.
     pub fn new(claude: Client, config: ServiceConfig) -> Self {
-        Service {
+        Rpcs {
             claude,
             config: Arc::new(config),
         }
@@ -45,7 +45,7 @@ const COMPRESS_FROM: usize = 8 * 1024;
 type Events<T> = BoxStream<'static, Result<T, Status>>;
 
 #[tonic::async_trait]
-impl ClaudeService for Service {
+impl ClaudeService for Rpcs {
     type GenerateStreamStream = Events<v1::GenerateStreamResponse>;
     type SummarizeStreamStream = Events<v1::SummarizeStreamResponse>;
 
@@ -53,16 +53,14 @@ impl ClaudeService for Service {
         &self,
         request: Request<v1::GenerateRequest>,
     ) -> Result<Response<v1::GenerateResponse>, Status> {
-        Service::generate(self, request)
-            .await
-            .map(compressed_if_large)
+        Rpcs::generate(self, request).await.map(compressed_if_large)
     }
 
     async fn generate_stream(
         &self,
         request: Request<v1::GenerateStreamRequest>,
     ) -> Result<Response<Self::GenerateStreamStream>, Status> {
-        let response = Service::generate_stream(self, request).await?;
+        let response = Rpcs::generate_stream(self, request).await?;
         Ok(response.map(|events| events.boxed()))
     }
 
@@ -70,7 +68,7 @@ impl ClaudeService for Service {
         &self,
         request: Request<v1::SummarizeRequest>,
     ) -> Result<Response<v1::SummarizeResponse>, Status> {
-        Service::summarize(self, request)
+        Rpcs::summarize(self, request)
             .await
             .map(compressed_if_large)
     }
@@ -79,7 +77,7 @@ impl ClaudeService for Service {
         &self,
         request: Request<v1::SummarizeStreamRequest>,
     ) -> Result<Response<Self::SummarizeStreamStream>, Status> {
-        let response = Service::summarize_stream(self, request).await?;
+        let response = Rpcs::summarize_stream(self, request).await?;
         Ok(response.map(|events| events.boxed()))
     }
 
@@ -87,16 +85,14 @@ impl ClaudeService for Service {
         &self,
         request: Request<v1::ClassifyRequest>,
     ) -> Result<Response<v1::ClassifyResponse>, Status> {
-        Service::classify(self, request)
-            .await
-            .map(compressed_if_large)
+        Rpcs::classify(self, request).await.map(compressed_if_large)
     }
 
     async fn count_tokens(
         &self,
         request: Request<v1::CountTokensRequest>,
     ) -> Result<Response<v1::CountTokensResponse>, Status> {
-        Service::count_tokens(self, request)
+        Rpcs::count_tokens(self, request)
             .await
             .map(compressed_if_large)
     }
@@ -105,7 +101,7 @@ impl ClaudeService for Service {
         &self,
         request: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
-        Service::list_models(self, request)
+        Rpcs::list_models(self, request)
             .await
             .map(compressed_if_large)
     }

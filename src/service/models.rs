@@ -1,6 +1,6 @@
 //! ListModels.
 
-use super::{Service, answer::saturating, call, model};
+use super::{Rpcs, answer::saturating, call, model};
 use crate::{
     claude::models::ModelInfo,
     proto::v1,
@@ -15,7 +15,7 @@ const LARGEST_PAGE: u32 = 1000;
 /// Longest page token taken: tokens are model ids.
 const MAX_TOKEN: usize = 256;
 
-impl Service {
+impl Rpcs {
     pub(super) async fn list_models(
         &self,
         request: Request<v1::ListModelsRequest>,

@@ -87,7 +87,7 @@ impl Store {
 
     /// Asks; `None` when there is no answer, at once while Redis is known to
     /// be gone.
-    pub async fn ask<T, F>(&self, question: impl FnOnce(ConnectionManager) -> F) -> Option<T>
+    pub async fn query<T, F>(&self, question: impl FnOnce(ConnectionManager) -> F) -> Option<T>
     where
         F: Future<Output = Result<T, RedisError>>,
     {
@@ -159,7 +159,7 @@ mod tests {
         let store = store.unwrap();
         let ping = async || {
             let ping = redis::cmd("PING");
-            let asked = store.ask(async |mut redis| ping.query_async::<()>(&mut redis).await);
+            let asked = store.query(async |mut redis| ping.query_async::<()>(&mut redis).await);
             asked.await
         };
         assert_eq!(ping().await, None);

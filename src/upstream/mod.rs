@@ -26,7 +26,7 @@ mod trace;
 mod usage_meter;
 
 pub use self::http::HttpConfigError;
-pub use breaker::{Breaker, BreakerState};
+pub use breaker::{CircuitBreaker, CircuitState};
 pub use call::{Attempts, Call, ModelsQuery, Payload, Transport};
 pub use client::{Answered, CallOptions, Client, Failed};
 pub use coalesce::Coalesced;

@@ -32,7 +32,7 @@ pub struct RetryPolicy {
 
 /// Whether an attempt that failed may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Repeat {
+enum RetryDecision {
     No,
     /// After our own backoff.
     Backoff,
@@ -59,11 +59,11 @@ impl RetryPolicy {
         if self.retries >= self.config.max_retries {
             return None;
         }
-        let delay = match repeat(error) {
-            Repeat::No => return None,
-            Repeat::Backoff => self.backoff(),
-            Repeat::After(delay) if delay <= self.config.max_retry_after => spread(delay),
-            Repeat::After(_) => return None,
+        let delay = match classify(error) {
+            RetryDecision::No => return None,
+            RetryDecision::Backoff => self.backoff(),
+            RetryDecision::After(delay) if delay <= self.config.max_retry_after => jitter(delay),
+            RetryDecision::After(_) => return None,
         };
         (delay + SHORTEST_ATTEMPT <= call.deadline.remaining()).then_some(delay)
     }
@@ -82,29 +82,31 @@ impl RetryPolicy {
 
 /// Never before the API's time, and up to a tenth after it: callers that were
 /// refused together do not come back together.
-fn spread(delay: Duration) -> Duration {
+fn jitter(delay: Duration) -> Duration {
     delay.mul_f64(rand::rng().random_range(1.0..=1.1))
 }
 
-fn repeat(error: &UpstreamError) -> Repeat {
+fn classify(error: &UpstreamError) -> RetryDecision {
     let failure = match error {
         UpstreamError::Api(failure) => failure,
-        UpstreamError::Connect | UpstreamError::Broken => return Repeat::Backoff,
+        UpstreamError::Connect | UpstreamError::Broken => return RetryDecision::Backoff,
         // Standing still took the read timeout already: the caller's time is
         // better spent on being told.
-        _ => return Repeat::No,
+        _ => return RetryDecision::No,
     };
     if failure.is_spend_limit() || failure.should_retry == Some(false) {
-        return Repeat::No;
+        return RetryDecision::No;
     }
     let by_status = matches!(
         failure.status,
         408 | 409 | 429 | 500 | 502 | 503 | 504 | 529
     );
     if !by_status && failure.should_retry != Some(true) {
-        return Repeat::No;
+        return RetryDecision::No;
     }
-    failure.retry_after.map_or(Repeat::Backoff, Repeat::After)
+    failure
+        .retry_after
+        .map_or(RetryDecision::Backoff, RetryDecision::After)
 }
 
 impl Policy<Call, Reply, UpstreamError> for RetryPolicy {
@@ -148,17 +150,17 @@ mod tests {
         }
     }
 
-    fn repeat_of(failure: ApiFailure) -> Repeat {
-        repeat(&UpstreamError::Api(Box::new(failure)))
+    fn repeat_of(failure: ApiFailure) -> RetryDecision {
+        classify(&UpstreamError::Api(Box::new(failure)))
     }
 
     #[test]
     fn only_what_may_pass_is_repeated() {
         for status in [408, 409, 429, 500, 502, 503, 504, 529] {
-            assert_eq!(repeat_of(api(status)), Repeat::Backoff, "{status}");
+            assert_eq!(repeat_of(api(status)), RetryDecision::Backoff, "{status}");
         }
         for status in [400, 401, 402, 403, 404, 413, 418, 422] {
-            assert_eq!(repeat_of(api(status)), Repeat::No, "{status}");
+            assert_eq!(repeat_of(api(status)), RetryDecision::No, "{status}");
         }
     }
 
@@ -168,19 +170,22 @@ mod tests {
             should_retry: Some(should_retry),
             ..api(if should_retry { 400 } else { 529 })
         };
-        assert_eq!(repeat_of(told(true)), Repeat::Backoff);
-        assert_eq!(repeat_of(told(false)), Repeat::No);
+        assert_eq!(repeat_of(told(true)), RetryDecision::Backoff);
+        assert_eq!(repeat_of(told(false)), RetryDecision::No);
         let spent = ApiFailure {
             code: Some(crate::upstream::SPEND_LIMIT_REACHED.to_owned()),
             should_retry: Some(true),
             ..api(429)
         };
-        assert_eq!(repeat_of(spent), Repeat::No);
+        assert_eq!(repeat_of(spent), RetryDecision::No);
         let wait = ApiFailure {
             retry_after: Some(Duration::from_secs(2)),
             ..api(429)
         };
-        assert_eq!(repeat_of(wait), Repeat::After(Duration::from_secs(2)));
+        assert_eq!(
+            repeat_of(wait),
+            RetryDecision::After(Duration::from_secs(2))
+        );
     }
 
     #[test]

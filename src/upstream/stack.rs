@@ -2,7 +2,7 @@
 
 use super::{
     BoxStack, Client, UpstreamConfig,
-    breaker::Breaker,
+    breaker::CircuitBreaker,
     budget::ChargeBudget,
     coalesce::{Coalesce, Coalesced},
     concurrency_limit::{ConcurrencyLimit, LimitConcurrency},
@@ -25,7 +25,7 @@ pub struct Upstream {
     /// The API keys.
     pub keys: Keys,
     /// Whether the API fails.
-    pub breaker: Breaker,
+    pub breaker: CircuitBreaker,
     /// What is left of the API's limits.
     pub rate_limiter: RateLimiter,
     /// The limit on calls in flight.
@@ -55,7 +55,7 @@ impl Upstream {
         access: Option<&Access>,
     ) -> Result<Self, HttpConfigError> {
         let http = HttpApi::new(config)?;
-        let breaker = Breaker::new(&config.breaker);
+        let breaker = CircuitBreaker::new(&config.breaker);
         let rate_limiter = RateLimiter::new(store);
         let concurrency_limit = ConcurrencyLimit::new(config.max_in_flight);
         let coalesced = Coalesced::default();

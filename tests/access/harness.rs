@@ -12,9 +12,9 @@ use claude_grpc::{
         models::ModelPage,
     },
     proto::v1::{self, claude_service_client::ClaudeServiceClient},
-    secrets::Reloading,
+    secrets::Reloadable,
     server::{Drain, Server, ServerConfig, Tls},
-    service::{Service, ServiceConfig},
+    service::{Rpcs, ServiceConfig},
     upstream::{
         Body, BoxStack, Call, Client, EventStream, Payload, Reply, Transport, UpstreamError,
         charging,
@@ -228,7 +228,7 @@ impl Setup {
     }
 
     pub async fn start(self) -> Running {
-        let clients = Reloading::fixed("clients", Clients::new(self.clients).unwrap());
+        let clients = Reloadable::fixed("clients", Clients::new(self.clients).unwrap());
         let hands = Hands::new();
         let longest_call = self.server.max_deadline;
         let usage_store = UsageStore::open(&self.limits, longest_call, hands.clock()).unwrap();
@@ -236,10 +236,12 @@ impl Setup {
         let api = Api::default();
         let stack = charging(api.stack(), &access);
         let upstream = Client::new(stack, Duration::from_secs(600));
-        let service = Service::new(upstream, ServiceConfig::default());
+        let service = Rpcs::new(upstream, ServiceConfig::default());
         let tls = Tls::load(&self.server.tls, false).await.unwrap();
         let server = Server::bind(self.server, service).await.unwrap();
-        let server = server.guarded(Some(access.clone())).secured(tls.clone());
+        let server = server
+            .with_access(Some(access.clone()))
+            .with_tls(tls.clone());
         let (address, drain) = (server.local_addr().unwrap(), server.drain());
         let task = tokio::spawn(server.run());
         Running {

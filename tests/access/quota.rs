@@ -10,7 +10,7 @@ use claude_grpc::{
     access::limits::OnStoreFailure,
     proto::v1::claude_service_client::ClaudeServiceClient,
     server::{Drain, Server, ServerConfig},
-    service::{Service, ServiceConfig},
+    service::{Rpcs, ServiceConfig},
     simulator::{Behaviour, Handle, Simulator, SimulatorConfig, SimulatorLimitsConfig},
     store::{Store, StoreAddress},
     upstream::{Key, Keys, QuotaRemaining, Upstream, UpstreamConfig},
@@ -84,7 +84,7 @@ impl Replica {
         let key = Key::new("key-1", &SecretString::from("sk-test")).unwrap();
         let keys = Keys::new([key]);
         let upstream = Upstream::with(&config, keys, Some(store.clone()), None).unwrap();
-        let service = Service::new(upstream.client.clone(), ServiceConfig::default());
+        let service = Rpcs::new(upstream.client.clone(), ServiceConfig::default());
         let config = ServerConfig {
             listen: any_port(),
             ..ServerConfig::default()

@@ -1,7 +1,7 @@
 //! The fault matrix: what each failure of the API becomes for the caller.
 
 use crate::support::{World, ask, dead_address, pushback, reason, soon, streamed, within};
-use claude_grpc::{proto::v1, simulator::Behaviour, upstream::BreakerState};
+use claude_grpc::{proto::v1, simulator::Behaviour, upstream::CircuitState};
 use std::time::{Duration, Instant};
 use tokio_stream::StreamExt;
 use tonic::{Code, Status};
@@ -160,7 +160,7 @@ async fn each_fault_has_its_status_and_its_number_of_attempts() {
                 assert_eq!(world.upstream.concurrency_limit.in_use(), 0, "{what}");
                 assert_eq!(
                     world.upstream.breaker.state(),
-                    BreakerState::Closed,
+                    CircuitState::Closed,
                     "{what}"
                 );
             }
@@ -304,7 +304,7 @@ async fn nothing_listens() {
     let upstream =
         claude_grpc::upstream::Upstream::new(&config, world.upstream.keys.clone()).unwrap();
     world.upstream = upstream.clone();
-    let service = claude_grpc::service::Service::new(
+    let service = claude_grpc::service::Rpcs::new(
         upstream.client,
         claude_grpc::service::ServiceConfig::default(),
     );
@@ -330,7 +330,7 @@ async fn the_breaker_opens_after_five_failed_calls_and_closes_after_a_probe() {
     .await;
     world.simulator.always(Some(Behaviour::Overloaded));
     for _ in 0..5 {
-        assert_eq!(world.upstream.breaker.state(), BreakerState::Closed);
+        assert_eq!(world.upstream.breaker.state(), CircuitState::Closed);
         let status = soon(call(&world, Way::Unary, None)).await.unwrap_err();
         assert_eq!(reason(&status), "UPSTREAM_OVERLOADED");
     }
@@ -350,7 +350,7 @@ async fn the_breaker_opens_after_five_failed_calls_and_closes_after_a_probe() {
     tokio::time::sleep(retry).await;
     soon(call(&world, Way::Unary, None)).await.unwrap();
     assert!(opened.elapsed() < open_for * 3);
-    assert_eq!(world.upstream.breaker.state(), BreakerState::Closed);
+    assert_eq!(world.upstream.breaker.state(), CircuitState::Closed);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use claude_grpc::{
     proto::v1::{self, claude_service_client::ClaudeServiceClient},
     server::{Drain, Server, ServerConfig},
-    service::{Service, ServiceConfig},
+    service::{Rpcs, ServiceConfig},
     simulator::{Handle, Simulator, SimulatorConfig},
     upstream::{Key, Keys, Upstream, UpstreamConfig},
 };
@@ -86,7 +86,7 @@ impl World {
             Key::new(&name, &SecretString::from(*secret)).unwrap()
         });
         let upstream = Upstream::new(&setup.upstream, Keys::new(keys)).unwrap();
-        let service = Service::new(upstream.client.clone(), setup.service);
+        let service = Rpcs::new(upstream.client.clone(), setup.service);
         let server = Server::bind(setup.server, service).await.unwrap();
         let address = server.local_addr().unwrap();
         let drain = server.drain();

@@ -3,7 +3,7 @@
 use crate::support::{PATIENCE, World, ask, reason, soon};
 use claude_grpc::{
     proto::v1,
-    service::{Service, ServiceConfig},
+    service::{Rpcs, ServiceConfig},
     upstream::{Key, Keys, RetryConfig, Upstream, UpstreamConfig},
 };
 use secrecy::SecretString;
@@ -32,7 +32,7 @@ async fn call(
     change(&mut config);
     let key = Key::new("key-1", &SecretString::from("sk-test")).unwrap();
     let upstream = Upstream::new(&config, Keys::new([key])).unwrap();
-    let service = Service::new(upstream.client, ServiceConfig::default());
+    let service = Rpcs::new(upstream.client, ServiceConfig::default());
     soon(ClaudeService::generate(&service, Request::new(request)))
         .await
         .unwrap_err()

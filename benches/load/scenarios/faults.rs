@@ -8,7 +8,7 @@ use crate::{
 };
 use claude_grpc::{
     simulator::{FaultRates, SimulatorConfig},
-    upstream::{BreakerState, UpstreamConfig},
+    upstream::{CircuitState, UpstreamConfig},
 };
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub async fn run() -> bool {
     figure("calls", calls);
     figure("p50, ms", quantile(outcomes.iter().map(|it| it.took), 0.5));
     figure("p99, ms", quantile(outcomes.iter().map(|it| it.took), 0.99));
-    let closed = rig.upstream.breaker.state() == BreakerState::Closed;
+    let closed = rig.upstream.breaker.state() == CircuitState::Closed;
     let mut held = bound(
         "success",
         success(&outcomes),

@@ -7,7 +7,7 @@ use crate::{
 };
 use claude_grpc::{
     simulator::{Behaviour, SimulatorConfig},
-    upstream::{BreakerState, UpstreamConfig},
+    upstream::{CircuitState, UpstreamConfig},
 };
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,7 @@ pub async fn run() -> bool {
     tokio::time::sleep(BEFORE).await;
     let gone = Instant::now();
     rig.simulator.always(Some(Behaviour::Drop));
-    while rig.upstream.breaker.state() != BreakerState::Open {
+    while rig.upstream.breaker.state() != CircuitState::Open {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let opened = Instant::now();

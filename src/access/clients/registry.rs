@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     access::{Identity, PeerNames, RejectReason},
-    secrets::{Keyring, LoadError, Reloading},
+    secrets::{Keyring, LoadError, Reloadable},
 };
 use secrecy::SecretString;
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::SystemTime};
@@ -45,9 +45,9 @@ impl Clients {
     pub async fn load(
         path: PathBuf,
         key_file: Option<PathBuf>,
-    ) -> Result<Reloading<Clients>, LoadError> {
+    ) -> Result<Reloadable<Clients>, LoadError> {
         let files = std::iter::once(path.clone()).chain(key_file.clone());
-        Reloading::load("clients", files.collect(), move || {
+        Reloadable::load("clients", files.collect(), move || {
             let read = read(&path, key_file.as_deref());
             Box::pin(async move { Ok(read?) })
         })

@@ -20,7 +20,7 @@ pub struct Date {
 
 impl Date {
     /// The date of a moment, given as the time since 1970.
-    pub fn of(since_1970: Duration) -> Date {
+    pub fn from_unix(since_1970: Duration) -> Date {
         let moment = SignedDuration::try_from(since_1970)
             .and_then(Timestamp::from_duration)
             .unwrap_or(Timestamp::MAX);
@@ -44,7 +44,7 @@ mod tests {
 
     fn date(text: &str) -> Date {
         let time = humantime::parse_rfc3339(text).unwrap();
-        Date::of(time.duration_since(std::time::UNIX_EPOCH).unwrap())
+        Date::from_unix(time.duration_since(std::time::UNIX_EPOCH).unwrap())
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl MemoryStore {
         ask: UsageAmounts,
         now: Duration,
     ) -> Result<(), Vec<(Limit, Duration)>> {
-        let date = Date::of(now);
+        let date = Date::from_unix(now);
         let figures = figures(limits);
         {
             let mut clients = self.lock();

@@ -53,7 +53,7 @@ impl RedisStore {
         lease: &str,
         now: Duration,
     ) -> Option<Result<(), Vec<(Limit, Duration)>>> {
-        let date = Date::of(now);
+        let date = Date::from_unix(now);
         let mut script = self.take.prepare_invoke();
         script.key(usage_key(client)).key(leases_key(client));
         for figure in figures(limits) {
@@ -73,7 +73,7 @@ impl RedisStore {
             .arg(millis(date.month_left));
         let asked = self
             .store
-            .ask(async |mut redis| script.invoke_async(&mut redis).await);
+            .query(async |mut redis| script.invoke_async(&mut redis).await);
         let over: Vec<u64> = asked.await?;
         if over.is_empty() {
             return Some(Ok(()));
@@ -106,7 +106,7 @@ impl RedisStore {
             .arg(correction.month);
         let asked = self
             .store
-            .ask(async |mut redis| script.invoke_async(&mut redis).await);
+            .query(async |mut redis| script.invoke_async(&mut redis).await);
         asked.await
     }
 
@@ -117,7 +117,7 @@ impl RedisStore {
         command.arg(leases_key(client)).arg(lease);
         let asked = self
             .store
-            .ask(async |mut redis| command.query_async(&mut redis).await);
+            .query(async |mut redis| command.query_async(&mut redis).await);
         asked.await
     }
 
@@ -134,7 +134,7 @@ impl RedisStore {
             .arg(millis(kept_for) + 1000);
         let asked = self
             .store
-            .ask(async |mut redis| command.query_async(&mut redis).await);
+            .query(async |mut redis| command.query_async(&mut redis).await);
         let set: Option<String> = asked.await?;
         Some(set.is_some())
     }

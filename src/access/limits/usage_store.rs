@@ -101,7 +101,7 @@ impl UsageStore {
         let redis = store.map(|store| RedisStore::new(store, longest_call));
         let memory = match &config.budget_file {
             Some(path) if redis.is_none() => {
-                let date = Date::of(clock.since_1970());
+                let date = Date::from_unix(clock.since_1970());
                 let opened = BudgetFile::open(path, date.day, date.month);
                 let (file, kept) = opened.map_err(|source| UsageStoreError::BudgetFile {
                     path: path.clone(),
@@ -207,7 +207,7 @@ impl UsageStore {
             usage_store: self.clone(),
             identity: Arc::clone(identity),
             charged: ask,
-            date: Date::of(now),
+            date: Date::from_unix(now),
             lease,
         };
         let exceeded = |over| AccessError::Limit(Box::new(amounts::exceeded(identity, over)));

@@ -5,7 +5,7 @@ mod prompt;
 mod schema;
 mod verdict;
 
-use super::{Service, answer, call, generate::max_tokens, model, text};
+use super::{Rpcs, answer, call, generate::max_tokens, model, text};
 use crate::{
     claude::request::{MessagesRequest, OutputConfig, OutputFormat, SystemPrompt},
     proto::v1,
@@ -30,7 +30,7 @@ const TOKENS_PER_LABEL: u32 = 16;
 /// Tokens of the rest of the answer, and room for thinking.
 const OTHER_TOKENS: u32 = 768;
 
-impl Service {
+impl Rpcs {
     pub(super) async fn classify(
         &self,
         request: Request<v1::ClassifyRequest>,

@@ -9,7 +9,7 @@ mod tools;
 
 pub use request::max_tokens;
 
-use super::{Service, call};
+use super::{Rpcs, call};
 use crate::{
     claude::request::MessagesRequest,
     proto::v1,
@@ -25,7 +25,7 @@ const PAYLOAD: &str = "messages";
 /// The field that holds the bulk of a request that wraps a GenerateRequest.
 const WRAPPED_PAYLOAD: &str = "request.messages";
 
-impl Service {
+impl Rpcs {
     pub(super) async fn generate(
         &self,
         request: Request<v1::GenerateRequest>,

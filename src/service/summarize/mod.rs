@@ -3,7 +3,7 @@
 mod prompt;
 mod stream;
 
-use super::{Service, ServiceConfig, answer, call, generate::max_tokens, model, text};
+use super::{Rpcs, ServiceConfig, answer, call, generate::max_tokens, model, text};
 use crate::{
     claude::{
         answer::Message,
@@ -27,7 +27,7 @@ const WRAPPED_PAYLOAD: &str = "request.text";
 /// the configured `max_tokens` would cut.
 const ROOM_FOR_THINKING: u32 = 1024;
 
-impl Service {
+impl Rpcs {
     pub(super) async fn summarize(
         &self,
         request: Request<v1::SummarizeRequest>,

@@ -26,14 +26,14 @@ use window::Window;
 /// The breaker, shared by the layer and whoever shows its state. Cloning is
 /// cheap.
 #[derive(Debug, Clone)]
-pub struct Breaker {
+pub struct CircuitBreaker {
     config: Arc<BreakerConfig>,
     inner: Arc<Mutex<Inner>>,
 }
 
 /// Whether calls go through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BreakerState {
+pub enum CircuitState {
     /// They do.
     Closed,
     /// They fail at once.
@@ -58,18 +58,18 @@ enum State {
 
 /// What an outcome says about the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sign {
+enum Signal {
     Healthy,
     Failing,
     Nothing,
 }
 
-// === impl Breaker ===
+// === impl CircuitBreaker ===
 
-impl Breaker {
+impl CircuitBreaker {
     /// A closed breaker.
     pub fn new(config: &BreakerConfig) -> Self {
-        Breaker {
+        CircuitBreaker {
             config: Arc::new(config.clone()),
             inner: Arc::new(Mutex::new(Inner {
                 state: State::Closed,
@@ -80,11 +80,11 @@ impl Breaker {
     }
 
     /// The state as of now.
-    pub fn state(&self) -> BreakerState {
+    pub fn state(&self) -> CircuitState {
         match self.lock().state {
-            State::Closed => BreakerState::Closed,
-            State::Open { until } if Instant::now() < until => BreakerState::Open,
-            State::Open { .. } | State::HalfOpen { .. } => BreakerState::HalfOpen,
+            State::Closed => CircuitState::Closed,
+            State::Open { until } if Instant::now() < until => CircuitState::Open,
+            State::Open { .. } | State::HalfOpen { .. } => CircuitState::HalfOpen,
         }
     }
 
@@ -93,7 +93,7 @@ impl Breaker {
     }
 
     /// Lets a call through, or says when to come back.
-    fn admit(&self) -> Result<Passage, Duration> {
+    fn admit(&self) -> Result<BreakerPermit, Duration> {
         let mut inner = self.lock();
         let is_probe = match inner.state {
             State::Closed => false,
@@ -111,27 +111,27 @@ impl Breaker {
         if is_probe {
             inner.state = State::HalfOpen { probing: true };
         }
-        Ok(Passage {
+        Ok(BreakerPermit {
             breaker: self.clone(),
             is_probe,
-            told: false,
+            is_recorded: false,
         })
     }
 
-    fn told(&self, sign: Sign, is_probe: bool) {
+    fn record(&self, signal: Signal, is_probe: bool) {
         let mut inner = self.lock();
         let now = Instant::now();
-        match (inner.state, sign) {
-            (State::HalfOpen { .. }, Sign::Healthy) if is_probe => inner.close(),
-            (State::HalfOpen { .. }, Sign::Failing) if is_probe => self.open(&mut inner, now),
-            (State::HalfOpen { .. }, Sign::Nothing) if is_probe => {
+        match (inner.state, signal) {
+            (State::HalfOpen { .. }, Signal::Healthy) if is_probe => inner.close(),
+            (State::HalfOpen { .. }, Signal::Failing) if is_probe => self.open(&mut inner, now),
+            (State::HalfOpen { .. }, Signal::Nothing) if is_probe => {
                 inner.state = State::HalfOpen { probing: false };
             }
-            (State::Closed, Sign::Healthy) => {
+            (State::Closed, Signal::Healthy) => {
                 inner.consecutive = 0;
                 inner.window.count(now, false);
             }
-            (State::Closed, Sign::Failing) => {
+            (State::Closed, Signal::Failing) => {
                 inner.consecutive += 1;
                 inner.window.count(now, true);
                 let (calls, failures) = inner.window.totals();
@@ -165,49 +165,49 @@ impl Inner {
 
 /// A call on its way. Dropped without an outcome, it says nothing.
 #[derive(Debug)]
-struct Passage {
-    breaker: Breaker,
+struct BreakerPermit {
+    breaker: CircuitBreaker,
     is_probe: bool,
-    told: bool,
+    is_recorded: bool,
 }
 
-impl Passage {
+impl BreakerPermit {
     fn outcome(mut self, outcome: &Result<Reply, UpstreamError>) {
-        self.told = true;
-        let sign = match outcome {
-            Ok(_) => Sign::Healthy,
-            Err(error) => sign(error, self.is_probe),
+        self.is_recorded = true;
+        let signal = match outcome {
+            Ok(_) => Signal::Healthy,
+            Err(error) => signal(error, self.is_probe),
         };
-        self.breaker.told(sign, self.is_probe);
+        self.breaker.record(signal, self.is_probe);
     }
 }
 
-impl Drop for Passage {
+impl Drop for BreakerPermit {
     fn drop(&mut self) {
-        if !self.told && self.is_probe {
-            self.breaker.told(Sign::Nothing, true);
+        if !self.is_recorded && self.is_probe {
+            self.breaker.record(Signal::Nothing, true);
         }
     }
 }
 
-fn sign(error: &UpstreamError, is_probe: bool) -> Sign {
+fn signal(error: &UpstreamError, is_probe: bool) -> Signal {
     match error {
         UpstreamError::Connect
         | UpstreamError::Broken
         | UpstreamError::Stalled(_)
-        | UpstreamError::Malformed(_) => Sign::Failing,
+        | UpstreamError::Malformed(_) => Signal::Failing,
         UpstreamError::Api(failure) => match failure.status {
-            408 | 500.. => Sign::Failing,
+            408 | 500.. => Signal::Failing,
             // An API that refuses is alive: that is all a probe asks.
-            _ if is_probe => Sign::Healthy,
-            _ => Sign::Nothing,
+            _ if is_probe => Signal::Healthy,
+            _ => Signal::Nothing,
         },
-        _ => Sign::Nothing,
+        _ => Signal::Nothing,
     }
 }
 
 /// Lets calls through while the breaker is closed.
-impl Rule<Call> for Breaker {
+impl Rule<Call> for CircuitBreaker {
     type Inner = Call;
     type Response = Reply;
     type Error = UpstreamError;
@@ -217,11 +217,11 @@ impl Rule<Call> for Breaker {
         call: Call,
         mut next: impl Next<Call, Reply, UpstreamError>,
     ) -> Result<Reply, UpstreamError> {
-        let passage = self
+        let permit = self
             .admit()
             .map_err(|retry_after| UpstreamError::CircuitOpen { retry_after })?;
         let outcome = next.run(call).await;
-        passage.outcome(&outcome);
+        permit.outcome(&outcome);
         outcome
     }
 }
@@ -231,13 +231,13 @@ mod tests {
     use super::*;
     use crate::upstream::ApiFailure;
 
-    fn breaker() -> Breaker {
-        Breaker::new(&BreakerConfig::default())
+    fn breaker() -> CircuitBreaker {
+        CircuitBreaker::new(&BreakerConfig::default())
     }
 
-    fn fails(breaker: &Breaker, error: &UpstreamError) {
-        let passage = breaker.admit().expect("it is closed or half open");
-        passage.outcome(&Err(error.clone()));
+    fn fails(breaker: &CircuitBreaker, error: &UpstreamError) {
+        let permit = breaker.admit().expect("it is closed or half open");
+        permit.outcome(&Err(error.clone()));
     }
 
     fn api(status: u16) -> UpstreamError {
@@ -251,13 +251,13 @@ mod tests {
     async fn five_failures_in_a_row_open_it_for_a_minute() {
         let breaker = breaker();
         for _ in 0..5 {
-            assert_eq!(breaker.state(), BreakerState::Closed);
+            assert_eq!(breaker.state(), CircuitState::Closed);
             fails(&breaker, &api(529));
         }
-        assert_eq!(breaker.state(), BreakerState::Open);
+        assert_eq!(breaker.state(), CircuitState::Open);
         assert_eq!(breaker.admit().err(), Some(Duration::from_secs(60)));
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert_eq!(breaker.state(), BreakerState::HalfOpen);
+        assert_eq!(breaker.state(), CircuitState::HalfOpen);
     }
 
     #[tokio::test(start_paused = true)]
@@ -270,11 +270,11 @@ mod tests {
         // Its caller hung up: the next one may probe.
         drop(probe);
         fails(&breaker, &UpstreamError::Connect);
-        assert_eq!(breaker.state(), BreakerState::Open);
+        assert_eq!(breaker.state(), CircuitState::Open);
         tokio::time::advance(Duration::from_secs(60)).await;
         // Refused is alive.
         fails(&breaker, &api(400));
-        assert_eq!(breaker.state(), BreakerState::Closed);
+        assert_eq!(breaker.state(), CircuitState::Closed);
     }
 
     #[tokio::test(start_paused = true)]
@@ -285,13 +285,13 @@ mod tests {
             fails(&breaker, &api(429));
             fails(&breaker, &UpstreamError::DeadlineExceeded("in a test"));
         }
-        assert_eq!(breaker.state(), BreakerState::Closed);
+        assert_eq!(breaker.state(), CircuitState::Closed);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_high_rate_opens_it_and_old_failures_are_forgotten() {
         let breaker = breaker();
-        let succeeds = || breaker.told(Sign::Healthy, false);
+        let succeeds = || breaker.record(Signal::Healthy, false);
         for _ in 0..9 {
             fails(&breaker, &api(500));
             succeeds();
@@ -300,13 +300,13 @@ mod tests {
         fails(&breaker, &api(500));
         assert_eq!(
             breaker.state(),
-            BreakerState::Closed,
+            CircuitState::Closed,
             "too few calls lately"
         );
         for _ in 0..10 {
             succeeds();
             fails(&breaker, &api(500));
         }
-        assert_eq!(breaker.state(), BreakerState::Open);
+        assert_eq!(breaker.state(), CircuitState::Open);
     }
 }

@@ -132,7 +132,7 @@ impl SharedQuotas {
             .arg(&self.replica);
         let asked = self
             .store
-            .ask(async |mut redis| script.invoke_async::<Vec<f64>>(&mut redis).await);
+            .query(async |mut redis| script.invoke_async::<Vec<f64>>(&mut redis).await);
         AdmissionResponse::read(&asked.await?)
     }
 
@@ -154,7 +154,7 @@ impl SharedQuotas {
         script.arg(refused_for.as_secs_f64() * 1000.0);
         let asked = self
             .store
-            .ask(async |mut redis| script.invoke_async(&mut redis).await);
+            .query(async |mut redis| script.invoke_async(&mut redis).await);
         asked.await
     }
 
@@ -175,7 +175,7 @@ impl SharedQuotas {
         with_cost(&mut script, observation.cost);
         let asked = self
             .store
-            .ask(async |mut redis| script.invoke_async(&mut redis).await);
+            .query(async |mut redis| script.invoke_async(&mut redis).await);
         asked.await
     }
 

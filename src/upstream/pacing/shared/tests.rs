@@ -333,7 +333,7 @@ async fn nothing_stays_forever_and_the_key_is_not_in_it() {
         .unwrap();
     let lives = async || {
         let command = redis::cmd("TTL").arg(NAME).to_owned();
-        let asked = store.ask(async move |mut redis| command.query_async(&mut redis).await);
+        let asked = store.query(async move |mut redis| command.query_async(&mut redis).await);
         let seconds: Option<i64> = asked.await;
         seconds.unwrap()
     };

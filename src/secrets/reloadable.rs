@@ -22,7 +22,7 @@ type Load<T> = Box<dyn Fn() -> BoxFuture<'static, Result<T, LoadError>> + Send +
 /// A value in force, and how to read the next one. Whoever took the value
 /// keeps it: a reload disturbs no call under way. Cloning is cheap; all clones
 /// see the same value.
-pub struct Reloading<T>(Arc<Inner<T>>);
+pub struct Reloadable<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
     name: &'static str,
@@ -66,7 +66,7 @@ pub trait Reload: Send + Sync {
     fn counts(&self) -> ReloadCounts;
 }
 
-impl<T: Send + Sync + 'static> Reloading<T> {
+impl<T: Send + Sync + 'static> Reloadable<T> {
     /// Reads the first version. `files` are those that `load` reads, to be
     /// watched.
     ///
@@ -81,12 +81,12 @@ impl<T: Send + Sync + 'static> Reloading<T> {
         let stamps = stamps_of(&files);
         let first = load().await?;
         let load: Load<T> = Box::new(load);
-        Ok(Reloading::with(name, files, stamps, Some(load), first))
+        Ok(Reloadable::with(name, files, stamps, Some(load), first))
     }
 
     /// A value that never changes.
     pub fn fixed(name: &'static str, value: T) -> Self {
-        Reloading::with(name, Vec::new(), Vec::new(), None, value)
+        Reloadable::with(name, Vec::new(), Vec::new(), None, value)
     }
 
     fn with(
@@ -96,7 +96,7 @@ impl<T: Send + Sync + 'static> Reloading<T> {
         load: Option<Load<T>>,
         value: T,
     ) -> Self {
-        Reloading(Arc::new(Inner {
+        Reloadable(Arc::new(Inner {
             name,
             files,
             load,
@@ -153,7 +153,7 @@ impl<T: Send + Sync + 'static> Reloading<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Reload for Reloading<T> {
+impl<T: Send + Sync + 'static> Reload for Reloadable<T> {
     fn name(&self) -> &'static str {
         self.0.name
     }
@@ -192,16 +192,16 @@ pub async fn reload_all(sources: &[Arc<dyn Reload>]) -> usize {
     refused
 }
 
-impl<T> Clone for Reloading<T> {
+impl<T> Clone for Reloadable<T> {
     fn clone(&self) -> Self {
-        Reloading(Arc::clone(&self.0))
+        Reloadable(Arc::clone(&self.0))
     }
 }
 
-impl<T> fmt::Debug for Reloading<T> {
+impl<T> fmt::Debug for Reloadable<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let files: Vec<&Path> = self.0.files.iter().map(PathBuf::as_path).collect();
-        f.debug_struct("Reloading")
+        f.debug_struct("Reloadable")
             .field("name", &self.0.name)
             .field("files", &files)
             .finish_non_exhaustive()
@@ -246,7 +246,7 @@ mod tests {
         let path = dir.path().join("figure");
         std::fs::write(&path, "1").unwrap();
         let file = path.clone();
-        let figure: Reloading<u32> = Reloading::load("figure", vec![path.clone()], move || {
+        let figure: Reloadable<u32> = Reloadable::load("figure", vec![path.clone()], move || {
             let text = std::fs::read_to_string(&file);
             Box::pin(async move { Ok(text?.parse()?) })
         })
