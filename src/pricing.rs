@@ -18,12 +18,12 @@ pub struct ModelPrice {
     pub model: String,
     /// The price.
     pub rates: Rates,
-    /// Input tokens above which the whole call costs `long_rates`.
+    /// Input tokens above which the whole call costs `long_context_rates`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub long_above: Option<u64>,
+    pub long_context_threshold: Option<u64>,
     /// The price of calls with more input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub long_rates: Option<Rates>,
+    pub long_context_rates: Option<Rates>,
 }
 
 /// US dollars per million tokens.
@@ -68,13 +68,13 @@ pub fn list_prices() -> Vec<ModelPrice> {
     let price = |model: &str, rates| ModelPrice {
         model: model.to_owned(),
         rates,
-        long_above: None,
-        long_rates: None,
+        long_context_threshold: None,
+        long_context_rates: None,
     };
     vec![
         ModelPrice {
-            long_above: Some(100_000),
-            long_rates: Some(rates(0.5, 2.5, 0.625, 1.0, 0.05)),
+            long_context_threshold: Some(100_000),
+            long_context_rates: Some(rates(0.5, 2.5, 0.625, 1.0, 0.05)),
             ..price("claude-haiku-5-5", rates(0.1, 0.5, 0.125, 0.2, 0.01))
         },
         price("claude-sonnet-5-5", rates(2.0, 10.0, 2.5, 4.0, 0.1)),
@@ -184,9 +184,9 @@ impl PriceTable {
 impl ModelPrice {
     fn cost(&self, tokens: &Tokens) -> Nanodollars {
         let is_long = self
-            .long_above
+            .long_context_threshold
             .is_some_and(|above| tokens.all_input() > above);
-        let rates = match (&self.long_rates, is_long) {
+        let rates = match (&self.long_context_rates, is_long) {
             (Some(rates), true) => rates,
             _ => &self.rates,
         };

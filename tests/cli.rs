@@ -265,9 +265,9 @@ fn what_is_wrong_is_named_with_its_place() {
         ),
         ("CLAUDE_GRPC_SERVER__LISTEN", "1", "server.listen: "),
         (
-            "CLAUDE_GRPC_UPSTREAM__RETRY__BUDGET_SHARE",
+            "CLAUDE_GRPC_UPSTREAM__RETRY__BUDGET_RATIO",
             "2",
-            "upstream.retry.budget_share: ",
+            "upstream.retry.budget_ratio: ",
         ),
         (
             "CLAUDE_GRPC_SIMULATOR__FAULTS__CUT",
@@ -763,7 +763,7 @@ fn a_start_that_would_be_open_to_others_is_refused() {
     let ended = run_with(&open, &guarded).failed(2);
     assert!(ended.reason().contains("server.tls.cert_file"), "{ended:?}");
     assert!(
-        ended.reason().contains("server.allow_plain_text"),
+        ended.reason().contains("server.allow_plaintext"),
         "{ended:?}"
     );
 }

@@ -20,7 +20,7 @@ pub enum ExposureError {
     #[error(
         "server.listen ({0}) can be reached from outside, and without TLS keys and prompts would \
          go there in plain text: set server.tls.cert_file and server.tls.key_file, or listen on \
-         127.0.0.1, or set server.allow_plain_text = true if the network or a proxy encrypts"
+         127.0.0.1, or set server.allow_plaintext = true if the network or a proxy encrypts"
     )]
     PlainText(SocketAddr),
 }
@@ -43,7 +43,7 @@ impl ExposureError {
         if !is_guarded && !access.allow_anonymous {
             return Err(ExposureError::Anonymous(server.listen));
         }
-        if !server.tls.is_on() && !server.allow_plain_text {
+        if !server.tls.is_on() && !server.allow_plaintext {
             return Err(ExposureError::PlainText(server.listen));
         }
         Ok(())
@@ -89,10 +89,10 @@ mod tests {
             assert_eq!(check(&server, &anonymous), Err(false), "{open}");
             assert_eq!(ExposureError::check(&server, &none, true), Ok(()));
             assert!(ExposureError::check(&server, &guarded, true).is_err());
-            server.allow_plain_text = true;
+            server.allow_plaintext = true;
             assert_eq!(check(&server, &guarded), Ok(()), "{open}");
             assert_eq!(check(&server, &anonymous), Ok(()), "{open}");
-            server.allow_plain_text = false;
+            server.allow_plaintext = false;
             server.tls.cert_file = Some("tls.crt".into());
             assert_eq!(check(&server, &guarded), Ok(()), "{open}");
         }

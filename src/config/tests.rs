@@ -40,7 +40,7 @@ fn each_layer_goes_over_the_one_below() {
     let variables = [
         ("CLAUDE_GRPC_SERVER__LISTEN", "127.0.0.1:2"),
         ("CLAUDE_GRPC_SERVER__DRAIN_TIMEOUT", "2s"),
-        ("CLAUDE_GRPC_UPSTREAM__RETRY__BUDGET_SHARE", "0.5"),
+        ("CLAUDE_GRPC_UPSTREAM__RETRY__BUDGET_RATIO", "0.5"),
         ("CLAUDE_GRPC_SERVICE__CLASSIFY__EFFORT", "high"),
         (
             "CLAUDE_GRPC_SERVER__CORS_ORIGINS",
@@ -55,7 +55,7 @@ fn each_layer_goes_over_the_one_below() {
     assert_eq!(config.server.drain_timeout, Duration::from_secs(2));
     assert_eq!(config.server.max_connections, 1);
     assert_eq!(config.server.cors_origins.len(), 2);
-    assert_eq!(config.upstream.retry.budget_share, 0.5);
+    assert_eq!(config.upstream.retry.budget_ratio, 0.5);
     assert_eq!(config.upstream.api_key_file, Some("/some/file".into()));
     assert_eq!(config.log, LogConfig::default());
 }

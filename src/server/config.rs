@@ -48,7 +48,7 @@ pub struct ServerConfig {
     pub keepalive_timeout: Duration,
     /// Serves without TLS on addresses that others can reach: for a network
     /// that encrypts by itself, or a proxy in front.
-    pub allow_plain_text: bool,
+    pub allow_plaintext: bool,
     /// TLS.
     pub tls: TlsConfig,
 }
@@ -107,7 +107,7 @@ impl Default for ServerConfig {
             max_connection_age: Duration::from_secs(30 * 60),
             keepalive_interval: Duration::from_secs(60),
             keepalive_timeout: Duration::from_secs(20),
-            allow_plain_text: false,
+            allow_plaintext: false,
             tls: TlsConfig::default(),
         }
     }

@@ -6,13 +6,13 @@ use std::fmt;
 
 /// What happens while the store does not answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnStoreFailure {
+#[serde(rename_all = "snake_case")]
+pub enum StoreFailureMode {
     /// Each replica counts for itself.
     #[default]
-    Local,
+    FailOpen,
     /// What cannot be counted is refused.
-    Refuse,
+    FailClosed,
 }
 
 /// Where figures are kept. An address of Redis may have a password, so neither

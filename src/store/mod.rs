@@ -9,7 +9,7 @@
 mod config;
 mod health;
 
-pub use config::{OnStoreFailure, StoreAddress};
+pub use config::{StoreAddress, StoreFailureMode};
 pub use health::StoreHealth;
 
 use redis::{
@@ -41,7 +41,7 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     connection: ConnectionManager,
     health: StoreHealth,
-    on_failure: OnStoreFailure,
+    on_failure: StoreFailureMode,
 }
 
 // === impl Store ===
@@ -55,7 +55,7 @@ impl Store {
     /// When the address is none.
     pub fn open(
         address: &StoreAddress,
-        on_failure: OnStoreFailure,
+        on_failure: StoreFailureMode,
     ) -> Result<Option<Store>, NoAddress> {
         let StoreAddress::Redis(address) = address else {
             return Ok(None);
@@ -81,7 +81,7 @@ impl Store {
     }
 
     /// What happens while it does not.
-    pub fn on_failure(&self) -> OnStoreFailure {
+    pub fn on_failure(&self) -> StoreFailureMode {
         self.0.on_failure
     }
 
@@ -155,7 +155,7 @@ mod tests {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("redis://{}", silent.local_addr().unwrap());
         let address = StoreAddress::Redis(SecretString::from(url));
-        let store = Store::open(&address, OnStoreFailure::Local).unwrap();
+        let store = Store::open(&address, StoreFailureMode::FailOpen).unwrap();
         let store = store.unwrap();
         let ping = async || {
             let ping = redis::cmd("PING");

@@ -34,7 +34,7 @@ pub struct TelemetryConfig {
     pub baggage: Vec<String>,
     /// Whether spans show prompts and answers. So does the variable
     /// `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`.
-    pub show_content: bool,
+    pub capture_content: bool,
 }
 
 impl Default for LogConfig {

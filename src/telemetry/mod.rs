@@ -72,7 +72,7 @@ impl Telemetry {
             takes_context: settings.takes_context,
             baggage_keys,
             exemplars: settings.exemplars,
-            shows_content: config.show_content || settings.content,
+            shows_content: config.capture_content || settings.content,
         };
         let spans = export.spans.clone().map(|it| (it, SpanFactory::default()));
         let observer = CallObserver {

@@ -61,7 +61,7 @@ pub struct RetryConfig {
     /// Upper bound of the first backoff; it doubles with each retry. The
     /// backoff itself is drawn evenly from 0 to the bound (full jitter).
     #[serde(with = "humantime_serde")]
-    pub first_backoff: Duration,
+    pub initial_backoff: Duration,
     /// Highest that the bound gets.
     #[serde(with = "humantime_serde")]
     pub max_backoff: Duration,
@@ -72,9 +72,9 @@ pub struct RetryConfig {
     /// Retries allowed as a share of the calls that succeeded in the last ten
     /// seconds, so that retries cannot double an outage. More than 0, at most
     /// 1.
-    pub budget_share: f32,
+    pub budget_ratio: f32,
     /// Retries a second that are allowed in any case.
-    pub budget_floor: u32,
+    pub min_retries_per_second: u32,
 }
 
 /// When calls fail at once because the API does.
@@ -94,7 +94,7 @@ pub struct BreakerConfig {
     /// How long calls then fail at once, before one of them is let through to
     /// see whether the API is back.
     #[serde(with = "humantime_serde")]
-    pub open_for: Duration,
+    pub open_duration: Duration,
 }
 
 impl Default for UpstreamConfig {
@@ -124,7 +124,7 @@ impl Default for BreakerConfig {
             failure_rate: 0.5,
             min_calls: 20,
             window: Duration::from_secs(30),
-            open_for: Duration::from_secs(60),
+            open_duration: Duration::from_secs(60),
         }
     }
 }
@@ -134,11 +134,11 @@ impl Default for RetryConfig {
         RetryConfig {
             max_retries: 3,
             // The figures of the official SDKs.
-            first_backoff: Duration::from_millis(500),
+            initial_backoff: Duration::from_millis(500),
             max_backoff: Duration::from_secs(8),
             max_retry_after: Duration::from_secs(60),
-            budget_share: 0.2,
-            budget_floor: 10,
+            budget_ratio: 0.2,
+            min_retries_per_second: 10,
         }
     }
 }
@@ -164,11 +164,11 @@ impl UpstreamConfig {
             ("write_timeout", self.write_timeout, false),
             ("read_timeout", self.read_timeout, false),
             ("idle_timeout", self.idle_timeout, true),
-            ("retry.first_backoff", self.retry.first_backoff, true),
+            ("retry.initial_backoff", self.retry.initial_backoff, true),
             ("retry.max_backoff", self.retry.max_backoff, true),
             ("retry.max_retry_after", self.retry.max_retry_after, true),
             ("breaker.window", self.breaker.window, false),
-            ("breaker.open_for", self.breaker.open_for, false),
+            ("breaker.open_duration", self.breaker.open_duration, false),
         ] {
             if time > LONGEST || (time.is_zero() && !may_be_zero) {
                 let least = if may_be_zero { "" } else { "more than 0 and " };
@@ -200,19 +200,22 @@ impl BreakerConfig {
 
 impl RetryConfig {
     fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
-        if self.max_backoff < self.first_backoff {
-            let problem = "has to be at least upstream.retry.first_backoff";
+        if self.max_backoff < self.initial_backoff {
+            let problem = "has to be at least upstream.retry.initial_backoff";
             wrong("retry.max_backoff", problem.to_owned());
         }
         // Not `<= 0.0 || > 1.0`: NaN is in no range.
-        if !(self.budget_share > 0.0 && self.budget_share <= 1.0) {
+        if !(self.budget_ratio > 0.0 && self.budget_ratio <= 1.0) {
             let problem = "has to be more than 0 and at most 1";
-            wrong("retry.budget_share", problem.to_owned());
+            wrong("retry.budget_ratio", problem.to_owned());
         }
         // `TpsBudget` panics at more.
         let most = i32::MAX.unsigned_abs() - 1;
-        if self.budget_floor > most {
-            wrong("retry.budget_floor", format!("has to be at most {most}"));
+        if self.min_retries_per_second > most {
+            wrong(
+                "retry.min_retries_per_second",
+                format!("has to be at most {most}"),
+            );
         }
     }
 }
@@ -253,11 +256,11 @@ mod tests {
         assert_eq!(zero, ["read_timeout"]);
         assert_eq!(wrong(|config| config.max_in_flight = 0), ["max_in_flight"]);
         for share in [0.0, 1.1, -1.0, f32::NAN, f32::INFINITY] {
-            let keys = wrong(|config| config.retry.budget_share = share);
-            assert_eq!(keys, ["retry.budget_share"], "{share}");
+            let keys = wrong(|config| config.retry.budget_ratio = share);
+            assert_eq!(keys, ["retry.budget_ratio"], "{share}");
         }
-        let keys = wrong(|config| config.retry.budget_floor = i32::MAX.unsigned_abs());
-        assert_eq!(keys, ["retry.budget_floor"]);
+        let keys = wrong(|config| config.retry.min_retries_per_second = i32::MAX.unsigned_abs());
+        assert_eq!(keys, ["retry.min_retries_per_second"]);
         let keys = wrong(|config| config.retry.max_backoff = Duration::from_millis(1));
         assert_eq!(keys, ["retry.max_backoff"]);
         let keys = wrong(|config| config.api_version = "2023\n".to_owned());

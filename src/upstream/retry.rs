@@ -47,8 +47,8 @@ impl RetryPolicy {
             config: Arc::new(config.clone()),
             budget: Arc::new(TpsBudget::new(
                 BUDGET_WINDOW,
-                config.budget_floor,
-                config.budget_share,
+                config.min_retries_per_second,
+                config.budget_ratio,
             )),
             retries: 0,
         }
@@ -72,7 +72,7 @@ impl RetryPolicy {
     fn backoff(&self) -> Duration {
         let doubled = self
             .config
-            .first_backoff
+            .initial_backoff
             .saturating_mul(2_u32.saturating_pow(self.retries));
         doubled
             .min(self.config.max_backoff)
@@ -212,8 +212,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_budget_keeps_retries_a_share_of_the_calls() {
         let policy = RetryPolicy::new(&RetryConfig {
-            budget_floor: 0,
-            budget_share: 0.2,
+            min_retries_per_second: 0,
+            budget_ratio: 0.2,
             ..RetryConfig::default()
         });
         for _ in 0..100 {

@@ -7,7 +7,7 @@ use crate::{
     redis::{Redis, store},
 };
 use claude_grpc::{
-    access::limits::OnStoreFailure,
+    access::limits::StoreFailureMode,
     proto::v1::claude_service_client::ClaudeServiceClient,
     server::{Drain, Server, ServerConfig},
     service::{Rpcs, ServiceConfig},
@@ -75,7 +75,7 @@ struct Replica {
 }
 
 impl Replica {
-    async fn start(api: &Api, redis: &StoreAddress, on_failure: OnStoreFailure) -> Replica {
+    async fn start(api: &Api, redis: &StoreAddress, on_failure: StoreFailureMode) -> Replica {
         let config = UpstreamConfig {
             base_url: api.url.clone(),
             ..UpstreamConfig::default()
@@ -180,8 +180,8 @@ async fn call_at_both(api: &Api, replicas: [&Replica; 2], calls: usize) -> u64 {
 async fn replicas_keep_the_quota_as_one_does() {
     let redis = Redis::start().await;
     let api = Api::with(300).await;
-    let one = Replica::start(&api, &store(&redis), OnStoreFailure::Refuse).await;
-    let two = Replica::start(&api, &store(&redis), OnStoreFailure::Refuse).await;
+    let one = Replica::start(&api, &store(&redis), StoreFailureMode::FailClosed).await;
+    let two = Replica::start(&api, &store(&redis), StoreFailureMode::FailClosed).await;
     use_up([&one, &two]).await;
     let refused = call_at_both(&api, [&one, &two], 20).await;
     assert!(refused <= 1, "{refused}");
@@ -189,7 +189,7 @@ async fn replicas_keep_the_quota_as_one_does() {
     // they have told of themselves.
     let waiting = call_at_both(&api, [&one, &two], 16);
     let newcomer = async {
-        let three = Replica::start(&api, &store(&redis), OnStoreFailure::Refuse).await;
+        let three = Replica::start(&api, &store(&redis), StoreFailureMode::FailClosed).await;
         let soon = Duration::from_millis(50);
         let told_of_four = async {
             loop {
@@ -215,8 +215,8 @@ async fn replicas_keep_the_quota_as_one_does() {
 async fn interactive_calls_go_before_batch_at_another_replica() {
     let redis = Redis::start().await;
     let api = Api::with(60).await;
-    let one = Replica::start(&api, &store(&redis), OnStoreFailure::Refuse).await;
-    let two = Replica::start(&api, &store(&redis), OnStoreFailure::Refuse).await;
+    let one = Replica::start(&api, &store(&redis), StoreFailureMode::FailClosed).await;
+    let two = Replica::start(&api, &store(&redis), StoreFailureMode::FailClosed).await;
     use_up([&one, &two]).await;
     let order = Arc::new(Mutex::new(Vec::new()));
     let call = |replica: &Replica, priority: &'static str| {
@@ -243,8 +243,8 @@ async fn what_the_api_tells_one_replica_holds_back_the_other() {
     const PAUSE: Duration = Duration::from_secs(2);
     let redis = Redis::start().await;
     let api = Api::with(1000).await;
-    let one = Replica::start(&api, &store(&redis), OnStoreFailure::Refuse).await;
-    let two = Replica::start(&api, &store(&redis), OnStoreFailure::Refuse).await;
+    let one = Replica::start(&api, &store(&redis), StoreFailureMode::FailClosed).await;
+    let two = Replica::start(&api, &store(&redis), StoreFailureMode::FailClosed).await;
     for replica in [&one, &two] {
         replica.generate("batch", PATIENCE).await.unwrap();
     }
@@ -268,8 +268,8 @@ async fn what_the_api_tells_one_replica_holds_back_the_other() {
 async fn without_redis_each_goes_on_with_what_it_knows_until_it_is_back() {
     let mut redis = Redis::start().await;
     let api = Api::with(300).await;
-    let one = Replica::start(&api, &store(&redis), OnStoreFailure::Local).await;
-    let two = Replica::start(&api, &store(&redis), OnStoreFailure::Local).await;
+    let one = Replica::start(&api, &store(&redis), StoreFailureMode::FailOpen).await;
+    let two = Replica::start(&api, &store(&redis), StoreFailureMode::FailOpen).await;
     use_up([&one, &two]).await;
     redis.stop();
     for replica in [&one, &two] {
@@ -295,7 +295,7 @@ async fn without_redis_each_goes_on_with_what_it_knows_until_it_is_back() {
 async fn without_redis_nothing_goes_if_so_configured() {
     let mut redis = Redis::start().await;
     let api = Api::with(1000).await;
-    let one = Replica::start(&api, &store(&redis), OnStoreFailure::Refuse).await;
+    let one = Replica::start(&api, &store(&redis), StoreFailureMode::FailClosed).await;
     one.generate("batch", PATIENCE).await.unwrap();
     redis.stop();
     let refused = one.generate("batch", PATIENCE).await.unwrap_err();

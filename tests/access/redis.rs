@@ -4,7 +4,7 @@ use crate::harness::{GENERATE, Running, START, Setup, limit_of, limited, prompt}
 pub use crate::redis_server::RedisServer as Redis;
 use claude_grpc::access::{
     RejectReason,
-    limits::{OnStoreFailure, StoreAddress},
+    limits::{StoreAddress, StoreFailureMode},
     signature::{Signer, SigningLayer},
 };
 use claude_grpc::proto::v1::claude_service_client::ClaudeServiceClient;
@@ -33,13 +33,13 @@ async fn info(redis: &Redis, section: &str) -> String {
 async fn replicas(
     redis: &Redis,
     limits: &str,
-    on_failure: OnStoreFailure,
+    on_failure: StoreFailureMode,
 ) -> ([Running; 2], String) {
     let (first, key) = limited(limits);
     let second = Setup::of(first.clients.clients.clone());
     let start = async |mut setup: Setup| {
         setup.limits.store = store(redis);
-        setup.limits.on_store_failure = on_failure;
+        setup.limits.store_failure_mode = on_failure;
         setup.start().await
     };
     ([start(first).await, start(second).await], key)
@@ -58,8 +58,12 @@ async fn generate(server: &Running, key: &str) -> Result<(), Status> {
 #[ignore = "needs redis-server"]
 async fn replicas_share_the_limits_and_each_decision_is_one_round_trip() {
     let redis = Redis::start().await;
-    let ([one, two], key) =
-        replicas(&redis, "requests_per_minute = 3", OnStoreFailure::Refuse).await;
+    let ([one, two], key) = replicas(
+        &redis,
+        "requests_per_minute = 3",
+        StoreFailureMode::FailClosed,
+    )
+    .await;
     generate(&one, &key).await.unwrap();
     generate(&two, &key).await.unwrap();
     generate(&one, &key).await.unwrap();
@@ -83,7 +87,7 @@ async fn replicas_share_the_limits_and_each_decision_is_one_round_trip() {
 async fn replicas_share_budgets_and_places_and_settle_them() {
     let redis = Redis::start().await;
     let limits = "calls_in_flight = 1\ntokens_per_day = 10_000\noutput_tokens_per_minute = 10_000";
-    let ([one, two], key) = replicas(&redis, limits, OnStoreFailure::Refuse).await;
+    let ([one, two], key) = replicas(&redis, limits, StoreFailureMode::FailClosed).await;
     one.api.stall(true);
     let mut client = one.client(&key).await;
     let mut request = prompt();
@@ -119,8 +123,12 @@ async fn replicas_share_budgets_and_places_and_settle_them() {
 #[ignore = "needs redis-server"]
 async fn without_redis_each_counts_for_itself_until_it_is_back() {
     let mut redis = Redis::start().await;
-    let ([one, two], key) =
-        replicas(&redis, "requests_per_minute = 2", OnStoreFailure::Local).await;
+    let ([one, two], key) = replicas(
+        &redis,
+        "requests_per_minute = 2",
+        StoreFailureMode::FailOpen,
+    )
+    .await;
     generate(&one, &key).await.unwrap();
     generate(&two, &key).await.unwrap();
     generate(&one, &key).await.unwrap_err();
@@ -151,8 +159,12 @@ async fn without_redis_each_counts_for_itself_until_it_is_back() {
 #[ignore = "needs redis-server"]
 async fn without_redis_who_has_limits_is_refused_if_so_configured() {
     let mut redis = Redis::start().await;
-    let ([one, _two], key) =
-        replicas(&redis, "requests_per_minute = 2", OnStoreFailure::Refuse).await;
+    let ([one, _two], key) = replicas(
+        &redis,
+        "requests_per_minute = 2",
+        StoreFailureMode::FailClosed,
+    )
+    .await;
     redis.stop();
     let refused = generate(&one, &key).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");

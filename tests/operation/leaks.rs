@@ -371,7 +371,7 @@ async fn no_secret_and_no_text_is_in_anything_that_is_emitted() {
 /// still nowhere else; secrets never are.
 #[tokio::test]
 async fn texts_that_were_asked_for_are_in_spans_and_nowhere_else() {
-    let toml = "[log]\nlevel = 'debug'\nformat = 'pretty'\n[telemetry]\nshow_content = true\n";
+    let toml = "[log]\nlevel = 'debug'\nformat = 'pretty'\n[telemetry]\ncapture_content = true\n";
     let mut run = Run::start("env", toml).await;
     run.call().await;
     run.break_files("env", b"gAAAAA-no-token").await;

@@ -127,7 +127,7 @@ impl Secrets {
             base_url = '{api}'
             {api_key_file}
             [upstream.retry]
-            first_backoff = '1ms'
+            initial_backoff = '1ms'
             max_backoff = '5ms'
             [upstream.breaker]
             consecutive_failures = 1000000

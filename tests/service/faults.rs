@@ -296,7 +296,7 @@ async fn nothing_listens() {
     let config = claude_grpc::upstream::UpstreamConfig {
         base_url: format!("http://{dead}"),
         retry: claude_grpc::upstream::RetryConfig {
-            first_backoff: Duration::from_millis(1),
+            initial_backoff: Duration::from_millis(1),
             ..claude_grpc::upstream::RetryConfig::default()
         },
         ..claude_grpc::upstream::UpstreamConfig::default()
@@ -322,10 +322,10 @@ async fn nothing_listens() {
 
 #[tokio::test]
 async fn the_breaker_opens_after_five_failed_calls_and_closes_after_a_probe() {
-    let open_for = Duration::from_secs(1);
+    let open_duration = Duration::from_secs(1);
     let world = World::with(|setup| {
         setup.upstream.retry.max_retries = 0;
-        setup.upstream.breaker.open_for = open_for;
+        setup.upstream.breaker.open_duration = open_duration;
     })
     .await;
     world.simulator.always(Some(Behaviour::Overloaded));
@@ -343,13 +343,16 @@ async fn the_breaker_opens_after_five_failed_calls_and_closes_after_a_probe() {
         .unwrap()
         .retry_delay
         .unwrap();
-    assert!(retry <= open_for && retry > Duration::ZERO, "{retry:?}");
+    assert!(
+        retry <= open_duration && retry > Duration::ZERO,
+        "{retry:?}"
+    );
     assert_eq!(world.attempts(), 5, "an open breaker lets nothing through");
 
     world.simulator.always(None);
     tokio::time::sleep(retry).await;
     soon(call(&world, Way::Unary, None)).await.unwrap();
-    assert!(opened.elapsed() < open_for * 3);
+    assert!(opened.elapsed() < open_duration * 3);
     assert_eq!(world.upstream.breaker.state(), CircuitState::Closed);
 }
 

@@ -50,7 +50,7 @@ impl Default for Setup {
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut upstream = UpstreamConfig::default();
         // The figures are tested for themselves; here nobody should wait.
-        upstream.retry.first_backoff = Duration::from_millis(10);
+        upstream.retry.initial_backoff = Duration::from_millis(10);
         upstream.retry.max_backoff = Duration::from_millis(20);
         Setup {
             server: ServerConfig {

@@ -43,7 +43,7 @@ impl Running {
         let (grpc, admin) = (free_port().await, free_port().await);
         let config = directory.path().join("claude-grpc.toml");
         let text = format!(
-            "[admin]\nlisten = '{admin}'\n[upstream.retry]\nfirst_backoff = '40ms'\n\
+            "[admin]\nlisten = '{admin}'\n[upstream.retry]\ninitial_backoff = '40ms'\n\
              max_backoff = '80ms'\n[log]\nformat = 'json'\n{toml}"
         );
         fs::write(&config, text).unwrap();

@@ -290,7 +290,7 @@ async fn a_shared_answer_is_linked() {
 #[tokio::test]
 async fn texts_are_shown_only_when_asked_for() {
     let collector = Collector::start().await;
-    let toml = "[telemetry]\nshow_content = true\n";
+    let toml = "[telemetry]\ncapture_content = true\n";
     let mut service = exporting(&collector, Protocol::Grpc, toml).await;
     service
         .simulator

@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 pub async fn run() -> bool {
     let mut upstream = UpstreamConfig::default();
-    upstream.breaker.open_for = PROBE_INTERVAL;
+    upstream.breaker.open_duration = PROBE_INTERVAL;
     let simulator = SimulatorConfig {
         time_to_first_token: Duration::from_millis(50),
         ..SimulatorConfig::default()

@@ -2,7 +2,7 @@
 
 use crate::{
     pricing::{self, ModelPrice, Rates},
-    store::{OnStoreFailure, StoreAddress},
+    store::{StoreAddress, StoreFailureMode},
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -14,10 +14,10 @@ pub struct LimitsConfig {
     /// `memory`, or `redis://host:port` for limits that hold over all replicas: those
     /// of the clients, and those of the API (`upstream.pacing`).
     pub store: StoreAddress,
-    /// What happens while Redis does not answer: `local` counts in this
-    /// process; `refuse` refuses calls of clients that have limits, and with
+    /// What happens while Redis does not answer: `fail_open` counts in this
+    /// process; `fail_closed` refuses calls of clients that have limits, and with
     /// `upstream.pacing` all others that would go to the API.
-    pub on_store_failure: OnStoreFailure,
+    pub store_failure_mode: StoreFailureMode,
     /// File that keeps the budgets of days and months over a restart, with the
     /// store `memory`. Without it, a restart forgets what was used.
     pub budget_file: Option<PathBuf>,
@@ -32,7 +32,7 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         LimitsConfig {
             store: StoreAddress::default(),
-            on_store_failure: OnStoreFailure::default(),
+            store_failure_mode: StoreFailureMode::default(),
             budget_file: None,
             prices: pricing::list_prices(),
         }
@@ -51,10 +51,10 @@ impl LimitsConfig {
             if price.model.is_empty() {
                 fault("needs the id of a model");
             }
-            if price.long_above.is_some() != price.long_rates.is_some() {
-                fault("long_above and long_rates go together");
+            if price.long_context_threshold.is_some() != price.long_context_rates.is_some() {
+                fault("long_context_threshold and long_context_rates go together");
             }
-            let all = [Some(price.rates), price.long_rates];
+            let all = [Some(price.rates), price.long_context_rates];
             if !all.into_iter().flatten().all(Rates::are_prices) {
                 fault("a price is 0 to 1,000,000 dollars");
             }

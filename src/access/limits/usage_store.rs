@@ -13,7 +13,7 @@ use crate::{
     access::{Clock, Identity},
     claude::answer::Usage,
     pricing::{PriceTable, Tokens},
-    store::{NoAddress, OnStoreFailure, Store, StoreHealth},
+    store::{NoAddress, Store, StoreFailureMode, StoreHealth},
 };
 use data_encoding::HEXLOWER;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -83,7 +83,7 @@ impl UsageStore {
         longest_call: Duration,
         clock: Clock,
     ) -> Result<UsageStore, UsageStoreError> {
-        let store = Store::open(&config.store, config.on_store_failure)?;
+        let store = Store::open(&config.store, config.store_failure_mode)?;
         UsageStore::with_store(config, store, longest_call, clock)
     }
 
@@ -149,9 +149,9 @@ impl UsageStore {
         };
         let noted = redis.note(key_id, nonce, kept_for).await;
         match (noted, redis.store().on_failure()) {
-            (Some(true), _) | (None, OnStoreFailure::Local) => SharedNonce::New,
+            (Some(true), _) | (None, StoreFailureMode::FailOpen) => SharedNonce::New,
             (Some(false), _) => SharedNonce::Seen,
-            (None, OnStoreFailure::Refuse) => SharedNonce::Unreachable,
+            (None, StoreFailureMode::FailClosed) => SharedNonce::Unreachable,
         }
     }
 
@@ -217,7 +217,7 @@ impl UsageStore {
             match asked.await {
                 Some(Ok(())) => return Ok(reservation(Some(lease))),
                 Some(Err(over)) => return Err(exceeded(over)),
-                None if redis.store().on_failure() == OnStoreFailure::Refuse => {
+                None if redis.store().on_failure() == StoreFailureMode::FailClosed => {
                     return Err(AccessError::StoreUnreachable);
                 }
                 None => {}

@@ -147,9 +147,9 @@ impl CircuitBreaker {
     }
 
     fn open(&self, inner: &mut Inner, now: Instant) {
-        tracing::error!(open_for = ?self.config.open_for, "the Claude API is failing: the circuit breaker opens");
+        tracing::error!(open_duration = ?self.config.open_duration, "the Claude API is failing: the circuit breaker opens");
         inner.state = State::Open {
-            until: now + self.config.open_for,
+            until: now + self.config.open_duration,
         };
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     call::{Deadline, Priority},
-    store::OnStoreFailure,
+    store::StoreFailureMode,
     upstream::UpstreamError,
 };
 use std::{sync::Arc, time::Duration};
@@ -124,7 +124,7 @@ impl QueuePosition {
             if !shared.store().health().is_down() {
                 return Ok(Turn::AdmissionRequest(self.question(&state, cost)));
             }
-            if shared.store().on_failure() == OnStoreFailure::Refuse {
+            if shared.store().on_failure() == StoreFailureMode::FailClosed {
                 return Err(UpstreamError::StoreUnreachable);
             }
         }

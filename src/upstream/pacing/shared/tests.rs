@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     call::Deadline,
-    store::{OnStoreFailure, StoreAddress},
+    store::{StoreAddress, StoreFailureMode},
     upstream::{
         Bucket, UpstreamError,
         pacing::{reservation::QuotaReservation, state::CALLS_BEFORE_LIMITS_ARE_KNOWN},
@@ -57,7 +57,7 @@ struct Replica(SharedQuotas);
 impl Replica {
     fn of(redis: &RedisServer) -> Replica {
         let address = StoreAddress::Redis(SecretString::from(redis.url()));
-        let store = Store::open(&address, OnStoreFailure::Refuse).unwrap();
+        let store = Store::open(&address, StoreFailureMode::FailClosed).unwrap();
         Replica(SharedQuotas::new(store.unwrap()))
     }
 
@@ -328,7 +328,7 @@ async fn nothing_stays_forever_and_the_key_is_not_in_it() {
     let redis = RedisServer::start().await;
     let one = Replica::of(&redis);
     let address = StoreAddress::Redis(SecretString::from(redis.url()));
-    let store = Store::open(&address, OnStoreFailure::Refuse)
+    let store = Store::open(&address, StoreFailureMode::FailClosed)
         .unwrap()
         .unwrap();
     let lives = async || {
@@ -347,7 +347,7 @@ async fn nothing_stays_forever_and_the_key_is_not_in_it() {
 }
 
 /// A quota in a Redis that is not there.
-fn without_redis(on_failure: OnStoreFailure) -> Arc<Quota> {
+fn without_redis(on_failure: StoreFailureMode) -> Arc<Quota> {
     // Nobody listens at port 1.
     let address = StoreAddress::Redis(SecretString::from("redis://127.0.0.1:1"));
     let store = Store::open(&address, on_failure).unwrap().unwrap();
@@ -363,7 +363,7 @@ async fn admitted(quota: &Arc<Quota>) -> Result<QuotaReservation, UpstreamError>
 
 #[tokio::test]
 async fn an_api_that_names_no_limits_is_not_asked_about() {
-    let quota = without_redis(OnStoreFailure::Refuse);
+    let quota = without_redis(StoreFailureMode::FailClosed);
     let refused = admitted(&quota).await.unwrap_err();
     assert!(matches!(refused, UpstreamError::StoreUnreachable));
     quota.observe(&RateLimits::default(), &Levels::default(), ONE);
@@ -374,7 +374,7 @@ async fn an_api_that_names_no_limits_is_not_asked_about() {
 
 #[tokio::test]
 async fn without_redis_calls_go_by_what_is_known_here() {
-    let quota = without_redis(OnStoreFailure::Local);
+    let quota = without_redis(StoreFailureMode::FailOpen);
     let reservation = admitted(&quota).await.unwrap();
     reservation.limits_seen().tell(|| told(2));
     // The API had counted it, and it is not over.
