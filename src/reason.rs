@@ -143,7 +143,7 @@ reasons! {
         "No connection to the Claude API could be made.";
     UpstreamConnectionBroken "UPSTREAM_CONNECTION_BROKEN": Unavailable, SDK_BACKOFF, None, Busy,
         "The connection to the Claude API broke, or a stream ended before its end.";
-    UpstreamTimeout "UPSTREAM_STALLED": Unavailable, SDK_BACKOFF, None, Busy,
+    UpstreamTimeout "UPSTREAM_TIMEOUT": Unavailable, SDK_BACKOFF, None, Busy,
         "The Claude API sent nothing for `upstream.read_timeout`.";
     UpstreamMalformed "UPSTREAM_MALFORMED": Internal, Retry::No, None, Failed,
         "The answer of the Claude API is not in its documented format.";
@@ -157,9 +157,9 @@ reasons! {
     // The answer.
     AnswerRefused "ANSWER_REFUSED": FailedPrecondition, Retry::No, None, Incomplete,
         "Classify: the model refused, twice.";
-    AnswerTruncated "ANSWER_CUT": FailedPrecondition, Retry::No, None, Incomplete,
+    AnswerTruncated "ANSWER_TRUNCATED": FailedPrecondition, Retry::No, None, Incomplete,
         "Classify: the answer was truncated at `max_tokens`, twice. Raise it, or shorten the text.";
-    AnswerInvalid "ANSWER_MISMATCH": Internal, Retry::No, None, Failed,
+    AnswerInvalid "ANSWER_INVALID": Internal, Retry::No, None, Failed,
         "Classify: the answer broke the contract, twice.";
 
     // Neither the caller's fault nor the API's.

@@ -169,7 +169,7 @@ impl Message {
             usage: Some(usage(self.usage)),
             model: self.model,
             request_id,
-            asks: 1,
+            model_calls: 1,
         })
     }
 }

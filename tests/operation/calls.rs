@@ -119,7 +119,7 @@ impl Texts<'_> {
             text: self.prompt(),
             labels: vec![label("one"), label("two")],
             task: self.word("task"),
-            with_reason: true,
+            include_reason: true,
             ..v1::ClassifyRequest::default()
         }
     }

@@ -46,14 +46,18 @@ fn breaches() -> Vec<(Behaviour, Code, &'static str)> {
         "{\"label\": \"science\"",
     ];
     let texts = wrong.into_iter().chain(not_json.map(str::to_owned));
-    let mismatch = |text| (Behaviour::Text(text), Code::Internal, "ANSWER_MISMATCH");
+    let mismatch = |text| (Behaviour::Text(text), Code::Internal, "ANSWER_INVALID");
     let mut breaches: Vec<_> = texts.map(mismatch).collect();
     breaches.push((
         Behaviour::Refusal,
         Code::FailedPrecondition,
         "ANSWER_REFUSED",
     ));
-    breaches.push((Behaviour::MaxTokens, Code::FailedPrecondition, "ANSWER_CUT"));
+    breaches.push((
+        Behaviour::MaxTokens,
+        Code::FailedPrecondition,
+        "ANSWER_TRUNCATED",
+    ));
     breaches
 }
 
@@ -73,7 +77,7 @@ async fn a_breach_is_asked_once_more_and_the_usage_adds_up() {
         assert_eq!(response.labels, once.labels, "{breach}");
         assert_eq!(response.confidences[2].confidence, 1.0);
         assert_eq!(
-            (response.asks, world.attempts() - before),
+            (response.model_calls, world.attempts() - before),
             (2, 2),
             "{breach}"
         );

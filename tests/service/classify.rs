@@ -44,7 +44,7 @@ pub fn samples() -> Vec<(&'static str, v1::ClassifyRequest)> {
         ..base()
     };
     let mut everything = v1::ClassifyRequest {
-        with_reason: true,
+        include_reason: true,
         model: "claude-opus-5-5".to_owned(),
         task: "support tickets, by team".to_owned(),
         max_tokens: Some(900),
@@ -99,7 +99,7 @@ pub fn assert_contract(request: &v1::ClassifyRequest, response: &v1::ClassifyRes
             "{confidence:?}"
         );
     }
-    assert_eq!(response.reason.is_empty(), !request.with_reason);
+    assert_eq!(response.reason.is_empty(), !request.include_reason);
     assert!(response.request_id.starts_with("req_"));
 }
 
@@ -111,7 +111,7 @@ async fn real_texts_fall_under_their_labels() {
         (INCIDENT_REPORT, "outage"),
         (ORIGIN_OF_SPECIES, "science"),
     ] {
-        for (multi_label, allow_none, with_reason) in [
+        for (multi_label, allow_none, include_reason) in [
             (false, false, false),
             (false, true, true),
             (true, false, true),
@@ -120,7 +120,7 @@ async fn real_texts_fall_under_their_labels() {
             let request = v1::ClassifyRequest {
                 multi_label,
                 allow_none,
-                with_reason,
+                include_reason,
                 ..question(text)
             };
             let response = classify(&world, request.clone()).await.unwrap();
@@ -129,7 +129,10 @@ async fn real_texts_fall_under_their_labels() {
                 response.labels.iter().any(|it| it == expected),
                 "{response:?}"
             );
-            assert_eq!((response.asks, &*response.model), (1, "claude-haiku-5-5"));
+            assert_eq!(
+                (response.model_calls, &*response.model),
+                (1, "claude-haiku-5-5")
+            );
             let best = response
                 .confidences
                 .iter()
@@ -166,7 +169,10 @@ async fn sets_from_the_smallest_to_the_largest_work() {
         };
         let response = classify(&world, request.clone()).await.unwrap();
         assert_contract(&request, &response);
-        assert_eq!(response.asks, 1, "{count} labels did not fit at once");
+        assert_eq!(
+            response.model_calls, 1,
+            "{count} labels did not fit at once"
+        );
     }
 }
 

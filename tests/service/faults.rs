@@ -236,7 +236,7 @@ async fn silence_on_the_line_is_noticed_without_a_deadline() {
         }
         let status = soon(call).await.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable, "{way:?}: {status:?}");
-        assert_eq!(reason(&status), "UPSTREAM_STALLED");
+        assert_eq!(reason(&status), "UPSTREAM_TIMEOUT");
     }
 }
 

@@ -66,7 +66,7 @@ async fn calls_are_counted_by_what_they_are() {
 
 #[tokio::test]
 async fn a_wait_that_leads_to_no_attempt_is_counted() {
-    let toml = "[upstream]\nmax_in_flight = 1\nplace_timeout = '100ms'\n";
+    let toml = "[upstream]\nmax_in_flight = 1\nacquire_timeout = '100ms'\n";
     let service = Running::start(&[], toml).await;
     service.simulator.next([Behaviour::Hang]);
     let mut grpc = service.grpc.clone();

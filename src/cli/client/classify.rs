@@ -69,7 +69,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         labels,
         multi_label: args.multi,
         allow_none: args.allow_none,
-        with_reason: args.reason,
+        include_reason: args.reason,
         task: args.task,
         model: args.model,
         ..ClassifyRequest::default()
@@ -103,7 +103,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// A row for each chosen label; with a file in front, one for none as well.
-fn rows(answer: &ClassifyResponse, file: Option<&str>, with_reason: bool) -> Vec<String> {
+fn rows(answer: &ClassifyResponse, file: Option<&str>, include_reason: bool) -> Vec<String> {
     let confidence_in = |label: &str| {
         let mut confidences = answer.confidences.iter();
         let found = confidences.find(|one| one.label == label);
@@ -121,7 +121,7 @@ fn rows(answer: &ClassifyResponse, file: Option<&str>, with_reason: bool) -> Vec
         let mut columns: Vec<&str> = file.into_iter().collect();
         columns.extend([label, &confidence]);
         let reason = one_line(&answer.reason);
-        if with_reason {
+        if include_reason {
             columns.push(&reason);
         }
         columns.join("\t")

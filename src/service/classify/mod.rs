@@ -22,7 +22,7 @@ const PAYLOAD: &str = "text";
 const MAX_TASK: usize = 1000;
 
 /// How often the model is asked before a broken contract is an error.
-const ASKS: i32 = 2;
+const MAX_MODEL_CALLS: i32 = 2;
 
 /// Tokens of one confidence in the answer: a key and a number.
 const TOKENS_PER_LABEL: u32 = 16;
@@ -43,9 +43,9 @@ impl Rpcs {
         wrong.into_result()?;
 
         let mut usage = v1::Usage::default();
-        let mut asks = 0;
+        let mut model_calls = 0;
         loop {
-            asks += 1;
+            model_calls += 1;
             let answered = self
                 .claude
                 .message(upstream.clone(), options.clone())
@@ -68,10 +68,10 @@ impl Rpcs {
                         usage: Some(usage),
                         model: message.model,
                         request_id: answered.request_id.unwrap_or_default(),
-                        asks,
+                        model_calls,
                     }));
                 }
-                Err(breach) if asks < ASKS => {
+                Err(breach) if model_calls < MAX_MODEL_CALLS => {
                     // What was cut would be cut again; a caller's own limit
                     // stays all the same.
                     if breach == Breach::Cut && max_tokens_are_ours {
@@ -129,7 +129,7 @@ fn question(request: &v1::ClassifyRequest) -> Question<'_> {
         labels: &request.labels,
         multi_label: request.multi_label,
         allow_none: request.allow_none,
-        with_reason: request.with_reason,
+        include_reason: request.include_reason,
     }
 }
 

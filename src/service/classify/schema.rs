@@ -18,7 +18,7 @@ pub struct Question<'a> {
     /// Whether none may fit.
     pub allow_none: bool,
     /// Whether a reason is wanted.
-    pub with_reason: bool,
+    pub include_reason: bool,
 }
 
 /// The key under which an answer gives its confidence in the label at an
@@ -31,7 +31,7 @@ pub fn confidence_key(index: usize) -> String {
 /// from it.
 pub fn schema(question: Question<'_>) -> JsonObject {
     let mut properties = JsonObject::new();
-    if question.with_reason {
+    if question.include_reason {
         properties.insert(
             "reason".to_owned(),
             json!({"type": "string", "description": "Why, in one short sentence."}),
@@ -124,7 +124,7 @@ mod tests {
             labels: &labels,
             multi_label: false,
             allow_none: false,
-            with_reason: true,
+            include_reason: true,
         };
         let expected = json!({
             "type": "object",
@@ -159,7 +159,7 @@ mod tests {
             labels: &labels,
             multi_label: true,
             allow_none: false,
-            with_reason: false,
+            include_reason: false,
         };
         assert_eq!(schema(question)["properties"]["labels"]["minItems"], 1);
         question.allow_none = true;

@@ -106,8 +106,8 @@ fn confidences(
 
 fn reason(reason: Option<String>, question: Question<'_>) -> Result<String, Breach> {
     match reason {
-        Some(reason) if question.with_reason => Ok(reason),
-        None if !question.with_reason => Ok(String::new()),
+        Some(reason) if question.include_reason => Ok(reason),
+        None if !question.include_reason => Ok(String::new()),
         Some(_) => Err(Breach::Mismatch("it gives a reason unasked")),
         None => Err(Breach::Mismatch("it gives no reason")),
     }
@@ -145,7 +145,7 @@ mod tests {
             labels: &labels,
             multi_label,
             allow_none,
-            with_reason: false,
+            include_reason: false,
         };
         read(&message(text, "end_turn"), question)
     }
@@ -188,7 +188,7 @@ mod tests {
             labels: &labels,
             multi_label: false,
             allow_none: false,
-            with_reason: false,
+            include_reason: false,
         };
         assert_eq!(
             read(&message(text, "max_tokens"), question),
