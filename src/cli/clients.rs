@@ -19,7 +19,7 @@ use std::{
 
 /// What concerns the clients.
 #[derive(Debug, clap::Subcommand)]
-pub enum Command {
+pub enum ClientsCommand {
     /// Adds a client and prints its key, once.
     Add(Box<Add>),
     /// Lists the clients and their keys, of which only the ids are known.
@@ -27,7 +27,7 @@ pub enum Command {
     /// Removes a client, or one key.
     Revoke(Revoke),
     /// Gives a client a new key; the old one stays valid for a while.
-    Rotate(Rotate),
+    Rotate(RotateKey),
 }
 
 /// Which clients file.
@@ -107,7 +107,7 @@ pub struct Revoke {
 
 /// Flags of `clients rotate`.
 #[derive(Debug, clap::Args)]
-pub struct Rotate {
+pub struct RotateKey {
     /// The client.
     name: String,
     /// Makes a key for signed requests instead of one that is sent.
@@ -152,12 +152,12 @@ impl FileFlags {
 ///
 /// # Errors
 /// When the file cannot be read or changed.
-pub fn run(command: Command) -> Result<(), Failure> {
+pub fn run(command: ClientsCommand) -> Result<(), Failure> {
     match command {
-        Command::Add(args) => add(*args),
-        Command::List(args) => list(&args),
-        Command::Revoke(args) => revoke(&args),
-        Command::Rotate(args) => rotate(&args),
+        ClientsCommand::Add(args) => add(*args),
+        ClientsCommand::List(args) => list(&args),
+        ClientsCommand::Revoke(args) => revoke(&args),
+        ClientsCommand::Rotate(args) => rotate(&args),
     }
 }
 
@@ -207,7 +207,7 @@ fn revoke(args: &Revoke) -> Result<(), Failure> {
     .map_err(failed)
 }
 
-fn rotate(args: &Rotate) -> Result<(), Failure> {
+fn rotate(args: &RotateKey) -> Result<(), Failure> {
     let file = args.file.open()?;
     let rotate = if args.signing {
         access::add_signing_key

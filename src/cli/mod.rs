@@ -86,10 +86,10 @@ enum Command {
     Models(client::models::Args),
     /// Who may call: the clients file.
     #[command(subcommand)]
-    Clients(clients::Command),
+    Clients(clients::ClientsCommand),
     /// Files encrypted with Fernet.
     #[command(subcommand)]
-    Secrets(secrets::Command),
+    Secrets(secrets::SecretsCommand),
     /// What concerns the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -36,11 +36,11 @@ pub fn line(text: &str) -> Result<(), Failure> {
 
 /// Text that comes in pieces, and is to end with a line end.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct OutputLines {
     in_line: bool,
 }
 
-impl Lines {
+impl OutputLines {
     /// Writes the next piece, at once.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 /// What concerns encrypted files.
 #[derive(Debug, clap::Subcommand)]
-pub enum Command {
+pub enum SecretsCommand {
     /// Makes a key file; with --add, puts a new key in front of its keys.
     Keygen(Keygen),
     /// Encrypts a file, for example `.env` to `.env.enc`.
@@ -17,7 +17,7 @@ pub enum Command {
     /// Prints what an encrypted file says.
     Decrypt(Decrypt),
     /// Encrypts files anew with the first key, so that older ones can go.
-    Rotate(Rotate),
+    Rotate(RotateFile),
 }
 
 /// Flags of `secrets keygen`.
@@ -52,7 +52,7 @@ pub struct Decrypt {
 
 /// Flags of `secrets rotate`.
 #[derive(Debug, clap::Args)]
-pub struct Rotate {
+pub struct RotateFile {
     /// The encrypted files.
     #[arg(required = true)]
     files: Vec<PathBuf>,
@@ -72,18 +72,20 @@ struct KeyFlag {
 ///
 /// # Errors
 /// When a file cannot be read, decrypted or written.
-pub fn run(command: Command) -> Result<(), Failure> {
+pub fn run(command: SecretsCommand) -> Result<(), Failure> {
     match command {
-        Command::Keygen(args) if args.add => Keyring::add_key(&args.key_file).map_err(failed),
-        Command::Keygen(args) => Keyring::create(&args.key_file).map_err(failed),
-        Command::Encrypt(args) => {
+        SecretsCommand::Keygen(args) if args.add => {
+            Keyring::add_key(&args.key_file).map_err(failed)
+        }
+        SecretsCommand::Keygen(args) => Keyring::create(&args.key_file).map_err(failed),
+        SecretsCommand::Encrypt(args) => {
             encrypt_file(&args.key.read()?, &args.from, &args.to).map_err(failed)
         }
-        Command::Decrypt(args) => {
+        SecretsCommand::Decrypt(args) => {
             let content = decrypt_file(&args.key.read()?, &args.file).map_err(failed)?;
             output::bytes(&content)
         }
-        Command::Rotate(args) => {
+        SecretsCommand::Rotate(args) => {
             let keys = args.key.read()?;
             let mut files = args.files.iter();
             files.try_for_each(|file| rotate_file(&keys, file).map_err(failed))

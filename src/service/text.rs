@@ -16,3 +16,12 @@ pub fn at_most(text: &str, limit: usize, path: Path<'_>, wrong: &mut Violations)
         wrong.add(path, format!("has to have {limit} characters at most"));
     }
 }
+
+/// The length of a summary as a share of the length of its text, both in
+/// characters.
+pub fn length_ratio(summary: usize, text: usize) -> f64 {
+    if text == 0 {
+        return 0.0;
+    }
+    summary as f64 / text as f64
+}

@@ -58,12 +58,12 @@ pub struct ConnectionFlags {
 }
 
 /// The client that is generated from `proto/`.
-pub type Client = ClaudeServiceClient<Channel>;
+pub type GrpcClient = ClaudeServiceClient<Channel>;
 
 /// A connection to the service. Cloning is cheap; clones share it.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    client: Client,
+    client: GrpcClient,
     timeout: Duration,
     batch: bool,
     key: Option<MetadataValue<Ascii>>,
@@ -164,7 +164,7 @@ impl Connection {
         &self,
         method: &'static str,
         message: M,
-        call: impl AsyncFnOnce(Client, Request<M>) -> Result<T, Failure>,
+        call: impl AsyncFnOnce(GrpcClient, Request<M>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let span = command::call_span(method);
         let request = self.request(message, &span);
@@ -190,7 +190,7 @@ impl Connection {
         &self,
         method: &'static str,
         message: M,
-        call: impl AsyncFnOnce(Client, Request<M>) -> Result<Response<T>, Status>,
+        call: impl AsyncFnOnce(GrpcClient, Request<M>) -> Result<Response<T>, Status>,
     ) -> Result<T, Failure> {
         self.call(method, message, async |client, request| {
             let response = call(client, request).await;

@@ -103,7 +103,7 @@ async fn as_text(connection: &ConnectionFlags, request: GenerateRequest) -> Resu
 
 /// Prints text as it comes.
 async fn print(mut events: Streaming<GenerateStreamResponse>) -> Result<(), Failure> {
-    let mut line = output::Lines::default();
+    let mut line = output::OutputLines::default();
     loop {
         let event = events.message().await.map_err(|status| failed(&status));
         match event.and_then(|event| event.ok_or_else(cut_off)) {

@@ -149,7 +149,7 @@ async fn stream(connection: &Connection, source: &Source, form: &Form) -> Result
 
 /// Prints text as it comes.
 async fn print_events(mut events: Streaming<SummarizeStreamResponse>) -> Result<(), Failure> {
-    let mut line = output::Lines::default();
+    let mut line = output::OutputLines::default();
     loop {
         let event = events.message().await.map_err(|status| failed(&status));
         match event.and_then(|event| event.ok_or_else(cut_off)) {

@@ -1,9 +1,9 @@
 //! Classify.
 
+mod classification;
 mod labels;
 mod prompt;
 mod schema;
-mod verdict;
 
 use super::{Rpcs, answer, call, generate::max_tokens, model, text};
 use crate::{
@@ -12,9 +12,9 @@ use crate::{
     reason::Reason,
     status::{self, Path, Violations},
 };
+use classification::{Breach, Classification};
 use schema::Question;
 use tonic::{Request, Response, Status};
-use verdict::{Breach, Verdict};
 
 /// The field that holds the bulk of a request.
 const PAYLOAD: &str = "text";
@@ -55,8 +55,8 @@ impl Rpcs {
             let used = answer::usage(&message.usage);
             usage.service_tier.clone_from(&used.service_tier);
             answer::add_usage(&mut usage, &used);
-            match verdict::read(&message, question(&request)) {
-                Ok(Verdict {
+            match classification::read(&message, question(&request)) {
+                Ok(Classification {
                     labels,
                     confidences,
                     reason,

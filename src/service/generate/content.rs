@@ -31,7 +31,7 @@ const TYPED: [&str; 8] = [
 
 /// Where blocks stand; what is allowed depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum BlockPosition {
     /// In a message of this role.
     Message(Role),
     /// In a tool_result.
@@ -58,7 +58,7 @@ impl<'v> ContentMapper<'v> {
     pub fn blocks(
         &mut self,
         blocks: Vec<v1::ContentBlock>,
-        place: Place,
+        place: BlockPosition,
         parent: Path<'_>,
     ) -> Vec<InputBlock> {
         let mut mapped = Vec::with_capacity(blocks.len());
@@ -117,14 +117,14 @@ impl<'v> ContentMapper<'v> {
         Some(CacheControl::Ephemeral { ttl })
     }
 
-    fn block(&mut self, block: Block, place: Place, path: Path<'_>) -> Option<InputBlock> {
+    fn block(&mut self, block: Block, place: BlockPosition, path: Path<'_>) -> Option<InputBlock> {
         if let Some(complaint) = misplaced(&block, place) {
             self.wrong.add(path, complaint);
             return None;
         }
         match block {
             Block::Text(text) => {
-                let citable = place == Place::Message(Role::Assistant);
+                let citable = place == BlockPosition::Message(Role::Assistant);
                 Some(self.text(text, citable, path.field("text")))
             }
             Block::Image(image) => self.image(image, path.field("image")),
@@ -264,7 +264,7 @@ impl<'v> ContentMapper<'v> {
 
     fn tool_result(&mut self, result: v1::ToolResultBlock, path: Path<'_>) -> InputBlock {
         self.required(&result.tool_use_id, path.field("tool_use_id"));
-        let content = self.blocks(result.content, Place::ToolResult, path);
+        let content = self.blocks(result.content, BlockPosition::ToolResult, path);
         InputBlock::ToolResult {
             tool_use_id: result.tool_use_id,
             content: (!content.is_empty()).then_some(Content::Blocks(content)),
@@ -308,17 +308,20 @@ impl<'v> ContentMapper<'v> {
 }
 
 /// What is wrong with a block standing where it stands, if anything is.
-fn misplaced(block: &Block, place: Place) -> Option<&'static str> {
+fn misplaced(block: &Block, place: BlockPosition) -> Option<&'static str> {
     use Role::{Assistant, System, User};
-    let (allowed, complaint): (&[Place], _) = match block {
+    let (allowed, complaint): (&[BlockPosition], _) = match block {
         Block::Text(_) => return None,
         Block::Image(_) | Block::Document(_) | Block::SearchResult(_) => (
-            &[Place::Message(User), Place::ToolResult],
+            &[BlockPosition::Message(User), BlockPosition::ToolResult],
             "is allowed in user messages only",
         ),
-        Block::ToolResult(_) => (&[Place::Message(User)], "is allowed in user messages only"),
+        Block::ToolResult(_) => (
+            &[BlockPosition::Message(User)],
+            "is allowed in user messages only",
+        ),
         Block::ToolUse(_) | Block::Thinking(_) | Block::RedactedThinking(_) | Block::Other(_) => (
-            &[Place::Message(Assistant)],
+            &[BlockPosition::Message(Assistant)],
             "is allowed in assistant messages only",
         ),
     };
@@ -326,11 +329,11 @@ fn misplaced(block: &Block, place: Place) -> Option<&'static str> {
         return None;
     }
     Some(match place {
-        Place::Message(System) => "is not allowed in system messages: they take text only",
-        Place::ToolResult => {
+        BlockPosition::Message(System) => "is not allowed in system messages: they take text only",
+        BlockPosition::ToolResult => {
             "is not allowed in a tool_result: it takes text, image, document and search_result"
         }
-        Place::Message(_) => complaint,
+        BlockPosition::Message(_) => complaint,
     })
 }
 

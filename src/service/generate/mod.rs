@@ -60,7 +60,7 @@ impl Rpcs {
             .await
             .map_err(|failed| status::upstream_failed(&failed, WRAPPED_PAYLOAD))?;
         let attempts = answered.attempts;
-        let mut translator = stream::Translator::new(answered.request_id);
+        let mut translator = stream::GenerateTranslator::new(answered.request_id);
         let events = answered.value.filter_map(move |event| {
             let outcome = match event {
                 Ok(event) => translator.translate(event).map(Ok),

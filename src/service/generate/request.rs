@@ -1,7 +1,7 @@
 //! `GenerateRequest` on its way up.
 
 use super::{
-    content::{ContentMapper, Place},
+    content::{BlockPosition, ContentMapper},
     json, tools,
 };
 use crate::{
@@ -125,7 +125,7 @@ fn message(
             Content::Text(message.text)
         }
         (true, false) => {
-            Content::Blocks(mapper.blocks(message.content, Place::Message(role), path))
+            Content::Blocks(mapper.blocks(message.content, BlockPosition::Message(role), path))
         }
         (true, true) => {
             mapper.wrong.add(path, "has to have text or content");

@@ -14,19 +14,19 @@ use crate::{
 /// together: the signature comes with the end of its block, and how the answer
 /// ended with its end.
 #[derive(Debug, Default)]
-pub struct Translator {
+pub struct GenerateTranslator {
     request_id: String,
     signature: String,
     usage: Usage,
     end: MessageDelta,
 }
 
-impl Translator {
+impl GenerateTranslator {
     /// A translator for the answer to one request.
     pub fn new(request_id: Option<String>) -> Self {
-        Translator {
+        GenerateTranslator {
             request_id: request_id.unwrap_or_default(),
-            ..Translator::default()
+            ..GenerateTranslator::default()
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{
     upstream::Failed,
 };
 use futures::{Stream, StreamExt};
-use prompt::Wanted;
+use prompt::SummaryRequest;
 use tonic::{Request, Response, Status};
 
 /// The field that holds the bulk of a request.
@@ -23,7 +23,7 @@ const PAYLOAD: &str = "text";
 /// The field that holds the bulk of a request that wraps a SummarizeRequest.
 const WRAPPED_PAYLOAD: &str = "request.text";
 
-/// What thinking may take beside the summary when a length is asked for that
+/// What thinking may take beside the summary when a length is checked for that
 /// the configured `max_tokens` would cut.
 const ROOM_FOR_THINKING: u32 = 1024;
 
@@ -34,15 +34,15 @@ impl Rpcs {
     ) -> Result<Response<v1::SummarizeResponse>, Status> {
         let options = call::options(&request, self.config.summarize.coalesce)?;
         let mut wrong = Violations::default();
-        let asked = Asked::read(request.into_inner(), &self.config, &mut wrong);
+        let checked = CheckedRequest::read(request.into_inner(), &self.config, &mut wrong);
         wrong.into_result()?;
 
         let answered = self
             .claude
-            .message(asked.upstream, options)
+            .message(checked.upstream, options)
             .await
             .map_err(|failed| status::upstream_failed(&failed, PAYLOAD))?;
-        let response = response(answered.value, answered.request_id, asked.characters);
+        let response = response(answered.value, answered.request_id, checked.characters);
         Ok(Response::new(response))
     }
 
@@ -60,16 +60,17 @@ impl Rpcs {
             return Err(wrong.into_status());
         };
         let mut wrong = Violations::under("request");
-        let asked = Asked::read(request, &self.config, &mut wrong);
+        let checked = CheckedRequest::read(request, &self.config, &mut wrong);
         wrong.into_result()?;
 
         let answered = self
             .claude
-            .stream(asked.upstream, options)
+            .stream(checked.upstream, options)
             .await
             .map_err(|failed| status::upstream_failed(&failed, WRAPPED_PAYLOAD))?;
         let attempts = answered.attempts;
-        let mut translator = stream::Translator::new(answered.request_id, asked.characters);
+        let mut translator =
+            stream::SummaryTranslator::new(answered.request_id, checked.characters);
         let events = answered.value.filter_map(move |event| {
             let outcome = match event {
                 Ok(event) => translator.translate(event).map(Ok),
@@ -85,20 +86,20 @@ impl Rpcs {
 }
 
 /// A checked request.
-struct Asked {
+struct CheckedRequest {
     upstream: MessagesRequest,
     /// Length of the text.
     characters: usize,
 }
 
-impl Asked {
+impl CheckedRequest {
     fn read(
         mut request: v1::SummarizeRequest,
         config: &ServiceConfig,
         wrong: &mut Violations,
     ) -> Self {
         text::required(&request.text, Path::root("text"), wrong);
-        let wanted = Wanted::take(&mut request, wrong);
+        let wanted = SummaryRequest::take(&mut request, wrong);
         let model = model::choose(
             request.model,
             &config.summarize.model,
@@ -111,7 +112,7 @@ impl Asked {
             .max_tokens
             .max(wanted.tokens() + ROOM_FOR_THINKING);
         let max_tokens = max_tokens(request.max_tokens, enough, wrong);
-        Asked {
+        CheckedRequest {
             upstream: MessagesRequest {
                 model,
                 max_tokens: Some(max_tokens),
@@ -142,7 +143,7 @@ fn response(
         _ => text.trim().to_owned(),
     };
     v1::SummarizeResponse {
-        length_ratio: ratio(summary.chars().count(), characters),
+        length_ratio: text::length_ratio(summary.chars().count(), characters),
         summary,
         stop_reason: stop_reason.into(),
         stop_reason_text,
@@ -151,12 +152,4 @@ fn response(
         model: message.model,
         request_id: request_id.unwrap_or_default(),
     }
-}
-
-/// The length of a summary as a share of its text's.
-fn ratio(summary: usize, text: usize) -> f64 {
-    if text == 0 {
-        return 0.0;
-    }
-    summary as f64 / text as f64
 }

@@ -30,7 +30,7 @@ const TOKENS_PER_WORD: u32 = 4;
 
 /// What a request says about its summary, checked.
 #[derive(Debug)]
-pub struct Wanted {
+pub struct SummaryRequest {
     length: Length,
     format: v1::SummaryFormat,
     focus: String,
@@ -38,7 +38,7 @@ pub struct Wanted {
     title: String,
 }
 
-impl Wanted {
+impl SummaryRequest {
     /// Checks the settings of a request and takes them out of it.
     pub fn take(request: &mut v1::SummarizeRequest, wrong: &mut Violations) -> Self {
         let format = format(request.format, wrong);
@@ -52,7 +52,7 @@ impl Wanted {
             text::at_most(text, limit, Path::root(name), wrong);
             one_line(&document::harmless(text))
         };
-        Wanted {
+        SummaryRequest {
             length,
             format,
             focus: bounded(&mut request.focus, "focus", MAX_FOCUS, wrong),
@@ -183,7 +183,7 @@ mod tests {
 
     fn instructions(mut request: v1::SummarizeRequest) -> String {
         let mut wrong = Violations::default();
-        let wanted = Wanted::take(&mut request, &mut wrong);
+        let wanted = SummaryRequest::take(&mut request, &mut wrong);
         wrong.into_result().unwrap();
         wanted.instructions()
     }

@@ -1,18 +1,20 @@
 //! A summary while it is written.
 
-use super::ratio;
 use crate::{
     claude::{
         answer::{AnswerBlock, Usage},
         event::{Delta, MessageDelta, StreamEvent},
     },
     proto::v1::{self, summarize_stream_response::Event},
-    service::answer::{refusal, stop_reason, usage},
+    service::{
+        answer::{refusal, stop_reason, usage},
+        text,
+    },
 };
 
 /// Turns the API's events into pieces of a summary and its end.
 #[derive(Debug)]
-pub struct Translator {
+pub struct SummaryTranslator {
     request_id: String,
     /// Length of the text that is summarized.
     characters: usize,
@@ -25,10 +27,10 @@ pub struct Translator {
     end: MessageDelta,
 }
 
-impl Translator {
+impl SummaryTranslator {
     /// A translator for the summary of a text with so many characters.
     pub fn new(request_id: Option<String>, characters: usize) -> Self {
-        Translator {
+        SummaryTranslator {
             request_id: request_id.unwrap_or_default(),
             characters,
             written: 0,
@@ -95,7 +97,7 @@ impl Translator {
         };
         v1::SummarizeResponse {
             summary: String::new(),
-            length_ratio: ratio(written, self.characters),
+            length_ratio: text::length_ratio(written, self.characters),
             stop_reason: stop_reason.into(),
             stop_reason_text,
             refusal: refusal(end.delta.stop_details),

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 /// What the model decided.
 #[derive(Debug, PartialEq)]
-pub struct Verdict {
+pub struct Classification {
     /// Chosen labels, in the order of the set.
     pub labels: Vec<String>,
     /// One for each label of the set, in its order.
@@ -45,7 +45,7 @@ struct Answer {
 /// # Errors
 /// When it breaks the contract. Nothing is mended by guessing: the caller may
 /// ask once more.
-pub fn read(message: &Message, question: Question<'_>) -> Result<Verdict, Breach> {
+pub fn read(message: &Message, question: Question<'_>) -> Result<Classification, Breach> {
     match message.stop_reason.as_deref() {
         Some("refusal") => {
             let details = message.stop_details.as_ref();
@@ -56,7 +56,7 @@ pub fn read(message: &Message, question: Question<'_>) -> Result<Verdict, Breach
     }
     let answer: Answer = serde_json::from_str(&message.text())
         .map_err(|_| Breach::Mismatch("it is not the JSON that was asked for"))?;
-    Ok(Verdict {
+    Ok(Classification {
         labels: chosen(&answer, question)?,
         confidences: confidences(&answer.confidences, question.labels)?,
         reason: reason(answer.reason, question)?,
@@ -139,7 +139,11 @@ mod tests {
         serde_json::from_str(&answer.to_string()).unwrap()
     }
 
-    fn read_text(text: &str, multi_label: bool, allow_none: bool) -> Result<Verdict, Breach> {
+    fn read_text(
+        text: &str,
+        multi_label: bool,
+        allow_none: bool,
+    ) -> Result<Classification, Breach> {
         let labels = labels();
         let question = Question {
             labels: &labels,
@@ -154,9 +158,9 @@ mod tests {
     fn labels_come_in_the_order_of_the_set_and_once() {
         let text =
             r#"{"labels":["billing","bug","billing"],"confidences":{"label_1":0.5,"label_2":1}}"#;
-        let verdict = read_text(text, true, false).unwrap();
-        assert_eq!(verdict.labels, ["bug", "billing"]);
-        assert_eq!(verdict.confidences[1].confidence, 1.0);
+        let classification = read_text(text, true, false).unwrap();
+        assert_eq!(classification.labels, ["bug", "billing"]);
+        assert_eq!(classification.confidences[1].confidence, 1.0);
     }
 
     #[test]
@@ -215,11 +219,11 @@ mod tests {
                 .map(|(index, sure)| (confidence_key(index), json!(sure)))
                 .collect();
             let text = json!({"labels": names, "confidences": confidences}).to_string();
-            if let Ok(verdict) = read_text(&text, multi_label, allow_none) {
+            if let Ok(classification) = read_text(&text, multi_label, allow_none) {
                 let set = ["bug", "billing"];
-                prop_assert!(verdict.labels.iter().all(|name| set.contains(&name.as_str())));
-                prop_assert!(allow_none || !verdict.labels.is_empty());
-                prop_assert_eq!(verdict.confidences.len(), 2);
+                prop_assert!(classification.labels.iter().all(|name| set.contains(&name.as_str())));
+                prop_assert!(allow_none || !classification.labels.is_empty());
+                prop_assert_eq!(classification.confidences.len(), 2);
             }
         }
     }
