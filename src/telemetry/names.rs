@@ -304,7 +304,7 @@ metrics! {
     RELOADS: Counter "claude_grpc.reloads" in "{reload}",
         "Reloads of secrets and configuration.";
     EXPORTED: Counter "claude_grpc.export.items" in "{item}",
-        "SpanQueue, metric points, log records and log lines: sent, dropped because the queue was full, or failed.";
+        "Spans, metric points, log records and log lines: sent, dropped because the queue was full, or failed.";
     BUILD: Gauge "claude_grpc.build.info" in "",
         "The version that runs; always 1.";
     READY: Gauge "claude_grpc.ready" in "",

@@ -75,7 +75,8 @@ struct Field {
     docs: String,
 }
 
-/// All structs of files named `config.rs`, and the whole configuration. They are
+/// All structs of files named `config.rs` or `pricing.rs`, and the whole
+/// configuration. They are
 /// formatted by rustfmt, so that a field is a line.
 fn sections() -> BTreeMap<String, Section> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -144,7 +145,7 @@ fn config_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for path in entries {
         if path.is_dir() {
             config_files(&path, found);
-        } else if path.ends_with("config.rs") {
+        } else if path.ends_with("config.rs") || path.ends_with("pricing.rs") {
             found.push(path);
         }
     }

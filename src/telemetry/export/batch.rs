@@ -108,7 +108,7 @@ impl LogQueue {
         most: usize,
         limits: LogLimits,
     ) -> Self {
-        let budget = QueueBudget::new(metrics, ExportSignal::LogGuard, most);
+        let budget = QueueBudget::new(metrics, ExportSignal::Logs, most);
         let config = logs::BatchConfigBuilder::default().with_max_queue_size(most);
         let processor = BatchLogProcessor::builder(CountingExporter::new(exporter, budget.clone()))
             .with_batch_config(config.build())

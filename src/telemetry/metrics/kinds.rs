@@ -63,12 +63,12 @@ pub const WAITS: [&str; 3] = ["backoff", "rate_limit", "permit"];
 /// What is exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportSignal {
-    /// SpanQueue.
+    /// Spans.
     Traces,
     /// Points.
     Metrics,
-    /// LogQueue.
-    LogGuard,
+    /// Log records.
+    Logs,
     /// Lines on stderr.
     Stderr,
 }
