@@ -222,6 +222,8 @@ impl Paths {
                     visit::visit_item(self, item);
                 }
             }
+            // `pub(in crate::telemetry)` imports nothing.
+            fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
         }
         let mut written = Written(Vec::new());
         for item in &source.syntax.items {
