@@ -8,9 +8,10 @@ use super::drain::{CallGuard, Drain};
 use crate::{call::Deadline, status};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
+use parking_lot::Mutex;
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 use tokio::task::AbortHandle;
@@ -98,7 +99,7 @@ impl DeadlineBody {
 impl Shared {
     /// Drops the body, and with it everything below, and leaves its status.
     fn end(&self, status: Status) {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.0.lock();
         if let Slot::Running { .. } = *slot {
             let ended = std::mem::replace(&mut *slot, Slot::Ended(status));
             // Dropping a body runs code that is not ours to lock around.
@@ -114,14 +115,14 @@ impl Shared {
 
     /// Drops the body, and with it everything below.
     fn close(&self) {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.0.lock();
         let closed = std::mem::replace(&mut *slot, Slot::Over);
         drop(slot);
         drop(closed);
     }
 
     fn poll_frame(&self, cx: &mut Context<'_>) -> PolledFrame {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.0.lock();
         match &mut *slot {
             Slot::Running { body, waker, .. } => {
                 let polled = Pin::new(body).poll_frame(cx);

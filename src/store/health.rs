@@ -1,9 +1,10 @@
 //! Whether Redis answers.
 
+use parking_lot::Mutex;
 use redis::RedisError;
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -63,10 +64,7 @@ impl StoreHealth {
         self.back_since().is_some_and(|at| at.elapsed() < STEADY)
     }
 
-    fn back_since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.0
-            .back_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn back_since(&self) -> parking_lot::MutexGuard<'_, Option<Instant>> {
+        self.0.back_since.lock()
     }
 }

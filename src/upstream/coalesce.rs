@@ -21,10 +21,11 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared, WeakShared},
 };
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -88,7 +89,7 @@ impl Coalesce {
         mut next: impl Next<Call, Reply, UpstreamError>,
     ) -> (SharedCall, Option<CoalescedWait>) {
         let table = Arc::clone(&self.0);
-        let mut calls = table.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = table.calls.lock();
         if let Some(in_flight) = calls.get(&question)
             && let Some(shared) = in_flight.call.upgrade()
         {
@@ -137,11 +138,7 @@ struct Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let mut calls = self
-            .table
-            .calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut calls = self.table.calls.lock();
         // Another call may have taken its place.
         if calls.get(&self.question).is_some_and(|it| it.id == self.id) {
             calls.remove(&self.question);
@@ -286,7 +283,7 @@ mod tests {
         respond.send_response(reply());
         second.await.unwrap().unwrap();
         assert_eq!(attempts.count(), 1);
-        assert!(coalesced.0.calls.lock().unwrap().is_empty());
+        assert!(coalesced.0.calls.lock().is_empty());
     }
 
     #[tokio::test]

@@ -8,11 +8,8 @@ use super::{
 };
 use crate::pricing::Nanodollars;
 use crate::{access::ClientLimits, token_bucket::TokenBucket};
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// The usage of all clients.
 #[derive(Debug, Default)]
@@ -176,7 +173,7 @@ impl MemoryStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Usage>> {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+        self.clients.lock()
     }
 }
 

@@ -1,9 +1,10 @@
 //! The nonces that were seen.
 
 use crate::access::RejectReason;
+use parking_lot::Mutex;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -39,7 +40,7 @@ impl Nonces {
     /// # Errors
     /// [`RejectReason::Replayed`] when it was seen, [`RejectReason::NoncesFull`].
     pub fn note(&self, key_id: &str, nonce: &str, now: Duration) -> Result<(), RejectReason> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         if !seen.contains_key(key_id) {
             // Keys come and go: those that are not used any more leave nothing.
             seen.retain(|_, of_key| !of_key.is_empty_at(now));
@@ -118,6 +119,6 @@ mod tests {
             let now = after(number * 1000);
             nonces.note(&format!("k{number}"), "n", now).unwrap();
         }
-        assert_eq!(nonces.seen.lock().unwrap().len(), 1);
+        assert_eq!(nonces.seen.lock().len(), 1);
     }
 }

@@ -16,10 +16,8 @@ mod window;
 
 use super::{BreakerConfig, Call, Reply, UpstreamError};
 use crate::layer::{Next, Rule};
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use window::Window;
 
@@ -89,7 +87,7 @@ impl CircuitBreaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
     /// Lets a call through, or says when to come back.

@@ -5,7 +5,8 @@ mod key;
 pub use key::Key;
 
 use super::UpstreamError;
-use std::sync::{Arc, PoisonError, RwLock};
+use parking_lot::RwLock;
+use std::sync::Arc;
 
 /// All keys. Cloning is cheap; all clones see a replacement.
 #[derive(Debug, Clone)]
@@ -21,7 +22,7 @@ impl Keys {
 
     /// These keys from now on. Attempts under way keep theirs.
     pub fn replace(&self, keys: impl IntoIterator<Item = Key>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = ring(keys);
+        *self.0.write() = ring(keys);
     }
 
     /// All keys, with why each is quarantined altogether, if it is.
@@ -35,7 +36,7 @@ impl Keys {
 
     /// The keys in force.
     pub fn current(&self) -> Arc<[Arc<Key>]> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.read())
     }
 }
 

@@ -22,10 +22,8 @@ use crate::{
     call::{Deadline, Priority},
     upstream::RateLimits,
 };
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{sync::Arc, time::Duration};
 
 /// The quota of one key and model.
 #[derive(Debug, Default)]
@@ -141,7 +139,7 @@ impl Quota {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// A place at the end of the queue.

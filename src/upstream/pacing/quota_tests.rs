@@ -64,13 +64,13 @@ async fn interactive_calls_go_first_and_each_kind_in_order() {
         let (quota, order) = (Arc::clone(&quota), Arc::clone(&order));
         async move {
             quota.admit(ONE, priority, minute()).await.unwrap();
-            order.lock().unwrap().push(name);
+            order.lock().push(name);
         }
     })
     .collect();
     futures::future::join_all(tasks).await;
     assert_eq!(
-        *order.lock().unwrap(),
+        *order.lock(),
         ["interactive 1", "interactive 2", "batch 1", "batch 2"]
     );
 }

@@ -8,10 +8,8 @@ use crate::{
     store::Store,
     upstream::{fingerprint::Fingerprint, keys::Key},
 };
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc};
 
 /// Callers name the models, so there may be any number of them: beyond so many
 /// quotas, idle ones are forgotten.
@@ -58,7 +56,7 @@ impl RateLimiter {
             key: key.fingerprint(),
             model: Arc::clone(model),
         };
-        let mut quotas = self.0.quotas.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut quotas = self.0.quotas.lock();
         if let Some(entry) = quotas.get(&name) {
             return Arc::clone(&entry.quota);
         }
@@ -81,7 +79,7 @@ impl RateLimiter {
 
     /// Every quota with the names of its key and model.
     pub fn quotas(&self) -> Vec<(Arc<str>, Arc<str>, Arc<Quota>)> {
-        let quotas = self.0.quotas.lock().unwrap_or_else(PoisonError::into_inner);
+        let quotas = self.0.quotas.lock();
         quotas
             .iter()
             .map(|(name, entry)| {
