@@ -1,8 +1,9 @@
 //! A token bucket that holds one minute's worth and refills continuously, as
 //! the Claude API's rate limits do.
 //!
-//! It has no clock: whoever owns it says how much time has passed. Taking more
-//! than is left puts it into debt, which refills first.
+//! It has no clock: its owner says how much time has passed. Taking more than
+//! is left puts it into debt, which refills first. (`governor` can neither take
+//! tokens back nor adopt a level that somebody else has observed.)
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! What the way up says of itself, read when somebody asks.
+//! Gauges that are read when metrics are collected: the state of the upstream
+//! stack, of the shutdown, of reloads and of the store.
 
 use super::view::ServiceView;
 use crate::{
@@ -11,34 +12,34 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// The states of the breaker, with their names.
+/// The states of the circuit breaker, with their names in metrics.
 pub const BREAKER_STATES: [(CircuitState, &str); 3] = [
     (CircuitState::Closed, "closed"),
     (CircuitState::Open, "open"),
     (CircuitState::HalfOpen, "half_open"),
 ];
 
-/// One thing that the API limits, and how to find it in a quota.
+/// One resource that the API limits, and where a quota has it.
 type Resource = (&'static str, fn(&QuotaRemaining) -> Option<(f64, f64)>);
 
-/// Everything that the API limits.
+/// The resources that the API limits.
 const RESOURCES: [Resource; 3] = [
     ("requests", |it| it.requests),
     ("input_tokens", |it| it.input_tokens),
     ("output_tokens", |it| it.output_tokens),
 ];
 
-/// What is left of one of the API's limits: of several quotas of one model,
-/// the one that has the least left.
+/// What is left of one of the API's limits; with several API keys, for the one
+/// that has the least left.
 #[derive(Debug)]
 pub struct Headroom {
-    /// The model, as metrics tell it apart.
+    /// The model, by its label in metrics.
     pub model: String,
-    /// What is limited.
+    /// The limited resource: requests, input or output tokens.
     pub resource: &'static str,
-    /// What is left.
+    /// Amount left; negative in debt.
     pub left: f64,
-    /// The limit.
+    /// Limit per minute.
     pub limit: f64,
 }
 
@@ -50,8 +51,7 @@ impl Headroom {
 }
 
 impl ServiceView {
-    /// Adds what only a look at the upstream stack and the shutdown can tell to
-    /// the metrics, read whenever they are.
+    /// Adds these gauges to the metrics.
     pub fn add_gauges(&self) {
         let Some(metrics) = self.telemetry.metrics() else {
             return;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many moments are kept.
+/// Number of samples that are kept: 60 seconds between the first and the last.
 const KEPT: usize = 61;
 
 /// Figures of the last minute.
@@ -14,7 +14,7 @@ const KEPT: usize = 61;
 pub struct LastMinute(VecDeque<(Instant, CallTotals)>);
 
 impl LastMinute {
-    /// Adds the totals as of now.
+    /// Adds a sample of the totals.
     pub fn push(&mut self, totals: CallTotals) {
         if self.0.len() >= KEPT {
             self.0.pop_front();
@@ -22,7 +22,7 @@ impl LastMinute {
         self.0.push_back((Instant::now(), totals));
     }
 
-    /// How long it reaches back.
+    /// Time between the first and the last sample.
     pub fn length(&self) -> Duration {
         match (self.0.front(), self.0.back()) {
             (Some((first, _)), Some((last, _))) => *last - *first,
@@ -41,7 +41,7 @@ impl LastMinute {
             .collect()
     }
 
-    /// Calls that ended well and badly within the window.
+    /// Calls that succeeded and calls that failed.
     pub fn outcomes(&self) -> (u64, u64) {
         let (Some((_, first)), Some((_, last))) = (self.0.front(), self.0.back()) else {
             return (0, 0);
@@ -51,12 +51,12 @@ impl LastMinute {
         (good, all.saturating_sub(good))
     }
 
-    /// A quantile of the durations of whole calls in the window.
+    /// A quantile of the durations of calls.
     pub fn call(&self, quantile: f64) -> Option<Duration> {
         self.quantile(quantile, |totals| &totals.whole)
     }
 
-    /// A quantile of the time that the service added.
+    /// A quantile of the time that the gateway added to calls.
     pub fn overhead(&self, quantile: f64) -> Option<Duration> {
         self.quantile(quantile, |totals| &totals.overhead)
     }
@@ -75,7 +75,7 @@ impl LastMinute {
     }
 }
 
-/// A quantile, taken evenly within its bucket, as Prometheus does.
+/// A quantile, interpolated linearly within its bucket, as Prometheus does.
 fn interpolated(counts: &[u64], upper: &[u64], quantile: f64) -> Option<u64> {
     let all: u64 = counts.iter().sum();
     if all == 0 {
@@ -87,7 +87,7 @@ fn interpolated(counts: &[u64], upper: &[u64], quantile: f64) -> Option<u64> {
         let count = *count as f64;
         if below + count >= rank && count > 0.0 {
             let from = if at == 0 { 0 } else { upper[at - 1] };
-            // Nobody knows how far the last bucket goes.
+            // The last bucket has no upper bound.
             let to = upper.get(at).copied().unwrap_or(from);
             let share = (rank - below) / count;
             return Some(from + ((to - from) as f64 * share) as u64);

@@ -1,12 +1,12 @@
-//! The admin port: what those who run the service look at.
+//! The admin port, for operators of the service.
 //!
 //! | path | what |
 //! |---|---|
 //! | `GET /metrics` | metrics for Prometheus |
 //! | `GET /livez` | whether the process runs |
-//! | `GET /readyz` | whether it takes calls, and why not |
-//! | `GET /status` | a page about what happens now |
-//! | `GET`, `PUT /log-level` | the filter of the logs |
+//! | `GET /readyz` | whether it accepts calls, and if not, why |
+//! | `GET /status` | a page of live figures |
+//! | `GET`, `PUT /log-level` | the log filter |
 
 mod config;
 mod gauges;
@@ -35,13 +35,13 @@ use status::StatusReport;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::interval};
 
-/// How often the window of the status page moves.
+/// How often the figures of the last minute are sampled.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Longest filter that is taken.
+/// Maximum length of a log filter, in bytes.
 const MAX_FILTER: usize = 4096;
 
-/// The port, listening.
+/// The admin port, bound and not yet served.
 pub struct Admin {
     listener: TcpListener,
     state: Arc<AdminState>,
@@ -55,10 +55,10 @@ struct AdminState {
 // === impl Admin ===
 
 impl Admin {
-    /// Listens.
+    /// Binds the address.
     ///
     /// # Errors
-    /// When the address cannot be listened on.
+    /// When the address cannot be bound.
     pub async fn bind(listen: SocketAddr, view: ServiceView) -> io::Result<Admin> {
         Ok(Admin {
             listener: TcpListener::bind(listen).await?,
@@ -69,15 +69,15 @@ impl Admin {
         })
     }
 
-    /// The address listened on, with the port that the system chose for 0.
+    /// The bound address, with the port that the system chose for port 0.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the operating system does not report it.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves until dropped.
+    /// Serves until the future is dropped.
     pub async fn run(self) {
         let watching = Arc::clone(&self.state);
         let watch = async move {
@@ -90,7 +90,7 @@ impl Admin {
         tokio::select! {
             outcome = async { axum::serve(self.listener, routes(self.state)).await } => {
                 if let Err(error) = outcome {
-                    tracing::error!(%error, "the admin port has ended");
+                    tracing::error!(%error, "the admin server failed");
                 }
             }
             () = watch => {}
@@ -141,7 +141,7 @@ async fn ready(State(state): State<Arc<AdminState>>) -> Response {
 
 #[derive(Debug, Deserialize)]
 struct Part {
-    /// Whether only the part that changes is asked for.
+    /// Whether to return only the part of the page that changes.
     #[serde(default)]
     part: bool,
 }
@@ -183,7 +183,7 @@ async fn set_log_level(State(state): State<Arc<AdminState>>, filter: String) -> 
     }
     match level.set(filter) {
         Ok(()) => {
-            tracing::warn!(filter, "the level of the logs was changed");
+            tracing::warn!(filter, "log level changed");
             format!("{filter}\n").into_response()
         }
         Err(problem) => (StatusCode::BAD_REQUEST, format!("{problem}\n")).into_response(),

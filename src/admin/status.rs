@@ -1,4 +1,4 @@
-//! What happens now, for the page.
+//! The figures of the status page.
 
 use super::{
     gauges::{self, BREAKER_STATES, Headroom},
@@ -16,28 +16,28 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// What happens now.
+/// Everything that the status page shows.
 #[derive(Debug)]
 pub struct StatusReport {
-    /// As of when.
+    /// Time of the report.
     pub at: SystemTime,
-    /// Why no calls are taken, if none are.
+    /// Why no calls are accepted; `None` when ready.
     pub unready: Option<&'static str>,
-    /// How long the service has run.
+    /// Time since the start.
     pub up: Duration,
-    /// Calls under way.
+    /// Calls in flight.
     pub in_flight: i64,
     /// Calls in each second of the last minute.
     pub per_second: Vec<f64>,
-    /// How long the window is.
+    /// Length of the window that the figures cover, at most a minute.
     pub window: Duration,
-    /// Calls of the window that ended well, and others.
+    /// Calls that succeeded and calls that failed within the window.
     pub outcomes: (u64, u64),
     /// Median and 99th percentile of the durations of calls.
     pub call_quantiles: [Option<Duration>; 2],
     /// Median and 99th percentile of the time that the gateway added to calls.
     pub overhead_quantiles: [Option<Duration>; 2],
-    /// State of the breaker.
+    /// State of the circuit breaker.
     pub breaker: &'static str,
     /// Permits in use, the limit, and attempts that wait for one.
     pub permits: (usize, usize, usize),
@@ -45,33 +45,33 @@ pub struct StatusReport {
     pub keys: (usize, usize),
     /// What is left of the API's limits.
     pub rate_limits: Vec<Headroom>,
-    /// Failed calls since the start by their reasons, most first.
+    /// Failed calls since the start by reason, most frequent first.
     pub errors: Vec<(String, f64)>,
-    /// Failed attempts since the start by their errors, most first.
+    /// Failed attempts since the start by error type, most frequent first.
     pub upstream_errors: Vec<(String, f64)>,
-    /// What each client used, dearest first.
+    /// Usage of each client, highest cost first.
     pub clients: Vec<ClientUsage>,
-    /// The last failures.
+    /// The last failed calls.
     pub failures: Vec<FailedCall>,
 }
 
-/// What one client used.
+/// Usage of one client since the start.
 #[derive(Debug)]
 pub struct ClientUsage {
-    /// Its name.
+    /// Name of the client.
     pub name: String,
-    /// Calls.
+    /// Calls that ended.
     pub calls: f64,
-    /// All input tokens.
+    /// Input tokens, those of the prompt cache included.
     pub input: f64,
-    /// Output tokens.
+    /// Output tokens, those of thinking included.
     pub output: f64,
-    /// Dollars.
+    /// Cost in US dollars.
     pub cost: f64,
 }
 
 impl StatusReport {
-    /// As of now.
+    /// A report as of now.
     pub fn now(view: &ServiceView, window: &LastMinute) -> StatusReport {
         let metrics = view.telemetry.metrics();
         let families = metrics.map(|it| it.collect()).unwrap_or_default();
@@ -143,8 +143,8 @@ fn most_first(sums: BTreeMap<String, f64>) -> Vec<(String, f64)> {
     sums
 }
 
-/// The points of a metric added up by the value of one attribute; of
-/// histograms their counts.
+/// The points of a metric, summed for each value of one attribute; of
+/// histograms, their counts.
 fn sum_by(
     families: &[Family],
     metric: &'static Metric,

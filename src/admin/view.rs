@@ -10,31 +10,31 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// What the port tells about.
+/// The parts of the service that the admin port reports on.
 #[derive(Clone)]
 pub struct ServiceView {
-    /// The figures.
+    /// Metrics and the last failures.
     pub telemetry: Telemetry,
-    /// The way up.
+    /// The stack that calls the Claude API.
     pub upstream: Upstream,
-    /// The shutdown.
+    /// Whether the server is shutting down.
     pub drain: Drain,
-    /// The logs, where their level can be changed.
+    /// The log level, where it can be changed.
     pub log_level: Option<LogLevel>,
-    /// What is read again when it changes.
+    /// Files that are reloaded when they change.
     pub reloads: Vec<Arc<dyn Reload>>,
-    /// Callers that were not let in, where anybody is kept out.
+    /// Counts of rejected callers, when callers must authenticate.
     pub refusals: Option<Refusals>,
-    /// Whether the store answers that replicas share. In memory it always does.
+    /// Health of the store that replicas share; always healthy in memory.
     pub store: StoreHealth,
 }
 
 // === impl ServiceView ===
 
 impl ServiceView {
-    /// Why the service takes no calls, if it does not. It does not follow the
-    /// health of the Claude API: an outage there must not take every replica
-    /// out of service.
+    /// Why the service accepts no calls; `None` when it is ready. It does not
+    /// follow the health of the Claude API: an outage there must not take every
+    /// replica out of service.
     pub fn unready(&self) -> Option<&'static str> {
         if self.drain.has_begun() {
             return Some("shutting down");

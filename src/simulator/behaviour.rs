@@ -1,11 +1,11 @@
-//! What a request can be made to meet: faults, and answers out of the
-//! ordinary.
+//! Behaviours that a request can be given: faults, and unusual answers.
 //!
 //! A client asks for one with the header `x-simulator: NAME[=VALUE]`, to which
 //! `;times=N` limits it to the first N attempts of a call, as the official
 //! SDKs number them in `x-stainless-retry-count`.
 
 use crate::claude::error::type_of_status;
+use humantime::format_duration;
 use std::{fmt, str::FromStr, time::Duration};
 use thiserror::Error;
 
@@ -16,7 +16,7 @@ pub(super) const UNKNOWN_BLOCK: &str = "simulated_unknown";
 /// What a request meets instead of an ordinary answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Behaviour {
-    /// `rate_limited=2s` or `429=2s`: a 429 that says when to come back.
+    /// `rate_limited=2s` or `429=2s`: a 429 with `retry-after`.
     RateLimited {
         /// Sent in whole seconds, rounded up, and in `retry-after-ms` too when
         /// it is not a whole number of seconds.
@@ -35,24 +35,24 @@ pub enum Behaviour {
     /// `drop`: the connection is closed before any byte of the answer (with
     /// HTTP/2, the stream is reset).
     Drop,
-    /// `cut=3`: the answer breaks off after so many events, at the latest
-    /// before `message_stop`; a plain answer breaks off half way.
+    /// `cut=3`: the stream breaks off after three events, at the latest before
+    /// `message_stop`; a plain answer breaks off half way.
     Cut {
-        /// Events that still come, `message_start` and `ping` included.
+        /// Events that are still sent, `message_start` and `ping` included.
         after_events: usize,
     },
     /// `error_event=3`: an `error` event (overloaded) ends the stream; a plain
     /// answer is a 529.
     ErrorEvent {
-        /// Events that come before it.
+        /// Events that are sent before it.
         after_events: usize,
     },
-    /// `hang`: the request is taken and never answered.
+    /// `hang`: the request is accepted and never answered.
     Hang,
     /// `hang_after=3`: the stream stops moving, with the connection open; a
     /// plain answer stops half way.
     HangAfter {
-        /// Events that still come.
+        /// Events that are still sent.
         events: usize,
     },
     /// `garbage`: 200 with a body that is not JSON; in a stream, events whose
@@ -60,7 +60,7 @@ pub enum Behaviour {
     Garbage,
     /// `html_error`: a proxy's 502 with a page for people.
     HtmlError,
-    /// `slow_body=100ms`: the answer trickles.
+    /// `slow_body=100ms`: the answer is sent slowly, in small pieces.
     SlowBody {
         /// Pause before each 16 bytes of a plain answer, and before each event
         /// of a stream.
@@ -68,17 +68,17 @@ pub enum Behaviour {
     },
     /// `refusal`: a part of a text, then `stop_reason` refusal.
     Refusal,
-    /// `unknown_block`: the answer has a block, deltas and an event of types
-    /// that nobody knows.
+    /// `unknown_block`: the answer has a block, deltas and an event of unknown
+    /// types.
     UnknownBlock,
-    /// `unknown_stop_reason`: the answer stops for a reason that nobody knows.
+    /// `unknown_stop_reason`: the answer stops for an unknown reason.
     UnknownStopReason,
     /// `thinking`: a thinking block and a redacted one come first.
     Thinking,
     /// `citations`: the text cites a document.
     Citations,
-    /// `deltas=10000`: a text of the numbers below, one a delta, made as the
-    /// reader takes them.
+    /// `deltas=10000`: a text of the numbers below 10,000, one per delta, each
+    /// produced when it is read.
     Deltas(u64),
     /// `text=…`: exactly this text is the answer.
     Text(String),
@@ -86,9 +86,9 @@ pub enum Behaviour {
     MaxTokens,
 }
 
-/// A behaviour that is not understood.
+/// A text that names no behaviour, or has an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{0}` is no behaviour of the simulator")]
+#[error("unknown behaviour of the simulator: `{0}`")]
 pub struct UnknownBehaviour(String);
 
 impl FromStr for Behaviour {
@@ -111,7 +111,7 @@ fn parse(name: &str, value: Option<&str>) -> Option<Behaviour> {
     let value = value.map(str::trim);
     Some(match (name, value) {
         ("rate_limited" | "429", Some(after)) => Behaviour::RateLimited {
-            retry_after: parse_duration(after)?,
+            retry_after: humantime::parse_duration(after).ok()?,
         },
         ("should_retry", Some(value)) => {
             let (should_retry, status) = value.split_once(',')?;
@@ -127,7 +127,7 @@ fn parse(name: &str, value: Option<&str>) -> Option<Behaviour> {
             events: events.parse().ok()?,
         },
         ("slow_body", Some(delay)) => Behaviour::SlowBody {
-            delay: parse_duration(delay)?,
+            delay: humantime::parse_duration(delay).ok()?,
         },
         ("deltas", Some(count)) => Behaviour::Deltas(count.parse().ok()?),
         (_, Some(_)) => return None,
@@ -151,7 +151,7 @@ impl fmt::Display for Behaviour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Behaviour::RateLimited { retry_after } => {
-                write!(f, "rate_limited={}", Spelled(*retry_after))
+                write!(f, "rate_limited={}", format_duration(*retry_after))
             }
             Behaviour::SpendLimit => f.write_str("spend_limit"),
             Behaviour::Overloaded => f.write_str("overloaded"),
@@ -166,7 +166,7 @@ impl fmt::Display for Behaviour {
             Behaviour::HangAfter { events } => write!(f, "hang_after={events}"),
             Behaviour::Garbage => f.write_str("garbage"),
             Behaviour::HtmlError => f.write_str("html_error"),
-            Behaviour::SlowBody { delay } => write!(f, "slow_body={}", Spelled(*delay)),
+            Behaviour::SlowBody { delay } => write!(f, "slow_body={}", format_duration(*delay)),
             Behaviour::Refusal => f.write_str("refusal"),
             Behaviour::UnknownBlock => f.write_str("unknown_block"),
             Behaviour::UnknownStopReason => f.write_str("unknown_stop_reason"),
@@ -183,12 +183,12 @@ impl fmt::Display for Behaviour {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RequestedBehaviour {
     behaviour: Behaviour,
-    /// How many attempts of a call meet it; all of them when `None`.
+    /// Number of attempts of a call that meet it; all when `None`.
     times: Option<u32>,
 }
 
 impl RequestedBehaviour {
-    /// What the attempt after `retries` earlier ones meets.
+    /// The behaviour of the attempt that follows `retries` earlier ones.
     pub(super) fn attempt(self, retries: u32) -> Option<Behaviour> {
         match self.times {
             Some(times) if retries >= times => None,
@@ -223,37 +223,6 @@ fn parse_status(text: &str) -> Option<u16> {
     let status = text.trim().parse().ok()?;
     type_of_status(status)?;
     Some(status)
-}
-
-const UNITS: [(&str, u128); 4] = [
-    ("s", 1_000_000_000),
-    ("ms", 1_000_000),
-    ("us", 1_000),
-    ("ns", 1),
-];
-
-/// A whole number and its unit: `2s`, `250ms`.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let (figure, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-    let (_, nanos) = UNITS.iter().find(|(name, _)| *name == unit)?;
-    let nanos = figure.parse::<u64>().ok()? as u128 * nanos;
-    let seconds = u64::try_from(nanos / 1_000_000_000).ok()?;
-    Some(Duration::new(seconds, (nanos % 1_000_000_000) as u32))
-}
-
-/// A duration in the largest unit of which it is a whole number.
-struct Spelled(Duration);
-
-impl fmt::Display for Spelled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = self.0.as_nanos();
-        for (unit, size) in UNITS {
-            if nanos.is_multiple_of(size) {
-                return write!(f, "{}{unit}", nanos / size);
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

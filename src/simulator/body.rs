@@ -1,4 +1,4 @@
-//! Bodies of answers: whole, or a stream that is made as the reader takes it.
+//! Bodies of answers: whole, or a stream that is produced as it is read.
 
 use super::state::InFlight;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use thiserror::Error;
 #[error("broken off on purpose")]
 pub(super) struct BrokenOff;
 
-/// Pieces of a body, made when they are asked for.
+/// Pieces of a body, each produced when it is polled for.
 pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, BrokenOff>> + Send>>;
 
 /// A body, with the request that it answers.
@@ -90,14 +90,14 @@ impl Body for AnswerBody {
 /// A whole body and its type.
 #[derive(Debug, Clone)]
 pub(super) struct Whole {
-    /// The bytes.
+    /// The complete body.
     pub(super) bytes: Bytes,
-    /// `content-type`.
+    /// Value of `content-type`.
     pub(super) content_type: &'static str,
 }
 
 impl Whole {
-    /// JSON.
+    /// A body of type `application/json`.
     pub(super) fn json(text: impl Into<Bytes>) -> Self {
         Whole {
             bytes: text.into(),
@@ -105,7 +105,7 @@ impl Whole {
         }
     }
 
-    /// A 200 with this body.
+    /// A response with status 200 and this body.
     pub(super) fn respond(self) -> Response<AnswerBody> {
         respond(
             self.content_type,
@@ -117,7 +117,7 @@ impl Whole {
     }
 }
 
-/// A 200.
+/// A 200 with a body that may be a stream.
 pub(super) fn respond(content_type: &'static str, body: AnswerBody) -> Response<AnswerBody> {
     let mut response = Response::new(body);
     response

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 /// Prefixes with fewer tokens are not cached.
 const MIN_TOKENS: u64 = 1024;
 
-/// Most prefixes that are kept.
+/// Maximum number of cached prefixes.
 const MAX_PREFIXES: usize = 4096;
 
 /// Prefixes that have been seen, until they expire.
@@ -25,19 +25,19 @@ pub(super) struct PromptCache {
     prefixes: Mutex<HashMap<u64, Instant>>,
 }
 
-/// Input tokens by what the cache did with them.
+/// Input tokens read from and written to the cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct CacheUsage {
-    /// Read.
+    /// Tokens served from the cache.
     pub(super) read: u64,
-    /// Written, to be kept for five minutes.
+    /// Tokens written with a lifetime of five minutes.
     pub(super) written_5m: u64,
-    /// Written, to be kept for an hour.
+    /// Tokens written with a lifetime of one hour.
     pub(super) written_1h: u64,
 }
 
 impl CacheUsage {
-    /// Written, for however long.
+    /// Tokens written, whatever their lifetime.
     pub(super) fn written(&self) -> u64 {
         self.written_5m + self.written_1h
     }
@@ -172,7 +172,7 @@ impl Prefix {
     }
 }
 
-/// How many marks a request has.
+/// Number of `cache_control` marks in a request.
 pub(super) fn count(request: &MessagesRequest) -> usize {
     let of_blocks = |blocks: &[InputBlock]| blocks.iter().filter(|it| is_marked(it)).count();
     let tools = request

@@ -5,21 +5,21 @@ use crate::claude::models::{ModelInfo, ModelPage};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// One model.
+/// One model and the limits it has.
 #[derive(Debug)]
 pub(super) struct Model {
-    /// Id, and the other id that means the same.
+    /// The id that answers name; `alias` is accepted in requests too.
     pub(super) id: &'static str,
     alias: Option<&'static str>,
     name: &'static str,
     created_at: &'static str,
-    /// Largest input, in tokens.
+    /// Maximum input, in tokens.
     pub(super) max_input_tokens: u64,
-    /// Largest `max_tokens`.
+    /// Maximum `max_tokens` of a request.
     pub(super) max_tokens: u32,
-    /// Whether a tool can be forced by `tool_choice`.
+    /// Whether `tool_choice` can force a tool.
     pub(super) forces_tools: bool,
-    /// Whether the last message may be the beginning of the answer.
+    /// Whether the last message can be the beginning of the answer.
     pub(super) prefills: bool,
 }
 
@@ -100,7 +100,7 @@ const MODELS: [Model; 7] = [
 /// The model of an id.
 ///
 /// # Errors
-/// 404 when there is none.
+/// 404 for an unknown model.
 pub(super) fn find(id: &str) -> Result<&'static Model, ApiError> {
     MODELS
         .iter()
@@ -111,7 +111,7 @@ pub(super) fn find(id: &str) -> Result<&'static Model, ApiError> {
 /// The JSON of one model.
 ///
 /// # Errors
-/// 404 when there is none of this id.
+/// 404 for an unknown model.
 pub(super) fn model(id: &str) -> Result<String, ApiError> {
     Ok(json_of(&info(find(id)?)))
 }
@@ -119,7 +119,7 @@ pub(super) fn model(id: &str) -> Result<String, ApiError> {
 /// The JSON of one page of the catalogue.
 ///
 /// # Errors
-/// 400 when the query is wrong.
+/// 400 for an invalid query.
 pub(super) fn page(query: &str) -> Result<String, ApiError> {
     let mut limit = 20;
     let mut after = None;
@@ -168,14 +168,14 @@ fn read_limit(value: &str) -> Result<usize, ApiError> {
         .parse()
         .ok()
         .filter(|limit| (1..=1000).contains(limit))
-        .ok_or_else(|| ApiError::invalid("limit: has to be a number from 1 to 1000"))
+        .ok_or_else(|| ApiError::invalid("limit: must be a number from 1 to 1000"))
 }
 
 fn position(id: &str) -> Result<usize, ApiError> {
     MODELS
         .iter()
         .position(|model| model.id == id)
-        .ok_or_else(|| ApiError::invalid(format!("{id}: no such model to page from")))
+        .ok_or_else(|| ApiError::invalid(format!("{id}: unknown model to page from")))
 }
 
 fn json_of(value: &impl Serialize) -> String {

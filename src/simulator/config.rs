@@ -1,4 +1,5 @@
-//! `[simulator]`: the stand-in for the Claude API.
+//! `[simulator]`: where the stand-in for the Claude API listens, and how it
+//! behaves.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::SocketAddr, time::Duration};
@@ -11,20 +12,20 @@ use thiserror::Error;
 pub struct SimulatorConfig {
     /// Address and port to listen on; port 0 for any free one.
     pub listen: SocketAddr,
-    /// API keys that are accepted; when empty, any key that is not empty is.
+    /// Accepted API keys; when empty, any non-empty key is accepted.
     pub api_keys: Vec<String>,
     /// Time from a whole request to the first byte of its answer.
     #[serde(with = "humantime_serde")]
     pub time_to_first_token: Duration,
     /// Output tokens per second of one answer; 0 for as fast as possible.
     pub tokens_per_second: f64,
-    /// `retry-after` of the 429 that `faults.rate_limited` makes, in whole
+    /// `retry-after` of the 429 that `faults.rate_limited` produces, in whole
     /// seconds.
     #[serde(with = "humantime_serde")]
     pub retry_after: Duration,
     /// Keeps the last 20,000 requests for inspection, bodies included.
     pub record: bool,
-    /// How often which fault happens.
+    /// Rates of injected faults.
     pub faults: FaultRates,
     /// Rate limits, for each API key and model.
     pub limits: SimulatorLimitsConfig,
@@ -60,36 +61,37 @@ impl Default for SimulatorConfig {
     }
 }
 
-/// How often which fault happens: each figure is a share of the requests to
-/// `/v1/messages` and `count_tokens`, from 0 to 1, and all together make 1 at
-/// most.
+/// Rates of injected faults: each is a share of the requests to `/v1/messages`
+/// and `count_tokens`, from 0 to 1; their sum must not exceed 1.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FaultRates {
-    /// The same seed gives the same faults in the same order.
+    /// Seed of the random choice: the same seed produces the same faults in the
+    /// same order.
     pub seed: u64,
-    /// 429 with `retry-after`.
+    /// Share answered with 429 and `retry-after`.
     pub rate_limited: f64,
-    /// 529.
+    /// Share answered with 529, overloaded.
     pub overloaded: f64,
-    /// 500.
+    /// Share answered with 500.
     pub error: f64,
-    /// The connection is closed instead of an answer.
+    /// Share whose connection is closed without an answer.
     pub drop: f64,
-    /// The answer breaks off in the middle.
+    /// Share whose answer breaks off in the middle.
     pub cut: f64,
-    /// An `error` event in the middle of a stream; a plain answer is a 529.
+    /// Share with an `error` event in the middle of the stream; a plain answer is
+    /// a 529.
     pub error_event: f64,
-    /// No answer, ever.
+    /// Share that is never answered.
     pub hang: f64,
-    /// Something that is not JSON.
+    /// Share answered with a body that is not JSON.
     pub garbage: f64,
-    /// The answer trickles.
+    /// Share answered slowly, in small pieces.
     pub slow_body: f64,
 }
 
 impl FaultRates {
-    /// Each rate with its name.
+    /// Each rate with its key.
     pub(super) fn named(&self) -> [(&'static str, f64); 9] {
         [
             ("rate_limited", self.rate_limited),
@@ -106,51 +108,52 @@ impl FaultRates {
 }
 
 /// Rate limits: token buckets that hold one minute's worth and refill
-/// continuously. 0 is unlimited.
+/// continuously. 0 means unlimited.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimulatorLimitsConfig {
-    /// Requests per minute.
+    /// Maximum requests per minute.
     pub requests_per_minute: u64,
-    /// Input tokens per minute; what the prompt cache serves is free.
+    /// Maximum input tokens per minute; tokens read from the prompt cache do not
+    /// count.
     pub input_tokens_per_minute: u64,
-    /// Output tokens per minute, charged by `max_tokens` at the start and
-    /// settled by what was written at the end.
+    /// Maximum output tokens per minute: `max_tokens` is reserved at the start,
+    /// and what was not written is returned at the end.
     pub output_tokens_per_minute: u64,
 }
 
-/// What is wrong with the configuration.
+/// An invalid value in the configuration of the simulator.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error("simulator.{field} {problem}")]
 pub struct ConfigError {
-    /// The dotted key below `simulator`.
+    /// Dotted key below `simulator`.
     pub field: String,
-    /// What is wrong with it.
+    /// What the value must be.
     pub problem: &'static str,
 }
 
 impl SimulatorConfig {
-    /// Checks the figures.
+    /// Checks the ranges of all values.
     ///
     /// # Errors
-    /// The first field that is out of its range, by name.
+    /// The first key whose value is out of range.
     pub fn check(&self) -> Result<(), ConfigError> {
         let wrong = |field: String, problem| Err(ConfigError { field, problem });
         let rates = self.faults.named();
         for (name, rate) in rates {
             if !(0.0..=1.0).contains(&rate) {
-                return wrong(format!("faults.{name}"), "has to be from 0 to 1");
+                return wrong(format!("faults.{name}"), "must be between 0 and 1");
             }
         }
         // Rates such as ten times 0.1 make a little more than 1 in binary.
         if rates.iter().map(|(_, rate)| rate).sum::<f64>() > 1.0 + 1e-9 {
-            return wrong("faults".to_owned(), "has to make 1 at most in sum");
+            return wrong("faults".to_owned(), "must not exceed 1 in sum");
         }
         if !(0.0..=1e9).contains(&self.tokens_per_second) {
-            return wrong("tokens_per_second".to_owned(), "has to be from 0 to 1e9");
+            return wrong("tokens_per_second".to_owned(), "must be between 0 and 1e9");
         }
         if self.api_keys.iter().any(String::is_empty) {
-            return wrong("api_keys".to_owned(), "must not have an empty key");
+            return wrong("api_keys".to_owned(), "must not contain an empty key");
         }
         Ok(())
     }
@@ -169,14 +172,14 @@ mod tests {
         };
         assert_eq!(problem(|_| {}), Ok(()));
         let negative = problem(|config| config.faults.cut = -0.1).unwrap_err();
-        assert_eq!(negative, "simulator.faults.cut has to be from 0 to 1");
+        assert_eq!(negative, "simulator.faults.cut must be between 0 and 1");
         let sum = problem(|config| {
             config.faults.cut = 0.6;
             config.faults.hang = 0.6;
         });
         assert_eq!(
             sum.unwrap_err(),
-            "simulator.faults has to make 1 at most in sum"
+            "simulator.faults must not exceed 1 in sum"
         );
         let nan = problem(|config| config.tokens_per_second = f64::NAN).unwrap_err();
         assert!(nan.contains("tokens_per_second"), "{nan}");

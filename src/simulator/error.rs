@@ -5,7 +5,7 @@ use crate::claude::error::{ErrorDetails, ErrorEnvelope, ErrorObject, type_of_sta
 use http::{HeaderValue, Response, StatusCode, header};
 use std::time::Duration;
 
-/// An error answer.
+/// An error of the API, with what its answer carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ApiError {
     status: u16,
@@ -16,7 +16,7 @@ pub(super) struct ApiError {
 }
 
 impl ApiError {
-    /// The error of a status.
+    /// An error with a status.
     pub(super) fn new(status: u16, message: impl Into<String>) -> Self {
         ApiError {
             status,
@@ -27,22 +27,22 @@ impl ApiError {
         }
     }
 
-    /// 400.
+    /// 400: the request is invalid.
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         ApiError::new(400, message)
     }
 
-    /// 404.
+    /// 404: what the request names is unknown.
     pub(super) fn not_found(message: impl Into<String>) -> Self {
         ApiError::new(404, message)
     }
 
-    /// 529.
+    /// 529: the API is overloaded.
     pub(super) fn overloaded() -> Self {
         ApiError::new(529, "Overloaded")
     }
 
-    /// 429 that says when to come back.
+    /// 429 with `retry-after`.
     pub(super) fn rate_limited(retry_after: Duration, message: impl Into<String>) -> Self {
         ApiError {
             retry_after: Some(retry_after),
@@ -50,7 +50,7 @@ impl ApiError {
         }
     }
 
-    /// 429 that lasts until the month ends.
+    /// 429 that lasts until the month ends, without `retry-after`.
     pub(super) fn spend_limit() -> Self {
         ApiError {
             code: Some("enforced_spend_limit_reached"),
@@ -58,7 +58,7 @@ impl ApiError {
         }
     }
 
-    /// With `x-should-retry`.
+    /// Adds the header `x-should-retry`.
     pub(super) fn should_retry(self, should_retry: bool) -> Self {
         ApiError {
             should_retry: Some(should_retry),
@@ -91,7 +91,7 @@ impl ApiError {
         serde_json::to_string(&envelope).expect("strings always serialize")
     }
 
-    /// The whole answer.
+    /// The response, with status, headers and body.
     pub(super) fn respond(&self, request_id: &str) -> Response<AnswerBody> {
         let mut response = Whole::json(self.json(request_id)).respond();
         *response.status_mut() =

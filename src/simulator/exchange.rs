@@ -21,10 +21,10 @@ pub(super) struct Exchange {
     pub(super) behaviour: Option<Behaviour>,
 }
 
-/// Why there is no ordinary answer.
+/// Why a request has no ordinary answer.
 #[derive(Debug)]
 pub(super) enum ExchangeError {
-    /// An error answer.
+    /// The API's answer is an error.
     Api(ApiError),
     /// The connection is closed on purpose.
     BrokenOff,
@@ -49,12 +49,12 @@ impl Exchange {
         }
     }
 
-    /// The behaviour that the request meets: its own, by header, or the one that
-    /// is scripted or drawn for it. `scriptable` is true for the two endpoints
+    /// The behaviour that the request meets: the one that its header names, or
+    /// the one that is scripted or drawn for it. `scriptable` is true for the two endpoints
     /// that generate or count.
     ///
     /// # Errors
-    /// 400 when the header is not understood.
+    /// 400 when the header names an unknown behaviour.
     pub(super) fn choose_behaviour(
         &self,
         headers: &HeaderMap,

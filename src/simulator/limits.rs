@@ -33,7 +33,7 @@ type KeyAndModel = (String, String);
 
 type SharedBuckets = Arc<Mutex<KeyBuckets>>;
 
-/// The three buckets of one key and model. A limit of 0 is no limit.
+/// The three buckets of one key and model. A limit of 0 means unlimited.
 #[derive(Debug)]
 struct KeyBuckets {
     requests: TokenBucket,
@@ -70,8 +70,8 @@ pub(super) struct RateLimitExceeded {
     pub(super) remaining: RateLimitHeaders,
 }
 
-/// Output that was taken according to `max_tokens`; dropping it gives back what
-/// was not used.
+/// Output tokens reserved according to `max_tokens`; dropping it returns those
+/// that were not used.
 #[derive(Debug)]
 pub(super) struct OutputReservation {
     account: Option<SharedBuckets>,
@@ -136,7 +136,7 @@ impl Limiter {
     fn account(&self, key: &str, model: &str) -> SharedBuckets {
         let mut accounts = self.accounts.lock();
         if accounts.len() >= MAX_ACCOUNTS {
-            // An account that nobody holds and that is full is like a new one.
+            // A full account without a request in flight is like a new one.
             accounts
                 .retain(|_, account| Arc::strong_count(account) > 1 || !account.lock().is_full());
         }

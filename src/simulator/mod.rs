@@ -5,8 +5,9 @@
 //! rules, and answers with a deterministic function of the request that is
 //! marked `[simulated]`: an extract for a summary, the label that shares most
 //! words with the text for a classification, an instance of any JSON schema.
-//! It can be slow, limit rates and fail in every way of the real one
-//! ([`Behaviour`]), by rate, by a header on the request or by a [`Handle`].
+//! It can be slow, limit rates and fail in every way that the real API does
+//! ([`Behaviour`]): at a rate, on a header of the request or through a
+//! [`Handle`].
 //!
 //! What differs from the real API:
 //!

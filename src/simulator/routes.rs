@@ -1,4 +1,4 @@
-//! The way of one request.
+//! The path of one request.
 
 use super::{
     answer,
@@ -17,8 +17,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use std::sync::Arc;
 
-/// Answers one request. An error tells hyper to close the connection (or to
-/// reset the stream) without an answer.
+/// Answers one request. An error makes hyper close the connection (or reset the
+/// stream) without an answer.
 pub(super) async fn answer(
     state: Arc<SimulatorState>,
     request: Request<Incoming>,
@@ -113,8 +113,8 @@ async fn route(
     answer::respond(exchange, request, known).await
 }
 
-/// What a behaviour does to any request, whatever is in it; `None` when it is
-/// about the answer to a valid one.
+/// Applies a behaviour that concerns any request, valid or not; `None` when it
+/// concerns the answer to a valid one.
 async fn meet(behaviour: &Behaviour) -> Result<Option<Response<AnswerBody>>, ExchangeError> {
     let said = |status: u16| format!("[simulated] an answer with status {status}");
     Err(match behaviour {

@@ -16,11 +16,11 @@ use tokio::{
     task::JoinSet,
 };
 
-/// What a connection holds of an answer that its reader does not take: little,
-/// so that a slow reader is felt.
+/// Bytes of an answer that a connection buffers for a slow reader: few, so that
+/// back pressure is felt.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Pause after a failed accept, which is mostly a want of file descriptors.
+/// Pause after a failed accept, mostly for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A stand-in for the Claude API, bound to its port.
@@ -31,11 +31,11 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Takes the port. Connections wait until [`run`](Self::run).
+    /// Binds the port. Connections wait until [`run`](Self::run).
     ///
     /// # Errors
-    /// When the configuration is wrong (`InvalidInput`) or the port cannot be
-    /// had.
+    /// When the configuration is invalid (`InvalidInput`), or the address cannot
+    /// be bound.
     pub async fn bind(config: SimulatorConfig) -> io::Result<Simulator> {
         config
             .check()
@@ -45,15 +45,15 @@ impl Simulator {
         Ok(Simulator { listener, state })
     }
 
-    /// Where it listens.
+    /// The bound address, with the port that the system chose for port 0.
     ///
     /// # Errors
-    /// When the operating system does not say.
+    /// When the operating system does not report it.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// To script and observe it.
+    /// A handle that scripts and observes this simulator.
     pub fn handle(&self) -> Handle {
         Handle {
             state: Arc::clone(&self.state),
@@ -89,6 +89,6 @@ async fn serve(stream: TcpStream, state: Arc<SimulatorState>) {
         .http2()
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .max_concurrent_streams(None);
-    // How a connection ends is in the counts; nobody else has to know.
+    // How a connection ends is in the counts; there is nothing else to report.
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }

@@ -21,43 +21,44 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Most requests that are kept; older ones go.
+/// Maximum number of recorded requests; the oldest are dropped.
 const RECORDED: usize = 20_000;
 
-/// Pause of the `slow_body` fault that comes by rate.
+/// Pause of a `slow_body` fault that is drawn at its rate.
 const SLOW_BODY_DELAY: Duration = Duration::from_millis(50);
 
-/// Where the faults that come by rate strike in a stream: after some text.
+/// Events before a fault that is drawn at its rate strikes a stream: some text
+/// has been sent by then.
 const FAULT_AFTER_EVENTS: usize = 4;
 
-/// One request as it came.
+/// One request as it arrived.
 #[derive(Debug, Clone)]
 pub struct RecordedRequest {
     /// HTTP method.
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// Headers.
+    /// All headers, the API key included.
     pub headers: HeaderMap,
-    /// Body; empty when it was too large to be taken.
+    /// Body; empty when it was too large to be accepted.
     pub body: Bytes,
 }
 
-/// How many requests and connections there have been.
+/// Counts of requests and connections since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Requests begun.
+    /// Requests whose head has arrived.
     pub requests: u64,
     /// Requests whose answer is not complete yet.
     pub in_flight: u64,
-    /// Requests whose end the simulator made: a whole answer, an error, or a
+    /// Requests that the simulator ended: with a whole answer, an error, or a
     /// connection that it cut or dropped.
     pub answered: u64,
-    /// Requests whose client closed before the answer was complete.
+    /// Requests whose client disconnected before the answer was complete.
     pub hung_up: u64,
-    /// Requests that the rate limits refused.
+    /// Requests rejected by the rate limits.
     pub rate_limited: u64,
-    /// Connections that are open.
+    /// Connections open at this moment.
     pub connections_open: u64,
     /// Connections accepted since the start.
     pub connections_accepted: u64,
@@ -70,26 +71,26 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// The next requests to `/v1/messages` and `count_tokens` meet these, one
-    /// each, in order; a request that asks for something by its header is
-    /// passed over.
+    /// Scripts the next requests to `/v1/messages` and `count_tokens`, one
+    /// behaviour each, in order. A request whose header names a behaviour does
+    /// not use one up.
     pub fn next(&self, behaviours: impl IntoIterator<Item = Behaviour>) {
         self.state.script().next.extend(behaviours);
     }
 
-    /// Every request meets this, unless something is scripted for it, until
-    /// `None` takes it back.
+    /// Sets the behaviour of every request that nothing else is scripted for;
+    /// `None` clears it.
     pub fn always(&self, behaviour: Option<Behaviour>) {
         self.state.script().always = behaviour;
     }
 
-    /// The requests so far, oldest first: the last 20,000, and none unless
+    /// The last 20,000 requests, oldest first; empty unless
     /// [`SimulatorConfig::record`] is set.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.state.recorded.lock().iter().cloned().collect()
     }
 
-    /// The counts now.
+    /// The counts as of now.
     pub fn counts(&self) -> Counts {
         *self.state.counts.borrow()
     }
@@ -114,7 +115,7 @@ pub(super) struct SimulatorState {
     requests_named: AtomicU64,
 }
 
-/// What requests meet.
+/// The behaviours that requests meet.
 #[derive(Debug)]
 struct Script {
     next: VecDeque<Behaviour>,
@@ -143,12 +144,12 @@ impl SimulatorState {
         self.script.lock()
     }
 
-    /// A number that no request before has had.
+    /// The number of a new request, unique since the start.
     pub(super) fn number(&self) -> u64 {
         self.requests_named.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// What a request meets that does not ask for anything itself.
+    /// The behaviour of a request whose header names none.
     /// `scriptable` is true for the two endpoints that generate or count.
     pub(super) fn behaviour(&self, scriptable: bool) -> Option<Behaviour> {
         let mut script = self.script();
@@ -173,7 +174,7 @@ impl SimulatorState {
         recorded.push_back(request);
     }
 
-    /// Counts a request until what is returned says how it ended.
+    /// Counts a request as in flight until the returned guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
         self.counts.send_modify(|counts| {
             counts.requests += 1;
@@ -184,12 +185,12 @@ impl SimulatorState {
         }
     }
 
-    /// Counts a request that the rate limits refused.
+    /// Counts a request that the rate limits rejected.
     pub(super) fn refused(&self) {
         self.counts.send_modify(|counts| counts.rate_limited += 1);
     }
 
-    /// Counts a connection until what is returned is dropped.
+    /// Counts a connection as open until the returned guard is dropped.
     pub(super) fn connected(self: &Arc<Self>) -> Connected {
         self.counts.send_modify(|counts| {
             counts.connections_accepted += 1;
@@ -199,7 +200,7 @@ impl SimulatorState {
     }
 }
 
-/// Which fault a number from 0 to 1 stands for.
+/// The fault that a uniform random number from 0 to 1 selects.
 fn by_rate(rates: &FaultRates, roll: f64, retry_after: Duration) -> Option<Behaviour> {
     let after_events = FAULT_AFTER_EVENTS;
     let mut upper = 0.0;
@@ -230,7 +231,7 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    /// The end that the simulator wanted.
+    /// Counts the request as ended by the simulator.
     pub(super) fn answered(&mut self) {
         if let Some(state) = self.state.take() {
             state.counts.send_modify(|counts| {
@@ -252,7 +253,7 @@ impl Drop for InFlight {
     }
 }
 
-/// An open connection.
+/// Guard of an open connection.
 #[derive(Debug)]
 pub(super) struct Connected(Arc<SimulatorState>);
 

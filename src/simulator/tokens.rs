@@ -4,19 +4,19 @@ use crate::claude::request::{
     Content, DocumentSource, InputBlock, MessagesRequest, SystemPrompt, Tool,
 };
 
-/// What a turn costs beside its content.
+/// Tokens of a message in addition to its content.
 const PER_MESSAGE: u64 = 4;
 /// A picture of about a megapixel.
 const PER_PICTURE: u64 = 1600;
 /// A document whose text is not in the request.
 const PER_DOCUMENT: u64 = 3000;
 
-/// Of a text.
+/// Tokens of a text.
 pub(super) fn of_text(text: &str) -> u64 {
     (text.chars().count() as u64).div_ceil(4)
 }
 
-/// Of the whole input of a request.
+/// Input tokens of a whole request.
 pub(super) fn of_request(request: &MessagesRequest) -> u64 {
     let tools: u64 = request.tools.iter().map(of_tool).sum();
     let system = request.system.as_ref().map_or(0, of_system);
@@ -28,7 +28,7 @@ pub(super) fn of_request(request: &MessagesRequest) -> u64 {
     tools + system + messages
 }
 
-/// Of a tool's definition.
+/// Tokens of a tool's definition.
 pub(super) fn of_tool(tool: &Tool) -> u64 {
     let description = tool.description.as_deref().unwrap_or_default();
     let schema = serde_json::to_string(&tool.input_schema).unwrap_or_default();
@@ -49,7 +49,7 @@ fn of_content(content: &Content) -> u64 {
     }
 }
 
-/// Of one block.
+/// Tokens of one content block.
 pub(super) fn of_block(block: &InputBlock) -> u64 {
     match block {
         InputBlock::Text { text, .. } => of_text(text),

@@ -1,20 +1,20 @@
-//! Days and months, in UTC.
+//! Days and months in UTC, the periods of budgets.
 
 use jiff::{SignedDuration, Timestamp, tz::Offset};
 use std::time::Duration;
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// The day and the month of a moment.
+/// The day and the month of a moment, and when they end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Date {
     /// Days since 1970-01-01.
     pub day: u64,
     /// Months since January of year 0.
     pub month: u64,
-    /// Until the day ends.
+    /// Time until the day ends.
     pub day_left: Duration,
-    /// Until the month ends.
+    /// Time until the month ends.
     pub month_left: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What an answer consists of, and why it stops.
+//! The blocks of an answer, and why it stops.
 
 use super::{
     super::{
@@ -176,7 +176,7 @@ fn stop_at_sequence(blocks: &mut Vec<MessageBlock>, stop: &mut Stop, sequences: 
     }
 }
 
-/// Ends the answer when so many tokens are written.
+/// Ends the answer at its maximum of output tokens.
 fn cut(blocks: &mut Vec<MessageBlock>, stop: &mut Stop, mut budget: u64) {
     for index in 0..blocks.len() {
         let tokens = blocks[index].tokens();

@@ -18,16 +18,16 @@ use http::Response;
 use std::{future::pending, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// What is sent where JSON belongs.
+/// Sent in place of JSON.
 const GARBAGE: &str = "<<< this is not JSON >>>";
 
 /// A slow plain answer comes in pieces of this size.
 const SLOW_BYTES: usize = 16;
 
-/// Writes the answer.
+/// Sends the answer at the configured speed.
 ///
 /// # Errors
-/// When the behaviour wants an error.
+/// When the behaviour asks for an error.
 pub(super) async fn deliver(
     exchange: &Exchange,
     answer: SimulatedMessage,
@@ -55,7 +55,7 @@ pub(super) async fn deliver(
 /// A whole answer in JSON.
 ///
 /// # Errors
-/// When the behaviour wants an error.
+/// When the behaviour asks for an error.
 pub(in crate::simulator) fn plain(
     json: String,
     behaviour: Option<&Behaviour>,
@@ -88,7 +88,7 @@ pub(in crate::simulator) fn plain(
     Ok(respond("application/json", AnswerBody::pieces(pieces)))
 }
 
-/// The events, made when the reader takes them. The reservation is settled
+/// The events, each produced when it is read. The reservation is settled
 /// when the stream is dropped.
 fn stream(
     answer: SimulatedMessage,
@@ -127,8 +127,8 @@ fn stream(
     })
 }
 
-/// Whether the stream ends before this event: an answer that is shorter than
-/// asked still does not become whole.
+/// Whether the stream ends before this event: an answer with fewer events than
+/// that does not become whole either.
 fn ends(event: &WireEvent, position: usize, after_events: usize) -> bool {
     position >= after_events || event.name == "message_stop"
 }
@@ -155,7 +155,7 @@ impl Pace {
         }
     }
 
-    /// Waits until so many tokens can have been written.
+    /// Waits until the time at which this number of tokens is written.
     async fn wait(&self, tokens: u64) {
         if self.tokens_per_second > 0.0 && tokens > 0 {
             let seconds = tokens as f64 / self.tokens_per_second;

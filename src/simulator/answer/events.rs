@@ -12,13 +12,13 @@ use serde_json::{json, value::RawValue};
 /// Characters of a piece of JSON in an `input_json_delta`.
 const JSON_PIECE: usize = 12;
 
-/// One server-sent event.
+/// One server-sent event and the tokens in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WireEvent {
     pub(super) name: &'static str,
     /// JSON on one line.
     pub(super) data: String,
-    /// Output tokens that it brings.
+    /// Output tokens in it.
     pub(super) tokens: u64,
 }
 
@@ -39,7 +39,7 @@ impl WireEvent {
 
 type BoxedEvents = Box<dyn Iterator<Item = WireEvent> + Send>;
 
-/// The events of an answer, each made when it is asked for.
+/// The events of an answer, each produced when the iterator reaches it.
 pub(super) fn of(answer: SimulatedMessage) -> BoxedEvents {
     let start = format!(
         r#"{{"type":"message_start","message":{}}}"#,

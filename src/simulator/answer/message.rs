@@ -26,7 +26,7 @@ pub(super) enum MessageBlock {
 }
 
 impl SimulatedMessage {
-    /// Output tokens.
+    /// Output tokens, as `usage` has them.
     pub(super) fn output_tokens(&self) -> u64 {
         self.usage.output_tokens.unwrap_or(0)
     }

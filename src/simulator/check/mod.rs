@@ -1,4 +1,4 @@
-//! What the API refuses.
+//! The API's rules for requests.
 
 mod content;
 mod output;
@@ -23,7 +23,7 @@ const MAX_MESSAGES: usize = 100_000;
 const MAX_CACHE_MARKS: usize = 4;
 const MIN_THINKING_BUDGET: u32 = 1024;
 
-/// Checks the headers; gives the API key.
+/// Checks the headers and returns the API key.
 ///
 /// # Errors
 /// 401 without a key that is accepted, 400 for the rest.
@@ -53,9 +53,7 @@ pub(super) fn headers(
         let content_type = text(header::CONTENT_TYPE.as_str()).unwrap_or_default();
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
         if !media_type.eq_ignore_ascii_case("application/json") {
-            return Err(ApiError::invalid(
-                "content-type: has to be application/json",
-            ));
+            return Err(ApiError::invalid("content-type: must be application/json"));
         }
     }
     Ok(key.to_owned())
@@ -115,7 +113,7 @@ fn sizes(request: &MessagesRequest, model: &Model) -> Result<(), ApiError> {
     let ends_with_assistant = request.messages.last().map(|it| it.role) == Some(Role::Assistant);
     require(model.prefills || !ends_with_assistant, || {
         "messages: this model does not support prefilling the answer; \
-         the last message has to be from the user"
+         the last message must be from the user"
     })?;
     require(cache::count(request) <= MAX_CACHE_MARKS, || {
         format!("A maximum of {MAX_CACHE_MARKS} blocks with cache_control may be provided.")
@@ -153,7 +151,7 @@ fn thinking(request: &MessagesRequest, counts: bool) -> Result<(), ApiError> {
     })?;
     require(
         counts || Some(budget_tokens) < request.max_tokens,
-        || "max_tokens: has to be greater than thinking.budget_tokens",
+        || "max_tokens: must be greater than thinking.budget_tokens",
     )
 }
 

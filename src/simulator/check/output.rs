@@ -1,4 +1,4 @@
-//! Schemas of structured output: the part of JSON Schema that the API takes.
+//! Schemas of structured output: the part of JSON Schema that the API accepts.
 
 use super::super::error::{ApiError, require};
 use crate::claude::request::OutputFormat;
@@ -42,10 +42,10 @@ const FORMATS: [&str; 9] = [
     "ipv6",
 ];
 
-/// Most properties that may be left out, in the whole schema.
+/// Maximum number of optional properties in the whole schema.
 const MAX_OPTIONAL: usize = 24;
 
-/// Checks the form of an answer.
+/// Checks the schema that a request sets for its answer.
 ///
 /// # Errors
 /// 400 that says where the schema has what is not supported.
@@ -57,7 +57,7 @@ pub(super) fn format(format: &OutputFormat) -> Result<(), ApiError> {
     )
 }
 
-/// Checks a schema.
+/// Checks a schema for keywords and forms that the API does not support.
 ///
 /// # Errors
 /// 400 that says where the schema has what is not supported.
@@ -88,7 +88,7 @@ impl<'a> Checking<'a> {
     fn check(&mut self, schema: &'a Value, path: &str) -> Result<(), ApiError> {
         let Value::Object(schema) = schema else {
             return Err(ApiError::invalid(format!(
-                "{path}: a schema has to be an object"
+                "{path}: a schema must be an object"
             )));
         };
         if let Some(keyword) = schema.keys().find(|it| !SUPPORTED.contains(&it.as_str())) {
@@ -158,7 +158,7 @@ impl<'a> Checking<'a> {
             let plain =
                 values.is_some_and(|it| it.iter().all(|it| !it.is_object() && !it.is_array()));
             require(plain, || {
-                format!("{path}.enum: has to be a list of plain values")
+                format!("{path}.enum: must be a list of plain values")
             })?;
         }
         Ok(())

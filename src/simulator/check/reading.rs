@@ -8,7 +8,7 @@ use crate::claude::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Reads a body.
+/// Reads the body of a request to `/v1/messages`.
 ///
 /// # Errors
 /// 400 that names what is unknown, missing or wrong.
@@ -26,7 +26,7 @@ pub(super) fn read(body: &[u8]) -> Result<MessagesRequest, ApiError> {
 /// reader cannot say why. So it is taken apart here, once it has failed.
 fn locate(body: Value) -> Option<String> {
     let Value::Object(mut body) = body else {
-        return Some("The request body has to be an object".to_owned());
+        return Some("The request body must be an object".to_owned());
     };
     if let Some(messages) = body.get_mut("messages").and_then(Value::as_array_mut) {
         for (index, message) in messages.iter_mut().enumerate() {

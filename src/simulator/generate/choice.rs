@@ -12,7 +12,7 @@ const ALSO_CHOSEN: f64 = 0.6;
 /// Options with how well each fits.
 #[derive(Debug)]
 pub(super) struct Scores {
-    /// The options.
+    /// Names of the options, in the order of the scores.
     pub(super) names: Vec<String>,
     /// 0 where nothing is shared.
     scores: Vec<f64>,
@@ -20,12 +20,12 @@ pub(super) struct Scores {
 }
 
 impl Scores {
-    /// Scores options for a text. What is `told` about an option is what
-    /// stands on the lines that name it.
-    pub(super) fn new(names: Vec<String>, told: &str, text: &WordCounts) -> Self {
+    /// Scores options for a text. An option is described by the lines of
+    /// `instructions` that name it.
+    pub(super) fn new(names: Vec<String>, instructions: &str, text: &WordCounts) -> Self {
         let mut weights: Vec<HashMap<String, f64>> = names
             .iter()
-            .map(|name| weights(name, &about(name, told)))
+            .map(|name| weights(name, &about(name, instructions)))
             .collect();
         let mut options_with: HashMap<String, u32> = HashMap::new();
         for stem in weights.iter().flat_map(HashMap::keys) {
@@ -120,10 +120,11 @@ fn weights(name: &str, about: &str) -> HashMap<String, f64> {
     weights
 }
 
-/// The lines that tell about an option: those that quote it or begin with it.
-fn about(name: &str, told: &str) -> String {
+/// The lines that describe an option: those that quote it or begin with it.
+fn about(name: &str, instructions: &str) -> String {
     let quoted = serde_json::to_string(name).unwrap_or_default();
-    told.lines()
+    instructions
+        .lines()
         .filter(|line| line.contains(&quoted) || begins_with(line, name))
         .collect::<Vec<_>>()
         .join("\n")

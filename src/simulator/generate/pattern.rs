@@ -49,7 +49,7 @@ fn readable(expression: Hir) -> Hir {
         HirKind::Repetition(repetition) => Hir::repetition(Repetition {
             max: repetition
                 .max
-                .or(repetition.min.checked_add(EXTRA_REPETITIONS)),
+                .or_else(|| repetition.min.checked_add(EXTRA_REPETITIONS)),
             sub: Box::new(readable(*repetition.sub)),
             ..repetition
         }),

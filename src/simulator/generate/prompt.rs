@@ -1,4 +1,4 @@
-//! What a request asks, as far as it can be told without understanding it.
+//! What a request asks, as far as its form shows it.
 
 use crate::claude::request::{
     Content, DocumentSource, InputBlock, InputMessage, MessagesRequest, Role, SystemPrompt,
@@ -7,18 +7,18 @@ use crate::claude::request::{
 /// Begins every text answer.
 pub(in crate::simulator) const MARK: &str = "[simulated] ";
 
-/// A request's texts by their part in it.
+/// A request's texts, sorted by the part they play.
 #[derive(Debug, Default, Hash)]
 pub(in crate::simulator) struct Prompt {
     /// The system prompt, and system messages.
     pub(super) system: String,
     /// What the last user turn is about: its document, or all of it.
     pub(super) subject: String,
-    /// What it says beside its document.
+    /// What it says in addition to its document.
     pub(super) instructions: String,
     /// Everything the last user turn says.
     pub(super) whole: String,
-    /// What a tool gave, when that is what the last turn brings.
+    /// The result of a tool, when the last turn has one.
     pub(super) tool_result: Option<String>,
 }
 

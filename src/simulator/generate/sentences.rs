@@ -1,4 +1,8 @@
 //! Splitting a text into sentences.
+//!
+//! `unicode-segmentation` follows UAX #29, which ends a sentence after an
+//! abbreviation, and knows no headings, bullets or clause numbers: what stands
+//! here would be needed on top of it.
 
 /// Words after which a full stop does not end a sentence.
 const ABBREVIATIONS: &[&str] = &[
@@ -91,7 +95,7 @@ fn is_end(c: char) -> bool {
     matches!(c, '.' | '!' | '?' | '…' | '。' | '！' | '？')
 }
 
-/// Scripts whose sentences are not parted by blanks.
+/// Ends of sentences in scripts that do not separate sentences by spaces.
 fn is_wide_end(c: char) -> bool {
     matches!(c, '。' | '！' | '？')
 }

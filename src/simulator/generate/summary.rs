@@ -1,4 +1,4 @@
-//! Extractive summaries: the sentences of a document that have most of its
+//! Extractive summaries: the sentences of a document with the most of its
 //! frequent words, in their order.
 
 use super::{
@@ -40,7 +40,7 @@ const NUMBERS: [&str; 21] = [
     "twenty",
 ];
 
-/// What is wanted of a summary.
+/// What the instructions ask of a summary.
 #[derive(Debug, PartialEq)]
 struct SummaryRequest {
     form: SummaryForm,
@@ -63,8 +63,8 @@ enum SummaryLength {
 
 /// The summary, when one is asked for.
 pub(super) fn write(prompt: &Prompt) -> Option<String> {
-    let (document, told) = split(prompt)?;
-    let wanted = read(&told);
+    let (document, instructions) = split(prompt)?;
+    let wanted = read(&instructions);
     let sentences = sentences(&document);
     let chosen = choose(&sentences, &wanted);
     Some(match wanted.form {
@@ -77,7 +77,7 @@ pub(super) fn write(prompt: &Prompt) -> Option<String> {
     })
 }
 
-/// The document and what is told about its summary, when one is asked for.
+/// The document and the instructions for its summary, when one is asked for.
 fn split(prompt: &Prompt) -> Option<(String, String)> {
     let asks = |text: &str| {
         let text = text.to_lowercase();
@@ -93,7 +93,7 @@ fn split(prompt: &Prompt) -> Option<(String, String)> {
     let text = prompt.subject.trim();
     let first = text.split('\n').next().unwrap_or_default();
     let last = text.rsplit('\n').next().unwrap_or_default();
-    let (document, told) = if asks(first) && first.len() < text.len() {
+    let (document, instructions) = if asks(first) && first.len() < text.len() {
         (&text[first.len()..], first)
     } else if asks(last) && last.len() < text.len() {
         (&text[..text.len() - last.len()], last)
@@ -104,11 +104,11 @@ fn split(prompt: &Prompt) -> Option<(String, String)> {
     } else {
         return None;
     };
-    Some((document.to_owned(), told.to_owned()))
+    Some((document.to_owned(), instructions.to_owned()))
 }
 
-fn read(told: &str) -> SummaryRequest {
-    let lower = told.to_lowercase();
+fn read(instructions: &str) -> SummaryRequest {
+    let lower = instructions.to_lowercase();
     let form = if lower.contains("headline") {
         SummaryForm::Headline
     } else if lower.contains("bullet") || lower.contains("\"- \"") {
@@ -129,10 +129,10 @@ fn read(told: &str) -> SummaryRequest {
 
 /// The last number before a word for a unit: `one or two sentences` is two.
 /// Of several lengths the last one counts: `one point a line` comes before it.
-fn length(told: &str) -> SummaryLength {
+fn length(instructions: &str) -> SummaryLength {
     let mut length = SummaryLength::Sentences(SENTENCES);
     let mut number = None;
-    for word in told.split(|c: char| !c.is_alphanumeric()) {
+    for word in instructions.split(|c: char| !c.is_alphanumeric()) {
         let figure = word
             .parse()
             .ok()
@@ -245,10 +245,10 @@ mod tests {
         cost four million euros. A dog barked. Fishing boats use the new harbour every day. The \
         museum opens at nine. Ships of the navy visit the harbour of Oldport in spring.";
 
-    fn summary(told: &str) -> String {
+    fn summary(instructions: &str) -> String {
         write(&Prompt {
             subject: DOCUMENT.to_owned(),
-            instructions: format!("Summarize the document above.\n{told}"),
+            instructions: format!("Summarize the document above.\n{instructions}"),
             ..Prompt::default()
         })
         .unwrap()

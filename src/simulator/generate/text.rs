@@ -5,7 +5,7 @@ use super::{
     summary,
 };
 
-/// Most characters of the request that an answer quotes.
+/// Maximum characters of the request that an answer quotes.
 const QUOTED: usize = 200;
 
 /// The text that answers a prompt.

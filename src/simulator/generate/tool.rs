@@ -1,4 +1,4 @@
-//! Which tool is asked for.
+//! The choice of the tool that an answer calls.
 
 use super::{
     prompt::Prompt,
@@ -6,9 +6,9 @@ use super::{
 };
 use crate::claude::request::{MessagesRequest, Tool, ToolChoice};
 
-/// The tool that the answer asks for: the one that is forced, or the first
-/// whose name or description shares most words with the user's text. None
-/// after the result of a tool, unless one is forced.
+/// The tool that the answer calls: the one that is forced, or the first whose
+/// name or description shares the most words with the user's text. None after
+/// the result of a tool, unless one is forced.
 pub(in crate::simulator) fn pick<'a>(
     request: &'a MessagesRequest,
     prompt: &Prompt,

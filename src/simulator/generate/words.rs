@@ -49,7 +49,7 @@ pub(super) fn stems(text: &str) -> impl Iterator<Item = String> {
         .map(stem)
 }
 
-/// Cuts the commonest endings of English; what they leave has to be a word.
+/// Cuts the most common endings of English, where at least three letters stay.
 fn stem(mut word: String) -> String {
     for ending in ["ing", "ies", "ed", "es", "s", "ly", "y", "e"] {
         let left = word.len().saturating_sub(ending.len());

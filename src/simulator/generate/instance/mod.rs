@@ -56,7 +56,7 @@ impl<'a> Filling<'a> {
 
     fn value(&mut self, schema: &Value, name: &str, depth: usize) -> Value {
         let Some(schema) = schema.as_object() else {
-            // `true` takes anything.
+            // `true` accepts anything.
             return json!("anything");
         };
         if depth > TOO_DEEP {
@@ -143,8 +143,8 @@ impl<'a> Filling<'a> {
             .iter()
             .map(|value| value.as_str().map(str::to_owned))
             .collect();
-        let told = format!("{}\n{}", self.prompt.system, self.prompt.instructions);
-        Some(Scores::new(names?, &told, &self.words))
+        let instructions = format!("{}\n{}", self.prompt.system, self.prompt.instructions);
+        Some(Scores::new(names?, &instructions, &self.words))
     }
 
     fn choose(&mut self, values: &[Value]) -> Value {
@@ -185,7 +185,7 @@ impl<'a> Filling<'a> {
     }
 
     /// An object of one number for each option, as a classification may have
-    /// it beside the chosen label.
+    /// it next to the chosen label.
     fn confidences(
         &mut self,
         schema: &Map<String, Value>,
@@ -205,10 +205,10 @@ impl<'a> Filling<'a> {
         let (scores, several) = self.chosen.as_ref()?;
         let options = properties.iter().map(|(key, property)| {
             let description = property.get("description").and_then(Value::as_str);
-            let told = description.unwrap_or(key);
+            let label = description.unwrap_or(key);
             // The longest name wins: one option may begin like another.
             let named = (0..scores.names.len())
-                .filter(|index| told.starts_with(&scores.names[*index]))
+                .filter(|index| label.starts_with(&scores.names[*index]))
                 .max_by_key(|index| scores.names[*index].len());
             let confidence = match (named, several) {
                 (Some(index), true) => scores.alone(index),
@@ -241,11 +241,7 @@ impl<'a> Filling<'a> {
         let mut array = Vec::new();
         for index in 0..wanted.min(most) {
             let item = self.value(&Value::Object(items.clone()), name, depth + 1);
-            array.push(if unique {
-                told_apart(item, index)
-            } else {
-                item
-            });
+            array.push(if unique { numbered(item, index) } else { item });
         }
         Value::Array(array)
     }
@@ -276,8 +272,8 @@ impl<'a> Filling<'a> {
     }
 }
 
-/// Items that have to be unique are numbered.
-fn told_apart(item: Value, index: usize) -> Value {
+/// Items that must be unique are numbered.
+fn numbered(item: Value, index: usize) -> Value {
     match item {
         Value::String(text) if index > 0 => json!(format!("{text} ({})", index + 1)),
         Value::Number(number) => match number.as_i64() {

@@ -14,7 +14,7 @@ use super::{
 use serde_json::{Map, Number, Value, json};
 use std::collections::HashSet;
 
-/// Most characters of a text that fills a field.
+/// Maximum characters of a text that fills a field.
 const FIELD: usize = 160;
 
 impl Filling<'_> {
@@ -137,7 +137,8 @@ impl Filling<'_> {
         }
     }
 
-    /// The sentence of the text that shares most with what a field is for.
+    /// The sentence of the text that shares most words with the description of
+    /// a field.
     fn sentence_about(&self, about: &str) -> String {
         let about: HashSet<String> = stems(about).collect();
         let mut best = (0, String::new());
