@@ -1,5 +1,5 @@
-//! Traces of the calls that a command makes: a span for the command, one below
-//! it for each call, and its context in the call's metadata.
+//! Traces of the calls that a command makes: a span for the command, a child
+//! span for each call, and its context in the metadata of the call.
 
 use super::{
     error::TelemetryError,
@@ -13,7 +13,7 @@ use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// The variables in which a process that starts another one names its span.
+/// The environment variables by which a parent process passes its span.
 const VARIABLES: [(&str, &str); 2] = [("traceparent", "TRACEPARENT"), ("tracestate", "TRACESTATE")];
 
 /// Exports the spans of a command.
@@ -23,11 +23,11 @@ pub struct CommandTracing {
 }
 
 impl CommandTracing {
-    /// Traces this process, if the `OTEL_*` variables ask for it. Has to be
-    /// called on a runtime.
+    /// Traces this process, if the `OTEL_*` variables enable it. Must be called
+    /// on a Tokio runtime.
     ///
     /// # Errors
-    /// When they name what cannot be used.
+    /// Fails when they name an unusable export target.
     pub fn start(get: GetVariable<'_>) -> Result<Option<CommandTracing>, TelemetryError> {
         let settings = OtelSettings {
             metrics: None,
@@ -60,21 +60,21 @@ impl CommandTracing {
         }))
     }
 
-    /// The span of a command, below the one that started the process.
+    /// The span of a command, a child of the span that started the process.
     pub fn span(&self, command: &'static str) -> Span {
         let span = tracing::info_span!("command", otel.name = command, otel.status_code = Empty);
-        // Fails only where nothing traces.
+        // Fails only when nothing is traced.
         let _ = span.set_parent(self.parent.clone());
         span
     }
 
-    /// Sends what still waits, in no longer than this.
+    /// Exports what is queued, and stops after `longest` at the latest.
     pub async fn shut_down(self, longest: Duration) {
         self.export.shut_down(longest).await;
     }
 }
 
-/// The span of a call of this method, in full.
+/// The span of a call. `method` is the full name of the method.
 pub fn call_span(method: &'static str) -> Span {
     tracing::info_span!(
         "call",
@@ -86,12 +86,12 @@ pub fn call_span(method: &'static str) -> Span {
     )
 }
 
-/// What happened in a span failed.
+/// Marks a span as failed.
 pub fn failed(span: &Span) {
     span.record("otel.status_code", "ERROR");
 }
 
-/// The headers that name a span as the parent; none where nothing traces.
+/// The headers that propagate a span; none when nothing is traced.
 pub fn headers(span: &Span) -> HeaderMap {
     let mut headers = Headers(HeaderMap::new());
     TraceContextPropagator::new().inject_context(&span.context(), &mut headers);
@@ -103,7 +103,7 @@ struct Headers(HeaderMap);
 impl Injector for Headers {
     fn set(&mut self, name: &str, value: String) {
         let name = HeaderName::try_from(name);
-        // An empty `tracestate` says nothing.
+        // An empty `tracestate` is omitted.
         if let (Ok(name), Ok(value), false) =
             (name, HeaderValue::try_from(&value), value.is_empty())
         {

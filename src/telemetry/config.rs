@@ -1,39 +1,42 @@
-//! `[log]` and `[telemetry]`: what the service tells about itself.
+//! The sections `[log]` and `[telemetry]` of the configuration.
 
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-/// What is logged, and how.
+/// Level and format of the logs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
-    /// A `tracing` filter: a level (`off`, `error`, `warn`, `info`, `debug`,
-    /// `trace`) or several for parts, for example `warn,claude_grpc=debug`.
+    /// Log level: `off`, `error`, `warn`, `info`, `debug`, `trace`, or a
+    /// `tracing` filter with levels by module, such as
+    /// `warn,claude_grpc=debug`. The default is `info`.
     pub level: String,
-    /// How lines look on stderr.
+    /// Format of the lines on stderr. The default is `pretty`.
     pub format: LogFormat,
 }
 
-/// How log lines look.
+/// The formats of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Pretty,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What is measured and traced. Where it is sent is said by the `OTEL_*`
-/// variables of OpenTelemetry.
+/// What is traced. The `OTEL_*` variables of OpenTelemetry configure where it
+/// is exported.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
-    /// Keys of the callers' `baggage` that become attributes of spans.
+    /// Keys of the callers' `baggage` that are copied to span attributes. None
+    /// by default.
     pub baggage: Vec<String>,
-    /// Whether spans show prompts and answers. So does the variable
-    /// `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`.
+    /// Whether spans contain prompts and responses. The variable
+    /// `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` also enables it.
+    /// The default is `false`.
     pub capture_content: bool,
 }
 
@@ -47,27 +50,27 @@ impl Default for LogConfig {
 }
 
 impl LogConfig {
-    /// Checks what the types do not say. `wrong` is told the key and the
-    /// problem of each fault.
+    /// Validates the section. Calls `wrong` with the key and the problem of
+    /// each invalid value.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
         if let Err(problem) = self.filter() {
             wrong("level", problem);
         }
     }
 
-    /// The filter that `level` describes.
+    /// Parses `level`.
     pub(super) fn filter(&self) -> Result<EnvFilter, String> {
-        // The filter takes any word for the name of a part, so that `inof`
-        // would log all of nothing.
+        // `EnvFilter` accepts any word as the name of a module, so `inof` would
+        // be a valid filter that logs nothing.
         for directive in self.level.split(',').map(str::trim) {
             let bare = !directive.contains(['=', '[']);
             if bare && LevelFilter::from_str(directive).is_err() || directive.is_empty() {
                 return Err(format!(
-                    "{directive:?} is no level (off, error, warn, info, debug, trace)"
+                    "unknown level {directive:?}: must be off, error, warn, info, debug or trace"
                 ));
             }
         }
-        EnvFilter::try_new(&self.level).map_err(|error| format!("is no log filter: {error}"))
+        EnvFilter::try_new(&self.level).map_err(|error| format!("must be a log filter: {error}"))
     }
 }
 

@@ -1,18 +1,18 @@
-//! What can fail when telemetry is set up.
+//! Errors of setting up telemetry.
 
 use super::export::ExportError;
 use thiserror::Error;
 
-/// Telemetry cannot be set up.
+/// Telemetry failed to start.
 #[derive(Debug, Error)]
 pub enum TelemetryError {
-    /// `log.level` is no filter.
+    /// `log.level` is not a valid filter.
     #[error("log.level: {0}")]
     Level(String),
-    /// The process has its subscriber already.
+    /// The process already has a `tracing` subscriber.
     #[error("logging is already set up")]
     Twice,
-    /// The exporter cannot be started.
-    #[error("the OTEL_EXPORTER_OTLP_* variables: {0}")]
+    /// An exporter failed to start.
+    #[error("failed to start the OTLP exporter: {0}")]
     Export(#[from] ExportError),
 }

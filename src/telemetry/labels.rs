@@ -1,8 +1,8 @@
 //! Label values from outside, bounded.
 //!
 //! A name that a caller chooses never becomes a label by itself: only names
-//! that are configured, or that the API has answered to, and no more than so
-//! many. All others count as one.
+//! that are configured or that the API has accepted do, up to a maximum number.
+//! All others share one label.
 
 use super::names;
 use std::{
@@ -10,16 +10,16 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-/// One name of a [`LabelSet`].
+/// A label value of a [`LabelSet`], by its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LabelId(u16);
 
 impl LabelId {
-    /// For all names that are not in the set.
+    /// The label of all names outside the set.
     pub const OTHER: LabelId = LabelId(0);
 }
 
-/// A bounded set of names.
+/// A bounded set of label values.
 #[derive(Debug)]
 pub struct LabelSet {
     set: RwLock<Set>,
@@ -33,7 +33,7 @@ struct Set {
 }
 
 impl LabelSet {
-    /// A set of at most this many names.
+    /// Creates a set of at most `most` names that contains `known`.
     pub fn new<'a>(most: u16, known: impl IntoIterator<Item = &'a str>) -> Self {
         let labels = LabelSet {
             set: RwLock::new(Set {
@@ -48,13 +48,13 @@ impl LabelSet {
         labels
     }
 
-    /// The label of a name.
+    /// The label of a name, or [`LabelId::OTHER`].
     pub fn label(&self, name: &str) -> LabelId {
         let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
         set.by_name.get(name).copied().unwrap_or(LabelId::OTHER)
     }
 
-    /// Takes a name into the set while there is room, and gives its label.
+    /// Adds a name to the set, if there is room, and returns its label.
     pub fn learn(&self, name: &str) -> LabelId {
         let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(label) = set.by_name.get(name) {
@@ -78,7 +78,7 @@ impl LabelSet {
         label
     }
 
-    /// The name behind a label.
+    /// The name of a label.
     pub fn name(&self, label: LabelId) -> Arc<str> {
         let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
         let name = set.names.get(usize::from(label.0));

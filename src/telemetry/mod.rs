@@ -1,10 +1,10 @@
-//! What the service tells about itself: metrics, traces, logs.
+//! Metrics, traces and logs of the service.
 //!
-//! A call has one record ([`CallRecord`]), which goes with it from the way in
-//! to the attempts at the API. At its end the record is counted, logged, and,
-//! if the call is sampled, left as spans for OpenTelemetry's batch processor,
-//! which exports them on a thread of its own. Nothing that a call does here
-//! waits for anybody.
+//! Each call has one record ([`CallRecord`]), which travels with it from the
+//! first inbound layer to the attempts at the API. When the call ends, the
+//! record is counted, logged, and, if the call is sampled, queued as spans for
+//! OpenTelemetry's batch processor, which exports them on its own thread. A
+//! call never waits for telemetry.
 
 pub mod command;
 mod config;
@@ -36,23 +36,23 @@ use record::{
 };
 use std::{fmt, sync::Arc, time::Duration};
 
-/// Observes calls; or, by default, does not. Cloning is cheap.
+/// Records calls. The default records nothing. Cloning is cheap.
 #[derive(Clone, Default)]
 pub struct Telemetry(Option<Arc<CallObserver>>);
 
-/// What runs beside the service, and ends after it.
+/// The exporters of a process, which must outlive the service.
 #[derive(Default)]
 pub struct TelemetryGuard {
     export: Export,
 }
 
 impl Telemetry {
-    /// Observes calls, and exports what the settings ask for. `models` are
-    /// told apart in metrics from the beginning, as are those that have a
-    /// price.
+    /// Starts recording calls, and the exporters that the settings enable.
+    /// `models`, and models with a price, have their own label in metrics from
+    /// the start.
     ///
     /// # Errors
-    /// When the settings name a target that cannot be used.
+    /// Fails when the settings name an unusable export target.
     pub fn start(
         config: &TelemetryConfig,
         prices: PriceTable,
@@ -62,14 +62,14 @@ impl Telemetry {
         let models = models.iter().map(String::as_str);
         let metrics = Arc::new(Metrics::new(prices, models));
         let export = Export::start(&settings, &metrics)?;
-        let baggage_keys = match settings.takes_baggage {
+        let baggage_keys = match settings.accepts_baggage {
             true => config.baggage.clone(),
             false => Vec::new(),
         };
         let policy = TracePolicy {
             is_on: export.spans.is_some(),
             sampler: settings.sampler,
-            takes_context: settings.takes_context,
+            accepts_context: settings.accepts_context,
             baggage_keys,
             exemplars: settings.exemplars,
             shows_content: config.capture_content || settings.content,
@@ -85,12 +85,12 @@ impl Telemetry {
         Ok((Telemetry(Some(Arc::new(observer))), running))
     }
 
-    /// The figures, if there are any.
+    /// The metrics, if calls are recorded.
     pub fn metrics(&self) -> Option<&Arc<Metrics>> {
         self.0.as_ref().map(|observer| &observer.metrics)
     }
 
-    /// The last calls that failed, newest first.
+    /// The most recent failed calls, newest first.
     pub fn failures(&self) -> Vec<FailedCall> {
         let observer = self.0.as_ref();
         observer.map_or_else(Vec::new, |observer| observer.recent.all())
@@ -112,7 +112,7 @@ impl TelemetryGuard {
     /// Sets up the logs of this process.
     ///
     /// # Errors
-    /// When the filter is none, or a subscriber is there already.
+    /// Fails when the filter is invalid or logging is already set up.
     pub fn init_logs(
         &self,
         config: &LogConfig,
@@ -121,16 +121,16 @@ impl TelemetryGuard {
         log::init(config, &self.export, telemetry.metrics().cloned())
     }
 
-    /// Sends what still waits, in no longer than this.
+    /// Exports what is queued, and stops after `longest` at the latest.
     pub async fn shut_down(self, longest: Duration) {
         self.export.shut_down(longest).await;
     }
 }
 
-/// Sets up the logs of a process that observes nothing.
+/// Sets up the logs of a process that records no calls.
 ///
 /// # Errors
-/// When the filter is none, or a subscriber is there already.
+/// Fails when the filter is invalid or logging is already set up.
 pub fn init(config: &LogConfig) -> Result<LogGuard, TelemetryError> {
     log::init(config, &Export::default(), None)
 }

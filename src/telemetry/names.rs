@@ -1,14 +1,14 @@
 //! Every name that leaves the service: spans, attributes, metrics, labels.
 //!
 //! OpenTelemetry semantic conventions 1.44: RPC server, HTTP client, and GenAI
-//! client. What they have no name for is ours, under `claude_grpc`. Prometheus
-//! names follow from these by OpenTelemetry's rules: dots become underscores,
-//! the unit and, for counters, `_total` come behind.
+//! client. Names that the conventions do not define are under `claude_grpc`.
+//! Prometheus names are derived by OpenTelemetry's rules: dots become
+//! underscores, followed by the unit and, for counters, `_total`.
 
 /// The conventions that the names follow.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
-/// The instrumentation scope of all that is exported.
+/// Name of the instrumentation scope of everything exported.
 pub const SCOPE: &str = "claude-grpc";
 
 // Values of attributes.
@@ -17,14 +17,14 @@ pub const SCOPE: &str = "claude-grpc";
 pub const GRPC: &str = "grpc";
 /// `gen_ai.provider.name`.
 pub const ANTHROPIC: &str = "anthropic";
-/// For a value outside of the bounded set, where the conventions name one.
+/// The value the conventions define for values outside a bounded set.
 pub const OTHER: &str = "_OTHER";
-/// For a model or client outside of the bounded set.
+/// The label of models and clients outside the bounded set.
 pub const OTHER_LABEL: &str = "other";
-/// The client of a call that came without an identity.
+/// The client of calls without an identity.
 pub const ANONYMOUS: &str = "anonymous";
 
-/// `rpc.method` of each RPC; its span has the same name.
+/// `rpc.method` of each RPC, and the name of its span.
 pub const METHODS: [&str; 7] = [
     "claude.v1.ClaudeService/Generate",
     "claude.v1.ClaudeService/GenerateStream",
@@ -35,7 +35,7 @@ pub const METHODS: [&str; 7] = [
     "claude.v1.ClaudeService/ListModels",
 ];
 
-/// gRPC statuses by their numbers.
+/// Names of the gRPC statuses, indexed by status code.
 pub const STATUSES: [&str; 17] = [
     "OK",
     "CANCELLED",
@@ -56,8 +56,8 @@ pub const STATUSES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// The statuses that are failures of the service or the API, and so count
-/// against the service level.
+/// Statuses caused by the service or the API, which count against the service
+/// level objective.
 pub const SERVICE_FAILURES: [&str; 5] = [
     "UNKNOWN",
     "DEADLINE_EXCEEDED",
@@ -66,8 +66,8 @@ pub const SERVICE_FAILURES: [&str; 5] = [
     "DATA_LOSS",
 ];
 
-/// `error.type` of attempts: the API's own types, then how an attempt can fail
-/// without an answer of the API. The last one stands for all others.
+/// `error.type` of attempts: the error types of the API, then failures without
+/// a response of the API. The last one stands for all others.
 pub const ERROR_TYPES: [&str; 18] = [
     "invalid_request_error",
     "authentication_error",
@@ -91,110 +91,112 @@ pub const ERROR_TYPES: [&str; 18] = [
 
 /// Names of events on spans.
 pub mod event {
-    /// An attempt waited for the API's limits.
+    /// An attempt waited for the rate limits of the API.
     pub const WAIT_RATE_LIMIT: &str = "claude_grpc.wait.rate_limit";
     /// An attempt waited for a permit of the concurrency limit.
     pub const WAIT_PERMIT: &str = "claude_grpc.wait.permit";
-    /// The first piece of the answer came.
+    /// The first chunk of the response arrived.
     pub const FIRST_CHUNK: &str = "gen_ai.first_chunk";
 }
 
 /// Names of attributes, and so of labels.
 pub mod attribute {
-    /// `grpc`.
+    /// The RPC system: always `grpc`.
     pub const RPC_SYSTEM: &str = "rpc.system.name";
     /// The full method, `claude.v1.ClaudeService/Generate`.
     pub const RPC_METHOD: &str = "rpc.method";
-    /// The gRPC status by its name. The conventions after 1.44 call it
+    /// Name of the gRPC status. Conventions later than 1.44 call it
     /// `rpc.status_code`.
     pub const RPC_STATUS: &str = "rpc.response.status_code";
-    /// What kind of failure it was.
+    /// The class of a failure.
     pub const ERROR_TYPE: &str = "error.type";
     /// HTTP method of the attempt.
     pub const HTTP_METHOD: &str = "http.request.method";
     /// HTTP status of the attempt.
     pub const HTTP_STATUS: &str = "http.response.status_code";
-    /// Which repetition the attempt is, from 1; absent on the first.
+    /// Number of the retry, from 1; absent on the first attempt.
     pub const HTTP_RESEND_COUNT: &str = "http.request.resend_count";
-    /// Path of the attempt.
+    /// URL path of the attempt.
     pub const URL_PATH: &str = "url.path";
-    /// Host of the API.
+    /// Host name of the API.
     pub const SERVER_ADDRESS: &str = "server.address";
-    /// Port of the API.
+    /// TCP port of the API.
     pub const SERVER_PORT: &str = "server.port";
-    /// `chat`, or what else is asked.
+    /// The operation: `chat`, `count_tokens` or `list_models`.
     pub const OPERATION: &str = "gen_ai.operation.name";
-    /// `anthropic`.
+    /// The provider: always `anthropic`.
     pub const PROVIDER: &str = "gen_ai.provider.name";
-    /// The model asked for.
+    /// The requested model.
     pub const REQUEST_MODEL: &str = "gen_ai.request.model";
-    /// Most output tokens.
+    /// Maximum number of output tokens.
     pub const REQUEST_MAX_TOKENS: &str = "gen_ai.request.max_tokens";
-    /// Whether the answer is streamed.
+    /// Whether the response is streamed.
     pub const REQUEST_STREAM: &str = "gen_ai.request.stream";
-    /// The API's id of the answer.
+    /// The API's id of the response.
     pub const RESPONSE_ID: &str = "gen_ai.response.id";
-    /// The model that answered.
+    /// The model that responded.
     pub const RESPONSE_MODEL: &str = "gen_ai.response.model";
-    /// Why the model stopped.
+    /// Why the model stopped generating.
     pub const FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
-    /// Seconds to the first piece of the answer.
+    /// Seconds until the first chunk of the response.
     pub const TIME_TO_FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
-    /// All input tokens, those of the cache included.
+    /// All input tokens, including cached ones.
     pub const INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
-    /// Output tokens.
+    /// Generated tokens.
     pub const OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
-    /// Input tokens read from the cache.
+    /// Input tokens read from the prompt cache.
     pub const CACHE_READ_TOKENS: &str = "gen_ai.usage.cache_read.input_tokens";
-    /// Input tokens written to the cache.
+    /// Input tokens written to the prompt cache.
     pub const CACHE_WRITE_TOKENS: &str = "gen_ai.usage.cache_creation.input_tokens";
-    /// `input` or `output`; ours has `cache_read` and `cache_write` as well.
+    /// `input` or `output`; `claude_grpc.tokens` adds `cache_read` and
+    /// `cache_write`.
     pub const TOKEN_TYPE: &str = "gen_ai.token.type";
-    /// The conversation sent. Only when asked for.
+    /// The conversation, if content is captured.
     pub const INPUT_MESSAGES: &str = "gen_ai.input.messages";
-    /// The answer. Only when asked for.
+    /// The response, if content is captured.
     pub const OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
-    /// The system prompt. Only when asked for.
+    /// The system prompt, if content is captured.
     pub const SYSTEM_INSTRUCTIONS: &str = "gen_ai.system_instructions";
     /// Name of the calling client.
     pub const CLIENT: &str = "claude_grpc.client";
-    /// Attempts made for the call.
+    /// Number of attempts made for the call.
     pub const ATTEMPTS: &str = "claude_grpc.attempts";
-    /// Dollars that the call cost, by the configured prices.
+    /// Cost of the call in US dollars, at the configured prices.
     pub const COST: &str = "claude_grpc.cost";
     /// Gateway overhead before the first response byte, in seconds.
     pub const OVERHEAD_DURATION: &str = "claude_grpc.overhead.duration";
-    /// Whether the call shared the answer of another one.
+    /// Whether the call shared the response of another call.
     pub const COALESCED: &str = "claude_grpc.coalesced";
     /// The API's id of the request.
     pub const UPSTREAM_REQUEST_ID: &str = "claude_grpc.upstream.request_id";
-    /// Name of the API key.
+    /// Name of the API key used.
     pub const KEY: &str = "claude_grpc.key";
-    /// The `error.type` of the attempt before, for which this one is made.
+    /// The `error.type` of the failed attempt that this one retries.
     pub const RETRY_REASON: &str = "claude_grpc.retry.reason";
-    /// Seconds waited before the attempt was repeated.
+    /// Backoff before the retry, in seconds.
     pub const BACKOFF: &str = "claude_grpc.retry.backoff";
-    /// Seconds waited for the API's limits.
+    /// Seconds waited for the rate limits of the API.
     pub const WAIT_RATE_LIMIT: &str = "claude_grpc.wait.rate_limit";
     /// Seconds waited for a permit of the concurrency limit.
     pub const WAIT_PERMIT: &str = "claude_grpc.wait.permit";
-    /// What was waited for: `rate_limit`, `permit` or `backoff`.
+    /// What an attempt waited for: `rate_limit`, `permit` or `backoff`.
     pub const WAIT: &str = "claude_grpc.wait";
-    /// Why a call failed, as its `ErrorInfo` says.
+    /// Why a call failed: the reason in its `ErrorInfo`.
     pub const REASON: &str = "claude_grpc.reason";
-    /// Which limit refused a call.
+    /// The limit that rejected a call.
     pub const LIMIT: &str = "claude_grpc.limit";
     /// State of the circuit breaker.
     pub const STATE: &str = "claude_grpc.state";
-    /// `requests`, `input_tokens` or `output_tokens`.
+    /// The limited resource: `requests`, `input_tokens` or `output_tokens`.
     pub const RESOURCE: &str = "claude_grpc.resource";
-    /// `interactive` or `batch`.
+    /// Priority of a call: `interactive` or `batch`.
     pub const PRIORITY: &str = "claude_grpc.priority";
-    /// `traces`, `metrics`, `logs`, or `stderr` for log lines.
+    /// The exported signal: `traces`, `metrics`, `logs`, or `stderr` for log
+    /// lines.
     pub const SIGNAL: &str = "claude_grpc.signal";
-    /// How something ended.
+    /// The outcome of an operation, such as an export or a reload.
     pub const OUTCOME: &str = "claude_grpc.outcome";
-    /// Why a caller was not let in.
+    /// Why a caller was rejected.
     pub const CAUSE: &str = "claude_grpc.cause";
     /// The reloaded component, such as the API keys or a certificate.
     pub const COMPONENT: &str = "claude_grpc.component";
@@ -202,33 +204,33 @@ pub mod attribute {
     pub const VERSION: &str = "version";
 }
 
-/// What a metric measures, and how.
+/// A metric: its name, unit, help text and kind.
 #[derive(Debug)]
 pub struct Metric {
-    /// OpenTelemetry name.
+    /// The OpenTelemetry name.
     pub name: &'static str,
-    /// UCUM unit; annotations in braces.
+    /// The UCUM unit, with annotations in braces.
     pub unit: &'static str,
-    /// What it tells.
+    /// The help text.
     pub help: &'static str,
-    /// How it is measured.
+    /// The kind of metric.
     pub kind: MetricKind,
 }
 
-/// How a metric is measured.
+/// The kinds of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricKind {
-    /// Only goes up.
+    /// A sum that only increases.
     Counter,
-    /// As of now.
+    /// A current value.
     Gauge,
-    /// How often each size came.
+    /// A distribution of values.
     Histogram,
 }
 
 macro_rules! metrics {
     ($($constant:ident: $kind:ident $name:literal in $unit:literal, $help:literal;)*) => {
-        /// The metrics.
+        /// The metrics of the service.
         pub mod metric {
             use super::{MetricKind, Metric};
             $(
@@ -240,7 +242,7 @@ macro_rules! metrics {
                     kind: MetricKind::$kind,
                 };
             )*
-            /// All of them.
+            /// All metrics.
             pub static ALL: &[&Metric] = &[$(&$constant),*];
         }
     };
@@ -248,31 +250,31 @@ macro_rules! metrics {
 
 metrics! {
     CALL_DURATION: Histogram "rpc.server.call.duration" in "s",
-        "Time of calls, from the request to the end of the answer.";
+        "Duration of calls, from the request to the end of the response.";
     OVERHEAD_DURATION: Histogram "claude_grpc.call.overhead.duration" in "s",
         "Gateway overhead before the first response byte, excluding upstream time.";
     IN_FLIGHT: Gauge "claude_grpc.call.in_flight" in "{call}",
-        "Calls under way.";
+        "Calls in flight.";
     FAILURES: Counter "claude_grpc.call.failures" in "{call}",
-        "Calls that failed, by the reason that their callers are told.";
+        "Failed calls, by the reason returned to the caller.";
     REJECTIONS: Counter "claude_grpc.limit.rejections" in "{call}",
-        "Calls that a limit refused.";
+        "Calls rejected by a limit.";
     FIRST_CHUNK: Histogram "gen_ai.client.operation.time_to_first_chunk" in "s",
-        "Time from the request to the first piece of a streamed answer.";
+        "Time from the request to the first chunk of a streamed response.";
     PER_CHUNK: Histogram "gen_ai.client.operation.time_per_output_chunk" in "s",
-        "Time between the pieces of a streamed answer.";
+        "Time between the chunks of a streamed response.";
     ATTEMPT_DURATION: Histogram "gen_ai.client.operation.duration" in "s",
-        "Time of attempts at the Claude API, streams to their end.";
+        "Duration of attempts at the Claude API, including the whole stream.";
     TOKEN_USAGE: Histogram "gen_ai.client.token.usage" in "{token}",
-        "Tokens of answered attempts.";
+        "Tokens used by successful attempts.";
     RETRIES: Counter "claude_grpc.upstream.retries" in "{attempt}",
-        "Attempts that were made because another one failed, by its error.";
+        "Retries, by the error of the failed attempt.";
     WAITED: Counter "claude_grpc.upstream.wait" in "s",
-        "Time that attempts waited before they were made.";
+        "Time that attempts waited before they were sent.";
     TOKENS: Counter "claude_grpc.tokens" in "{token}",
-        "Tokens used, each counted under one type only.";
+        "Tokens used. Each token is counted under one type only.";
     COST: Counter "claude_grpc.cost" in "USD",
-        "Dollars spent, by the configured prices.";
+        "Cost in US dollars, at the configured prices.";
     UNPRICED: Counter "claude_grpc.tokens.unpriced" in "{token}",
         "Tokens of models without a configured price.";
     CONCURRENCY_IN_USE: Gauge "claude_grpc.upstream.concurrency.in_use" in "{permit}",
@@ -282,42 +284,42 @@ metrics! {
     CONCURRENCY_LIMIT: Gauge "claude_grpc.upstream.concurrency.limit" in "{permit}",
         "Maximum number of concurrent attempts.";
     BREAKER: Gauge "claude_grpc.upstream.breaker" in "",
-        "The circuit breaker: 1 for the state that it is in.";
+        "State of the circuit breaker: 1 for the current state, 0 for the others.";
     RATE_LIMIT_REMAINING: Gauge "claude_grpc.upstream.rate_limit.remaining" in "",
-        "What is left of the API's limits, the least over the keys.";
+        "Remaining rate limit of the Claude API, of the API key with the least left.";
     RATE_LIMIT: Gauge "claude_grpc.upstream.rate_limit.limit" in "",
-        "The API's limits for a minute, of the key that has the least left.";
+        "Rate limit of the Claude API per minute, of the API key with the least left.";
     QUEUED: Gauge "claude_grpc.upstream.queued" in "{attempt}",
-        "Attempts that wait for the API's limits.";
+        "Attempts waiting for the rate limits of the Claude API.";
     KEYS_REFUSED: Gauge "claude_grpc.upstream.keys.refused" in "{key}",
-        "API keys that are set aside because the API refused them.";
+        "API keys in quarantine because the Claude API rejected them.";
     KEYS: Gauge "claude_grpc.upstream.keys" in "{key}",
-        "API keys.";
+        "Configured API keys.";
     COALESCED: Counter "claude_grpc.upstream.coalesced" in "{call}",
-        "Calls that shared the answer of another one.";
+        "Calls that shared the response of another call.";
     REFUSALS: Counter "claude_grpc.access.refusals" in "{call}",
-        "Callers that were not let in, by what was wrong.";
+        "Rejected callers, by cause.";
     STORE_FAILURES: Counter "claude_grpc.store.failures" in "{query}",
         "Failed queries to the store of shared limits.";
     STORE_DOWN: Gauge "claude_grpc.store.down" in "",
-        "Whether the store of shared limits does not answer, so that they do not hold over all replicas; 0 without a store.";
+        "1 while the store of shared limits is unavailable, 0 otherwise or without a store. Limits are then not shared between replicas.";
     RELOADS: Counter "claude_grpc.reloads" in "{reload}",
-        "Reloads of secrets and configuration.";
+        "Reloads of secrets and configuration, by component and outcome.";
     EXPORTED: Counter "claude_grpc.export.items" in "{item}",
         "Spans, metric points, log records and log lines: sent, dropped because the queue was full, or failed.";
     BUILD: Gauge "claude_grpc.build.info" in "",
-        "The version that runs; always 1.";
+        "Version of the service, as a label. The value is always 1.";
     READY: Gauge "claude_grpc.ready" in "",
-        "Whether the service takes calls.";
+        "1 while the service accepts calls.";
     CPU: Counter "process.cpu.time" in "s",
         "CPU time of the process.";
     MEMORY: Gauge "process.memory.usage" in "By",
         "Resident memory of the process.";
     STARTED: Gauge "process.start_time" in "s",
-        "When the process began, in seconds since 1970.";
+        "Start time of the process, in seconds since the Unix epoch.";
 }
 
-/// The Prometheus name of a metric. A counter's samples have `_total` behind.
+/// The Prometheus name of a metric. Samples of counters append `_total`.
 pub fn prometheus(metric: &Metric) -> String {
     let mut name = label(metric.name);
     let unit = match metric.unit {

@@ -1,36 +1,36 @@
-//! Which calls are traced: `OTEL_TRACES_SAMPLER` and its argument, by the SDK's
-//! samplers.
+//! Which calls are traced: `OTEL_TRACES_SAMPLER` and its argument, implemented
+//! by the samplers of the SDK.
 
 use super::context::RemoteParent;
 use opentelemetry::{TraceId, trace::SpanKind};
 use opentelemetry_sdk::trace::{Sampler as OfSdk, SamplingDecision, ShouldSample};
 
-/// Decides whether a call is traced. The SDK reads the variables only for
-/// spans that its own tracer begins; those of calls are made when they ended.
+/// Decides whether a call is traced. The SDK reads the variables only for spans
+/// that its own tracer starts; those of calls are created when the calls end.
 #[derive(Debug, Clone)]
 pub struct Sampler {
-    /// Whether the caller's decision goes before ours.
+    /// Whether the caller's decision takes precedence.
     parent_based: bool,
     root: OfSdk,
 }
 
-/// Which calls may be exemplars of the figures that they counted in.
+/// Which calls may be exemplars of the metrics that count them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ExemplarFilter {
-    /// Those that are traced.
+    /// Traced calls.
     #[default]
     TraceBased,
-    /// All.
+    /// All calls.
     AlwaysOn,
-    /// None.
+    /// No calls.
     AlwaysOff,
 }
 
 // === impl Sampler ===
 
 impl Default for Sampler {
-    /// Takes every call, unless its caller has decided otherwise: the
-    /// specification's default.
+    /// Samples every call, unless its caller decided otherwise: the default of
+    /// the specification.
     fn default() -> Self {
         Sampler {
             parent_based: true,
@@ -40,10 +40,10 @@ impl Default for Sampler {
 }
 
 impl Sampler {
-    /// The sampler of a name and its argument.
+    /// The sampler that the variables name.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// Fails when the name is unknown or the argument is invalid.
     pub fn named(name: &str, argument: Option<&str>) -> Result<Self, String> {
         let (parent_based, kind) = match name.strip_prefix("parentbased_") {
             Some(kind) => (true, kind),
@@ -53,7 +53,7 @@ impl Sampler {
             "always_on" => OfSdk::AlwaysOn,
             "always_off" => OfSdk::AlwaysOff,
             "traceidratio" => OfSdk::TraceIdRatioBased(ratio(argument)?),
-            _ => return Err(format!("{name:?} is no sampler of this service")),
+            _ => return Err(format!("unknown sampler {name:?}")),
         };
         Ok(Sampler { parent_based, root })
     }
@@ -61,8 +61,8 @@ impl Sampler {
     /// Whether a call is traced.
     pub fn samples(&self, trace: TraceId, parent: Option<&RemoteParent>) -> bool {
         if let Some(parent) = parent.filter(|_| self.parent_based) {
-            // As the SDK's parent-based sampler has it, without the context
-            // that it wants to be asked with.
+            // As the parent-based sampler of the SDK decides, without building
+            // the context that it expects.
             return parent.sampled;
         }
         let sampled = self
@@ -71,7 +71,7 @@ impl Sampler {
         sampled.decision == SamplingDecision::RecordAndSample
     }
 
-    /// The same for the SDK's tracer.
+    /// The equivalent sampler of the SDK.
     pub fn of_sdk(&self) -> OfSdk {
         match self.parent_based {
             true => OfSdk::ParentBased(Box::new(self.root.clone())),
@@ -84,7 +84,7 @@ impl Sampler {
 
 impl ExemplarFilter {
     /// Whether a call may be an exemplar.
-    pub fn takes(self, is_traced: bool) -> bool {
+    pub fn accepts(self, is_traced: bool) -> bool {
         match self {
             ExemplarFilter::TraceBased => is_traced,
             ExemplarFilter::AlwaysOn => true,
@@ -99,7 +99,9 @@ fn ratio(argument: Option<&str>) -> Result<f64, String> {
     };
     match argument.parse::<f64>() {
         Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
-        _ => Err(format!("{argument:?} is no ratio from 0 to 1")),
+        _ => Err(format!(
+            "the argument must be a ratio from 0 to 1, not {argument:?}"
+        )),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The SDK's batch processors, with a bound that is counted.
+//! The batch processors of the SDK, with a queue budget that counts drops.
 
 use super::{
     counted::{CountingExporter, QueueBudget},
@@ -21,8 +21,8 @@ use opentelemetry_sdk::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// Where spans are left: those that are made of the records of calls, and, as
-/// the processor of a provider, those of `tracing`. Cloning is cheap.
+/// Queues spans for export: those made from the records of calls, and, as the
+/// processor of a provider, those of `tracing`. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct SpanQueue(Arc<SpanBatch>);
 
@@ -33,20 +33,20 @@ struct SpanBatch {
     limits: SpanLimits,
 }
 
-/// Where log records are left.
+/// Queues log records for export.
 #[derive(Debug)]
 pub struct LogQueue {
     processor: BatchLogProcessor,
     budget: QueueBudget,
     limits: LogLimits,
-    /// Makes records to write anew what is over the limits.
+    /// Creates records to replace those that exceed the limits.
     blank: SdkLogger,
 }
 
 // === impl SpanQueue ===
 
 impl SpanQueue {
-    /// Spans to a collector; at most so many wait. The SDK reads the other
+    /// Creates a queue of at most `most` spans. The SDK reads the other
     /// `OTEL_BSP_*` variables.
     pub fn new(
         exporter: impl SpanExporter + 'static,
@@ -69,11 +69,12 @@ impl SpanQueue {
         }))
     }
 
-    /// Leaves all of these spans, or, without budget, none.
+    /// Queues all of these spans, or drops them all if the queue is too full.
     pub fn leave(&self, spans: Vec<SpanData>) {
         if self.0.budget.take(spans.len()) {
             for mut span in spans {
-                // The SDK keeps limits only in its own tracer, and not all.
+                // The SDK applies limits in its own tracer only, and not all of
+                // them.
                 self.0.limits.apply(&mut span);
                 self.0.processor.on_end(span);
             }
@@ -100,8 +101,8 @@ impl SpanProcessor for SpanQueue {
 // === impl LogQueue ===
 
 impl LogQueue {
-    /// Log records to a collector; at most so many wait. The SDK reads the
-    /// other `OTEL_BLRP_*` variables.
+    /// Creates a queue of at most `most` records. The SDK reads the other
+    /// `OTEL_BLRP_*` variables.
     pub fn new(
         exporter: impl LogExporter + 'static,
         metrics: &Arc<Metrics>,
@@ -150,7 +151,7 @@ impl LogProcessor for LogQueue {
 }
 
 impl LogQueue {
-    /// The record within the limits, if it is over them.
+    /// The record cut to the limits, if it exceeds them.
     fn limited(&self, record: &SdkLogRecord) -> Option<SdkLogRecord> {
         let LogLimits { value, attributes } = self.limits;
         let is_long = |given: &AnyValue| match (given, value) {
@@ -161,7 +162,7 @@ impl LogQueue {
         if !has_many && !record.attributes_iter().any(|(_, given)| is_long(given)) {
             return None;
         }
-        // Attributes can be added to a record, and not changed.
+        // Attributes of a record can be added but not changed.
         let mut limited = self.blank.create_log_record();
         if let Some(name) = record.event_name() {
             limited.set_event_name(name);
@@ -201,8 +202,8 @@ impl LogQueue {
     }
 }
 
-/// The trace of the line of a call, which is logged outside of any span of
-/// `tracing`.
+/// The trace context of the log record of a call, which is logged outside any
+/// span of `tracing`.
 fn context(record: &SdkLogRecord) -> Option<(TraceId, SpanId, TraceFlags)> {
     let get = |name: &str| {
         let mut all = record.attributes_iter();

@@ -1,5 +1,5 @@
-//! Prompts and answers in the form of the GenAI conventions. Only spans of a
-//! service that was asked to show them have any.
+//! Prompts and responses in the format of the GenAI conventions. Spans contain
+//! them only if content is captured.
 
 use crate::telemetry::record::AttemptData;
 use serde_json::{Map, Value, json};
@@ -7,13 +7,13 @@ use serde_json::{Map, Value, json};
 /// The texts of a request, as JSON.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct RequestContent {
-    /// The system prompt; empty without one.
+    /// The system prompt, or empty without one.
     pub system: String,
-    /// The conversation.
+    /// The messages of the conversation.
     pub messages: String,
 }
 
-/// The texts of a request's JSON body.
+/// Extracts the texts of a JSON request.
 pub fn of_request(body: &[u8]) -> RequestContent {
     let Ok(mut request) = serde_json::from_slice::<Map<String, Value>>(body) else {
         return RequestContent::default();
@@ -36,7 +36,7 @@ pub fn of_request(body: &[u8]) -> RequestContent {
     }
 }
 
-/// An answer's text.
+/// Formats the text of a response.
 pub fn of_answer(text: &str, attempt: &AttemptData) -> String {
     let reason = attempt
         .response
@@ -50,7 +50,8 @@ pub fn of_answer(text: &str, attempt: &AttemptData) -> String {
     .to_string()
 }
 
-/// A string or blocks as parts. Of what is no text, the kind is shown.
+/// Converts a string or blocks to parts. Blocks other than text show their type
+/// only.
 fn parts(content: Value) -> Value {
     match content {
         Value::String(text) => json!([{ "type": "text", "content": text }]),

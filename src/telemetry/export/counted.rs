@@ -1,5 +1,5 @@
-//! Counts what becomes of exported items. The SDK's batch processors drop
-//! without telling, so [`QueueBudget`] refuses what would not fit before they can.
+//! Counts the outcomes of exports. The batch processors of the SDK drop items
+//! without reporting it, so [`QueueBudget`] rejects what would not fit first.
 
 use crate::telemetry::metrics::{ExportOutcome, ExportSignal, Metrics};
 use opentelemetry_sdk::{
@@ -22,9 +22,9 @@ use std::{
     time::Duration,
 };
 
-/// A share of the queue of a batch processor, which has the same bound. An item
-/// has left the queue before its room is given back, so the queue is never
-/// full while there is budget. Cloning is cheap.
+/// The free places in the queue of a batch processor of the same size. Items
+/// leave the queue before their budget is returned, so the queue is never full
+/// while there is budget. Cloning is cheap.
 #[derive(Clone)]
 pub struct QueueBudget(Arc<Taken>);
 
@@ -35,11 +35,11 @@ struct Taken {
     metrics: Arc<Metrics>,
 }
 
-/// An exporter of the crates that counts.
+/// Wraps an exporter and counts its outcomes.
 ///
-/// `sent` are items of exports that the collector answered well: those that it
-/// refuses in such an answer (`partial_success`) are logged by the exporter,
-/// and count as sent. `failed` are items of exports that were given up.
+/// `sent` are items of exports that succeeded: items that the collector rejects
+/// in a successful response (`partial_success`) are logged by the exporter and
+/// count as sent. `failed` are items of exports that failed or timed out.
 #[derive(Debug)]
 pub struct CountingExporter<E> {
     exporter: E,
@@ -49,7 +49,7 @@ pub struct CountingExporter<E> {
 // === impl QueueBudget ===
 
 impl QueueBudget {
-    /// A budget of `most` items. `metrics` is told what becomes of them.
+    /// Creates a budget of `most` items, whose outcomes `metrics` counts.
     pub fn new(metrics: &Arc<Metrics>, signal: ExportSignal, most: usize) -> Self {
         QueueBudget(Arc::new(Taken {
             waiting: AtomicUsize::new(0),
@@ -59,8 +59,7 @@ impl QueueBudget {
         }))
     }
 
-    /// Takes room for all of these items. Without it they are counted as
-    /// dropped.
+    /// Reserves budget for all of these items, or counts them all as dropped.
     pub fn take(&self, items: usize) -> bool {
         let taken = self
             .0
@@ -104,7 +103,7 @@ impl fmt::Debug for QueueBudget {
 // === impl CountingExporter ===
 
 impl<E> CountingExporter<E> {
-    /// Counts what `exporter` exports.
+    /// Wraps `exporter`, and returns budget as it exports.
     pub fn new(exporter: E, budget: QueueBudget) -> Self {
         CountingExporter { exporter, budget }
     }
@@ -148,7 +147,7 @@ impl<E: LogExporter> LogExporter for CountingExporter<E> {
     }
 }
 
-/// Points wait nowhere, and take no budget.
+/// Points are not queued, and need no budget.
 impl<E: PushMetricExporter> PushMetricExporter for CountingExporter<E> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let result = self.exporter.export(metrics).await;

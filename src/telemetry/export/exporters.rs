@@ -1,11 +1,11 @@
 //! The exporters of `opentelemetry-otlp`.
 //!
 //! They read `OTEL_EXPORTER_OTLP_*` themselves (endpoints over HTTP, headers,
-//! compression, temporality). Ours is only what they do not do: to choose by
-//! `OTEL_EXPORTER_OTLP_PROTOCOL` between two builders, to trust the files that
-//! `…_CERTIFICATE`, `…_CLIENT_CERTIFICATE` and `…_CLIENT_KEY` name, to keep to
-//! the time of `OTEL_BSP_EXPORT_TIMEOUT` and its like, and to look up names over
-//! gRPC where the C library cannot.
+//! compression, temporality). This module does what they do not: it chooses
+//! between two builders by `OTEL_EXPORTER_OTLP_PROTOCOL`, trusts the files named
+//! by `…_CERTIFICATE`, `…_CLIENT_CERTIFICATE` and `…_CLIENT_KEY`, applies
+//! `OTEL_BSP_EXPORT_TIMEOUT` and its counterparts, and resolves names over gRPC
+//! where the C library cannot.
 
 use super::environment::{OtlpProtocol, OtlpTarget};
 use crate::dns;
@@ -17,25 +17,25 @@ use std::{io, path::Path, thread};
 use thiserror::Error;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
-/// A target cannot be used.
+/// An export target is unusable.
 #[derive(Debug, Error)]
 pub enum ExportError {
-    /// What the variables say cannot be used.
+    /// The exporter rejected its variables.
     #[error(transparent)]
     Build(#[from] ExporterBuildError),
-    /// A file cannot be read.
-    #[error("{0} cannot be read: {1}")]
+    /// A certificate or key file is unreadable.
+    #[error("failed to read {0}: {1}")]
     File(String, io::Error),
-    /// An endpoint over gRPC is none.
-    #[error("{0:?} is no endpoint: {1}")]
+    /// An endpoint over gRPC is invalid.
+    #[error("failed to parse the endpoint {0:?}: {1}")]
     Endpoint(String, tonic::transport::Error),
-    /// Certificates or keys are none.
-    #[error("the certificates or keys cannot be used: {0}")]
+    /// Certificates or keys are invalid.
+    #[error("failed to load the certificates or keys: {0}")]
     Certificate(reqwest::Error),
 }
 
-/// An exporter by the protocol of its target: the crate has a builder of its
-/// own type for each of them.
+/// Builds an exporter for the protocol of its target. The crate has a separate
+/// builder type for each protocol.
 macro_rules! exporter {
     ($exporter:ident, $target:expr) => {{
         let target: &OtlpTarget = $target;
@@ -62,31 +62,31 @@ macro_rules! exporter {
     }};
 }
 
-/// Of spans.
+/// Builds an exporter of spans.
 ///
 /// # Errors
-/// When the target cannot be used.
+/// Fails when the target is unusable.
 pub fn of_spans(target: &OtlpTarget) -> Result<SpanExporter, ExportError> {
     Ok(exporter!(SpanExporter, target)?)
 }
 
-/// Of metrics.
+/// Builds an exporter of metrics.
 ///
 /// # Errors
-/// When the target cannot be used.
+/// Fails when the target is unusable.
 pub fn of_metrics(target: &OtlpTarget) -> Result<MetricExporter, ExportError> {
     Ok(exporter!(MetricExporter, target)?)
 }
 
-/// Of log records.
+/// Builds an exporter of log records.
 ///
 /// # Errors
-/// When the target cannot be used.
+/// Fails when the target is unusable.
 pub fn of_logs(target: &OtlpTarget) -> Result<LogExporter, ExportError> {
     Ok(exporter!(LogExporter, target)?)
 }
 
-/// A connection that looks names up as the rest of the service does.
+/// A connection that resolves names as the rest of the service does.
 fn channel(target: &OtlpTarget) -> Result<Channel, ExportError> {
     let unusable = |error| ExportError::Endpoint(target.grpc_endpoint.clone(), error);
     let endpoint = Endpoint::from_shared(target.grpc_endpoint.clone()).map_err(unusable)?;
@@ -109,8 +109,8 @@ fn tls(target: &OtlpTarget) -> Result<ClientTlsConfig, ExportError> {
     Ok(tls)
 }
 
-/// A client that trusts the given files; without any, the exporter makes its
-/// own.
+/// A client that trusts the given files, or `None` for the default client of
+/// the exporter.
 fn http_client(target: &OtlpTarget) -> Result<Option<reqwest::blocking::Client>, ExportError> {
     if target.certificate.is_none() && target.identity.is_none() {
         return Ok(None);
@@ -126,7 +126,7 @@ fn http_client(target: &OtlpTarget) -> Result<Option<reqwest::blocking::Client>,
         let identity = reqwest::Identity::from_pem(&both);
         builder = builder.identity(identity.map_err(ExportError::Certificate)?);
     }
-    // A blocking client must not be made on a thread of a runtime.
+    // A blocking client must not be created on a thread of a runtime.
     let built = thread::scope(|scope| scope.spawn(|| builder.build()).join());
     let built = built.expect("a builder of a client does not panic");
     built.map(Some).map_err(ExportError::Certificate)

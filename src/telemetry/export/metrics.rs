@@ -1,10 +1,10 @@
 //! The registry as instruments of the SDK.
 //!
-//! Counters and gauges are observed when the SDK's reader asks for them.
-//! Histograms cannot be: the SDK has no producer for figures that were
-//! gathered elsewhere, so each figure is recorded in an SDK histogram as well,
-//! with the same bounds, when metrics are pushed. The SDK keeps no exemplars:
-//! they are in the Prometheus text only.
+//! Counters and gauges are observed when the reader of the SDK collects.
+//! Histograms cannot be: the SDK has no producer for values that were aggregated
+//! elsewhere, so each value is also recorded in a histogram of the SDK, with the
+//! same bounds, when metrics are pushed. The SDK keeps no exemplars: they are in
+//! the Prometheus text only.
 
 use crate::telemetry::{
     metrics::{Family, Metrics, Point, PointValue},
@@ -22,29 +22,28 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Most series of one metric that are pushed. The registry bounds clients and
-/// models, and with them the series; the SDK's own bound of 2000 would cut
-/// what the Prometheus text shows. It takes room for all of them beforehand:
-/// some 10 MiB.
-const MOST_SERIES: usize = 10_000;
+/// Maximum number of pushed series per metric. The registry bounds clients and
+/// models, and so the series; the default of the SDK, 2,000, would cut what the
+/// Prometheus text shows. The SDK preallocates memory for them: about 10 MiB.
+const MAX_SERIES: usize = 10_000;
 
-/// The specification's defaults for exponential histograms.
+/// The defaults of the specification for exponential histograms.
 const EXPONENTIAL: Aggregation = Aggregation::Base2ExponentialHistogram {
     max_size: 160,
     max_scale: 20,
     record_min_max: true,
 };
 
-/// How an instrument is gathered.
+/// The aggregation of an instrument.
 pub fn stream(instrument: &Instrument, is_exponential: bool) -> Option<Stream> {
-    let mut stream = Stream::builder().with_cardinality_limit(MOST_SERIES);
+    let mut stream = Stream::builder().with_cardinality_limit(MAX_SERIES);
     if is_exponential && instrument.kind() == InstrumentKind::Histogram {
         stream = stream.with_aggregation(EXPONENTIAL);
     }
     stream.build().ok()
 }
 
-/// All families as of one collection of the reader, which asks each instrument
+/// The families of one collection of the reader, which reads each instrument
 /// once.
 #[derive(Default)]
 struct Snapshot {
@@ -52,7 +51,7 @@ struct Snapshot {
     asked: HashSet<&'static str>,
 }
 
-/// Makes an instrument of every metric.
+/// Creates an instrument for every metric.
 pub fn instrument(
     provider: &SdkMeterProvider,
     scope: InstrumentationScope,
@@ -93,7 +92,7 @@ fn observer(
     let (metrics, snapshot) = (Arc::clone(metrics), Arc::clone(snapshot));
     move |instrument| {
         let mut snapshot = snapshot.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever asks again begins the next collection.
+        // A second read of an instrument starts the next collection.
         if snapshot.asked.is_empty() || !snapshot.asked.insert(described.name) {
             snapshot.families = metrics.collect();
             snapshot.asked = HashSet::from([described.name]);

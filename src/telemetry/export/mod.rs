@@ -1,6 +1,6 @@
-//! Export over OTLP, by the SDK and exporters of OpenTelemetry: their batch
-//! processors and reader run on threads of their own. Nothing here is ever
-//! waited for by a call.
+//! Export over OTLP, by the SDK and the exporters of OpenTelemetry, whose batch
+//! processors and reader run on their own threads. A call never waits for an
+//! export.
 
 mod batch;
 mod content;
@@ -34,23 +34,23 @@ use tokio::{
     time::timeout,
 };
 
-/// What exports, by signal.
+/// The exporters, by signal.
 #[derive(Default, Clone)]
 pub struct Export {
-    /// Where spans are left.
+    /// The queue of spans, if traces are exported.
     pub spans: Option<SpanQueue>,
     tracers: Option<SdkTracerProvider>,
-    /// Where events of `tracing` go.
+    /// The provider that exports events of `tracing`, if logs are exported.
     pub logs: Option<SdkLoggerProvider>,
     metrics: Option<SdkMeterProvider>,
 }
 
 impl Export {
-    /// Exports what the settings ask for. Has to be called on a runtime, which
-    /// drives the connections of OTLP/gRPC.
+    /// Starts the exporters that the settings enable. Must be called on a Tokio
+    /// runtime, which drives the connections of OTLP/gRPC.
     ///
     /// # Errors
-    /// When a target cannot be used.
+    /// Fails when a target is unusable.
     pub fn start(settings: &OtelSettings, metrics: &Arc<Metrics>) -> Result<Export, ExportError> {
         let resource = resource(settings);
         let mut export = Export::default();
@@ -114,13 +114,13 @@ impl Export {
         Ok(export)
     }
 
-    /// Makes spans of those of `tracing`.
+    /// A tracer for the spans of `tracing`, if traces are exported.
     pub fn tracer(&self) -> Option<SdkTracer> {
         let tracers = self.tracers.as_ref();
         tracers.map(|tracers| tracers.tracer_with_scope(scope()))
     }
 
-    /// Sends what still waits, and ends; it takes no longer than `longest`.
+    /// Exports what is queued and stops, after `longest` at the latest.
     pub async fn shut_down(self, longest: Duration) {
         let Export {
             tracers,
@@ -128,7 +128,7 @@ impl Export {
             metrics,
             ..
         } = self;
-        // All at once: a collector of one signal that hangs must not take the
+        // Concurrently: a collector of one signal that hangs must not use up the
         // time of the others.
         let ending = join_all(
             [
@@ -147,7 +147,7 @@ impl Export {
 fn ending(shut_down: impl FnOnce() -> OTelSdkResult + Send + 'static) -> JoinHandle<()> {
     spawn_blocking(move || {
         if let Err(error) = shut_down() {
-            tracing::debug!(%error, "the last export failed");
+            tracing::debug!(%error, "failed to export the last items");
         }
     })
 }

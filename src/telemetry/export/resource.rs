@@ -1,4 +1,4 @@
-//! Who tells.
+//! The resource and the scope that exported items belong to.
 
 use super::environment::OtelSettings;
 use crate::telemetry::names;
@@ -9,7 +9,7 @@ use opentelemetry_sdk::{
 };
 use uuid::Uuid;
 
-/// The resource that the variables describe, with what they do not say.
+/// The resource that the variables describe, with defaults for the rest.
 pub fn resource(settings: &OtelSettings) -> Resource {
     let given = settings.resource.iter();
     let given = given.map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
@@ -18,7 +18,7 @@ pub fn resource(settings: &OtelSettings) -> Resource {
         .with_attributes([
             KeyValue::new("service.name", "claude-grpc"),
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-            // Replicas push the same series: this tells them apart.
+            // Distinguishes replicas, which push the same series.
             KeyValue::new("service.instance.id", Uuid::new_v4().to_string()),
         ])
         .with_detector(sdk)
@@ -26,7 +26,7 @@ pub fn resource(settings: &OtelSettings) -> Resource {
         .build()
 }
 
-/// The instrumentation scope of all that the service exports.
+/// The instrumentation scope of everything exported.
 pub fn scope() -> InstrumentationScope {
     InstrumentationScope::builder(names::SCOPE)
         .with_version(env!("CARGO_PKG_VERSION"))

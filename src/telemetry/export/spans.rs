@@ -1,4 +1,15 @@
-//! Calls and attempts as spans of the SDK.
+//! Calls and attempts as spans of the SDK, made from their records.
+//!
+//! Calls are not spans of `tracing-opentelemetry`, which costs more than tracing
+//! may. A prototype that made the two spans of a sampled call so, each with its
+//! attributes in one piece, took 19,600 instructions a call, and 33,100 with
+//! `set_attribute` for each; from the record it is 7,300, of which 2,900 are for
+//! the attributes themselves. Measured by `cargo bench --bench telemetry -- cost`
+//! in turns on a busy machine of two cores, a service that samples every call
+//! used 1.39 and 1.46 times the CPU of one without tracing, against 1.24 and 1.29
+//! from records (the limit is 1.25); at 1 % the two do not differ. The sampler,
+//! the queue budget and the length limits would remain: the SDK decides only when
+//! it starts a span, drops without counting, and does not limit lengths.
 
 use super::{content, resource::scope};
 use crate::telemetry::{
@@ -18,8 +29,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// The statuses that are the service's failures, by the conventions of RPC
-/// servers.
+/// The statuses that the conventions for RPC servers define as errors.
 const SERVER_ERRORS: [&str; 6] = [
     "UNKNOWN",
     "DEADLINE_EXCEEDED",
@@ -29,8 +39,8 @@ const SERVER_ERRORS: [&str; 6] = [
     "DATA_LOSS",
 ];
 
-/// Makes spans. The SDK's tracer is not asked: it would make its own ids, when
-/// those of the attempts have gone to the API already.
+/// Creates spans. The tracer of the SDK is not used: it would generate its own
+/// ids, after those of the attempts were sent to the API.
 #[derive(Debug, Clone)]
 pub struct SpanFactory {
     scope: InstrumentationScope,
@@ -43,7 +53,7 @@ impl Default for SpanFactory {
 }
 
 impl SpanFactory {
-    /// The span of a call that ended, and those of its attempts.
+    /// The span of a call that ended, and the spans of its attempts.
     pub fn call(&self, call: &CallData, end: &CallEnd) -> Vec<SpanData> {
         let attempts = std::mem::take(&mut call.state().spans);
         let mut spans = Vec::with_capacity(1 + attempts.len());
@@ -80,7 +90,7 @@ impl SpanFactory {
         span
     }
 
-    /// The span of one attempt.
+    /// The span of an attempt.
     pub fn attempt(&self, call: &CallData, attempt: AttemptData) -> SpanData {
         let request = &attempt.request;
         let began = call.at + attempt.began;
@@ -99,7 +109,7 @@ impl SpanFactory {
         span
     }
 
-    /// Only sampled calls come here.
+    /// A span without attributes. Only sampled calls have spans.
     fn span(
         &self,
         call: &CallData,
@@ -160,7 +170,7 @@ fn call_attributes(call: &CallData, end: &CallEnd) -> Attributes {
     attributes
 }
 
-/// The waits before attempts, and the first piece of the answer.
+/// Events: the waits before attempts, and the first chunk of the response.
 fn events(began: SystemTime, state: &CallState, attempts: &[AttemptData]) -> Vec<Event> {
     let mut events = Vec::new();
     for attempt in attempts {
@@ -177,7 +187,7 @@ fn events(began: SystemTime, state: &CallState, attempts: &[AttemptData]) -> Vec
             (event::WAIT_PERMIT, a::WAIT_PERMIT, permit, permit),
         ];
         for (name, key, time, before) in waits {
-            // What goes through at once has not waited.
+            // Passing without delay is not a wait.
             if time < Duration::from_millis(1) {
                 continue;
             }
@@ -241,7 +251,7 @@ fn attempt_attributes(attempt: AttemptData) -> Attributes {
         all.seconds(a::TIME_TO_FIRST_CHUNK, first.saturating_sub(attempt.began));
     }
     if let Some(tokens) = &attempt.tokens {
-        // The conventions count the cache's tokens as input; the API does not.
+        // The conventions count cached tokens as input; the API does not.
         all.integer(a::INPUT_TOKENS, tokens.all_input());
         all.integer(a::OUTPUT_TOKENS, tokens.output);
         all.integer(a::CACHE_READ_TOKENS, tokens.cache_read);
@@ -258,7 +268,7 @@ fn attempt_attributes(attempt: AttemptData) -> Attributes {
     all
 }
 
-/// What vendors added to the caller's context.
+/// The trace state of the caller's context.
 fn state(call: &CallData) -> TraceState {
     let given = call.parent.as_ref().and_then(|it| it.state.as_ref());
     let text = given.and_then(|it| it.to_str().ok());
@@ -266,7 +276,7 @@ fn state(call: &CallData) -> TraceState {
         .unwrap_or_default()
 }
 
-/// Attributes under construction.
+/// A list of attributes.
 #[derive(Default)]
 struct Attributes(Vec<KeyValue>);
 
@@ -275,7 +285,7 @@ impl Attributes {
         self.0.push(KeyValue::new(key, value));
     }
 
-    /// Adds a text; an empty one says nothing and is left out.
+    /// Adds a text, unless it is empty.
     fn text(&mut self, key: &'static str, text: impl Into<StringValue>) {
         let text = text.into();
         if !text.as_str().is_empty() {
@@ -291,7 +301,7 @@ impl Attributes {
         self.push(key, number);
     }
 
-    /// Adds a time in seconds, unless there was none.
+    /// Adds a duration in seconds, unless it is zero.
     fn seconds(&mut self, key: &'static str, time: Duration) {
         if !time.is_zero() {
             self.number(key, time.as_secs_f64());

@@ -1,4 +1,4 @@
-//! The one line of a call.
+//! The log line of a call.
 
 use crate::telemetry::{
     metrics, names,
@@ -7,7 +7,7 @@ use crate::telemetry::{
 use std::time::Duration;
 use tracing::Level;
 
-/// Statuses that tell of a failure of the service or the API.
+/// Statuses caused by the service or the API, logged as warnings.
 const FAILURES: [&str; 4] = ["UNKNOWN", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"];
 
 macro_rules! line {
@@ -48,7 +48,7 @@ pub fn call(call: &CallData, end: &CallEnd) {
     }
 }
 
-/// Milliseconds with three digits behind the point.
+/// Milliseconds with three decimal places.
 fn millis(time: Duration) -> f64 {
     (time.as_micros() as f64) / 1000.0
 }

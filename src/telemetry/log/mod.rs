@@ -1,5 +1,5 @@
-//! The logs: lines on stderr, records to a collector, and a level that can be
-//! changed while the service runs.
+//! The logs: lines on stderr, records exported to a collector, and a level
+//! that can be changed at run time.
 
 mod call;
 mod fields;
@@ -14,7 +14,7 @@ use super::{
     metrics::Metrics,
 };
 use fields::Fields;
-use lines::{Flush, Lines};
+use lines::LineQueue;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use std::{
     fmt,
@@ -22,36 +22,37 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tracing::Metadata;
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry, filter::filter_fn, layer::SubscriberExt, reload,
     util::SubscriberInitExt,
 };
 
-/// Changes the level of the logs. Cloning is cheap.
+/// Changes the log level at run time. Cloning is cheap.
 #[derive(Clone)]
 pub struct LogLevel {
     filter: reload::Handle<EnvFilter, Registry>,
     text: Arc<Mutex<String>>,
 }
 
-/// The logs of this process. Dropping it writes what still waits.
+/// Keeps the logs of this process running. Dropping it writes the queued lines.
 pub struct LogGuard {
     level: LogLevel,
-    _flush: Flush,
+    _flush: WorkerGuard,
 }
 
 impl LogGuard {
-    /// The handle that changes the level.
+    /// The handle that changes the log level.
     pub fn level(&self) -> LogLevel {
         self.level.clone()
     }
 }
 
 impl LogLevel {
-    /// Logs by this filter from now on.
+    /// Replaces the filter.
     ///
     /// # Errors
-    /// When it is no filter.
+    /// Fails when the filter is invalid.
     pub fn set(&self, filter: &str) -> Result<(), String> {
         let config = LogConfig {
             level: filter.to_owned(),
@@ -66,7 +67,7 @@ impl LogLevel {
         Ok(())
     }
 
-    /// The filter that logs are made by.
+    /// The current filter.
     pub fn get(&self) -> String {
         let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         text.clone()
@@ -79,12 +80,12 @@ impl fmt::Debug for LogLevel {
     }
 }
 
-/// Sets up the logs of this process: on stderr, since stdout is for answers,
-/// as log records and spans to a collector. `metrics` is told of lines that were dropped
-/// because stderr stood still.
+/// Sets up the logs of this process: lines on stderr, since stdout is for
+/// results, and log records and spans for a collector. `metrics` counts the
+/// lines written, and those dropped because stderr blocked.
 ///
 /// # Errors
-/// When the filter is none, or a subscriber is there already.
+/// Fails when the filter is invalid or logging is already set up.
 pub fn init(
     config: &LogConfig,
     export: &Export,
@@ -92,7 +93,7 @@ pub fn init(
 ) -> Result<LogGuard, TelemetryError> {
     let filter = config.filter().map_err(TelemetryError::Level)?;
     let (filter, handle) = reload::Layer::new(filter);
-    let (writer, flush) = Lines::new(metrics);
+    let (writer, flush) = LineQueue::start(metrics);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match config.format {
         LogFormat::Pretty => {
@@ -101,7 +102,7 @@ pub fn init(
         }
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    // A line shows its own fields, and not those of the spans around it.
+    // A line shows its own fields, not those of the enclosing spans.
     let lines = lines.with_filter(filter_fn(|metadata| metadata.is_event()));
     let records = export
         .logs
@@ -110,7 +111,7 @@ pub fn init(
     let spans = export.tracer().map(|tracer| {
         tracing_opentelemetry::layer()
             .with_tracer(tracer)
-            .with_filter(filter_fn(is_beside_calls))
+            .with_filter(filter_fn(is_not_a_call))
     });
     tracing_subscriber::registry()
         .with(filter)
@@ -128,13 +129,13 @@ pub fn init(
     })
 }
 
-/// What the exporters and their connections log must not be exported: each
-/// export would make the next.
+/// Logs of the exporters and their connections must not be exported: each
+/// export would cause another one.
 fn is_ours(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("claude_grpc")
 }
 
-/// Calls are no spans of `tracing`: theirs are made of their records.
-fn is_beside_calls(metadata: &Metadata<'_>) -> bool {
+/// The spans of calls are made from their records, not by `tracing`.
+fn is_not_a_call(metadata: &Metadata<'_>) -> bool {
     is_ours(metadata) && metadata.target() != "claude_grpc::call"
 }

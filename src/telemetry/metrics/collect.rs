@@ -1,4 +1,4 @@
-//! All metrics as of now.
+//! Snapshots of all metrics.
 
 use super::{
     family::{Family, MetricAttributes, Point, PointValue, shared},
@@ -16,7 +16,7 @@ use std::{
 
 const NANOS: f64 = 1e9;
 
-/// All calls added up.
+/// Totals over all calls.
 #[derive(Debug)]
 pub struct CallTotals {
     /// Durations of whole calls.
@@ -27,12 +27,12 @@ pub struct CallTotals {
 }
 
 impl CallTotals {
-    /// Calls that ended.
+    /// Number of calls that ended.
     pub fn calls(&self) -> u64 {
         self.by_status.iter().sum()
     }
 
-    /// Calls that did not fail for a reason of the service or the API.
+    /// Number of calls that did not fail because of the service or the API.
     pub fn good(&self) -> u64 {
         let counts = names::STATUSES.iter().zip(&self.by_status);
         let good = counts.filter(|(status, _)| !names::SERVICE_FAILURES.contains(status));
@@ -41,7 +41,7 @@ impl CallTotals {
 }
 
 impl Metrics {
-    /// All metrics as of now.
+    /// A snapshot of all metrics.
     pub fn collect(&self) -> Vec<Family> {
         let mut families = self.of_calls();
         families.extend(self.of_attempts());
@@ -53,7 +53,7 @@ impl Metrics {
         families
     }
 
-    /// All calls added up.
+    /// Totals over all calls.
     pub fn totals(&self) -> CallTotals {
         let mut whole = Histogram::new(&histogram::CALLS).snapshot();
         let mut overhead = Histogram::new(&histogram::OVERHEAD).snapshot();

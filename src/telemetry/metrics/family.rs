@@ -1,41 +1,41 @@
-//! Metrics as of one moment, before they take the form of an exporter.
+//! A snapshot of metrics, in the form that exporters read.
 
 use super::histogram::HistogramSnapshot;
 use crate::telemetry::names::Metric;
 use std::{borrow::Cow, sync::Arc};
 
-/// Names and values.
+/// Names and values of attributes.
 pub type MetricAttributes = Vec<(&'static str, Cow<'static, str>)>;
 
-/// All points of one metric.
+/// A metric with its points.
 #[derive(Debug, Clone)]
 pub struct Family {
-    /// The metric.
+    /// Name, unit and help text.
     pub metric: &'static Metric,
-    /// Its points.
+    /// One point per set of attributes.
     pub points: Vec<Point>,
 }
 
-/// One point.
+/// A value with its attributes.
 #[derive(Debug, Clone)]
 pub struct Point {
-    /// Names and values of its attributes.
+    /// The attributes. Empty values are not exported.
     pub attributes: MetricAttributes,
-    /// Its figure.
+    /// The value.
     pub value: PointValue,
 }
 
-/// A figure.
+/// The value of a point.
 #[derive(Debug, Clone)]
 pub enum PointValue {
-    /// Of a counter or gauge.
+    /// The value of a counter or gauge.
     Number(f64),
-    /// Of a histogram.
+    /// The buckets of a histogram.
     Histogram(Box<HistogramSnapshot>),
 }
 
 impl Family {
-    /// A metric without points.
+    /// Creates a family without points.
     pub fn new(metric: &'static Metric) -> Self {
         Family {
             metric,
@@ -43,14 +43,14 @@ impl Family {
         }
     }
 
-    /// A metric of one point without attributes.
+    /// Creates a family of one point without attributes.
     pub fn single(metric: &'static Metric, number: f64) -> Self {
         let mut family = Family::new(metric);
         family.number(&[], number);
         family
     }
 
-    /// Adds a number.
+    /// Adds a point.
     pub fn number(&mut self, attributes: &[(&'static str, &str)], number: f64) {
         let attributes = attributes
             .iter()
@@ -63,7 +63,7 @@ impl Family {
     }
 }
 
-/// A value of an attribute that is shared.
+/// An attribute value from a shared name.
 pub fn shared(text: &Arc<str>) -> Cow<'static, str> {
     Cow::Owned(text.to_string())
 }

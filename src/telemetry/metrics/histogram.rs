@@ -1,4 +1,4 @@
-//! A histogram that many threads write to without a lock.
+//! A histogram that threads write to without a lock.
 
 use opentelemetry::{SpanId, TraceId, metrics::BoundHistogram};
 use std::{
@@ -9,22 +9,23 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Upper bounds of buckets, and what the figures count.
+/// Upper bounds of buckets, and the scale of values.
 #[derive(Debug)]
 pub struct BucketBounds {
-    /// Ascending; whatever is larger goes into one more bucket.
+    /// Upper bounds, ascending. Larger values are in one more bucket.
     pub upper: &'static [u64],
-    /// The figures are counted in so many parts of the metric's unit.
+    /// Values per unit of the metric.
     pub per_unit: f64,
 }
 
-/// CountingExporter in nanoseconds.
+/// Values are nanoseconds.
 const PER_SECOND: f64 = 1e9;
 
 const MS: u64 = 1_000_000;
 const S: u64 = 1_000 * MS;
 
-/// Of whole calls. The convention's end at 10 s; answers take minutes.
+/// Durations of calls. The bounds of the conventions end at 10 s; responses take
+/// minutes.
 pub static CALLS: BucketBounds = BucketBounds {
     upper: &[
         5 * MS,
@@ -48,7 +49,7 @@ pub static CALLS: BucketBounds = BucketBounds {
     per_unit: PER_SECOND,
 };
 
-/// Of gateway overhead.
+/// Gateway overhead.
 pub static OVERHEAD: BucketBounds = BucketBounds {
     upper: &[
         MS / 4,
@@ -69,7 +70,7 @@ pub static OVERHEAD: BucketBounds = BucketBounds {
     per_unit: PER_SECOND,
 };
 
-/// Of first pieces of answers.
+/// Times to the first chunk of responses.
 pub static FIRST_CHUNKS: BucketBounds = BucketBounds {
     upper: &[
         50 * MS,
@@ -91,7 +92,7 @@ pub static FIRST_CHUNKS: BucketBounds = BucketBounds {
     per_unit: PER_SECOND,
 };
 
-/// Between pieces of answers.
+/// Times between chunks of responses.
 pub static CHUNKS: BucketBounds = BucketBounds {
     upper: &[
         MS,
@@ -112,7 +113,7 @@ pub static CHUNKS: BucketBounds = BucketBounds {
     per_unit: PER_SECOND,
 };
 
-/// Of attempts: the convention's.
+/// Durations of attempts: the bounds of the conventions.
 pub static ATTEMPTS: BucketBounds = BucketBounds {
     upper: &[
         10 * MS,
@@ -133,7 +134,7 @@ pub static ATTEMPTS: BucketBounds = BucketBounds {
     per_unit: PER_SECOND,
 };
 
-/// Of tokens: the convention's.
+/// Numbers of tokens: the bounds of the conventions.
 pub static TOKENS: BucketBounds = BucketBounds {
     upper: &[
         1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216,
@@ -142,48 +143,47 @@ pub static TOKENS: BucketBounds = BucketBounds {
     per_unit: 1.0,
 };
 
-/// How often each size came. The figures are whole numbers, see
-/// [`BucketBounds::per_unit`].
+/// A histogram of whole numbers, see [`BucketBounds::per_unit`].
 #[derive(Debug)]
 pub struct Histogram {
     bounds: &'static BucketBounds,
     buckets: Box<[AtomicU64]>,
     sum: AtomicU64,
-    /// The same series in the SDK, from where it is pushed.
+    /// The same series in the SDK, if metrics are pushed.
     pushed: Option<BoundHistogram<f64>>,
     exemplars: OnceLock<Mutex<Box<[Option<Exemplar>]>>>,
 }
 
-/// A sampled call that stands for the others in its bucket.
+/// A sampled call that is an example of its bucket.
 #[derive(Debug, Clone)]
 pub struct Exemplar {
-    /// Its trace.
+    /// Trace id of the call.
     pub trace: TraceId,
-    /// Its span.
+    /// Span id of the call.
     pub span: SpanId,
-    /// Its figure.
+    /// The value.
     pub value: u64,
-    /// When.
+    /// When the value was recorded.
     pub at: SystemTime,
 }
 
-/// A histogram as of one moment.
+/// A snapshot of a histogram.
 #[derive(Debug, Clone)]
 pub struct HistogramSnapshot {
-    /// Upper bounds and unit.
+    /// Upper bounds and scale.
     pub bounds: &'static BucketBounds,
-    /// Per bucket; one more than bounds.
+    /// Count of each bucket; one more than there are bounds.
     pub buckets: Vec<u64>,
-    /// All figures together.
+    /// Sum of all values.
     pub sum: u64,
-    /// Per bucket, or none at all.
+    /// Exemplar of each bucket, or empty without any.
     pub exemplars: Vec<Option<Exemplar>>,
 }
 
 // === impl Histogram ===
 
 impl Histogram {
-    /// An empty one.
+    /// Creates an empty histogram.
     pub fn new(bounds: &'static BucketBounds) -> Self {
         Histogram {
             bounds,
@@ -196,12 +196,12 @@ impl Histogram {
         }
     }
 
-    /// The same, with all figures recorded in the SDK as well.
+    /// Also records all values in the SDK.
     pub fn pushed(self, pushed: Option<BoundHistogram<f64>>) -> Self {
         Histogram { pushed, ..self }
     }
 
-    /// Counts one figure; gives its bucket.
+    /// Records a value, and returns its bucket.
     pub fn observe(&self, value: u64) -> usize {
         let bucket = self.bounds.upper.partition_point(|upper| *upper < value);
         self.buckets[bucket].fetch_add(1, Relaxed);
@@ -212,13 +212,13 @@ impl Histogram {
         bucket
     }
 
-    /// Counts a time.
+    /// Records a duration, and returns its bucket.
     pub fn observe_time(&self, time: Duration) -> usize {
         self.observe(nanos(time))
     }
 
-    /// Keeps a sampled call as the example of its bucket. If somebody reads
-    /// them at the moment, it is not kept.
+    /// Keeps a sampled call as the exemplar of its bucket, unless the exemplars
+    /// are being read.
     pub fn exemplify(&self, bucket: usize, exemplar: Exemplar) {
         let exemplars = self
             .exemplars
@@ -228,7 +228,7 @@ impl Histogram {
         }
     }
 
-    /// As of now.
+    /// A snapshot of the histogram.
     pub fn snapshot(&self) -> HistogramSnapshot {
         let exemplars = self.exemplars.get().and_then(|it| it.lock().ok());
         HistogramSnapshot {
@@ -249,7 +249,7 @@ impl BucketBounds {
 }
 
 impl HistogramSnapshot {
-    /// How many figures there were.
+    /// Number of values.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
@@ -265,7 +265,7 @@ impl HistogramSnapshot {
     }
 }
 
-/// The nanoseconds of a time; five hundred years are enough.
+/// Nanoseconds of a duration, up to 584 years.
 pub fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

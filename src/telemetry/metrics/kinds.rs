@@ -1,20 +1,20 @@
-//! What is told apart: operations, errors, waits, and what becomes of exports.
+//! Values of labels: operations, errors, waits, and outcomes of exports.
 
 use crate::telemetry::names;
 
-/// What is asked of the API.
+/// An operation of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// An answer.
+    /// Create a message.
     Chat,
-    /// A count of tokens.
+    /// Count the tokens of a request.
     CountTokens,
-    /// The catalogue.
+    /// List the available models.
     ListModels,
 }
 
 impl Operation {
-    /// `gen_ai.operation.name`; only the first is the conventions'.
+    /// The value of `gen_ai.operation.name`. The conventions define `chat` only.
     pub fn name(self) -> &'static str {
         match self {
             Operation::Chat => "chat",
@@ -29,18 +29,18 @@ impl Operation {
 pub struct ErrorType(u8);
 
 impl ErrorType {
-    /// The one of this name; a name that is not known gives `_OTHER`.
+    /// The type with this name, or `_OTHER` if the name is unknown.
     pub fn named(name: &str) -> ErrorType {
         let found = names::ERROR_TYPES.iter().position(|one| *one == name);
         ErrorType(found.unwrap_or(names::ERROR_TYPES.len() - 1) as u8)
     }
 
-    /// Its name.
+    /// The name of the type.
     pub fn name(self) -> &'static str {
         names::ERROR_TYPES[self.index()]
     }
 
-    /// Its place in [`names::ERROR_TYPES`].
+    /// The index into [`names::ERROR_TYPES`].
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
@@ -49,7 +49,7 @@ impl ErrorType {
 /// What an attempt waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// For the time of its repetition.
+    /// For the backoff before a retry.
     Backoff,
     /// For the rate limits of the API.
     RateLimit,
@@ -57,35 +57,35 @@ pub enum Wait {
     Permit,
 }
 
-/// By the values of [`Wait`].
+/// Label values, indexed by [`Wait`].
 pub const WAITS: [&str; 3] = ["backoff", "rate_limit", "permit"];
 
-/// What is exported.
+/// A kind of exported item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportSignal {
-    /// Spans.
+    /// Spans of traces.
     Traces,
-    /// Points.
+    /// Points of metrics.
     Metrics,
     /// Log records.
     Logs,
-    /// Lines on stderr.
+    /// Log lines on stderr.
     Stderr,
 }
 
-/// By the values of [`ExportSignal`].
+/// Label values, indexed by [`ExportSignal`].
 pub const SIGNALS: [&str; 4] = ["traces", "metrics", "logs", "stderr"];
 
-/// What became of exported items.
+/// The outcome of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportOutcome {
-    /// The collector took them.
+    /// The collector accepted the items.
     Sent,
-    /// There was no room in the queue.
+    /// The queue was full.
     Dropped,
-    /// The collector refused them, or did not answer.
+    /// The collector rejected the items or did not respond.
     Failed,
 }
 
-/// By the values of [`ExportOutcome`].
+/// Label values, indexed by [`ExportOutcome`].
 pub const EXPORT_OUTCOMES: [&str; 3] = ["sent", "dropped", "failed"];

@@ -4,17 +4,17 @@ use super::family::Family;
 use crate::telemetry::names::metric as m;
 use std::fs;
 
-/// Ticks of `/proc` in a second; Linux tells every program so.
+/// Ticks per second in `/proc`: a constant of the Linux ABI.
 const TICKS: f64 = 100.0;
 
-/// Bytes of a page.
+/// Bytes per page.
 const PAGE: f64 = 4096.0;
 
-/// CPU, memory and start, as far as the system tells.
+/// CPU time, memory and start time of the process, where `/proc` provides them.
 pub fn families() -> Vec<Family> {
     let mut families = Vec::new();
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name of the program stands in brackets and may have blanks.
+    // The program name is in parentheses and may contain spaces.
     let fields: Vec<f64> = stat
         .rsplit(')')
         .next()

@@ -1,4 +1,5 @@
-//! Histograms of the SDK beside ours, when metrics are pushed.
+//! The histograms of the SDK, in which values are also recorded when metrics
+//! are pushed.
 
 use super::histogram::{self, BucketBounds};
 use crate::telemetry::names::{Metric, metric as m};
@@ -8,7 +9,7 @@ use opentelemetry::{
 };
 use std::{borrow::Cow, collections::HashMap};
 
-/// All histograms, and the bounds of their buckets.
+/// All histograms with their bucket bounds.
 static HISTOGRAMS: [(&Metric, &BucketBounds); 6] = [
     (&m::CALL_DURATION, &histogram::CALLS),
     (&m::OVERHEAD_DURATION, &histogram::OVERHEAD),
@@ -18,12 +19,12 @@ static HISTOGRAMS: [(&Metric, &BucketBounds); 6] = [
     (&m::TOKEN_USAGE, &histogram::TOKENS),
 ];
 
-/// The SDK's histograms, by name.
+/// The histograms of the SDK, by name.
 #[derive(Debug)]
 pub struct PushedHistograms(HashMap<&'static str, Histogram<f64>>);
 
 impl PushedHistograms {
-    /// Makes them.
+    /// Creates all histograms.
     pub fn new(meter: &Meter) -> Self {
         let all = HISTOGRAMS.iter().map(|(metric, bounds)| {
             let histogram = histogram_of_sdk(meter, metric, bounds.in_units().collect());
@@ -32,8 +33,8 @@ impl PushedHistograms {
         PushedHistograms(all.collect())
     }
 
-    /// One series of a metric, found once and not for each figure; empty
-    /// attributes say nothing and are left out.
+    /// One series of a metric, so that recording needs no lookup. Empty
+    /// attributes are omitted.
     pub fn series(
         &self,
         metric: &Metric,
@@ -46,7 +47,7 @@ impl PushedHistograms {
     }
 }
 
-/// A histogram of the SDK with the bounds of ours.
+/// A histogram of the SDK with the same bounds.
 fn histogram_of_sdk(meter: &Meter, described: &'static Metric, bounds: Vec<f64>) -> Histogram<f64> {
     meter
         .f64_histogram(described.name)

@@ -1,4 +1,4 @@
-//! All that is measured, and how calls count in it.
+//! The registry of all metrics, and how calls count in it.
 
 use super::{
     family::{Family, MetricAttributes, shared},
@@ -22,29 +22,30 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Most models that are told apart, of those that are not known beforehand.
-const MOST_MODELS: u16 = 64;
+/// Maximum number of models with a label of their own, besides the configured
+/// ones.
+const MAX_MODELS: u16 = 64;
 
-/// Most clients that are told apart.
-const MOST_CLIENTS: u16 = 1000;
+/// Maximum number of clients with a label of their own.
+const MAX_CLIENTS: u16 = 1000;
 
-/// Most reasons of failures that are told apart.
-const MOST_REASONS: u16 = 64;
+/// Maximum number of failure reasons with a label of their own.
+const MAX_REASONS: u16 = 64;
 
-/// Adds families that are read when somebody asks for them.
+/// Adds families that are read on each collection.
 pub type MetricSource = Box<dyn Fn(&mut Vec<Family>) + Send + Sync>;
 
-/// All that is measured.
+/// All metrics of the service.
 pub struct Metrics {
-    /// Models that are told apart.
+    /// Models with a label of their own.
     pub models: LabelSet,
-    /// Clients that are told apart.
+    /// Clients with a label of their own.
     pub clients: LabelSet,
-    /// Reasons of failures.
+    /// Failure reasons with a label of their own.
     pub reasons: LabelSet,
-    /// Calls under way.
+    /// Calls in flight.
     pub in_flight: AtomicI64,
-    /// Since when.
+    /// When recording started.
     pub since: SystemTime,
     prices: PriceTable,
     pub(super) calls: SeriesMap<CallKey, CallSeries>,
@@ -56,22 +57,23 @@ pub struct Metrics {
     pub(super) waits: [AtomicU64; 3],
     pub(super) exports: [[AtomicU64; 3]; 4],
     pub(super) sources: RwLock<Vec<MetricSource>>,
-    /// Where histograms are recorded as well, if they are pushed.
+    /// The histograms of the SDK, if metrics are pushed.
     pushing: OnceLock<Arc<PushedHistograms>>,
 }
 
 // === impl Metrics ===
 
 impl Metrics {
-    /// Nothing measured yet. `models` are those known beforehand.
+    /// Creates an empty registry. `models` have a label of their own from the
+    /// start.
     pub fn new<'a>(prices: PriceTable, models: impl IntoIterator<Item = &'a str>) -> Self {
         let known: Vec<&str> = models.into_iter().collect();
         let priced: Vec<&str> = prices.models().collect();
-        let most = MOST_MODELS.saturating_add(known.len() as u16);
+        let most = MAX_MODELS.saturating_add(known.len() as u16);
         Metrics {
             models: LabelSet::new(most, known.iter().copied().chain(priced)),
-            clients: LabelSet::new(MOST_CLIENTS, [names::ANONYMOUS]),
-            reasons: LabelSet::new(MOST_REASONS, []),
+            clients: LabelSet::new(MAX_CLIENTS, [names::ANONYMOUS]),
+            reasons: LabelSet::new(MAX_REASONS, []),
             in_flight: AtomicI64::new(0),
             since: SystemTime::now(),
             prices,
@@ -88,18 +90,19 @@ impl Metrics {
         }
     }
 
-    /// Families that are read when somebody asks.
+    /// Adds a source of families that are read on each collection.
     pub fn add_source(&self, source: MetricSource) {
         let mut sources = self.sources.write().unwrap_or_else(PoisonError::into_inner);
         sources.push(source);
     }
 
-    /// Pushes histograms through this meter: those that begin from now on.
+    /// Pushes histograms through this meter. Series that exist already are not
+    /// pushed.
     pub fn push_to(&self, meter: &Meter) {
         let _ = self.pushing.set(Arc::new(PushedHistograms::new(meter)));
     }
 
-    /// The figures of some calls.
+    /// The series of calls with these labels.
     pub fn calls(&self, key: CallKey) -> Arc<CallSeries> {
         self.calls.get(key, || {
             let pushing = self.pushing.get();
@@ -118,7 +121,7 @@ impl Metrics {
         Histogram::new(bounds).pushed(pushed)
     }
 
-    /// Counts an attempt.
+    /// Records an attempt.
     pub fn attempt(&self, key: AttemptKey, took: Duration) {
         self.attempts
             .get(key, || {
@@ -129,8 +132,8 @@ impl Metrics {
             .observe_time(took);
     }
 
-    /// Counts the tokens of an answered attempt; gives their cost, in
-    /// billionths of a dollar.
+    /// Records the tokens of a successful attempt, and returns their cost in
+    /// nanodollars.
     pub fn usage(
         &self,
         calls: &CallSeries,
@@ -181,19 +184,19 @@ impl Metrics {
             .fetch_add(1, Relaxed);
     }
 
-    /// Counts a call that a limit refused.
+    /// Counts a call rejected by a limit.
     pub fn rejection(&self, limit: &'static str) {
         self.rejections
             .get(limit, AtomicU64::default)
             .fetch_add(1, Relaxed);
     }
 
-    /// Counts an attempt that is made because another one failed.
+    /// Counts a retry, by the error of the failed attempt.
     pub fn retry(&self, cause: ErrorType) {
         self.retries[cause.index()].fetch_add(1, Relaxed);
     }
 
-    /// Counts waits, by [`Wait`].
+    /// Adds the waits of an attempt, by [`Wait`](super::Wait).
     pub fn waited_for(&self, waits: [Duration; 3]) {
         for (counter, time) in self.waits.iter().zip(waits) {
             if !time.is_zero() {
@@ -251,7 +254,7 @@ impl Metrics {
     }
 }
 
-/// The name of an RPC by its index.
+/// The full name of an RPC, by its index into [`names::METHODS`].
 pub fn method(rpc: usize) -> &'static str {
     names::METHODS.get(rpc).copied().unwrap_or(names::OTHER)
 }

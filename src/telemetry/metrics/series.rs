@@ -1,4 +1,4 @@
-//! Figures by their labels.
+//! Time series, by their labels.
 
 use super::{
     family::MetricAttributes,
@@ -17,47 +17,47 @@ use std::{
     sync::{Arc, OnceLock, PoisonError, RwLock, atomic::AtomicU64},
 };
 
-/// Whose calls.
+/// The labels of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallKey {
-    /// Index into [`names::METHODS`], or one more.
+    /// Index into [`names::METHODS`], or its length for any other method.
     pub rpc: usize,
-    /// The model asked for, where one was.
+    /// The requested model, if any.
     pub model: Option<LabelId>,
-    /// The client.
+    /// The calling client.
     pub client: LabelId,
 }
 
-/// The figures of one [`CallKey`].
+/// The series of one [`CallKey`].
 #[derive(Debug)]
 pub struct CallSeries {
     pub(super) durations: [OnceLock<Histogram>; names::STATUSES.len()],
-    /// Time that the service added.
+    /// Overhead of the gateway.
     pub overhead: Histogram,
     pub(super) first_chunk: OnceLock<Histogram>,
     pub(super) per_chunk: OnceLock<Histogram>,
-    /// By [`TOKEN_TYPES`].
+    /// Token counts, indexed by [`TOKEN_TYPES`].
     pub(super) tokens: [AtomicU64; 4],
     pub(super) unpriced: AtomicU64,
-    /// Billionths of a dollar.
+    /// Cost in nanodollars.
     pub(super) cost: AtomicU64,
-    /// Where its histograms are recorded as well, and as what.
+    /// The histograms of the SDK and the attributes, if metrics are pushed.
     pushing: Option<(Arc<PushedHistograms>, MetricAttributes)>,
 }
 
 /// `gen_ai.token.type` of [`CallSeries`].
 pub const TOKEN_TYPES: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
 
-/// What an attempt was, and how it ended.
+/// The labels of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AttemptKey {
-    /// What was asked.
+    /// The operation of the API.
     pub operation: Operation,
-    /// The model asked for, where one was.
+    /// The requested model, if any.
     pub model: Option<LabelId>,
-    /// How it failed, if it did.
+    /// The error, if the attempt failed.
     pub error: Option<ErrorType>,
-    /// HTTP status; 0 when none came.
+    /// HTTP status, or 0 without a response.
     pub status: u16,
 }
 
@@ -115,7 +115,7 @@ impl CallSeries {
         Histogram::new(bounds).pushed(pushed)
     }
 
-    /// Durations of the calls that ended with a status.
+    /// Durations of the calls that ended with this status.
     pub fn durations(&self, status: usize) -> &Histogram {
         self.durations[status].get_or_init(|| {
             let more = [
@@ -126,21 +126,21 @@ impl CallSeries {
         })
     }
 
-    /// Times to the first piece of a streamed answer.
+    /// Times to the first chunk of streamed responses.
     pub fn first_chunk(&self) -> &Histogram {
         self.first_chunk
             .get_or_init(|| self.histogram(&m::FIRST_CHUNK, &histogram::FIRST_CHUNKS, &[]))
     }
 
-    /// Times between the pieces of a streamed answer.
+    /// Times between the chunks of streamed responses.
     pub fn per_chunk(&self) -> &Histogram {
         self.per_chunk
             .get_or_init(|| self.histogram(&m::PER_CHUNK, &histogram::CHUNKS, &[]))
     }
 }
 
-/// Figures by their labels. Looking one up takes a shared lock; only the first
-/// of its kind takes it alone.
+/// Series by their labels. A lookup takes a shared lock; only a new series takes
+/// it exclusively.
 #[derive(Debug)]
 pub(super) struct SeriesMap<K, V>(RwLock<HashMap<K, Arc<V>>>);
 

@@ -1,5 +1,5 @@
-//! Metrics as Prometheus reads them: OpenMetrics 1.0 with exemplars, or the
-//! older text format without.
+//! The text formats of Prometheus: OpenMetrics 1.0 with exemplars, or the older
+//! format without.
 
 use super::{
     family::{Family, PointValue},
@@ -8,7 +8,7 @@ use super::{
 use crate::telemetry::names::{self, MetricKind};
 use std::{borrow::Cow, fmt::Write as _, time::UNIX_EPOCH};
 
-/// Which text it is.
+/// A text format of Prometheus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextFormat {
     /// `text/plain; version=0.0.4`.
@@ -18,7 +18,7 @@ pub enum TextFormat {
 }
 
 impl TextFormat {
-    /// The one that an `Accept` header asks for.
+    /// The format that an `Accept` header requests.
     pub fn accepted(accept: &str) -> TextFormat {
         if accept.contains("application/openmetrics-text") {
             TextFormat::OpenMetrics
@@ -27,7 +27,7 @@ impl TextFormat {
         }
     }
 
-    /// Its media type.
+    /// The media type of the format.
     pub fn content_type(self) -> &'static str {
         match self {
             TextFormat::Plain => "text/plain; version=0.0.4; charset=utf-8",
@@ -38,7 +38,7 @@ impl TextFormat {
 
 type Labels<'a> = &'a [(&'static str, Cow<'static, str>)];
 
-/// All families as text.
+/// Encodes families as text.
 pub fn render(families: &[Family], format: TextFormat) -> String {
     let mut text = String::with_capacity(32 * 1024);
     for family in families {
@@ -66,7 +66,7 @@ fn render_family(text: &mut String, family: &Family, format: TextFormat) {
         MetricKind::Gauge => "gauge",
         MetricKind::Histogram => "histogram",
     };
-    // Writing to a String never fails.
+    // Writing to a `String` never fails.
     let _ = writeln!(text, "# HELP {described} {}", metric.help);
     let _ = writeln!(text, "# TYPE {described} {kind}");
     for point in &family.points {
@@ -123,7 +123,7 @@ fn render_exemplar(text: &mut String, exemplar: &Exemplar, per_unit: f64) {
     );
 }
 
-/// A label without a value is as good as none, and left out.
+/// Labels with empty values are equivalent to absent ones, and omitted.
 fn labels(text: &mut String, own: Labels<'_>, more: Option<(&str, &str)>) {
     let own = own.iter().map(|(name, value)| (*name, &**value));
     let mut separator = '{';

@@ -1,4 +1,4 @@
-//! The record of one attempt at the API.
+//! The record of one attempt at the API while it is in flight.
 
 use super::{
     attempt_data::{AttemptData, AttemptRequest, ResponseMetadata},
@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// An attempt under way. Dropped before it ended, it was cancelled.
+/// An attempt in flight. Dropping it before it ends records it as cancelled.
 pub struct AttemptRecord(Option<Box<UnderWay>>);
 
 struct UnderWay {
@@ -30,8 +30,8 @@ struct UnderWay {
 // === impl AttemptRecord ===
 
 impl AttemptRecord {
-    /// An attempt for a call begins. `request` is called with whether the request's
-    /// text will be shown.
+    /// An attempt of a call starts. `request` is called with whether spans
+    /// contain the text of the request.
     pub fn begin(call: &CallRecord, request: impl FnOnce(bool) -> AttemptRequest) -> Self {
         let Some(call) = &call.0 else {
             return AttemptRecord(None);
@@ -63,24 +63,24 @@ impl AttemptRecord {
         })))
     }
 
-    /// The headers that tell the API of the trace.
+    /// The `traceparent` header of the attempt.
     pub fn traceparent(&self) -> Option<HeaderValue> {
         let attempt = self.0.as_ref()?;
         attempt.call.traceparent(attempt.attempt.span)
     }
 
-    /// What vendors added to the trace, to go on.
+    /// The `tracestate` header of the caller, to be passed on.
     pub fn tracestate(&self) -> Option<HeaderValue> {
         let attempt = self.0.as_ref()?;
         attempt.call.parent.as_ref()?.state.clone()
     }
 
-    /// Whether the span shows prompt and answer.
+    /// Whether the span contains the prompt and the response.
     pub fn shows_content(&self) -> bool {
         self.0.as_ref().is_some_and(|it| it.call.shows_content())
     }
 
-    /// There is something to show: a whole answer or the first event.
+    /// The response begins: a whole response or the first event.
     pub fn replied(&mut self, request_id: Option<&str>) {
         if let Some(attempt) = &mut self.0 {
             attempt.reply();
@@ -91,14 +91,14 @@ impl AttemptRecord {
         }
     }
 
-    /// The answer said this of itself.
+    /// Records the metadata of the response, if the call is sampled.
     pub fn response(&mut self, response: impl FnOnce() -> ResponseMetadata) {
         if let Some(attempt) = self.0.as_mut().filter(|it| it.call.sampled) {
             attempt.attempt.response = Some(response());
         }
     }
 
-    /// A streamed answer said why it ended.
+    /// Records why a streamed response ended.
     pub fn finish_reason(&mut self, reason: Option<&str>) {
         if let Some(attempt) = &mut self.0
             && let Some(response) = &mut attempt.attempt.response
@@ -107,21 +107,21 @@ impl AttemptRecord {
         }
     }
 
-    /// The tokens used so far; the last figures count.
+    /// Records the tokens used so far. The last call wins.
     pub fn tokens(&mut self, tokens: Tokens) {
         if let Some(attempt) = &mut self.0 {
             attempt.attempt.tokens = Some(tokens);
         }
     }
 
-    /// A piece of the answer came.
+    /// A chunk of the response arrived.
     pub fn chunk(&mut self) {
         if let Some(attempt) = &mut self.0 {
             attempt.chunk();
         }
     }
 
-    /// Text of the answer, for spans that show it.
+    /// Appends text of the response, for spans that contain it.
     pub fn text(&mut self, text: &str) {
         if let Some(attempt) = &mut self.0 {
             let answer = attempt.attempt.answer.get_or_insert_with(String::new);
@@ -129,14 +129,14 @@ impl AttemptRecord {
         }
     }
 
-    /// It succeeded.
+    /// The attempt succeeded.
     pub fn succeed(mut self) {
         if let Some(mut attempt) = self.0.take() {
             attempt.end(None);
         }
     }
 
-    /// It failed. `status` is the HTTP status, 0 when none came.
+    /// The attempt failed. `status` is the HTTP status, or 0 without a response.
     pub fn fail(mut self, error: ErrorType, status: u16, request_id: Option<&str>) {
         if let Some(mut attempt) = self.0.take() {
             attempt.attempt.status = status;
@@ -191,7 +191,7 @@ impl UnderWay {
         let metrics = &call.observer.metrics;
         let model = &attempt.request.model;
         let label = match error {
-            // The API knows the model: from now on it is told apart.
+            // The API knows the model: it gets a label of its own.
             None if !model.is_empty() => metrics.models.learn(model),
             _ => metrics.models.label(model),
         };

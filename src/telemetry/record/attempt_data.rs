@@ -1,4 +1,4 @@
-//! What is known of one attempt, as its span shows it.
+//! The data of one attempt, as its span shows it.
 
 use crate::pricing::Tokens;
 use crate::telemetry::metrics::{ErrorType, Operation, Wait};
@@ -6,21 +6,21 @@ use bytes::Bytes;
 use opentelemetry::SpanId;
 use std::{sync::Arc, time::Duration};
 
-/// What is known of an attempt, as its span shows it.
+/// The data of one attempt.
 #[derive(Debug)]
 pub struct AttemptData {
     pub(in crate::telemetry) span: SpanId,
     pub(in crate::telemetry) number: u32,
     pub(in crate::telemetry) request: AttemptRequest,
-    /// Since the call began.
+    /// Start of the attempt, since the start of the call.
     pub(in crate::telemetry) began: Duration,
     pub(in crate::telemetry) took: Duration,
-    /// By [`Wait`].
+    /// Waits before the attempt, by [`Wait`].
     pub(in crate::telemetry) waits: [Duration; 3],
-    /// Why it was made, unless it was the first.
+    /// Error of the previous attempt, if this one is a retry.
     pub(in crate::telemetry) cause: Option<ErrorType>,
     pub(in crate::telemetry) error: Option<ErrorType>,
-    /// HTTP status; 0 when none came.
+    /// HTTP status, or 0 without a response.
     pub(in crate::telemetry) status: u16,
     pub(in crate::telemetry) request_id: Option<String>,
     pub(in crate::telemetry) response: Option<ResponseMetadata>,
@@ -29,47 +29,47 @@ pub struct AttemptData {
     pub(in crate::telemetry) answer: Option<String>,
 }
 
-/// What an attempt asks.
+/// The request of an attempt.
 #[derive(Debug, Clone)]
 pub struct AttemptRequest {
-    /// What for.
+    /// The operation of the API.
     pub operation: Operation,
-    /// The model.
+    /// The requested model, or empty.
     pub model: Arc<str>,
-    /// Whether the answer is streamed from the API.
+    /// Whether the API streams the response.
     pub streamed: bool,
-    /// Most output tokens; 0 where there is no output.
+    /// Maximum number of output tokens, or 0 without output.
     pub max_tokens: u32,
-    /// Name of the API key.
+    /// Name of the API key used.
     pub key: Arc<str>,
-    /// The request's JSON; shown only when that is asked for.
+    /// The JSON of the request, if content is captured.
     pub body: Option<Bytes>,
-    /// Where it goes.
+    /// The address of the API.
     pub server: Arc<ServerAddress>,
 }
 
-/// Where the API is.
+/// Host and port of the API.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerAddress {
-    /// Host.
+    /// The host name.
     pub host: Arc<str>,
-    /// Port.
+    /// The TCP port.
     pub port: u16,
 }
 
-/// What an answer says of itself.
+/// Metadata of a response.
 #[derive(Debug, Clone, Default)]
 pub struct ResponseMetadata {
-    /// The API's id of it.
+    /// The API's id of the response.
     pub id: String,
-    /// The model that answered.
+    /// The model that responded.
     pub model: String,
-    /// Why the model stopped.
+    /// Why the model stopped generating.
     pub finish_reason: Option<String>,
 }
 
 impl AttemptData {
-    /// The wait for something before it was made.
+    /// How long the attempt waited for `wait`.
     pub(in crate::telemetry) fn waited(&self, wait: Wait) -> Duration {
         self.waits[wait as usize]
     }

@@ -1,9 +1,9 @@
 //! The record of one call: what is known of it, from its first header to the
-//! end of its answer.
+//! end of its response.
 //!
 //! It travels with the call, from the request's extensions to the attempts,
 //! and is turned into a log line, metrics and spans once, at the end. A call
-//! that is not sampled leaves out what only spans would show.
+//! that is not sampled does not collect what only spans show.
 
 use super::{
     attempt_data::AttemptData,
@@ -29,7 +29,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// The record of one call; without one where nobody observes. Cloning is
+/// The record of one call; empty when calls are not recorded. Cloning is
 /// cheap.
 #[derive(Clone, Default)]
 pub struct CallRecord(pub(in crate::telemetry) Option<Arc<CallData>>);
@@ -46,20 +46,20 @@ pub trait CallSubscriber: Send + Sync {
 
 /// What the records of all calls share.
 pub struct CallObserver {
-    /// Where calls are counted.
+    /// The metrics that count calls.
     pub metrics: Arc<Metrics>,
     /// Which calls are traced, and what their spans show.
     pub policy: TracePolicy,
     /// The last calls that failed.
     pub recent: RecentFailures,
-    /// Who is notified of calls that ended.
+    /// Is notified of calls that ended.
     pub subscriber: Box<dyn CallSubscriber>,
 }
 
-/// What is recorded.
+/// The data of one call.
 pub struct CallData {
     pub(in crate::telemetry) observer: Arc<CallObserver>,
-    /// Index into [`names::METHODS`], or one more.
+    /// Index into [`names::METHODS`], or its length for any other method.
     pub(in crate::telemetry) rpc: usize,
     pub(in crate::telemetry) began: Instant,
     pub(in crate::telemetry) at: SystemTime,
@@ -67,7 +67,7 @@ pub struct CallData {
     pub(in crate::telemetry) span: SpanId,
     pub(in crate::telemetry) parent: Option<RemoteParent>,
     pub(in crate::telemetry) sampled: bool,
-    /// Values of the configured keys of the caller's baggage.
+    /// Values of the configured keys of the caller's baggage, by key index.
     pub(in crate::telemetry) baggage: Vec<(usize, String)>,
     state: Mutex<CallState>,
 }
@@ -77,13 +77,13 @@ pub struct CallData {
 pub struct CallEnd {
     /// Index into [`names::STATUSES`].
     pub status: usize,
-    /// `ErrorInfo.reason`, if there is one.
+    /// `ErrorInfo.reason`, if the status has one.
     pub reason: Option<Box<str>>,
-    /// How long it took.
+    /// Duration of the call.
     pub took: Duration,
 }
 
-/// What an attempt begins with.
+/// What is known when an attempt starts.
 pub(in crate::telemetry) struct AttemptStart {
     pub(in crate::telemetry) number: u32,
     pub(in crate::telemetry) waits: [Duration; 3],
@@ -93,7 +93,7 @@ pub(in crate::telemetry) struct AttemptStart {
 // === impl CallRecord ===
 
 impl CallRecord {
-    /// Begins the record of a call; `path` is the request's.
+    /// Starts the record of a call. `path` is the path of the request.
     pub(in crate::telemetry) fn begin(
         observer: &Arc<CallObserver>,
         path: &str,
@@ -126,14 +126,14 @@ impl CallRecord {
         })))
     }
 
-    /// The caller is this client: a configured name.
+    /// Sets the client: a configured name.
     pub fn client(&self, name: &str) {
         if let Some(call) = &self.0 {
             call.state().client = Some(call.observer.metrics.clients.learn(name));
         }
     }
 
-    /// This model is asked.
+    /// Sets the requested model.
     pub fn model(&self, model: &Arc<str>) {
         let Some(call) = self.0.as_ref().filter(|_| !model.is_empty()) else {
             return;
@@ -144,16 +144,16 @@ impl CallRecord {
         state.model = Some(Arc::clone(model));
     }
 
-    /// From now on the next attempt waits for this, and no longer for what it
-    /// waited for before.
+    /// The next attempt starts to wait for `wait`, which ends any previous
+    /// wait.
     pub fn waits(&self, wait: Wait) {
         if let Some(call) = &self.0 {
             call.state().wait(Some(wait));
         }
     }
 
-    /// The call shares the answer of another one, and waits for it as long as
-    /// the guard is kept.
+    /// The call shares the response of another call, and waits for it until the
+    /// guard is dropped.
     pub fn joined(&self, other: &CallRecord) -> CoalescedWait {
         if let (Some(call), Some(other)) = (&self.0, &other.0) {
             call.state().joined = Some((other.trace, other.span));
@@ -164,8 +164,8 @@ impl CallRecord {
         }
     }
 
-    /// The answer begins: what it took until now without the attempts is what
-    /// the service itself added.
+    /// The response begins: the time so far, without the attempts, is the
+    /// overhead of the gateway.
     pub(in crate::telemetry) fn answered(&self) {
         if let Some(call) = &self.0 {
             let mut state = call.state();
@@ -175,7 +175,7 @@ impl CallRecord {
         }
     }
 
-    /// The call ends. Only the first time counts.
+    /// The call ends. Later calls of this method have no effect.
     pub(in crate::telemetry) fn finish(&self, status: usize, reason: Option<Box<str>>) {
         if let Some(call) = &self.0 {
             let end = CallEnd {
@@ -197,7 +197,7 @@ impl fmt::Debug for CallRecord {
     }
 }
 
-/// Kept as long as a call waits for the answer of another one.
+/// Counts the time in which a call waits for the response of another one.
 pub struct CoalescedWait {
     call: Option<Arc<CallData>>,
     since: Instant,
@@ -218,8 +218,8 @@ impl CallData {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The figures that the call counts in. Its client and model are known by
-    /// the time that anything is counted.
+    /// The series that count the call. Its client and model are known before
+    /// anything is counted.
     pub(in crate::telemetry) fn series(&self, state: &mut CallState) -> Arc<CallSeries> {
         if let Some(series) = &state.series {
             return Arc::clone(series);
@@ -238,29 +238,29 @@ impl CallData {
         state.client.unwrap_or_else(anonymous)
     }
 
-    /// The client's name.
+    /// The name of the client.
     pub(in crate::telemetry) fn client_name(&self) -> Arc<str> {
         let label = self.client(&self.state());
         self.observer.metrics.clients.name(label)
     }
 
-    /// Whether the spans show prompt and answer.
+    /// Whether the spans contain the prompt and the response.
     pub(in crate::telemetry) fn shows_content(&self) -> bool {
         self.sampled && self.observer.policy.shows_content
     }
 
-    /// The header that goes to the API.
+    /// The `traceparent` header of an attempt.
     pub(in crate::telemetry) fn traceparent(&self, attempt: SpanId) -> Option<HeaderValue> {
         if self.observer.policy.is_on {
             return Some(context::traceparent(self.trace, attempt, self.sampled));
         }
-        // We leave no spans: the caller's goes on as it came.
+        // No spans are exported: the caller's context is passed on unchanged.
         let parent = self.parent.as_ref()?;
         let sampled = parent.sampled;
         Some(context::traceparent(parent.trace, parent.span, sampled))
     }
 
-    /// An attempt begins.
+    /// An attempt starts.
     pub(in crate::telemetry) fn begin_attempt(&self) -> AttemptStart {
         let (waits, cause, number) = {
             let mut state = self.state();
@@ -281,7 +281,7 @@ impl CallData {
         }
     }
 
-    /// An attempt ends. What is known of it is asked for only to be shown.
+    /// An attempt ends. `attempt` is called only if spans show it.
     pub(in crate::telemetry) fn end_attempt(
         self: &Arc<Self>,
         error: Option<ErrorType>,
@@ -331,7 +331,7 @@ impl CallData {
             let durations = series.durations(end.status);
             let bucket = durations.observe_time(end.took);
             let overhead_bucket = series.overhead.observe_time(overhead);
-            if self.observer.policy.exemplars.takes(self.sampled) {
+            if self.observer.policy.exemplars.accepts(self.sampled) {
                 durations.exemplify(bucket, self.exemplar(end.took));
                 series
                     .overhead

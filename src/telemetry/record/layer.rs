@@ -1,4 +1,4 @@
-//! Where the record of a call begins and ends: the outermost layer of calls.
+//! The outermost layer of calls, which starts and ends their records.
 
 use super::call::{CallObserver, CallRecord};
 use bytes::Bytes;
@@ -62,7 +62,7 @@ where
     }
 }
 
-/// A call whose end has not been seen. Dropped so, its caller has hung up.
+/// A call that has not ended. If it is dropped, the caller has cancelled.
 struct Unfinished(CallRecord);
 
 impl Drop for Unfinished {
@@ -92,7 +92,7 @@ impl Unfinished {
 pin_project_lite::pin_project! {
     /// The future of [`RecordService`].
     pub struct RecordFuture<F> {
-        // Before the record: what runs below ends first, and is still counted.
+        // Declared before the record: inner services end first, and still count.
         #[pin]
         inner: F,
         record: Option<Unfinished>,
@@ -112,7 +112,7 @@ where
             return Poll::Ready(Ok(response));
         };
         record.0.answered();
-        // An error that came instead of an answer is in the headers.
+        // An error without a response body is in the headers.
         record.finish(response.headers());
         if response.headers().contains_key(Status::GRPC_STATUS) || record.0.0.is_none() {
             return Poll::Ready(Ok(response));
@@ -126,7 +126,7 @@ where
     }
 }
 
-/// An answer whose end is recorded.
+/// A response body whose end is recorded.
 struct RecordedBody {
     body: Body,
     record: Option<Unfinished>,
@@ -155,7 +155,7 @@ impl http_body::Body for RecordedBody {
                 }
             }
             None => {
-                // An end without trailers is none that gRPC knows.
+                // gRPC requires trailers at the end.
                 if let Some(record) = self.record.take() {
                     record.0.finish(Code::Unknown as usize, None);
                 }

@@ -14,19 +14,19 @@ pub struct TracePolicy {
     /// Which calls are sampled.
     pub sampler: Sampler,
     /// Whether the trace context of callers is continued.
-    pub takes_context: bool,
+    pub accepts_context: bool,
     /// Keys of the callers' baggage that become attributes of spans.
     pub baggage_keys: Vec<String>,
     /// Which calls may be exemplars.
     pub exemplars: ExemplarFilter,
-    /// Whether spans show prompts and answers.
+    /// Whether spans contain prompts and responses.
     pub shows_content: bool,
 }
 
 impl TracePolicy {
     /// The caller's span, if it is to be continued.
     pub fn parent(&self, headers: &HeaderMap) -> Option<RemoteParent> {
-        self.takes_context
+        self.accepts_context
             .then(|| RemoteParent::read(headers))
             .flatten()
     }

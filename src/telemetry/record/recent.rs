@@ -1,4 +1,4 @@
-//! The last calls that failed, for people to look at.
+//! The most recent failed calls, for the status page.
 
 use opentelemetry::TraceId;
 use std::{
@@ -7,36 +7,36 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// So many are kept.
+/// Maximum number of calls kept.
 const KEPT: usize = 50;
 
-/// A call that failed. It never holds text of the call.
+/// A failed call. It never contains text of the call.
 #[derive(Debug, Clone)]
 pub struct FailedCall {
-    /// When it ended.
+    /// When the call ended.
     pub at: SystemTime,
-    /// Its trace.
+    /// Trace id of the call.
     pub trace: TraceId,
-    /// Its RPC.
+    /// Full name of the method.
     pub method: &'static str,
-    /// Its client.
+    /// Name of the client.
     pub client: Arc<str>,
-    /// Its gRPC status.
+    /// Name of the gRPC status.
     pub status: &'static str,
-    /// Why, as its caller was told.
+    /// The reason returned to the caller.
     pub reason: Box<str>,
-    /// How long it took.
+    /// Duration of the call.
     pub took: Duration,
-    /// Attempts at the API.
+    /// Number of attempts at the API.
     pub attempts: u32,
 }
 
-/// The last failures.
+/// The most recent failed calls.
 #[derive(Debug, Default)]
 pub struct RecentFailures(Mutex<VecDeque<FailedCall>>);
 
 impl RecentFailures {
-    /// Adds one, and forgets the oldest.
+    /// Adds a call, and drops the oldest if there are too many.
     pub fn add(&self, failure: FailedCall) {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= KEPT {
@@ -45,7 +45,7 @@ impl RecentFailures {
         failures.push_back(failure);
     }
 
-    /// Newest first.
+    /// All calls, newest first.
     pub fn all(&self) -> Vec<FailedCall> {
         let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         failures.iter().rev().cloned().collect()

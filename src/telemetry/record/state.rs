@@ -12,29 +12,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What changes on the way.
+/// The mutable part of the record of a call.
 #[derive(Default)]
 pub(in crate::telemetry) struct CallState {
     pub(super) client: Option<LabelId>,
     pub(in crate::telemetry) model: Option<Arc<str>>,
     pub(super) model_label: Option<LabelId>,
     pub(super) series: Option<Arc<CallSeries>>,
-    /// Time in which an attempt was under way, until it had something to show.
+    /// Time in which an attempt was in flight, until its first response byte.
     pub(in crate::telemetry) upstream: Duration,
-    /// Of the attempt that is being made, by [`Wait`].
+    /// Waits of the next attempt, by [`Wait`].
     pub(super) waits: [Duration; 3],
     pub(super) waiting: Option<(Wait, Instant)>,
-    /// The last attempt: how and when it failed.
+    /// Error and time of the last attempt, if it failed.
     pub(super) failed: Option<(ErrorType, Instant)>,
     pub(in crate::telemetry) attempts: u32,
     pub(in crate::telemetry) first_chunk: Option<Duration>,
     pub(in crate::telemetry) tokens: Tokens,
-    /// Billionths of a dollar.
+    /// Cost in nanodollars.
     pub(in crate::telemetry) cost: u64,
     pub(in crate::telemetry) overhead: Option<Duration>,
-    /// The call whose answer this one shares.
+    /// The call whose response this one shares.
     pub(in crate::telemetry) joined: Option<(TraceId, SpanId)>,
-    /// The attempts that ended, when they are to be shown.
+    /// The attempts that ended, if the call is sampled.
     pub(in crate::telemetry) spans: Vec<AttemptData>,
     pub(super) finished: bool,
 }
@@ -42,13 +42,13 @@ pub(in crate::telemetry) struct CallState {
 // === impl CallState ===
 
 impl CallState {
-    /// Ends what is waited for, and begins to wait for something else.
+    /// Ends the current wait and starts the next one, if any.
     pub(super) fn wait(&mut self, next: Option<Wait>) {
         let now = Instant::now();
         if let Some((wait, since)) = self.waiting.take() {
             self.waits[wait as usize] += now - since;
         }
-        // The time since the last attempt failed was its backoff.
+        // The time since the last attempt failed was the backoff.
         if let Some((_, failed)) = self.failed
             && self.waits == [Duration::ZERO; 3]
         {

@@ -1,53 +1,53 @@
-//! Limits of what is exported: how many attributes, events and links, and how
-//! long their texts.
+//! Limits of exported items: the number of attributes, events and links, and the
+//! length of texts.
 
 use super::reader::VariableReader;
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
-/// The specification's default for every count.
-const MOST: usize = 128;
+/// The default of the specification for every count.
+const DEFAULT_MAX: usize = 128;
 
 /// Limits of spans, and of their events and links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpanLimits {
-    /// Longest text of an attribute, in characters.
+    /// Maximum length of an attribute text, in characters.
     pub value: Option<usize>,
-    /// Most attributes of a span.
+    /// Maximum number of attributes per span.
     pub attributes: usize,
-    /// Most events of a span.
+    /// Maximum number of events per span.
     pub events: usize,
-    /// Most links of a span.
+    /// Maximum number of links per span.
     pub links: usize,
-    /// Most attributes of an event.
+    /// Maximum number of attributes per event.
     pub event_attributes: usize,
-    /// Most attributes of a link.
+    /// Maximum number of attributes per link.
     pub link_attributes: usize,
 }
 
 /// Limits of log records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogLimits {
-    /// Longest text of an attribute, in characters.
+    /// Maximum length of an attribute text, in characters.
     pub value: Option<usize>,
-    /// Most attributes of a record.
+    /// Maximum number of attributes per record.
     pub attributes: usize,
 }
 
 impl VariableReader<'_> {
-    /// The limits of each signal; those of all hold where a signal has none.
+    /// The limits of each signal, which default to the general limits.
     pub(super) fn limits(&mut self) -> (SpanLimits, LogLimits) {
         let value = self.integer("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT");
         let attributes = self.integer("OTEL_ATTRIBUTE_COUNT_LIMIT");
-        let attributes = attributes.unwrap_or(MOST);
+        let attributes = attributes.unwrap_or(DEFAULT_MAX);
         let mut count = |name: &str, default| self.integer(name).unwrap_or(default);
         let mut spans = SpanLimits {
             value,
             attributes: count("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", attributes),
-            events: count("OTEL_SPAN_EVENT_COUNT_LIMIT", MOST),
-            links: count("OTEL_SPAN_LINK_COUNT_LIMIT", MOST),
-            event_attributes: count("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", MOST),
-            link_attributes: count("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", MOST),
+            events: count("OTEL_SPAN_EVENT_COUNT_LIMIT", DEFAULT_MAX),
+            links: count("OTEL_SPAN_LINK_COUNT_LIMIT", DEFAULT_MAX),
+            event_attributes: count("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", DEFAULT_MAX),
+            link_attributes: count("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", DEFAULT_MAX),
         };
         let mut logs = LogLimits {
             value,
@@ -64,7 +64,7 @@ impl VariableReader<'_> {
 // === impl SpanLimits ===
 
 impl SpanLimits {
-    /// Cuts what is over the limits.
+    /// Cuts a span to the limits.
     pub fn apply(&self, span: &mut SpanData) {
         span.dropped_attributes_count += cut(&mut span.attributes, self.attributes);
         self.shorten(&mut span.attributes);
@@ -94,13 +94,13 @@ impl SpanLimits {
     }
 }
 
-/// The beginning of a text that is longer than so many characters.
+/// The first `longest` characters of a text, if it is longer.
 pub fn shortened(text: &str, longest: usize) -> Option<&str> {
     let (end, _) = text.char_indices().nth(longest)?;
     Some(&text[..end])
 }
 
-/// Leaves the first `most`; gives how many went.
+/// Keeps the first `most` items, and returns how many were dropped.
 fn cut<T>(items: &mut Vec<T>, most: usize) -> u32 {
     let over = items.len().saturating_sub(most);
     items.truncate(most);

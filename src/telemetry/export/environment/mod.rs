@@ -1,16 +1,16 @@
 //! The `OTEL_*` variables: all that the specification defines for what the
 //! service does, as it defines them.
 //!
-//! The SDK reads the rest of `OTEL_BSP_*` and `OTEL_BLRP_*` and
-//! `OTEL_METRIC_EXPORT_INTERVAL` itself, and the exporters endpoints, headers,
-//! compression, insecurity and the temporality of metrics. Here is what they do
-//! not read, or read otherwise than the specification has it, or what has to
-//! be known beside them. docs/telemetry.md lists every variable.
+//! The SDK itself reads `OTEL_METRIC_EXPORT_INTERVAL` and the rest of
+//! `OTEL_BSP_*` and `OTEL_BLRP_*`; the exporters read endpoints, headers,
+//! compression, insecurity and the temporality of metrics. This module reads
+//! what they do not read, what they read differently from the specification, and
+//! what the service must know as well. docs/telemetry.md lists every variable.
 //!
-//! One thing differs from the specification: nothing is exported before a
-//! variable asks for it, by an endpoint or an exporter, so that a service
-//! without a collector does not look for one. A value that cannot be used is
-//! told and ignored.
+//! One thing differs from the specification: nothing is exported unless a
+//! variable names an endpoint or an exporter, so that a service without a
+//! collector does not try to connect to one. An invalid value is reported and
+//! ignored.
 
 mod limits;
 mod reader;
@@ -24,8 +24,8 @@ pub use target::{ExportTarget, OtlpProtocol, OtlpTarget};
 use crate::telemetry::sampler::{ExemplarFilter, Sampler};
 use reader::VariableReader;
 
-/// Variables of the specification that this service has nothing for, and what
-/// to use instead.
+/// Variables of the specification that the service does not support, and what to
+/// use instead.
 const NOT_HERE: [(&str, &str); 5] = [
     (
         "OTEL_CONFIG_FILE",
@@ -46,45 +46,45 @@ const NOT_HERE: [(&str, &str); 5] = [
     ),
 ];
 
-/// What the variables say.
+/// The settings of OpenTelemetry that the variables define.
 #[derive(Debug, Clone)]
 pub struct OtelSettings {
-    /// Which calls are traced.
+    /// Which calls are sampled.
     pub sampler: Sampler,
-    /// Whether callers' contexts are taken.
-    pub takes_context: bool,
-    /// Whether callers' baggage is read.
-    pub takes_baggage: bool,
-    /// Whether and how spans are exported.
+    /// Whether the trace context of callers is continued.
+    pub accepts_context: bool,
+    /// Whether the baggage of callers is read.
+    pub accepts_baggage: bool,
+    /// Where spans are exported, if anywhere.
     pub traces: Option<ExportTarget>,
-    /// Whether and how metrics are pushed.
+    /// Where metrics are pushed, if anywhere.
     pub metrics: Option<ExportTarget>,
-    /// Whether and how log records are exported.
+    /// Where log records are exported, if anywhere.
     pub logs: Option<ExportTarget>,
-    /// Attributes of the resource, with its name.
+    /// Attributes of the resource, including the service name.
     pub resource: Vec<(String, String)>,
-    /// Most spans that wait.
+    /// Maximum number of queued spans.
     pub span_queue: usize,
-    /// Most log records that wait.
+    /// Maximum number of queued log records.
     pub log_queue: usize,
-    /// Limits of spans.
+    /// Limits of exported spans.
     pub span_limits: SpanLimits,
-    /// Limits of log records.
+    /// Limits of exported log records.
     pub log_limits: LogLimits,
     /// Which calls may be exemplars.
     pub exemplars: ExemplarFilter,
     /// Whether histograms are pushed with exponential buckets.
     pub exponential_histograms: bool,
-    /// Whether spans may show prompts and answers.
+    /// Whether spans contain prompts and responses.
     pub content: bool,
-    /// Values that were ignored, and why.
+    /// Messages about ignored values.
     pub ignored: Vec<String>,
 }
 
 // === impl OtelSettings ===
 
 impl OtelSettings {
-    /// What the variables say.
+    /// Reads the variables.
     pub fn read(get: GetVariable<'_>) -> OtelSettings {
         let mut reader = VariableReader::new(get);
         for (name, instead) in NOT_HERE {
@@ -101,8 +101,8 @@ impl OtelSettings {
         let (span_limits, log_limits) = reader.limits();
         OtelSettings {
             sampler: reader.sampler(),
-            takes_context: propagates("tracecontext"),
-            takes_baggage: propagates("baggage"),
+            accepts_context: propagates("tracecontext"),
+            accepts_baggage: propagates("baggage"),
             traces: reader.target("TRACES", "OTEL_BSP_EXPORT_TIMEOUT", is_on),
             metrics: reader.target("METRICS", "OTEL_METRIC_EXPORT_TIMEOUT", is_on),
             logs: reader.target("LOGS", "OTEL_BLRP_EXPORT_TIMEOUT", is_on),
@@ -120,7 +120,7 @@ impl OtelSettings {
 }
 
 impl Default for OtelSettings {
-    /// As without any variable.
+    /// The settings without any variable.
     fn default() -> Self {
         OtelSettings::read(&|_| None)
     }
@@ -129,7 +129,7 @@ impl Default for OtelSettings {
 // === impl VariableReader ===
 
 impl VariableReader<'_> {
-    /// The SDK's default for spans and log records.
+    /// A queue size, which defaults to that of the SDK.
     fn queue(&mut self, name: &str) -> usize {
         let given = self.integer(name);
         given.filter(|most| *most > 0).unwrap_or(2048)
@@ -144,7 +144,7 @@ impl VariableReader<'_> {
             Ok(sampler) => sampler,
             Err(problem) => {
                 self.ignore("OTEL_TRACES_SAMPLER", &problem);
-                // A wrong argument is as none.
+                // An invalid argument is treated as absent.
                 Sampler::named(&name, None).unwrap_or_default()
             }
         }

@@ -1,24 +1,24 @@
-//! Who tells: `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
+//! The resource: `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
 
 use super::reader::VariableReader;
 use percent_encoding::percent_decode_str;
 
 impl VariableReader<'_> {
-    /// The attributes that the variables name. One that cannot be read voids
-    /// them all, as the specification wants it.
+    /// The attributes that the variables define. One invalid attribute voids
+    /// them all, as the specification requires.
     pub(super) fn resource(&mut self) -> Vec<(String, String)> {
         let variable = "OTEL_RESOURCE_ATTRIBUTES";
         let mut attributes = match self.text(variable).as_deref().map(parsed) {
             Some(Some(attributes)) => attributes,
             Some(None) => {
-                let problem = "has to be key=value pairs with commas between them, \
+                let problem = "must be key=value pairs separated by commas, with \
                                other characters percent-encoded";
                 self.ignore(variable, problem);
                 Vec::new()
             }
             None => Vec::new(),
         };
-        // The last one counts.
+        // The last attribute wins.
         if let Some(name) = self.text("OTEL_SERVICE_NAME") {
             attributes.push(("service.name".to_owned(), name));
         }
@@ -37,7 +37,7 @@ fn parsed(list: &str) -> Option<Vec<(String, String)>> {
         .collect()
 }
 
-/// A text whose percent signs all stand for characters.
+/// Decodes percent-encoded text, if the encoding is valid.
 fn decoded(text: &str) -> Option<String> {
     let is_code = |rest: &str| {
         let digits = rest.as_bytes().get(..2);

@@ -1,50 +1,50 @@
-//! Whether a signal is exported, and how.
+//! Whether a signal is exported, and where.
 
 use super::reader::VariableReader;
 use std::{path::PathBuf, time::Duration};
 
-/// The specification's default for one export over OTLP.
+/// The default timeout of the specification for an export over OTLP.
 const OTLP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The specification's default for one export of a batch.
+/// The default timeout of the specification for the export of a batch.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The specification's default for OTLP/gRPC.
+/// The default endpoint of the specification for OTLP/gRPC.
 const GRPC_ENDPOINT: &str = "http://localhost:4317";
 
-/// Where one signal goes.
+/// Where a signal is exported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExportTarget {
-    /// To a collector.
+    /// A collector.
     Otlp(OtlpTarget),
-    /// To standard output, for people.
+    /// Standard output, for debugging.
     Console,
 }
 
-/// How one signal is sent to a collector.
+/// How a signal is exported to a collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtlpTarget {
-    /// How.
+    /// The protocol.
     pub protocol: OtlpProtocol,
-    /// Where to over gRPC, with its scheme. Over HTTP the exporter reads this
-    /// itself: paths are added to it by rules of their own.
+    /// The endpoint over gRPC, with its scheme. Over HTTP the exporter reads the
+    /// endpoint itself, and appends paths by its own rules.
     pub grpc_endpoint: String,
-    /// Longest time of one export.
+    /// Timeout of an export.
     pub timeout: Duration,
-    /// File with the certificates to trust, instead of the system's.
+    /// File with the certificates to trust instead of those of the system.
     pub certificate: Option<PathBuf>,
-    /// Files with our own certificate and its key.
+    /// Files with the client certificate and its key.
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// How a signal is sent.
+/// A protocol of OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OtlpProtocol {
-    /// OTLP/gRPC.
+    /// Protobuf over gRPC.
     Grpc,
-    /// OTLP/HTTP, binary.
+    /// Protobuf over HTTP.
     HttpBinary,
-    /// OTLP/HTTP, JSON.
+    /// JSON over HTTP.
     HttpJson,
 }
 
@@ -54,12 +54,12 @@ const PROTOCOLS: [(&str, OtlpProtocol); 3] = [
     ("http/json", OtlpProtocol::HttpJson),
 ];
 
-/// Exporters that may be named.
+/// The supported exporters.
 const EXPORTERS: [&str; 3] = ["otlp", "console", "prometheus"];
 
 impl VariableReader<'_> {
-    /// Where a signal goes. `longest` is the variable with the most time that
-    /// one of its exports may take.
+    /// The target of a signal. `longest` is the variable with the maximum
+    /// duration of an export.
     pub(super) fn target(
         &mut self,
         signal: &str,
@@ -72,10 +72,10 @@ impl VariableReader<'_> {
             None if self.either(signal, "ENDPOINT").is_some() => vec!["otlp".to_owned()],
             None => Vec::new(),
         };
-        // The admin port serves Prometheus in any case.
+        // The admin port always serves Prometheus.
         exporters.retain(|exporter| exporter != "prometheus");
         if exporters.len() > 1 {
-            self.ignore(&chosen, "may name one exporter: the first is used");
+            self.ignore(&chosen, "must name one exporter: the first is used");
         }
         let exporter = exporters.first().filter(|_| is_on)?;
         Some(match exporter.as_str() {
@@ -105,7 +105,7 @@ impl VariableReader<'_> {
         let given = self.either(signal, "ENDPOINT");
         let endpoint = given.unwrap_or_else(|| GRPC_ENDPOINT.to_owned());
         let insecure = self.name_of(signal, "INSECURE");
-        // Where the endpoint has a scheme, it alone says whether TLS is used.
+        // If the endpoint has a scheme, the scheme alone determines TLS.
         match (endpoint.contains("://"), self.boolean(&insecure)) {
             (true, _) => endpoint,
             (false, true) => format!("http://{endpoint}"),
@@ -113,7 +113,7 @@ impl VariableReader<'_> {
         }
     }
 
-    /// The variable of one signal, if it is set, or else the one of all.
+    /// The variable of the signal, if it is set, or the general one.
     fn name_of(&self, signal: &str, what: &str) -> String {
         let own = format!("OTEL_EXPORTER_OTLP_{signal}_{what}");
         match self.text(&own) {

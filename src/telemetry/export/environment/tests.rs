@@ -135,9 +135,9 @@ fn limits_of_a_signal_go_before_those_of_all() {
 #[test]
 fn exemplars_are_filtered() {
     let filter = |value| read(&[("OTEL_METRICS_EXEMPLAR_FILTER", value)]).exemplars;
-    assert!(!filter("trace_based").takes(false) && filter("trace_based").takes(true));
-    assert!(filter("Always_On").takes(false));
-    assert!(!filter("always_off").takes(true));
+    assert!(!filter("trace_based").accepts(false) && filter("trace_based").accepts(true));
+    assert!(filter("Always_On").accepts(false));
+    assert!(!filter("always_off").accepts(true));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn what_cannot_be_used_is_told_and_ignored() {
     ]);
     assert_eq!(settings.ignored.len(), 8, "{:?}", settings.ignored);
     assert!(settings.sampler.samples(new_trace_id(), None));
-    assert!(settings.takes_context && !settings.takes_baggage);
+    assert!(settings.accepts_context && !settings.accepts_baggage);
     let none = read(&[("OTEL_PROPAGATORS", "none")]);
-    assert!(!none.takes_context && none.ignored.is_empty());
+    assert!(!none.accepts_context && none.ignored.is_empty());
 }
