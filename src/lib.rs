@@ -1,28 +1,56 @@
 //! The Claude Messages API as a typed gRPC service.
 //!
-//! `ARCHITECTURE.md` at the top of the repository is the map: the way of one
-//! request through these modules, which may import which, and the invariants.
+//! The interface of the service is its proto, its configuration, its command
+//! line and its metrics; `docs/` describes them. A Rust caller needs [`proto`]
+//! (messages and stubs), [`signing`] (signed requests) and [`reason`] (why a
+//! call failed). Everything else is the service itself, and may change with any
+//! release; `ARCHITECTURE.md` at the top of the repository is its map.
 
-pub mod access;
-pub mod admin;
-pub mod call;
-pub mod claude;
-pub mod cli;
-pub mod config;
-pub mod dns;
-pub mod layer;
-pub mod pricing;
 pub mod proto;
 pub mod reason;
+
+/// Signs the requests of a Rust caller.
+pub mod signing {
+    pub use crate::access::signature::{Signer, Signing, SigningLayer};
+}
+
+// Reached by the binary, the tests, the benches and the fuzz targets.
+#[doc(hidden)]
+pub mod access;
+#[doc(hidden)]
+pub mod admin;
+#[doc(hidden)]
+pub mod call;
+#[doc(hidden)]
+pub mod claude;
+#[doc(hidden)]
+pub mod cli;
+#[doc(hidden)]
+pub mod config;
+#[doc(hidden)]
+pub mod dns;
+#[doc(hidden)]
+pub mod layer;
+#[doc(hidden)]
+pub mod pricing;
+#[doc(hidden)]
 pub mod secrets;
+#[doc(hidden)]
 pub mod server;
+#[doc(hidden)]
 pub mod service;
+#[doc(hidden)]
 pub mod simulator;
+#[doc(hidden)]
 pub mod status;
+#[doc(hidden)]
 pub mod store;
+#[doc(hidden)]
 pub mod telemetry;
-pub(crate) mod token_bucket;
+#[doc(hidden)]
 pub mod upstream;
+
+mod token_bucket;
 
 /// Compiles the program in docs/clients/rust.md.
 #[cfg(doctest)]

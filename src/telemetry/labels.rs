@@ -5,10 +5,8 @@
 //! All others share one label.
 
 use super::names;
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-};
+use parking_lot::RwLock;
+use std::{collections::HashMap, sync::Arc};
 
 /// A label value of a [`LabelSet`], by its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,13 +48,13 @@ impl LabelSet {
 
     /// The label of a name, or [`LabelId::OTHER`].
     pub fn label(&self, name: &str) -> LabelId {
-        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
+        let set = self.set.read();
         set.by_name.get(name).copied().unwrap_or(LabelId::OTHER)
     }
 
     /// Adds a name to the set, if there is room, and returns its label.
     pub fn learn(&self, name: &str) -> LabelId {
-        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
+        let set = self.set.read();
         if let Some(label) = set.by_name.get(name) {
             return *label;
         }
@@ -64,7 +62,7 @@ impl LabelSet {
             return LabelId::OTHER;
         }
         drop(set);
-        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
+        let mut set = self.set.write();
         if let Some(label) = set.by_name.get(name) {
             return *label;
         }
@@ -80,7 +78,7 @@ impl LabelSet {
 
     /// The name of a label.
     pub fn name(&self, label: LabelId) -> Arc<str> {
-        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
+        let set = self.set.read();
         let name = set.names.get(usize::from(label.0));
         Arc::clone(name.unwrap_or(&set.names[0]))
     }

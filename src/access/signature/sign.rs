@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! use claude_grpc::{
-//!     access::signature::{Signer, SigningLayer},
+//!     signing::{Signer, SigningLayer},
 //!     proto::v1::claude_service_client::ClaudeServiceClient,
 //! };
 //! # async fn example() -> Result<(), tonic::transport::Error> {

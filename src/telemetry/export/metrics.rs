@@ -17,10 +17,8 @@ use opentelemetry::{
 use opentelemetry_sdk::metrics::{
     Aggregation, Instrument, InstrumentKind, SdkMeterProvider, Stream,
 };
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+use parking_lot::Mutex;
+use std::{collections::HashSet, sync::Arc};
 
 /// Maximum number of pushed series per metric. The registry bounds clients and
 /// models, and so the series; the default of the SDK, 2,000, would cut what the
@@ -91,7 +89,7 @@ fn observer(
 ) -> impl Fn(&dyn AsyncInstrument<f64>) + Send + Sync + 'static {
     let (metrics, snapshot) = (Arc::clone(metrics), Arc::clone(snapshot));
     move |instrument| {
-        let mut snapshot = snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut snapshot = snapshot.lock();
         // A second read of an instrument starts the next collection.
         if snapshot.asked.is_empty() || !snapshot.asked.insert(described.name) {
             snapshot.families = metrics.collect();

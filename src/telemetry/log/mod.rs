@@ -16,10 +16,11 @@ use super::{
 use fields::Fields;
 use lines::LineQueue;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use parking_lot::Mutex;
 use std::{
     fmt,
     io::{self, IsTerminal},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 use tracing::Metadata;
 use tracing_appender::non_blocking::WorkerGuard;
@@ -62,14 +63,14 @@ impl LogLevel {
         self.filter
             .reload(parsed)
             .map_err(|error| error.to_string())?;
-        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = self.text.lock();
         filter.clone_into(&mut text);
         Ok(())
     }
 
     /// The current filter.
     pub fn get(&self) -> String {
-        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = self.text.lock();
         text.clone()
     }
 }

@@ -9,10 +9,7 @@ use super::{
     series::TOKEN_TYPES,
 };
 use crate::telemetry::names::{self, attribute as a, metric as m};
-use std::{
-    borrow::Cow,
-    sync::{PoisonError, atomic::Ordering::Relaxed},
-};
+use std::{borrow::Cow, sync::atomic::Ordering::Relaxed};
 
 const NANOS: f64 = 1e9;
 
@@ -46,7 +43,7 @@ impl Metrics {
         let mut families = self.of_calls();
         families.extend(self.of_attempts());
         families.extend(self.of_the_service());
-        let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);
+        let sources = self.sources.read();
         for source in sources.iter() {
             source(&mut families);
         }

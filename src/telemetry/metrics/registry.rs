@@ -13,10 +13,11 @@ use crate::telemetry::{
     names::{self, Metric, attribute as a, metric as m},
 };
 use opentelemetry::metrics::Meter;
+use parking_lot::RwLock;
 use std::{
     borrow::Cow,
     sync::{
-        Arc, OnceLock, PoisonError, RwLock,
+        Arc, OnceLock,
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, SystemTime},
@@ -92,7 +93,7 @@ impl Metrics {
 
     /// Adds a source of families that are read on each collection.
     pub fn add_source(&self, source: MetricSource) {
-        let mut sources = self.sources.write().unwrap_or_else(PoisonError::into_inner);
+        let mut sources = self.sources.write();
         sources.push(source);
     }
 

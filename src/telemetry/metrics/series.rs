@@ -10,11 +10,12 @@ use crate::telemetry::{
     labels::LabelId,
     names::{self, Metric, attribute as a, metric as m},
 };
+use parking_lot::RwLock;
 use std::{
     borrow::Cow,
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, OnceLock, PoisonError, RwLock, atomic::AtomicU64},
+    sync::{Arc, OnceLock, atomic::AtomicU64},
 };
 
 /// The labels of a call.
@@ -152,17 +153,17 @@ impl<K, V> Default for SeriesMap<K, V> {
 
 impl<K: Copy + Eq + Hash, V> SeriesMap<K, V> {
     pub(super) fn get(&self, key: K, new: impl FnOnce() -> V) -> Arc<V> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.read();
         if let Some(value) = known.get(&key) {
             return Arc::clone(value);
         }
         drop(known);
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.write();
         Arc::clone(all.entry(key).or_insert_with(|| Arc::new(new())))
     }
 
     pub(super) fn all(&self) -> Vec<(K, Arc<V>)> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.read();
         known
             .iter()
             .map(|(key, value)| (*key, Arc::clone(value)))

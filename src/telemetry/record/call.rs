@@ -23,9 +23,10 @@ use crate::telemetry::{
 };
 use http::{HeaderMap, HeaderValue};
 use opentelemetry::{SpanId, TraceId};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -215,7 +216,7 @@ impl Drop for CoalescedWait {
 
 impl CallData {
     pub(in crate::telemetry) fn state(&self) -> MutexGuard<'_, CallState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// The series that count the call. Its client and model are known before

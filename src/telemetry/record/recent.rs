@@ -1,9 +1,10 @@
 //! The most recent failed calls, for the status page.
 
 use opentelemetry::TraceId;
+use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -38,7 +39,7 @@ pub struct RecentFailures(Mutex<VecDeque<FailedCall>>);
 impl RecentFailures {
     /// Adds a call, and drops the oldest if there are too many.
     pub fn add(&self, failure: FailedCall) {
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.0.lock();
         if failures.len() >= KEPT {
             failures.pop_front();
         }
@@ -47,7 +48,7 @@ impl RecentFailures {
 
     /// All calls, newest first.
     pub fn all(&self) -> Vec<FailedCall> {
-        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = self.0.lock();
         failures.iter().rev().cloned().collect()
     }
 }
