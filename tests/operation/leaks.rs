@@ -6,9 +6,9 @@ use crate::{
     calls::{Caller, Seen, Texts},
     canary::{Canaries, word},
     certificates::replace,
+    otlp_recorder::Sink,
     process::Process,
     secrets::{CALLER, Secrets},
-    sink::Sink,
 };
 use claude_grpc::{
     access::signature::{Signer, SigningLayer},

@@ -6,8 +6,8 @@ use crate::{
     canary::word,
     certificates::{self, Ca},
     load::{self, Load, Shown},
-    mount::Mount,
     process::Process,
+    secret_mount::Mount,
     secrets::{CALLER, Secrets},
 };
 use claude_grpc::{

@@ -169,7 +169,7 @@ fn of_user() -> BoxedStrategy<Block> {
         |(tool_use_id, content, is_error, cache_control)| {
             Block::ToolResult(v1::ToolResultBlock {
                 tool_use_id,
-                content: crate::samples::blocks(content),
+                content: crate::sample_requests::blocks(content),
                 is_error,
                 cache_control,
             })
@@ -231,7 +231,7 @@ fn message() -> impl Strategy<Value = v1::Message> {
         (any::<i32>(), maybe_text(), of_assistant()).prop_map(|(role, text, block)| v1::Message {
             role,
             text,
-            content: crate::samples::blocks(vec![block]),
+            content: crate::sample_requests::blocks(vec![block]),
         });
     prop_oneof![
         20 => says(v1::Role::User, of_user()),

@@ -1,7 +1,9 @@
 //! Requests with something wrong in them, each with the names of it.
 
 use crate::{
-    samples::{self, blocks, choice, document, image, mark, message_of, text, thinking, tool},
+    sample_requests::{
+        self, blocks, choice, document, image, mark, message_of, text, thinking, tool,
+    },
     support::{ask, message, user},
 };
 use claude_grpc::proto::v1::{
@@ -199,7 +201,7 @@ pub fn bad_blocks() -> Vec<(Role, Block, &'static str)> {
             json: json.to_owned(),
         })
     };
-    let tool_use = |json: &str| Block::ToolUse(samples::tool_use("toolu_1", json));
+    let tool_use = |json: &str| Block::ToolUse(sample_requests::tool_use("toolu_1", json));
     let cited = |json: &str| {
         Block::Text(v1::TextBlock {
             citations_json: vec![json.to_owned()],
@@ -238,7 +240,7 @@ pub fn bad_blocks() -> Vec<(Role, Block, &'static str)> {
         ),
         (
             User,
-            Block::ToolResult(samples::result("")),
+            Block::ToolResult(sample_requests::result("")),
             ".tool_result.tool_use_id",
         ),
         (Assistant, other("new"), ".other.json"),
@@ -262,7 +264,7 @@ pub fn bad_blocks() -> Vec<(Role, Block, &'static str)> {
             ".image.data",
         ));
     }
-    for bytes in [&b""[..], b" %PDF-1.7", b"PK\x03\x04", samples::PNG] {
+    for bytes in [&b""[..], b" %PDF-1.7", b"PK\x03\x04", sample_requests::PNG] {
         let pdf = Doc::Pdf(bytes::Bytes::from_static(bytes));
         rows.push((User, paper(pdf), ".document.pdf"));
     }
@@ -298,8 +300,8 @@ fn misplaced() -> Vec<(Role, Block)> {
             data: "x".to_owned(),
         })
     };
-    let tool_use = || Block::ToolUse(samples::tool_use("x", "{}"));
-    let result = || Block::ToolResult(samples::result("x"));
+    let tool_use = || Block::ToolUse(sample_requests::tool_use("x", "{}"));
+    let result = || Block::ToolResult(sample_requests::result("x"));
     let other = || {
         let json = r#"{"type":"new"}"#.to_owned();
         Block::Other(v1::OtherBlock {
@@ -353,7 +355,7 @@ pub fn table() -> Vec<Row> {
     {
         let result = v1::ToolResultBlock {
             content: blocks(vec![Block::Text(text("x")), block]),
-            ..samples::result("x")
+            ..sample_requests::result("x")
         };
         rows.push((
             with(Role::User, vec![Block::ToolResult(result)]),

@@ -1,8 +1,8 @@
 //! Classify, on real text.
 
 use crate::{
+    sample_texts::{INCIDENT_REPORT, ORIGIN_OF_SPECIES, SUPPORT_MAIL, assert_is_data, injections},
     support::{World, soon, wrong_fields},
-    texts::{INCIDENT_REPORT, ORIGIN_OF_SPECIES, SUPPORT_MAIL, assert_is_data, injections},
 };
 use claude_grpc::proto::v1;
 use serde_json::Value;

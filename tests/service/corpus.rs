@@ -6,8 +6,8 @@
 
 use crate::{
     classify,
-    filled::filled,
-    samples, summarize,
+    full_bodies::filled,
+    sample_requests, summarize,
     support::{World, ask, soon, streamed},
 };
 use claude_grpc::{claude::request::MessagesRequest, proto::v1, simulator::Behaviour};
@@ -44,11 +44,11 @@ fn cases() -> Vec<Case> {
         ),
         case(
             "generate-other-blocks",
-            Asked::Generate(Box::new(samples::other_blocks())),
+            Asked::Generate(Box::new(sample_requests::other_blocks())),
         ),
         case(
             "count-tokens-everything",
-            Asked::CountTokens(Box::new(samples::everything())),
+            Asked::CountTokens(Box::new(sample_requests::everything())),
         ),
         case(
             "count-tokens-minimal",
@@ -56,7 +56,7 @@ fn cases() -> Vec<Case> {
         ),
     ];
     cases.extend(
-        samples::samples()
+        sample_requests::samples()
             .into_iter()
             .map(|(name, request)| case(&name, Asked::Generate(Box::new(request)))),
     );

@@ -1,7 +1,7 @@
 //! CountTokens. What goes up is in the corpus.
 
 use crate::{
-    samples,
+    sample_requests,
     support::{World, ask, reason, soon, wrong_fields},
 };
 use claude_grpc::{proto::v1, simulator::Behaviour};
@@ -19,7 +19,7 @@ async fn count(
 #[tokio::test]
 async fn the_count_is_what_the_answer_is_then_billed_for() {
     let world = World::start().await;
-    for (name, request) in samples::samples() {
+    for (name, request) in sample_requests::samples() {
         let counted = count(&world, Some(request.clone())).await.unwrap();
         let answer = soon(world.grpc.clone().generate(request))
             .await
@@ -37,7 +37,9 @@ async fn the_count_is_what_the_answer_is_then_billed_for() {
 #[tokio::test]
 async fn what_does_not_change_the_count_is_not_sent() {
     let world = World::start().await;
-    count(&world, Some(samples::everything())).await.unwrap();
+    count(&world, Some(sample_requests::everything()))
+        .await
+        .unwrap();
     let body = world.bodies().pop().unwrap();
     for field in [
         "max_tokens",

@@ -2,8 +2,8 @@
 //! of it goes up again.
 
 use crate::{
-    asking::{gathered, generate},
-    samples::{self, choice, mark, message_of, text, thinking, tool},
+    generate_calls::{gathered, generate},
+    sample_requests::{self, choice, mark, message_of, text, thinking, tool},
     support::{World, ask, message, reason, soon, wrong_fields},
 };
 use claude_grpc::{
@@ -23,7 +23,7 @@ fn next_turn(
         content: answer.content.clone(),
     });
     let uses = answer.content.iter().filter_map(|it| match &it.block {
-        Some(Block::ToolUse(block)) => Some(Block::ToolResult(samples::result(&block.id))),
+        Some(Block::ToolUse(block)) => Some(Block::ToolResult(sample_requests::result(&block.id))),
         _ => None,
     });
     let mut reply: Vec<Block> = uses.collect();
@@ -297,8 +297,8 @@ async fn a_conversation_goes_on_over_a_tool() {
     assert_eq!(tool_use.name, "weather");
     let mut request = next_turn(request, &answer);
     let result = v1::ToolResultBlock {
-        content: samples::blocks(vec![Block::Text(text("21 degrees"))]),
-        ..samples::result(&tool_use.id)
+        content: sample_requests::blocks(vec![Block::Text(text("21 degrees"))]),
+        ..sample_requests::result(&tool_use.id)
     };
     *request.messages.last_mut().unwrap() =
         message_of(v1::Role::User, vec![Block::ToolResult(result)]);

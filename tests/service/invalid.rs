@@ -3,7 +3,7 @@
 
 use crate::{
     bad_requests::{bad_blocks, changed, table, with},
-    samples::{choice, image, message_of, text},
+    sample_requests::{choice, image, message_of, text},
     support::{World, ask, message, reason, soon, streamed, user, wrong_fields},
 };
 use claude_grpc::proto::v1::{

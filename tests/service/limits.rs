@@ -3,9 +3,9 @@
 
 use crate::{
     bad_requests::bad_blocks,
-    samples::{document, message_of},
+    raw_grpc::{GENERATE, framed, post},
+    sample_requests::{document, message_of},
     support::{World, ask, reason, soon, user, within, wrong_fields},
-    wire::{GENERATE, framed, post},
 };
 use bytes::{Bytes, BytesMut};
 use claude_grpc::{

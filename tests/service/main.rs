@@ -4,29 +4,29 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod any_request;
-mod as_written;
-mod asking;
 mod attacks;
 mod bad_requests;
-mod breaches;
 mod classify;
 mod corpus;
 mod count_tokens;
 mod drain;
 mod faults;
-mod filled;
+mod full_bodies;
 mod generate;
+mod generate_calls;
 mod hang_ups;
 mod invalid;
+mod invalid_answers;
+mod json_passthrough;
 mod limits;
 mod models;
 mod overload;
-mod samples;
+mod raw_grpc;
+mod sample_requests;
+mod sample_texts;
 mod server;
 mod streams;
 mod summarize;
 mod support;
-mod texts;
 mod transport;
 mod web;
-mod wire;

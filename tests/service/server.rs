@@ -1,8 +1,8 @@
 //! The port itself: health, reflection, compression, connections.
 
 use crate::{
+    raw_grpc::{GENERATE, framed, post},
     support::{Grpc, HttpClient, World, ask, connect, http_client, soon, streamed},
-    wire::{GENERATE, framed, post},
 };
 use claude_grpc::{
     proto::{SERVICE_NAME, v1},

@@ -1,8 +1,8 @@
 //! Summarize and SummarizeStream, on real text.
 
 use crate::{
+    sample_texts::{INCIDENT_REPORT, ORIGIN_OF_SPECIES, SUPPORT_MAIL, assert_is_data, injections},
     support::{Grpc, World, reason, soon, within, wrong_fields},
-    texts::{INCIDENT_REPORT, ORIGIN_OF_SPECIES, SUPPORT_MAIL, assert_is_data, injections},
 };
 use claude_grpc::{
     proto::v1::{self, summarize_request::Length, summarize_stream_response::Event},

@@ -1,8 +1,8 @@
 //! gRPC-Web over HTTP/1.1, and CORS.
 
 use crate::{
+    raw_grpc::{GENERATE, framed},
     support::{World, ask, soon, streamed, wrong_fields},
-    wire::{GENERATE, framed},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use claude_grpc::proto::v1::{self, generate_stream_response::Event};

@@ -2,8 +2,8 @@
 //! and up.
 
 use crate::{
-    asking::{gathered, generate},
-    samples::{self, message_of, text, tool},
+    generate_calls::{gathered, generate},
+    sample_requests::{self, message_of, text, tool},
     support::{World, ask, soon, user},
 };
 use claude_grpc::{
@@ -50,11 +50,11 @@ async fn tool_inputs_go_up_as_they_are_written() {
                 user("How is the weather?"),
                 message_of(
                     v1::Role::Assistant,
-                    vec![Block::ToolUse(samples::tool_use("toolu_1", input))],
+                    vec![Block::ToolUse(sample_requests::tool_use("toolu_1", input))],
                 ),
                 message_of(
                     v1::Role::User,
-                    vec![Block::ToolResult(samples::result("toolu_1"))],
+                    vec![Block::ToolResult(sample_requests::result("toolu_1"))],
                 ),
             ],
             ..ask("")

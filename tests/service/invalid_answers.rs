@@ -2,8 +2,8 @@
 
 use crate::{
     classify::{assert_contract, classify, question},
+    sample_texts::SUPPORT_MAIL,
     support::{World, reason},
-    texts::SUPPORT_MAIL,
 };
 use claude_grpc::{proto::v1, simulator::Behaviour};
 use serde_json::json;
