@@ -21,5 +21,6 @@ book() {
 }
 
 step "links and words of README and docs" \
-    python3 .ci/docs.py README.md ARCHITECTURE.md CODE_STYLE.md CONTRIBUTING.md SECURITY.md docs/*.md docs/*/*.md
+    python3 .ci/docs.py README.md ARCHITECTURE.md CHANGELOG.md CODE_STYLE.md CONTRIBUTING.md SECURITY.md \
+    docs/*.md docs/*/*.md
 step "mdbook build" book
