@@ -17,7 +17,7 @@ pub enum Retry {
 }
 
 /// The limit that rejected a call, as the metric
-/// `claude_grpc.server.rejections` names it.
+/// `claude_grpc.limit.rejections` names it.
 pub type LimitLabel = &'static str;
 
 /// The exit codes of the command line, as `--help` documents them.

@@ -89,7 +89,10 @@ async fn one_retried_stream(collector: Collector, protocol: Protocol) {
     ] {
         assert_eq!(server.get(attribute), value, "{attribute}");
     }
-    assert_eq!(server.events, ["gen_ai.first_chunk"]);
+    // A machine under load may add waits of its own: they are events from 1 ms on.
+    let waits = |event: &&String| event.starts_with("claude_grpc.wait.");
+    let events = server.events.iter().filter(|event| !waits(event));
+    assert_eq!(events.collect::<Vec<_>>(), ["gen_ai.first_chunk"]);
 
     let outcomes = [
         ("overloaded_error", "529", "", ""),
