@@ -14,7 +14,7 @@ signers() {
     go run examples/signing/sign.go --check "$vectors"
 }
 
-# The scripts of pacing for themselves, and replicas that share a Redis.
+# The scripts of pacing on their own, and replicas that share Redis.
 in_redis() {
     cargo test --lib pacing -- --ignored
     cargo test --test access -- --ignored
