@@ -1,5 +1,5 @@
-# The image from source. `deploy/image/build` makes the same image without a
-# registry, from the static binary alone.
+# Builds the image from source. `deploy/image/build` makes the same image from the
+# static binary, without a registry.
 #
 #   docker build --tag claude-grpc .
 
@@ -14,10 +14,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM scratch
 COPY --from=build /image /
-# By number: Kubernetes cannot see that a name is not root.
+# A number, because Kubernetes cannot verify that a name is not root.
 USER 65532:65532
 EXPOSE 50051
-# SIGTERM begins the drain.
+# SIGTERM starts the drain.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/claude-grpc"]
 CMD ["serve", "--listen", "0.0.0.0:50051"]

@@ -1,6 +1,6 @@
 # The commands of this project. `.ci/run` and `.ci/nightly` run the same ones.
 
-# Lists these.
+# Lists the commands.
 default:
     @just --list
 
@@ -8,41 +8,41 @@ default:
 serve:
     cargo run -- serve --simulate
 
-# Passes the tests.
+# Runs the tests.
 test:
     cargo test
 
-# Formatting, lints, docs.
+# Checks formatting, lints and rustdoc.
 style:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 
-# Style of the protos, and whether they understand what was released.
+# Checks the protos: style, compatibility with the last release, generated code.
 proto:
     bash .ci/run 30
 
-# Licences, sources, versions and flaws of the dependencies.
+# Checks licences, sources, versions and advisories of the dependencies.
 dependencies:
     bash .ci/run 35
 
-# The fuzz targets, for 20 s each.
+# Runs the fuzz targets for 20 seconds each.
 fuzz:
     bash .ci/run 36
 
-# The official SDKs against the simulator.
+# Runs the official SDKs against the simulator.
 sdk:
     bash .ci/run 40
 
-# grpcurl, the commands in README and docs, and the command line.
+# Runs grpcurl, the commands in README and docs, and the command line.
 clients:
     bash .ci/run 50 55
 
-# The image, the manifests, the units and the Debian package.
+# Checks the image, the manifests, the units and the Debian package.
 deployment:
     bash .ci/run 70
 
-# Load runs: all, or the one named.
+# Runs all load scenarios, or the named one.
 load *scenario:
     cargo bench --bench load -- {{scenario}}
 
@@ -50,10 +50,10 @@ load *scenario:
 cost *what:
     cargo bench --bench cost -- {{what}}
 
-# All that a commit must pass.
+# Runs everything that a commit must pass.
 ci:
     bash .ci/run
 
-# What takes longer: load and soak runs, long fuzzing, sizes.
+# Runs what takes longer: load and soak runs, long fuzzing, sizes.
 nightly:
     bash .ci/nightly

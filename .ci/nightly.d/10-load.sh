@@ -1,4 +1,4 @@
-# The load scenarios over real sockets, each held to its bounds, and the soak.
+# The load scenarios over real sockets, each checked against its bounds, and the soak.
 # shellcheck shell=bash
 
 need cargo

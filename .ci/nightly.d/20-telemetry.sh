@@ -1,4 +1,4 @@
-# What telemetry costs: CPU and latency of calls at several sampling rates.
+# The cost of telemetry: CPU and latency of calls at several sampling rates.
 # shellcheck shell=bash
 
 need cargo

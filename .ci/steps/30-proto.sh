@@ -1,5 +1,5 @@
 # The protos: style, compatibility with the last release, and the code that plain
-# `protoc` makes of them, without an option of its own, in every language it has.
+# `protoc` generates from them in every language, without options of its own.
 # shellcheck shell=bash
 
 need python3
@@ -10,7 +10,7 @@ install_buf() {
     buf=$venv/bin/buf
 }
 
-# Against the last release. Before the first one, every name may still change.
+# Compares with the last release. Before the first one, every name may change.
 compatible() {
     local release
     if ! release=$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null); then
@@ -23,7 +23,8 @@ compatible() {
     "$buf" breaking --against "$work/released"
 }
 
-# generated LANGUAGE FILE PATTERN: protoc writes that file, with a line like that.
+# generated LANGUAGE FILE PATTERN: checks that protoc writes the file, with a line
+# that matches.
 generated() {
     local out=$work/generated/${1%-grpc}
     mkdir -p "$out"
@@ -76,7 +77,8 @@ generated_java() {
     [ -e "$work/classes/claude/v1/Usage.class" ]
 }
 
-# The same files as protoc writes; buf adds JSON names to their descriptors.
+# buf must write the same files as protoc. Their content differs: buf adds JSON
+# names to descriptors.
 buf_generate() {
     PATH=$protoc/bin:$PATH "$buf" generate --output "$work/buf"
     local language

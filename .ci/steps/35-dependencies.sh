@@ -1,4 +1,4 @@
-# Licences, sources, versions and known flaws of the dependencies.
+# Licences, sources, versions and security advisories of the dependencies.
 # shellcheck shell=bash
 
 deny=$cache/tools/cargo-deny-0.20.2

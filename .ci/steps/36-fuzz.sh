@@ -1,4 +1,4 @@
-# The fuzz targets, for a bounded time each. What they found before is a test
+# The fuzz targets, for a limited time each. Earlier findings are tests
 # (`tests/fuzz_corpus.rs`).
 # shellcheck shell=bash
 
@@ -12,7 +12,7 @@ install_cargo_fuzz() {
     rm -rf "$work/cargo-fuzz"
 }
 
-# A nightly compiler; else the stable one, if it takes flags that are not stable.
+# A nightly compiler, or the stable one if it accepts unstable flags.
 fuzz_compiler() {
     if rustc +nightly --version >/dev/null 2>&1; then
         echo nightly
@@ -21,19 +21,19 @@ fuzz_compiler() {
     fi
 }
 
-# cargo_fuzz COMMAND… : no sanitizer, since there is no unsafe code of ours to
-# watch; overflows and failed assertions are found without.
+# cargo_fuzz COMMAND… : runs without a sanitizer, since the crate has no unsafe code.
+# Overflows and failed assertions are found without one.
 cargo_fuzz() {
     "$fuzz/bin/cargo-fuzz" "$1" --sanitizer none --target-dir "$cache/fuzz" "${@:2}"
 }
 
-# A subshell: the other compiler is for no other step.
+# In a subshell, so that other steps keep their compiler.
 fuzz_targets() (
     case $compiler in
     nightly) export RUSTUP_TOOLCHAIN=nightly ;;
     stable) export RUSTC_BOOTSTRAP=1 ;;
     esac
-    # What an earlier clone built is at another path, and would pile up.
+    # Artifacts of earlier clones have other paths and would accumulate.
     cargo clean --quiet --manifest-path fuzz/Cargo.toml --target-dir "$cache/fuzz" \
         --target "$(rustc -vV | sed -n 's/^host: //p')" --release \
         --package claude-grpc --package claude-grpc-fuzz
@@ -43,10 +43,10 @@ fuzz_targets() (
     local target
     for target in fuzz/fuzz_targets/*.rs; do
         target=$(basename "$target" .rs)
-        # The corpus of the checkout stays as it is; the first folder is added to.
+        # The fuzzer adds files to the first folder and leaves the corpus unchanged.
         mkdir -p "$work/fuzz/$target"
-        # An input takes milliseconds; a machine that stands still for a minute
-        # is no finding.
+        # An input takes milliseconds. A machine that stalls for a minute is not a
+        # finding.
         if ! cargo_fuzz run "$target" "$work/fuzz/$target" "fuzz/corpus/$target" -- \
             -max_total_time="$fuzz_seconds" -max_len=4096 -timeout=300 -rss_limit_mb=2048 \
             -artifact_prefix="$work/fuzz/" -print_final_stats=1 >"$work/fuzz/$target.log" 2>&1; then
@@ -62,5 +62,5 @@ if [ -n "$compiler" ]; then
     step "install cargo-fuzz" install_cargo_fuzz
     step "fuzz targets, $fuzz_seconds s each" fuzz_targets
 else
-    skip "fuzz targets" "there is no nightly Rust, and the stable one takes no -Z flags"
+    skip "fuzz targets" "no nightly Rust, and the stable one does not accept -Z flags"
 fi

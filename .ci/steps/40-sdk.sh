@@ -1,4 +1,4 @@
-# The official SDKs for Python and TypeScript against the simulator.
+# Runs the official SDKs for Python and TypeScript against the simulator.
 # shellcheck shell=bash
 
 need python3

@@ -1,4 +1,4 @@
-# An independent client, grpcurl, with nothing but reflection; and the commands in
+# An independent client, grpcurl, which uses only reflection, and the commands in
 # README and docs, compared with the output that the pages show.
 # shellcheck shell=bash
 
@@ -16,7 +16,7 @@ call() {
     grpcurl -plaintext -max-time 20 "$@"
 }
 
-# expect PATTERN… : standard input has each of them.
+# expect PATTERN… : checks that standard input matches each of them.
 expect() {
     local text pattern
     text=$(cat)

@@ -2,7 +2,8 @@
 # against the simulator. The Rust one is a doctest.
 # shellcheck shell=bash
 
-# project LANGUAGE: a folder with the files that each program reads; sets $project.
+# project LANGUAGE: makes a folder with the files that each program reads; sets
+# $project.
 project() {
     project=$work/clients/$1
     mkdir -p "$project"
@@ -10,7 +11,7 @@ project() {
     block json docs/clients.md >"$project/policy.json"
 }
 
-# block LANGUAGE PAGE: the first code block in that language.
+# block LANGUAGE PAGE: prints the first code block in that language.
 block() {
     sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/p" "$2" | sed '1d; /^```$/,$d' |
         sed "s/localhost:50051/$address/"

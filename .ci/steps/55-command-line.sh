@@ -9,7 +9,7 @@ summary() {
     summary=$(claude-grpc summarize "$text" --sentences 3)
     echo "$summary"
     [ -n "$summary" ]
-    # Every sentence is one of the text.
+    # Every sentence must be from the text.
     python3 - "$text" "$summary" <<'PYTHON'
 import re, sys
 def words(text):

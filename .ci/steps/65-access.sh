@@ -14,7 +14,7 @@ signers() {
     go run examples/signing/sign.go --check "$vectors"
 }
 
-# The scripts of pacing for themselves, and replicas that share a Redis.
+# The scripts of pacing on their own, and replicas that share Redis.
 in_redis() {
     cargo test --lib pacing -- --ignored
     cargo test --test access -- --ignored
@@ -28,5 +28,5 @@ step "signers in Python, JavaScript and Go" signers
 if packages redis-server; then
     step "limits, nonces and the API's quota in Redis" in_redis
 else
-    skip "limits, nonces and the API's quota in Redis" "redis-server is not there, and there is no apt to install it"
+    skip "limits, nonces and the API's quota in Redis" "redis-server is missing, and apt is not available to install it"
 fi

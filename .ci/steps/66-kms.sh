@@ -1,5 +1,5 @@
-# AWS KMS by the server of `moto`, with a build that has it. It goes to the same
-# target directory as the others: all but the AWS SDK is there already.
+# AWS KMS with the server of `moto`, and a build with the feature `kms`. It uses the
+# same target directory as the others, which has everything but the AWS SDK.
 # shellcheck shell=bash
 
 install_moto() {
@@ -10,7 +10,8 @@ install_moto() {
 kms() {
     PYTHON=$moto/bin/python AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test \
         cargo test --features kms --test secrets -- --ignored kms
-    # For the overlay that needs it; the next build without it takes its place.
+    # For the overlay that requires it. The next build without the feature replaces
+    # it.
     cp "$target/debug/claude-grpc" "$work/claude-grpc-kms"
     export KMS_BINARY=$work/claude-grpc-kms MOTO=$moto/bin/python
 }

@@ -1,5 +1,5 @@
-# The image, the manifests, the units and the Debian package, each used for real
-# where this machine can; what it cannot is printed as skipped.
+# Tests the image, the manifests, the units and the Debian package as far as this
+# machine can. What it cannot run is printed as skipped.
 # shellcheck shell=bash
 
 static_binary() {
@@ -8,7 +8,7 @@ static_binary() {
     ls -l "$STATIC_BINARY"
 }
 
-# deployment SCRIPT: runs tests/deployment/SCRIPT and keeps what it skips.
+# deployment SCRIPT: runs tests/deployment/SCRIPT and records what it skips.
 deployment() {
     local log=$work/$1.log skip
     tests/deployment/"$1" 2>&1 | tee "$log"
@@ -24,5 +24,5 @@ step "Debian package" deployment deb
 step "systemd units" deployment systemd
 step "Kubernetes manifests" deployment manifests
 step "Kubernetes API server" deployment api-server
-# By the release binary: what is measured is the restart, not a debug build.
+# With the release binary, to measure the restart and not a debug build.
 CLAUDE_GRPC=$STATIC_BINARY step "rolling restart" deployment rolling-restart

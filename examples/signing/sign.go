@@ -1,10 +1,10 @@
-// Signs a call to claude-grpc. Needs Go's standard library alone.
+// Signs a call to claude-grpc. Requires only Go's standard library.
 //
 //	CLAUDE_GRPC_SIGNING_SECRET=cgs_… go run sign.go PATH KEY_ID < message
 //	go run sign.go --check ../../tests/vectors/signature.json
 //
 // With grpc-go: marshal the request yourself, sign the bytes, and send those
-// bytes with grpc.ForceCodec of a codec that passes bytes through.
+// bytes with grpc.ForceCodec and a codec that passes bytes through.
 package main
 
 import (
@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// Signature is the value of the metadata x-signature. message: the protobuf
-// bytes.
+// Signature returns the value of the metadata x-signature. The message is the
+// serialized protobuf.
 func Signature(secret, keyID, path string, message []byte, at int64, nonce string) string {
 	digest := sha256.Sum256(message)
 	text := fmt.Sprintf("v1\n%s\n%s\n%d\n%s\n%x", path, keyID, at, nonce, digest)

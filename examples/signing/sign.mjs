@@ -1,4 +1,4 @@
-// Signs a call to claude-grpc. Needs Node's standard library alone.
+// Signs a call to claude-grpc. Requires only Node's standard library.
 //
 //   CLAUDE_GRPC_SIGNING_SECRET=cgs_… node sign.mjs PATH KEY_ID < message
 //   node sign.mjs --check ../../tests/vectors/signature.json

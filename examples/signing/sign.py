@@ -1,9 +1,9 @@
-"""Signs a call to claude-grpc. Needs Python's standard library alone.
+"""Signs a call to claude-grpc. Requires only Python's standard library.
 
     CLAUDE_GRPC_SIGNING_SECRET=cgs_… python3 sign.py PATH KEY_ID < message
     python3 sign.py --check ../../tests/vectors/signature.json
 
-With grpcio: serialize the request yourself, sign the bytes, send those bytes:
+With grpcio: serialize the request yourself, sign the bytes, and send those bytes:
 
     data = request.SerializeToString()
     path = "/claude.v1.ClaudeService/Generate"
@@ -22,7 +22,7 @@ import time
 
 
 def signature(secret, key_id, path, message, at=None, nonce=None):
-    """The value of the metadata x-signature. message: the protobuf bytes."""
+    """Returns the value of the metadata x-signature. message: the protobuf bytes."""
     at = int(time.time()) if at is None else at
     nonce = nonce or secrets.token_hex(16)
     digest = hashlib.sha256(message).hexdigest()
