@@ -243,10 +243,10 @@ fn what_is_wrong_is_named_with_its_place() {
         ),
         (
             "key.toml",
-            "upstream.api_key: an API key has no place in the configuration",
+            "upstream.api_key: an API key must not be in the configuration",
         ),
-        ("broken.toml", "line 2 is no TOML"),
-        ("missing.toml", "cannot be read"),
+        ("broken.toml", "invalid TOML in line 2"),
+        ("missing.toml", "failed to read the configuration file"),
     ] {
         let path = files.path(file);
         for command in [&["config", "check"][..], &["serve"], &["simulate"]] {
@@ -261,7 +261,7 @@ fn what_is_wrong_is_named_with_its_place() {
         (
             "CLAUDE_GRPC_SERVER__LISEN",
             "hush",
-            "CLAUDE_GRPC_SERVER__LISEN: no such variable",
+            "CLAUDE_GRPC_SERVER__LISEN: unknown variable",
         ),
         ("CLAUDE_GRPC_SERVER__LISTEN", "1", "server.listen: "),
         (
