@@ -1,4 +1,4 @@
-//! Prevents that the service is opened to a network by mistake.
+//! Prevents the service from being exposed to a network by mistake.
 
 use crate::{access::AccessConfig, server::ServerConfig};
 use std::net::SocketAddr;

@@ -102,9 +102,9 @@ pub fn file(path: &Path) -> Result<Layer, Fault> {
 /// A value that is set by a flag.
 #[derive(Debug, Clone)]
 pub struct FlagValue {
-    /// The dotted key.
+    /// The dotted key, such as `server.listen`.
     pub key: String,
-    /// The flag, with its dashes.
+    /// The name of the flag, with its dashes.
     pub flag: &'static str,
     /// The value that it sets the key to.
     pub value: Value,

@@ -32,7 +32,8 @@ pub struct KmsConfig {
     /// ARN of the KMS key that encrypted it. A ciphertext of any other key is
     /// rejected.
     pub key_id: Option<String>,
-    /// Encryption context that the API key was encrypted with. Must be equal.
+    /// Encryption context that the API key was encrypted with. Must match it
+    /// exactly.
     pub encryption_context: BTreeMap<String, String>,
     /// URL of the KMS endpoint, for a VPC endpoint. Unset, the endpoint of the
     /// region.

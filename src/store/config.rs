@@ -15,14 +15,14 @@ pub enum StoreFailureMode {
     FailClosed,
 }
 
-/// Where limits are counted. The URL of a Redis may contain a password, so
+/// Where limits are counted. A Redis URL may contain a password, so
 /// neither `Debug` nor serialization shows it.
 #[derive(Clone, Default)]
 pub enum StoreAddress {
     /// In the memory of this process.
     #[default]
     Memory,
-    /// In the Redis at this URL, shared by all replicas.
+    /// In Redis at this URL, shared by all replicas.
     Redis(SecretString),
 }
 

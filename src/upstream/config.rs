@@ -52,11 +52,11 @@ pub struct UpstreamConfig {
     pub idle_timeout: Duration,
     /// Retries of failed attempts.
     pub retry: RetryConfig,
-    /// Circuit breaker.
+    /// Circuit breaker, which fails calls fast during an outage of the API.
     pub breaker: BreakerConfig,
     /// Whether to delay calls until the rate limits of the API allow them,
-    /// instead of running into its 429s. Replicas share the state if
-    /// `limits.store` is a Redis.
+    /// instead of sending them to be rejected with 429. Replicas share the state
+    /// of the limits if `limits.store` is Redis.
     pub pacing: bool,
 }
 
@@ -76,7 +76,7 @@ pub struct RetryConfig {
     #[serde(with = "humantime_serde")]
     pub max_backoff: Duration,
     /// Maximum `retry-after` of the API to wait for. If the API asks for a
-    /// longer wait, the call fails with it in `RetryInfo`.
+    /// longer wait, the call fails and passes it on in `RetryInfo`.
     #[serde(with = "humantime_serde")]
     pub max_retry_after: Duration,
     /// Retry budget: the maximum ratio of retries to successful calls of the
@@ -97,7 +97,7 @@ pub struct BreakerConfig {
     /// Number of consecutive failed calls that opens the breaker; at least 1.
     pub consecutive_failures: u32,
     /// Ratio of failed calls within `window` that opens the breaker, once there
-    /// were `min_calls`. Must be greater than 0 and at most 1.
+    /// were `min_calls` calls. Must be greater than 0 and at most 1.
     pub failure_rate: f64,
     /// Minimum number of calls within `window` before `failure_rate` applies; at
     /// least 1.

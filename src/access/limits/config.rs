@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// Store of usage: `memory` for this process only, or the URL of a Redis,
+    /// Store of usage: `memory` for this process only, or a Redis URL,
     /// `redis://host:port`, for limits that hold across all replicas: those of
     /// the clients and the rate limits of the API (`upstream.pacing`).
     pub store: StoreAddress,
