@@ -1,8 +1,8 @@
-//! What usage costs: the one price table, of budgets and of metrics.
+//! What usage costs: the one price table, for budgets and for metrics.
 //!
-//! A model that is not listed costs what the most expensive one does, so that
-//! it is no way around a budget; the metric `claude_grpc.tokens.unpriced` tells
-//! of it.
+//! A model that is not listed costs as much as the most expensive one, so that
+//! it cannot be used to bypass a budget; the metric
+//! `claude_grpc.tokens.unpriced` counts its tokens.
 
 use crate::claude::answer::Usage;
 use serde::{Deserialize, Serialize};
@@ -14,36 +14,38 @@ pub type Nanodollars = u64;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelPrice {
-    /// Model id.
+    /// Model id, without a date.
     pub model: String,
-    /// The price.
+    /// Prices of calls up to `long_context_threshold`.
     pub rates: Rates,
-    /// Input tokens above which the whole call costs `long_context_rates`.
+    /// Number of input tokens above which the whole call is charged at
+    /// `long_context_rates`. Must be set together with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub long_context_threshold: Option<u64>,
-    /// The price of calls with more input.
+    /// Prices of calls with more input tokens than `long_context_threshold`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub long_context_rates: Option<Rates>,
 }
 
-/// US dollars per million tokens.
+/// Prices in US dollars per million tokens, each 0 to 1,000,000.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
-    /// Input, neither read from nor written to the cache.
+    /// Price of input tokens that are neither read from nor written to the
+    /// prompt cache.
     pub input: f64,
-    /// Output.
+    /// Price of output tokens, thinking included.
     pub output: f64,
-    /// Input that is written to the cache for five minutes.
+    /// Price of input tokens written to the prompt cache for 5 minutes.
     pub cache_write: f64,
-    /// Input that is written to the cache for an hour.
+    /// Price of input tokens written to the prompt cache for 1 hour.
     pub cache_write_1h: f64,
-    /// Input that is read from the cache.
+    /// Price of input tokens read from the prompt cache.
     pub cache_read: f64,
 }
 
 impl Rates {
-    /// Whether each rate is 0 to 1,000,000 dollars.
+    /// Whether each rate is between 0 and 1,000,000 dollars.
     pub fn are_prices(self) -> bool {
         let rates = [
             self.input,
@@ -84,12 +86,12 @@ pub fn list_prices() -> Vec<ModelPrice> {
     ]
 }
 
-/// Tokens of one call, each counted once.
+/// Token counts of a call. No token is in two of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tokens {
     /// Input, neither read from nor written to the cache.
     pub input: u64,
-    /// Output.
+    /// Output, thinking included.
     pub output: u64,
     /// Input read from the cache.
     pub cache_read: u64,
@@ -100,7 +102,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// The tokens of a usage; what the API left out is 0.
+    /// The token counts of a usage report; a count that the API left out is 0.
     pub fn of(usage: &Usage) -> Tokens {
         let written = usage.cache_creation_input_tokens.unwrap_or(0);
         let for_an_hour = usage.cache_creation.as_ref();
@@ -114,14 +116,14 @@ impl Tokens {
         }
     }
 
-    /// The whole input.
+    /// All input tokens, from the cache or not.
     pub fn all_input(&self) -> u64 {
         self.input
             .saturating_add(self.cache_read)
             .saturating_add(self.cache_write())
     }
 
-    /// Input written to the cache.
+    /// Input written to the cache, for 5 minutes or for 1 hour.
     pub fn cache_write(&self) -> u64 {
         self.cache_write_5m.saturating_add(self.cache_write_1h)
     }
@@ -136,12 +138,13 @@ impl Tokens {
     }
 }
 
-/// The prices of all models.
+/// The prices of all models, looked up by model id.
 #[derive(Debug, Clone, Default)]
 pub struct PriceTable(Vec<ModelPrice>);
 
 impl PriceTable {
-    /// The table of a list. Of two prices of one model, the first counts.
+    /// Makes a table of a list. If a model is listed twice, its first price
+    /// applies.
     pub fn new(prices: Vec<ModelPrice>) -> Self {
         PriceTable(prices)
     }
@@ -156,8 +159,8 @@ impl PriceTable {
         self.price(model).is_some()
     }
 
-    /// The cost of a call; of a model that is not listed, the highest that any
-    /// listed model would cost.
+    /// The cost of a call. For a model that is not listed, the highest cost over
+    /// all listed models.
     pub fn cost(&self, model: &str, tokens: &Tokens) -> Nanodollars {
         match self.price(model) {
             Some(price) => price.cost(tokens),

@@ -243,10 +243,10 @@ fn what_is_wrong_is_named_with_its_place() {
         ),
         (
             "key.toml",
-            "upstream.api_key: an API key has no place in the configuration",
+            "upstream.api_key: an API key must not be in the configuration",
         ),
-        ("broken.toml", "line 2 is no TOML"),
-        ("missing.toml", "cannot be read"),
+        ("broken.toml", "invalid TOML in line 2"),
+        ("missing.toml", "failed to read the configuration file"),
     ] {
         let path = files.path(file);
         for command in [&["config", "check"][..], &["serve"], &["simulate"]] {
@@ -261,7 +261,7 @@ fn what_is_wrong_is_named_with_its_place() {
         (
             "CLAUDE_GRPC_SERVER__LISEN",
             "hush",
-            "CLAUDE_GRPC_SERVER__LISEN: no such variable",
+            "CLAUDE_GRPC_SERVER__LISEN: unknown variable",
         ),
         ("CLAUDE_GRPC_SERVER__LISTEN", "1", "server.listen: "),
         (
@@ -534,7 +534,7 @@ fn summarize_takes_one_text_or_many() {
     assert!(
         ended
             .reason()
-            .starts_with(&format!("{missing}: cannot be read")),
+            .starts_with(&format!("{missing}: failed to read")),
         "{ended:?}"
     );
     let headers: Vec<&str> = ended
@@ -645,7 +645,7 @@ fn help_documents_the_exit_codes() {
     ] {
         let help = run(arguments).succeeded();
         assert!(
-            help.stdout.contains("3  the service could not be reached"),
+            help.stdout.contains("3  the service is unreachable"),
             "{help:?}"
         );
     }
@@ -669,13 +669,13 @@ fn each_failure_has_its_exit_code_and_its_line() {
     let bytes = service.run_on(&["summarize"], b"gr\xfc\xdfe").failed(2);
     assert_eq!(
         bytes.reason(),
-        "standard input: is not UTF-8 text (from byte 2 on)"
+        "standard input: must be UTF-8: invalid byte at offset 2"
     );
 
     let cut = service
         .run(&["generate", "--max-tokens", "1", "hello"])
         .failed(4);
-    assert_eq!(cut.reason(), "the answer was cut at max_tokens");
+    assert_eq!(cut.reason(), "the answer was truncated at max_tokens");
     assert!(!cut.stdout.is_empty());
 
     let unknown = service
@@ -723,7 +723,7 @@ fn a_limit_is_told_apart_from_a_failure() {
         ended.reason().starts_with("RESOURCE_EXHAUSTED: "),
         "{ended:?}"
     );
-    assert!(ended.reason().contains("try again in 1s"), "{ended:?}");
+    assert!(ended.reason().contains("retry in 1s"), "{ended:?}");
 }
 
 #[test]

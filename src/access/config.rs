@@ -1,34 +1,36 @@
-//! `[access]`: who may call.
+//! `[access]`: which clients may call.
 
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, time::Duration};
 
-/// Access control. It is on as soon as there is a clients file.
+/// Access control, enabled by `clients_file`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccessConfig {
-    /// File with the clients, as `claude-grpc clients` writes it. May be
-    /// encrypted with `secrets.key_file`. A change is picked up within
-    /// seconds.
+    /// File with the clients that may call, managed by `claude-grpc clients`.
+    /// It may be encrypted with `secrets.key_file`, and is reloaded within
+    /// seconds when it changes.
     pub clients_file: Option<PathBuf>,
-    /// Signed requests.
+    /// Verification of signed requests.
     pub signatures: SignatureConfig,
-    /// Serves without access control on any address. For networks where
-    /// something else lets only the right callers through.
+    /// Whether to serve without access control on an address other than
+    /// loopback. Only for networks where something else authenticates callers.
+    /// Must not be combined with `clients_file`.
     pub allow_anonymous: bool,
 }
 
-/// `[access.signatures]`: signed requests.
+/// `[access.signatures]`: verification of signed requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SignatureConfig {
-    /// How far a signature's time may be from ours, in either direction. A
-    /// nonce is remembered twice as long.
+    /// Maximum difference between the timestamp of a signature and the clock of
+    /// the service, in either direction; 1 second to 1 day. Nonces are remembered
+    /// for twice this time.
     #[serde(with = "humantime_serde")]
     pub tolerance: Duration,
-    /// Most nonces remembered for one signing key. Beyond, its calls are
-    /// refused until some are forgotten: at 100,000 and 300 s, that is above
-    /// 166 calls a second.
+    /// Maximum number of nonces remembered per signing key; at least 1. While it
+    /// is reached, further signed calls of that key are rejected. The defaults
+    /// allow 166 calls per second and key.
     pub max_nonces: usize,
 }
 
@@ -42,21 +44,21 @@ impl Default for SignatureConfig {
 }
 
 impl AccessConfig {
-    /// Checks what the types do not say. `wrong` is told the key and the
-    /// problem of each fault.
+    /// Validates what the types do not express. Calls `wrong` with the key and
+    /// the problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
         let tolerances = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
         if !tolerances.contains(&self.signatures.tolerance) {
             wrong(
                 "signatures.tolerance",
-                "has to be from 1s to 1day".to_owned(),
+                "must be between 1s and 1day".to_owned(),
             );
         }
         if self.signatures.max_nonces == 0 {
-            wrong("signatures.max_nonces", "has to be 1 or more".to_owned());
+            wrong("signatures.max_nonces", "must be at least 1".to_owned());
         }
         if self.allow_anonymous && self.clients_file.is_some() {
-            let problem = "contradicts access.clients_file: remove one of them";
+            let problem = "must not be combined with access.clients_file";
             wrong("allow_anonymous", problem.to_owned());
         }
     }

@@ -1,4 +1,4 @@
-//! `claude-grpc clients`: the clients file.
+//! `claude-grpc clients`: manages the clients file.
 
 use super::{
     exit::{Exit, Failure, with_causes},
@@ -17,25 +17,26 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// What concerns the clients.
+/// The subcommands of `clients`.
 #[derive(Debug, clap::Subcommand)]
 pub enum ClientsCommand {
-    /// Adds a client and prints its key, once.
+    /// Add a client and print its key. The key cannot be shown again.
     Add(Box<Add>),
-    /// Lists the clients and their keys, of which only the ids are known.
+    /// List the clients and the ids of their keys.
     List(FileFlags),
-    /// Removes a client, or one key.
+    /// Remove a client with all its keys, or a single key.
     Revoke(Revoke),
-    /// Gives a client a new key; the old one stays valid for a while.
+    /// Add a new key to a client and print it. The old key remains valid for
+    /// --overlap.
     Rotate(RotateKey),
 }
 
-/// Which clients file.
+/// The flags that select the clients file.
 #[derive(Debug, clap::Args)]
 pub struct FileFlags {
     #[command(flatten)]
     common: CommonFlags,
-    /// The clients file, if not access.clients_file of the configuration.
+    /// Clients file; overrides access.clients_file of the configuration.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -43,51 +44,52 @@ pub struct FileFlags {
 /// Flags of `clients add`.
 #[derive(Debug, clap::Args)]
 pub struct Add {
-    /// Name: letters, digits and `-._`.
+    /// Name of the client: letters, digits and `-._`.
     name: String,
     #[command(flatten)]
     file: FileFlags,
-    /// Whose usage it adds to; the name when not given.
+    /// Tenant that its usage is attributed to; defaults to the name.
     #[arg(long)]
     tenant: Option<String>,
-    /// An RPC that it may call, for example `Generate`; again for each. All
-    /// when not given.
+    /// RPC that the client may call, such as `Generate`; repeat for more. Without
+    /// it, all RPCs.
     #[arg(long = "method", value_name = "RPC")]
     methods: Vec<String>,
-    /// A model that it may ask for; again for each. All when not given.
+    /// Model that the client may use; repeat for more. Without it, all models.
     #[arg(long = "model", value_name = "MODEL")]
     models: Vec<String>,
-    /// The highest priority that its calls get.
+    /// Maximum priority of its calls.
     #[arg(long, value_enum, default_value = "interactive")]
     priority: PriorityFlag,
-    /// When its access ends, for example `2027-01-01T00:00:00Z`.
+    /// Time at which its access expires, such as `2027-01-01T00:00:00Z`.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339_weak)]
     expires: Option<SystemTime>,
-    /// A name in TLS certificates that stands for it; again for each.
+    /// Name in TLS client certificates that identifies the client; repeat for
+    /// more.
     #[arg(long = "certificate", value_name = "NAME")]
     certificates: Vec<String>,
-    /// Calls in a minute.
+    /// Maximum calls per minute.
     #[arg(long, value_name = "NUMBER")]
     requests_per_minute: Option<u64>,
-    /// Input tokens in a minute.
+    /// Maximum input tokens per minute.
     #[arg(long, value_name = "NUMBER")]
     input_tokens_per_minute: Option<u64>,
-    /// Output tokens in a minute.
+    /// Maximum output tokens per minute.
     #[arg(long, value_name = "NUMBER")]
     output_tokens_per_minute: Option<u64>,
-    /// Calls at the same time.
+    /// Maximum number of concurrent calls.
     #[arg(long, value_name = "NUMBER")]
     calls_in_flight: Option<u64>,
-    /// Tokens in a day (UTC).
+    /// Maximum tokens per day (UTC).
     #[arg(long, value_name = "NUMBER")]
     tokens_per_day: Option<u64>,
-    /// Tokens in a calendar month (UTC).
+    /// Maximum tokens per calendar month (UTC).
     #[arg(long, value_name = "NUMBER")]
     tokens_per_month: Option<u64>,
-    /// US dollars in a day (UTC).
+    /// Maximum cost per day (UTC), in US dollars.
     #[arg(long, value_name = "AMOUNT")]
     dollars_per_day: Option<f64>,
-    /// US dollars in a calendar month (UTC).
+    /// Maximum cost per calendar month (UTC), in US dollars.
     #[arg(long, value_name = "AMOUNT")]
     dollars_per_month: Option<f64>,
 }
@@ -95,10 +97,10 @@ pub struct Add {
 /// Flags of `clients revoke`.
 #[derive(Debug, clap::Args)]
 pub struct Revoke {
-    /// The client; with all its keys.
+    /// Name of the client to remove, with all its keys.
     #[arg(required_unless_present = "key", conflicts_with = "key")]
     name: Option<String>,
-    /// One key, by its id.
+    /// Id of a single key to remove.
     #[arg(long, value_name = "ID")]
     key: Option<String>,
     #[command(flatten)]
@@ -108,12 +110,12 @@ pub struct Revoke {
 /// Flags of `clients rotate`.
 #[derive(Debug, clap::Args)]
 pub struct RotateKey {
-    /// The client.
+    /// Name of the client.
     name: String,
-    /// Makes a key for signed requests instead of one that is sent.
+    /// Generate a signing key, for signed requests, instead of a client key.
     #[arg(long)]
     signing: bool,
-    /// How long the old key stays valid.
+    /// Time for which the old key remains valid.
     #[arg(long, value_name = "TIME", default_value = "7days", value_parser = humantime::parse_duration)]
     overlap: Duration,
     #[command(flatten)]
@@ -126,7 +128,7 @@ enum PriorityFlag {
     Interactive,
 }
 
-/// The file, and the keys that decrypt it if it is encrypted.
+/// The clients file, with the keys to decrypt it if it is encrypted.
 struct Opened {
     path: PathBuf,
     keys: Option<Keyring>,
@@ -138,7 +140,7 @@ impl FileFlags {
         let config = self.common.load(self.common.values(), &environment)?;
         let path = self.file.clone().or(config.access.clients_file);
         let path = path.ok_or_else(|| {
-            Failure::usage("which clients file? Give --file, or set access.clients_file")
+            Failure::usage("no clients file: pass --file or set access.clients_file")
         })?;
         let keys = config.secrets.key_file.as_deref().map(Keyring::read);
         let keys = keys
@@ -148,10 +150,10 @@ impl FileFlags {
     }
 }
 
-/// Does what a command says.
+/// Runs a subcommand of `clients`.
 ///
 /// # Errors
-/// When the file cannot be read or changed.
+/// [`Exit::Usage`] when the file cannot be read or changed.
 pub fn run(command: ClientsCommand) -> Result<(), Failure> {
     match command {
         ClientsCommand::Add(args) => add(*args),
@@ -225,11 +227,11 @@ fn rotate(args: &RotateKey) -> Result<(), Failure> {
     show(&rotated.map_err(failed)?)
 }
 
-/// The one time that a key is shown. Alone on standard output, so that a
-/// script can take it from there.
+/// Prints a new key. Nothing else goes to standard output, so that a script can
+/// capture the key.
 fn show(added: &Added) -> Result<(), Failure> {
     output::line(added.secret.expose_secret())?;
-    eprintln!("key {} was made; it is shown this once", added.id);
+    eprintln!("created key {}; it cannot be shown again", added.id);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! `claude-grpc config check`.
+//! `claude-grpc config check`: validates the configuration and prints it.
 
 use super::{
     exit::{Exit, Failure},
@@ -10,17 +10,18 @@ use crate::{
     secrets::{ApiKeys, KeySource},
 };
 
-/// Flags of `config check`: those of `serve`, to see what they make.
+/// Flags of `config check`: those of `serve`, to see their effect.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     flags: ServeFlags,
 }
 
-/// Prints the configuration that `serve` would have, as a TOML file.
+/// Prints the configuration that `serve` would run with, as a TOML file.
 ///
 /// # Errors
-/// All that is wrong with it.
+/// [`Exit::Usage`] with all faults of the configuration, or when the API keys
+/// cannot be read.
 pub async fn run(args: &Args) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let config = args.flags.load(&environment)?;
@@ -36,18 +37,22 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
     output::write(&printed(config, keys.as_ref())?)
 }
 
-/// The configuration as a file. Of secrets it tells where they are from and
-/// how many, and no part of them.
+/// Formats the configuration as a TOML file. Of secrets, it contains the source
+/// and the number.
 fn printed(mut config: Config, keys: Option<&ApiKeys>) -> Result<String, Failure> {
     let mut comments = match keys {
         Some(keys) => format!("# API keys: {} from {}\n", keys.keys.len(), keys.source),
-        None => "# API keys: none; `serve` needs one, or --simulate\n".to_owned(),
+        None => "# API keys: none; `serve` requires one, or --simulate\n".to_owned(),
     };
     let accepted = std::mem::take(&mut config.simulator.api_keys).len();
     if accepted > 0 {
         comments += &format!("# simulator.api_keys: {accepted}, not shown\n");
     }
-    let text = toml::to_string(&config)
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot be printed: {error}")))?;
+    let text = toml::to_string(&config).map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("failed to format the configuration: {error}"),
+        )
+    })?;
     Ok(format!("{comments}\n{text}"))
 }

@@ -1,4 +1,4 @@
-//! How a command ends: exit codes, and the line that says why.
+//! How a command ends: its exit code, and the lines on stderr that say why.
 
 pub use crate::reason::Exit;
 use crate::{config::ConfigErrors, secrets::ApiKeysError};
@@ -8,24 +8,25 @@ use std::{
     process::ExitCode,
 };
 
-/// Why a command does not succeed.
+/// Why a command did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// It failed.
+    /// A failure that is still to be reported.
     Told {
         /// The exit code.
         exit: Exit,
-        /// Why; a line each.
+        /// The reasons, one line each.
         reasons: Vec<String>,
     },
-    /// Each reason was told when it came up.
+    /// A failure whose reasons were already reported when they occurred.
     Reported(Exit),
-    /// Nobody reads the output any more (`| head`): no failure of ours.
+    /// The reader of the output closed the pipe (`| head`). The command exits
+    /// with success.
     PipeClosed,
 }
 
 impl Failure {
-    /// A failure with one reason.
+    /// Makes a failure with a single reason.
     pub fn new(exit: Exit, reason: impl Into<String>) -> Self {
         Failure::Told {
             exit,
@@ -33,12 +34,12 @@ impl Failure {
         }
     }
 
-    /// Wrong usage, configuration or input.
+    /// Makes a failure for invalid usage, configuration or input.
     pub fn usage(reason: impl Into<String>) -> Self {
         Failure::new(Exit::Usage, reason)
     }
 
-    /// The same failure, about `subject`.
+    /// Prefixes each reason with `subject`, such as a file name.
     pub fn about(self, subject: &str) -> Self {
         match self {
             Failure::Told { exit, reasons } => {
@@ -52,7 +53,7 @@ impl Failure {
         }
     }
 
-    /// Tells why on stderr, and gives the exit code.
+    /// Prints the reasons to stderr and returns the exit code.
     pub fn report(&self) -> ExitCode {
         self.tell();
         match self {
@@ -61,24 +62,24 @@ impl Failure {
         }
     }
 
-    /// Tells why on stderr.
+    /// Prints the reasons to stderr.
     pub fn tell(&self) {
         if let Failure::Told { reasons, .. } = self {
             for reason in reasons {
-                // With stderr closed there is nobody left to tell.
+                // If stderr is closed, there is nowhere to report that.
                 let _ = writeln!(std::io::stderr(), "claude-grpc: {}", one_line(reason));
             }
         }
     }
 }
 
-/// The system does not say which port it chose.
+/// The failure of reading the address of a listening socket.
 pub fn address_unknown(error: io::Error) -> Failure {
     let reason = format!("failed to read the bound address: {error}");
     Failure::new(Exit::Failed, reason)
 }
 
-/// A text without line ends and other characters that a terminal obeys.
+/// Replaces control characters, line breaks included, by spaces.
 pub fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -100,7 +101,8 @@ impl From<ApiKeysError> for Failure {
     }
 }
 
-/// An error with its causes. One that says what its cause says is left out.
+/// The text of an error with its causes. A cause that repeats the text before it
+/// is omitted.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut last = text.clone();

@@ -1,4 +1,4 @@
-//! The command line: the service, its simulator, and a client of it.
+//! The command line: the service, its simulator, and a client of the service.
 
 mod client;
 mod clients;
@@ -24,29 +24,30 @@ macro_rules! exit_codes {
         "\
 Exit codes:
   0  success
-  1  the call failed, or the service could not start; or several failed in
-     different ways
-  2  wrong usage, configuration or input
-  3  the service could not be reached
-  4  the answer was refused, or cut at a limit
-  5  a quota is used up, or the service or the API is overloaded or down"
+  1  the call failed, several calls failed in different ways, or the service
+     failed to start
+  2  invalid usage, configuration or input
+  3  the service is unreachable
+  4  the answer was refused or truncated
+  5  a quota is exhausted, or the service or the API is overloaded or down"
     };
 }
 
-/// What `--help` of the verbs says below the flags.
+/// The end of the help of the client commands.
 const EXIT_CODES: &str = exit_codes!();
 
-/// What `--help` says below the commands.
+/// The end of the top-level help.
 const AFTER_HELP: &str = concat!(
     exit_codes!(),
     "
 
-The API key is taken from a file named in ANTHROPIC_API_KEY_FILE,
-CLAUDE_API_KEY_FILE or upstream.api_key_file, else from ANTHROPIC_API_KEY or
-CLAUDE_API_KEY, else from secrets.encrypted_env_file or AWS KMS (secrets.kms).
-Several keys: one a line in the file, or with commas.
+The key of the Claude API comes from the first of these that is set: the file
+named in ANTHROPIC_API_KEY_FILE or CLAUDE_API_KEY_FILE, the file
+upstream.api_key_file, the variable ANTHROPIC_API_KEY or CLAUDE_API_KEY, the
+file secrets.encrypted_env_file, AWS KMS (secrets.kms). To use several keys, put
+one on each line of the file, or separate them by commas in the variable.
 
-Every key of the configuration can be set by a variable: server.listen by
+Every configuration key can be set by an environment variable: server.listen is
 CLAUDE_GRPC_SERVER__LISTEN. `claude-grpc config check` prints all keys."
 );
 
@@ -60,59 +61,60 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the service.
+    /// Run the service.
     Serve(serve::Args),
-    /// Runs the simulator of the Claude API alone.
+    /// Run the simulator of the Claude API on its own.
     Simulate(simulate::Args),
-    /// Answers a prompt, and prints the answer while it is written.
+    /// Answer a prompt, printing the answer as it is generated.
     #[command(after_help = EXIT_CODES)]
     Generate(client::generate::Args),
-    /// Summarizes texts.
+    /// Summarize texts.
     #[command(after_help = EXIT_CODES)]
     Summarize(client::summarize::Args),
-    /// Sorts texts under labels.
+    /// Classify texts with a set of labels.
     ///
-    /// Prints a line for each chosen label: the label, the model's confidence
-    /// from 0 to 1 and, with --reason, the reason, with tabs between them. With
-    /// several files the name of the file stands in front; where none of the
-    /// labels fits, the label and the confidence are empty.
+    /// Prints one tab-separated line per chosen label: the label, the confidence
+    /// of the model from 0 to 1 and, with --reason, the reason. With several
+    /// files, each line starts with the file name, and a file that no label fits
+    /// has a line with an empty label and confidence.
     #[command(after_help = EXIT_CODES)]
     Classify(client::classify::Args),
-    /// Counts the input tokens of a prompt without answering it.
+    /// Count the input tokens of a prompt without answering it.
     #[command(after_help = EXIT_CODES)]
     CountTokens(client::count_tokens::Args),
-    /// Lists the models that the service offers.
+    /// List the models that the service offers.
     #[command(after_help = EXIT_CODES)]
     Models(client::models::Args),
-    /// Who may call: the clients file.
+    /// Manage API clients (the clients file).
     #[command(subcommand)]
     Clients(clients::ClientsCommand),
-    /// Files encrypted with Fernet.
+    /// Manage files that are encrypted with Fernet.
     #[command(subcommand)]
     Secrets(secrets::SecretsCommand),
-    /// What concerns the configuration.
+    /// Validate and print the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
 }
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Checks the configuration and prints what holds, secrets left out.
+    /// Validate the configuration and print the effective values, without secrets.
     Check(config_check::Args),
 }
 
-/// Does what the command line says. Failures go to stderr, one a line.
+/// Runs the command. Reports failures on stderr, one per line, and returns the
+/// exit code.
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match Runtime::new() {
         Ok(runtime) => {
             let outcome = runtime.block_on(dispatch(cli.command));
-            // A read of standard input may still block, and cannot be stopped.
+            // A blocking read of standard input cannot be cancelled.
             runtime.shutdown_background();
             outcome
         }
         Err(error) => Err(Failure::new(
             Exit::Failed,
-            format!("no threads can be started: {error}"),
+            format!("failed to start the async runtime: {error}"),
         )),
     };
     match outcome {

@@ -1,4 +1,4 @@
-//! What watches the service, and what it writes.
+//! Metrics, traces, logs and the admin port, from the configuration.
 
 use super::exit::{Exit, Failure, address_unknown};
 use crate::{
@@ -14,22 +14,22 @@ use crate::{
 };
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-/// How long the last spans and figures may take on their way to the collector.
+/// Maximum time to export the last spans and metrics on shutdown.
 const LAST_EXPORT: Duration = Duration::from_secs(5);
 
-/// What watches the service, and what it writes.
+/// The running telemetry of the service.
 pub struct Observability {
-    /// Observes calls.
+    /// Records calls, for metrics, spans and the log.
     pub telemetry: Telemetry,
     running: TelemetryGuard,
     logs: LogGuard,
 }
 
 impl Observability {
-    /// Starts what the configuration and the `OTEL_*` variables ask for.
+    /// Starts telemetry as the configuration and the `OTEL_*` variables specify.
     ///
     /// # Errors
-    /// When they name what cannot be used.
+    /// [`Exit::Usage`] when one of their values is invalid.
     pub fn start(config: &Config, environment: &Environment) -> Result<Self, Failure> {
         let variable = |name: &str| Some(environment.get(name)?.to_str()?.to_owned());
         let settings = telemetry::OtelSettings::read(&variable);
@@ -47,7 +47,7 @@ impl Observability {
             .init_logs(&config.log, &telemetry)
             .map_err(failure)?;
         for problem in ignored {
-            tracing::warn!(problem, "a variable was ignored");
+            tracing::warn!(problem, "ignoring a variable");
         }
         Ok(Observability {
             telemetry,
@@ -56,7 +56,7 @@ impl Observability {
         })
     }
 
-    /// What there is to observe.
+    /// Collects the parts of the service that the admin port shows.
     pub fn of(
         &self,
         upstream: Upstream,
@@ -76,10 +76,11 @@ impl Observability {
         }
     }
 
-    /// The admin port, if there is to be one.
+    /// Opens the admin port, if it is enabled. If its default address is in use,
+    /// the service runs without one.
     ///
     /// # Errors
-    /// When its configured address cannot be listened on.
+    /// [`Exit::Failed`] when the configured address cannot be bound.
     pub async fn admin(
         &self,
         config: &AdminConfig,
@@ -93,27 +94,27 @@ impl Observability {
         match Admin::bind(listen, observed).await {
             Ok(admin) => {
                 let address = admin.local_addr().map_err(address_unknown)?;
-                tracing::info!(%address, "the admin port is open");
+                tracing::info!(%address, "admin port listening");
                 Ok(Some(admin))
             }
             Err(error) if config.listen.is_none() => {
-                tracing::warn!(%listen, %error, "no admin port: set admin.listen to have one");
+                tracing::warn!(%listen, %error, "failed to open the admin port; set admin.listen to another address");
                 Ok(None)
             }
             Err(error) => {
-                let reason = format!("cannot listen on {listen} (admin.listen): {error}");
+                let reason = format!("failed to listen on {listen} (admin.listen): {error}");
                 Err(Failure::new(Exit::Failed, reason))
             }
         }
     }
 
-    /// Sends what is still to be told.
+    /// Exports the remaining spans and metrics.
     pub async fn shut_down(self) {
         self.running.shut_down(LAST_EXPORT).await;
     }
 }
 
-/// Serves the admin port, if there is one, until dropped.
+/// Serves the admin port, if it is open, until dropped.
 pub async fn serve_admin(admin: Option<Admin>) -> Infallible {
     if let Some(admin) = admin {
         admin.run().await;

@@ -1,4 +1,4 @@
-//! `claude-grpc secrets`: files encrypted with Fernet.
+//! `claude-grpc secrets`: manages files that are encrypted with Fernet.
 
 use super::{
     exit::{Failure, with_causes},
@@ -7,25 +7,25 @@ use super::{
 use crate::secrets::{Keyring, SecretError, decrypt_file, encrypt_file, rotate_file};
 use std::path::PathBuf;
 
-/// What concerns encrypted files.
+/// The subcommands of `secrets`.
 #[derive(Debug, clap::Subcommand)]
 pub enum SecretsCommand {
-    /// Makes a key file; with --add, puts a new key in front of its keys.
+    /// Generate a key file; --add prepends a new key to an existing one.
     Keygen(Keygen),
-    /// Encrypts a file, for example `.env` to `.env.enc`.
+    /// Encrypt a file, for example `.env` to `.env.enc`.
     Encrypt(Encrypt),
-    /// Prints what an encrypted file says.
+    /// Decrypt a file and print its content.
     Decrypt(Decrypt),
-    /// Encrypts files anew with the first key, so that older ones can go.
+    /// Re-encrypt files with the first key, so that older keys can be removed.
     Rotate(RotateFile),
 }
 
 /// Flags of `secrets keygen`.
 #[derive(Debug, clap::Args)]
 pub struct Keygen {
-    /// The key file.
+    /// Key file to generate or, with --add, to change.
     key_file: PathBuf,
-    /// Adds a key to a file that is there.
+    /// Prepend a new key to an existing key file.
     #[arg(long)]
     add: bool,
 }
@@ -33,9 +33,9 @@ pub struct Keygen {
 /// Flags of `secrets encrypt`.
 #[derive(Debug, clap::Args)]
 pub struct Encrypt {
-    /// The file to encrypt.
+    /// File to encrypt.
     from: PathBuf,
-    /// The file to write.
+    /// Encrypted file to write.
     to: PathBuf,
     #[command(flatten)]
     key: KeyFlag,
@@ -44,7 +44,7 @@ pub struct Encrypt {
 /// Flags of `secrets decrypt`.
 #[derive(Debug, clap::Args)]
 pub struct Decrypt {
-    /// The encrypted file.
+    /// Encrypted file to print.
     file: PathBuf,
     #[command(flatten)]
     key: KeyFlag,
@@ -53,25 +53,25 @@ pub struct Decrypt {
 /// Flags of `secrets rotate`.
 #[derive(Debug, clap::Args)]
 pub struct RotateFile {
-    /// The encrypted files.
+    /// Encrypted files to re-encrypt in place.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
     key: KeyFlag,
 }
 
-/// Which keys.
+/// The flag that selects the keys.
 #[derive(Debug, clap::Args)]
 struct KeyFlag {
-    /// The key file.
+    /// Key file: Fernet keys, one per line, the newest first.
     #[arg(long, value_name = "FILE")]
     key_file: PathBuf,
 }
 
-/// Does what a command says.
+/// Runs a subcommand of `secrets`.
 ///
 /// # Errors
-/// When a file cannot be read, decrypted or written.
+/// [`Exit::Usage`](super::exit::Exit::Usage) when a file cannot be read, decrypted or written.
 pub fn run(command: SecretsCommand) -> Result<(), Failure> {
     match command {
         SecretsCommand::Keygen(args) if args.add => {

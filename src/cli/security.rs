@@ -1,4 +1,4 @@
-//! What stands between the network and the service, from the configuration.
+//! Access control, limits and TLS, from the configuration.
 
 use super::exit::{Failure, with_causes};
 use crate::{
@@ -10,24 +10,25 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Access control, limits and TLS.
+/// What protects the service on the network.
 pub struct Security {
-    /// Who may call; `None` for everybody.
+    /// Access control; `None` admits every caller.
     pub access: Option<Access>,
-    /// What is shared with other replicas; `None` when nothing is.
+    /// The Redis store shared with other replicas; `None` when limits are counted in
+    /// memory.
     pub store: Option<Store>,
-    /// TLS; `None` for plain text.
+    /// TLS; `None` serves plaintext.
     pub tls: Option<Tls>,
-    /// What of it can be read again.
+    /// The files of these that can be reloaded.
     pub reloads: Vec<Arc<dyn Reload>>,
 }
 
 impl Security {
-    /// Reads the files that the configuration names.
+    /// Loads the files that the configuration names.
     ///
     /// # Errors
-    /// When one of them cannot be used, or the service would be open to a
-    /// network without having been told so.
+    /// When one of them is unusable, or when the service would be exposed to a
+    /// network ([`ExposureError`]).
     pub async fn load(config: &Config, simulates: bool) -> Result<Security, Failure> {
         ExposureError::check(&config.server, &config.access, simulates)
             .map_err(|exposed| Failure::usage(exposed.to_string()))?;
@@ -62,7 +63,7 @@ async fn access(config: &Config, store: Option<Store>) -> Result<Option<Access>,
         .map_err(unusable)
 }
 
-/// A file that cannot be used.
+/// The failure of loading a file, with its causes.
 pub fn unusable(error: LoadError) -> Failure {
     Failure::usage(with_causes(&*error))
 }

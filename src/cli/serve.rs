@@ -1,4 +1,4 @@
-//! `claude-grpc serve`.
+//! `claude-grpc serve`: runs the service.
 
 use super::{
     exit::{Exit, Failure, address_unknown, with_causes},
@@ -28,26 +28,26 @@ use tracing::{Instrument, Span};
 pub struct Args {
     #[command(flatten)]
     flags: ServeFlags,
-    /// Answers from the built-in simulator instead of the Claude API.
+    /// Serve the built-in simulator instead of the Claude API.
     #[arg(long, conflicts_with = "upstream_url")]
     simulate: bool,
 }
 
-/// Runs the service until it is told to stop, and has drained.
+/// Runs the service until a signal stops it and it has drained.
 ///
 /// # Errors
-/// When it cannot start. Once it serves, it ends well.
+/// When it fails to start. Once it serves, it always ends with success.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let mut config = args.flags.load(&environment)?;
     let observability = Observability::start(&config, &environment)?;
-    // Before anything is announced: a signal that comes right after must not
-    // end the process by itself.
+    // Before the address is announced: a signal right after that must drain the
+    // service, not kill the process.
     let signals = Signals::take()?;
 
     let socket = systemd::socket()?;
     if let Some(socket) = &socket {
-        // Guarded as the address that is really listened on has to be.
+        // The exposure check must see the address that is listened on.
         config.server.listen = socket.local_addr().map_err(address_unknown)?;
     }
     let start = tracing::info_span!("start");
@@ -80,13 +80,13 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-/// What the process brings along.
+/// What is set up once per process, whichever API is served.
 struct Process {
     signals: Signals,
-    /// Where systemd listens for it, if it does.
+    /// The socket passed by systemd, if any.
     socket: Option<TcpListener>,
     observability: Observability,
-    /// The span of the start, which ends when it serves.
+    /// The span of the start, which ends when the service is ready.
     start: Span,
 }
 
@@ -112,7 +112,7 @@ async fn serve(
     };
     let server = bound
         .map_err(|error| {
-            let reason = format!("cannot listen on {listen} (--listen): {error}");
+            let reason = format!("failed to listen on {listen} (--listen): {error}");
             Failure::new(Exit::Failed, reason)
         })?
         .with_access(security.access.clone())
@@ -137,8 +137,8 @@ async fn serve(
     let drain = server.drain();
     let observed = observability.of(upstream, &drain, reloads, refusals, store_health);
     let admin = observability.admin(&config.admin, observed).await?;
-    // The port takes connections from the bind on, so whoever waits for this
-    // line can call. That nobody waits is no reason to stop.
+    // The port accepts connections since it was bound, so anyone who waits for
+    // this line can call. The service runs even if nobody reads it.
     let _ = output::line(&format!("claude-grpc listening on {address}"));
 
     tokio::select! {
@@ -154,7 +154,7 @@ async fn serve(
     Ok(())
 }
 
-/// The keys of the real API.
+/// Loads the API keys, which follow changes of their source.
 async fn api_keys(
     config: &Config,
     environment: &Environment,
@@ -167,19 +167,19 @@ async fn api_keys(
     match source {
         Some(source) => ApiKeys::load(source).await.map_err(unusable),
         None => Err(Failure::usage(
-            "there is no API key: set ANTHROPIC_API_KEY (or name a file that holds the key in \
-             ANTHROPIC_API_KEY_FILE) to serve the Claude API, \
-             or give --simulate to serve the built-in simulator",
+            "no API key: set ANTHROPIC_API_KEY (or ANTHROPIC_API_KEY_FILE to the path of a file \
+             that contains it) to serve the Claude API, or pass --simulate to serve the built-in \
+             simulator",
         )),
     }
 }
 
-/// Attempts are made with the keys in force.
+/// Replaces the keys of the upstream whenever they are reloaded.
 fn follow(reloading: &Reloadable<ApiKeys>, keys: Keys) {
     let mut changes = reloading.subscribe();
     tokio::spawn(async move {
         while changes.changed().await.is_ok() {
-            // They can be sent, or they would not have come into force.
+            // Always `Ok`: invalid keys are rejected when they are reloaded.
             if let Ok(ring) = Key::numbered(&changes.borrow_and_update().keys) {
                 keys.replace(ring);
             }
@@ -197,20 +197,20 @@ fn connect(
         .map_err(|error| Failure::usage(with_causes(&error)))
 }
 
-/// Takes the simulator's port.
+/// Binds the port of the simulator.
 ///
 /// # Errors
-/// When it cannot be had.
+/// [`Exit::Failed`] when the port is unavailable.
 pub async fn bind_simulator(config: SimulatorConfig) -> Result<Simulator, Failure> {
     let listen = config.listen;
     Simulator::bind(config).await.map_err(|error| {
-        let reason = format!("the simulator cannot listen on {listen} (simulator.listen): {error}");
+        let reason = format!("failed to listen on {listen} (simulator.listen): {error}");
         Failure::new(Exit::Failed, reason)
     })
 }
 
-/// An upstream that takes the way of the real API, over HTTP, to the simulator.
-/// Our real keys stay out of it.
+/// An upstream that reaches the simulator as it would the real API, over HTTP.
+/// The real API keys are not used.
 fn connect_to_simulator(
     config: &Config,
     simulator: &Simulator,
@@ -225,12 +225,11 @@ fn connect_to_simulator(
     let key = SecretString::from(accepted.map_or("simulated", String::as_str));
     let key = Key::new("simulator", &key)
         .map_err(|error| Failure::usage(format!("simulator.api_keys: {error}")))?;
-    // Each process has a simulator with limits of its own, so there is nothing to
-    // share.
+    // The simulator of each process has its own rate limits: nothing to share.
     connect(&upstream, Keys::new([key]), None, security)
 }
 
-/// The part of the API's address that is fit for a log.
+/// The host of the API, for the log: the full URL could contain a secret.
 fn host(base_url: &str) -> String {
     let url = Url::parse(base_url).ok();
     url.and_then(|url| url.host_str().map(str::to_owned))

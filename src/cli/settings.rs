@@ -1,5 +1,5 @@
-//! Flags that set the configuration: what people set often. Everything else
-//! is set in the file or by a variable.
+//! Flags that set configuration keys: those that are set often. The file and
+//! variables set all others.
 
 use super::exit::Failure;
 use crate::{
@@ -11,7 +11,7 @@ use figment::value::Value;
 use serde::Serialize;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-/// Which file, and how much is logged: of all commands that run something.
+/// Flags of all commands that load the configuration.
 #[derive(Debug, Clone, clap::Args)]
 pub struct CommonFlags {
     /// Configuration file (TOML).
@@ -22,39 +22,39 @@ pub struct CommonFlags {
         hide_env_values = true
     )]
     config: Option<PathBuf>,
-    /// Log filter, for example `debug` or `warn,claude_grpc=debug`.
+    /// Log filter, such as `debug` or `warn,claude_grpc=debug`.
     #[arg(long, value_name = "FILTER")]
     log_level: Option<String>,
-    /// How log lines look.
+    /// Format of log lines.
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<LogFormatFlag>,
 }
 
-/// How log lines look.
+/// The values of `--log-format`.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum LogFormatFlag {
     Pretty,
     Json,
 }
 
-/// What `serve` is started with.
+/// Flags of `serve` that set configuration keys.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServeFlags {
     #[command(flatten)]
     common: CommonFlags,
-    /// Address and port to listen on; port 0 for any free one.
+    /// Address and port to listen on; port 0 picks a free port.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// How long calls under way may go on after SIGTERM, for example `30s`.
+    /// Maximum time that calls in flight may continue after SIGTERM, such as `30s`.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     drain_timeout: Option<Duration>,
-    /// Address of the Claude API, without `/v1`.
+    /// Base URL of the Claude API, without `/v1`.
     #[arg(long, value_name = "URL")]
     upstream_url: Option<String>,
 }
 
 impl CommonFlags {
-    /// What the flags set, over nothing.
+    /// The keys that these flags set.
     pub fn values(&self) -> FlagValues {
         let mut values = FlagValues::default();
         values.set("log.level", "--log-level", self.log_level.as_ref());
@@ -66,10 +66,10 @@ impl CommonFlags {
         values
     }
 
-    /// The configuration with these flags on top.
+    /// Loads the configuration, with the flags as the highest layer.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// [`Exit::Usage`](super::exit::Exit::Usage) with all its faults.
     pub fn load(&self, flags: FlagValues, environment: &Environment) -> Result<Config, Failure> {
         Ok(Config::load(&Sources {
             file: self.config.clone(),
@@ -80,10 +80,10 @@ impl CommonFlags {
 }
 
 impl ServeFlags {
-    /// The configuration with these flags on top.
+    /// Loads the configuration, with the flags as the highest layer.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// [`Exit::Usage`](super::exit::Exit::Usage) with all its faults.
     pub fn load(&self, environment: &Environment) -> Result<Config, Failure> {
         let mut values = self.common.values();
         values.set("server.listen", "--listen", self.listen);
@@ -97,19 +97,19 @@ impl ServeFlags {
     }
 }
 
-/// What flags set.
+/// Configuration keys that flags set.
 #[derive(Debug, Default)]
 pub struct FlagValues(Vec<FlagValue>);
 
 impl FlagValues {
-    /// Sets a key if its flag is given.
+    /// Sets a key if its flag was given.
     pub fn set(
         &mut self,
         key: impl Into<String>,
         flag: &'static str,
         value: Option<impl Serialize>,
     ) {
-        // Figures and text always serialize.
+        // Numbers and strings always serialize.
         let value = value.and_then(|value| Value::serialize(value).ok());
         if let Some(value) = value {
             self.0.push(FlagValue {

@@ -1,4 +1,4 @@
-//! The signals that a service is told by.
+//! Signals: SIGTERM and SIGINT drain the service, SIGHUP reloads its files.
 
 use super::exit::{Exit, Failure};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 use std::{convert::Infallible, sync::Arc};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals of a running service.
+/// The signal handlers of a running service.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -17,15 +17,18 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals from the system: from now on none of them ends the
-    /// process by itself.
+    /// Installs the handlers: from now on none of these signals kills the
+    /// process.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// [`Exit::Failed`] when the operating system rejects a handler.
     pub fn take() -> Result<Self, Failure> {
         let take = |kind| {
             signal(kind).map_err(|error| {
-                Failure::new(Exit::Failed, format!("no signals can be taken: {error}"))
+                Failure::new(
+                    Exit::Failed,
+                    format!("failed to install a signal handler: {error}"),
+                )
             })
         };
         Ok(Signals {
@@ -36,7 +39,7 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM or SIGINT.
+    /// Waits for SIGTERM or SIGINT, reloading on each SIGHUP meanwhile.
     pub async fn stop(&mut self) {
         loop {
             tokio::select! {
@@ -47,24 +50,25 @@ impl Signals {
         }
     }
 
-    /// The first signal begins the drain, a second one cuts it short. Never
-    /// ends: the server does, once it has drained.
+    /// Begins the drain on the first signal, and aborts the calls in flight on
+    /// the second. Never returns: the server does, once it has drained.
     pub async fn drain(mut self, drain: Drain) -> Infallible {
         self.stop().await;
         drain.begin();
         self.stop().await;
-        tracing::warn!("told to stop a second time: cutting what still runs");
+        tracing::warn!("received a second signal, aborting in-flight calls");
         drain.cut();
         std::future::pending().await
     }
 
-    /// What SIGHUP reads again.
+    /// Sets what SIGHUP reloads.
     #[must_use]
     pub fn reloading(self, reloads: Vec<Arc<dyn Reload>>) -> Self {
         Signals { reloads, ..self }
     }
 
-    /// SIGHUP. It does not wait: another signal may come meanwhile.
+    /// Starts a reload, without waiting for it: another signal may arrive
+    /// meanwhile.
     fn reload(&self) {
         if self.reloads.is_empty() {
             tracing::info!("SIGHUP: nothing to reload");

@@ -1,4 +1,4 @@
-//! `claude-grpc simulate`.
+//! `claude-grpc simulate`: runs the simulator of the Claude API on its own.
 
 use super::{
     exit::{Failure, address_unknown},
@@ -15,28 +15,28 @@ use std::{net::SocketAddr, time::Duration};
 pub struct Args {
     #[command(flatten)]
     common: CommonFlags,
-    /// Address and port to listen on; port 0 for any free one.
+    /// Address and port to listen on; port 0 picks a free port.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// Time to the first byte of an answer, for example `300ms`.
+    /// Delay before the first byte of a response, such as `300ms`.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     time_to_first_token: Option<Duration>,
-    /// Output tokens per second of one answer; 0 for as fast as possible.
+    /// Output tokens per second of each response; 0 means unlimited.
     #[arg(long, value_name = "NUMBER")]
     tokens_per_second: Option<f64>,
-    /// How often a fault happens, as a share of the requests. Again for each
-    /// fault: `--fault overloaded=0.1 --fault cut=0.05`.
-    #[arg(long = "fault", value_name = "NAME=SHARE", value_parser = fault)]
+    /// Fault to inject, with the fraction of requests that it affects; repeat for
+    /// more, such as `--fault overloaded=0.1 --fault cut=0.05`.
+    #[arg(long = "fault", value_name = "NAME=RATE", value_parser = fault)]
     faults: Vec<(String, f64)>,
-    /// The same seed gives the same faults in the same order.
+    /// Seed of the random choice: the same seed produces the same faults.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 }
 
-/// Runs the simulator until it is told to stop.
+/// Runs the simulator until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When it cannot start.
+/// When it fails to start.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let mut values = args.common.values();
     values.set("simulator.listen", "--listen", args.listen);
@@ -72,7 +72,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn fault(text: &str) -> Result<(String, f64), String> {
-    let expected = "has to be a name, `=` and a share, for example overloaded=0.1";
+    let expected = "must be NAME=RATE, such as overloaded=0.1";
     let (name, share) = text.split_once('=').ok_or(expected)?;
     let share = share.parse().map_err(|_| expected)?;
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {

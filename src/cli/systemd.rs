@@ -1,5 +1,5 @@
-//! What systemd is told, and what it hands over. Without systemd nothing
-//! happens: it speaks through variables that are then not set.
+//! Integration with systemd: socket activation, readiness and the watchdog. It
+//! is controlled by variables that systemd sets; without them it does nothing.
 
 use super::exit::{Exit, Failure};
 use crate::server::Drain;
@@ -8,18 +8,19 @@ use sd_notify::NotifyState;
 use std::{convert::Infallible, net::TcpListener, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 
-/// What a stop takes beside the drain: the last bytes, the budgets to disk.
+/// Time that a stop may take in addition to the drain: sending the last bytes,
+/// writing the budgets to disk.
 const STOP_SPARE: Duration = Duration::from_secs(10);
 
-/// The socket that systemd listens on for us, if it does (`LISTEN_FDS`).
+/// The listening socket that systemd passed (`LISTEN_FDS`), if any.
 ///
 /// # Errors
-/// When what it hands over is no TCP socket that listens.
+/// [`Exit::Failed`] when it is not a listening TCP socket.
 pub fn socket() -> Result<Option<TcpListener>, Failure> {
     let unusable = |error| {
         Failure::new(
             Exit::Failed,
-            format!("the socket from systemd cannot be used: {error}"),
+            format!("failed to use the socket from systemd: {error}"),
         )
     };
     let socket = ListenFd::from_env()
@@ -31,16 +32,16 @@ pub fn socket() -> Result<Option<TcpListener>, Failure> {
     Ok(socket)
 }
 
-/// Says that the service is ready, that it lives as long as it does, and once
-/// the drain begins that it stops, and how long that may take. Never ends.
+/// Notifies systemd that the service is ready, then feeds the watchdog, and once
+/// the drain begins announces the stop and its maximum duration. Never returns.
 pub async fn report(drain: Drain, drain_timeout: Duration) -> Infallible {
     tell(&[NotifyState::Ready]);
     let alive = async {
         let Some(limit) = sd_notify::watchdog_enabled() else {
             return std::future::pending().await;
         };
-        // Half the limit, as sd_watchdog_enabled(3) advises. That this runs
-        // shows that the runtime still gives tasks their turn.
+        // Half the limit, as sd_watchdog_enabled(3) advises. That this task runs
+        // proves that the runtime still schedules tasks.
         let mut ticks = interval((limit / 2).max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -50,7 +51,7 @@ pub async fn report(drain: Drain, drain_timeout: Duration) -> Infallible {
     };
     let stopping = async {
         drain.begun().await;
-        // The unit's TimeoutStopSec does not know the configuration.
+        // TimeoutStopSec of the unit does not depend on the configuration.
         let longest = (drain_timeout + STOP_SPARE).as_micros();
         let longest = u32::try_from(longest).unwrap_or(u32::MAX);
         tell(&[
@@ -65,10 +66,10 @@ pub async fn report(drain: Drain, drain_timeout: Duration) -> Infallible {
     }
 }
 
-/// A service that cannot tell goes on: systemd then restarts it, when it
-/// waits for a word.
+/// Sends a notification. The service continues if that fails: if systemd waits
+/// for the notification, it restarts the service.
 fn tell(state: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "systemd could not be told");
+        tracing::warn!(%error, "failed to notify systemd");
     }
 }

@@ -1,4 +1,4 @@
-//! The environment as a parameter, so that a test can bring its own.
+//! The environment as a parameter, so that tests can pass their own.
 
 use std::{
     collections::BTreeMap,
@@ -6,18 +6,18 @@ use std::{
     fmt,
 };
 
-/// Environment variables. `Debug` shows their names only.
+/// A copy of environment variables. `Debug` shows their names only.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
-    /// The variables of this process, as they are now.
+    /// Copies the current variables of this process.
     pub fn of_process() -> Self {
         Environment(std::env::vars_os().collect())
     }
 
-    /// The value of a variable. One that is set to nothing counts as not set:
-    /// that is how many deployment tools leave out an optional one.
+    /// The value of a variable. An empty value counts as unset, since that is
+    /// how many deployment tools omit an optional variable.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.0
             .get(OsStr::new(name))
@@ -25,7 +25,7 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
-    /// The variables whose names begin with `prefix`, by their whole names.
+    /// The variables whose names begin with `prefix`, by their full names.
     pub fn with_prefix<'a>(
         &'a self,
         prefix: &'a str,

@@ -1,36 +1,37 @@
-//! Refuses to open the service to a network by mistake.
+//! Prevents the service from being exposed to a network by mistake.
 
 use crate::{access::AccessConfig, server::ServerConfig};
 use std::net::SocketAddr;
 use thiserror::Error;
 
-/// The service would be open to others than this machine in a way that was not
-/// asked for.
+/// The service would be reachable from other machines without access control or
+/// without TLS, and the configuration does not opt out of that explicitly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ExposureError {
-    /// Anybody could call.
+    /// Access control is off, so that anyone could use the API key.
     #[error(
-        "server.listen ({0}) can be reached from outside, and without access control anybody \
-         there could use the API key: set access.clients_file (`claude-grpc clients add` makes \
-         one), or listen on 127.0.0.1, or set access.allow_anonymous = true if something else \
-         lets only the right callers through"
+        "server.listen ({0}) is not a loopback address, and without access control anyone who \
+         can reach it could use the API key: set access.clients_file (`claude-grpc clients add` \
+         creates one), listen on 127.0.0.1, or set access.allow_anonymous = true if something \
+         else authenticates callers"
     )]
     Anonymous(SocketAddr),
-    /// Keys and prompts would go over the network in plain text.
+    /// TLS is off, so that keys and prompts would be sent in plaintext.
     #[error(
-        "server.listen ({0}) can be reached from outside, and without TLS keys and prompts would \
-         go there in plain text: set server.tls.cert_file and server.tls.key_file, or listen on \
-         127.0.0.1, or set server.allow_plaintext = true if the network or a proxy encrypts"
+        "server.listen ({0}) is not a loopback address, and without TLS keys and prompts would be \
+         sent in plaintext: set server.tls.cert_file and server.tls.key_file, listen on \
+         127.0.0.1, or set server.allow_plaintext = true if the network or a proxy encrypts \
+         traffic"
     )]
     PlainText(SocketAddr),
 }
 
 impl ExposureError {
-    /// Checks where the service would listen. A simulator without clients has
-    /// nothing to guard.
+    /// Checks the address that the service would listen on. A simulator without
+    /// clients may listen anywhere, since it has nothing to protect.
     ///
     /// # Errors
-    /// When the service must not start like this.
+    /// When the service must not start with this configuration.
     pub fn check(
         server: &ServerConfig,
         access: &AccessConfig,

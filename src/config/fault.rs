@@ -1,18 +1,18 @@
-//! What is wrong with a configuration, by name.
+//! The faults of a configuration, each with its key and its origin.
 
 use std::{fmt, path::PathBuf};
 use thiserror::Error;
 
-/// Where a value came from.
+/// The layer that a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody set it.
+    /// No layer set it.
     Default,
-    /// The configuration file.
+    /// The configuration file at this path.
     File(PathBuf),
-    /// An environment variable.
+    /// The environment variable of this name.
     Variable(String),
-    /// A flag, with its dashes.
+    /// The flag of this name, with its dashes.
     Flag(String),
 }
 
@@ -27,38 +27,38 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One thing that is wrong. It never shows the value of a secret.
+/// A single fault. Its text never contains the value of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Fault {
-    /// A key is unknown, or its value is not what it has to be.
+    /// An unknown key, or an invalid value of a key.
     #[error("{key}: {problem} ({origin})")]
     Key {
         /// The dotted name of the key.
         key: String,
-        /// What is wrong.
+        /// The requirement that is violated, such as `must be at least 1`.
         problem: String,
-        /// Where the value came from.
+        /// The layer that set the value.
         origin: Origin,
     },
-    /// A variable that begins like ours and is none of them.
+    /// A variable with our prefix that does not name a key.
     #[error("{name}: {problem}")]
     Variable {
-        /// The variable.
+        /// The name of the variable.
         name: String,
-        /// What is wrong.
+        /// The requirement that is violated, such as `must be at least 1`.
         problem: String,
     },
-    /// The file cannot be read, or is no TOML.
+    /// A file that cannot be read, or is not valid TOML.
     #[error("{}: {problem}", .path.display())]
     File {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// The requirement that is violated, such as `must be at least 1`.
         problem: String,
     },
 }
 
-/// All that is wrong with a configuration: at least one fault, one a line.
+/// All faults of a configuration, at least one; displayed one per line.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub struct ConfigErrors(pub Vec<Fault>);
 

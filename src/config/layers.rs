@@ -10,13 +10,13 @@ use figment::{
 };
 use std::{ffi::OsStr, fs, path::Path};
 
-/// What the variables of the configuration begin with.
+/// The prefix of the variables of the configuration.
 pub const PREFIX: &str = "CLAUDE_GRPC_";
 
-/// Stands between the sections and the key in a variable's name.
+/// Separates the sections and the key in the name of a variable.
 const SEPARATOR: &str = "__";
 
-/// Variables with our prefix that the command line reads itself.
+/// Variables with our prefix that are flags of the command line, not keys.
 const OF_THE_COMMAND_LINE: [&str; 5] = [
     "CLAUDE_GRPC_CONFIG",
     "CLAUDE_GRPC_ADDR",
@@ -25,7 +25,7 @@ const OF_THE_COMMAND_LINE: [&str; 5] = [
     "CLAUDE_GRPC_CA_FILE",
 ];
 
-/// The values of one source.
+/// The values that one source sets.
 #[derive(Debug, Clone)]
 pub struct Layer {
     dict: Dict,
@@ -33,7 +33,7 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Values that all came from one place.
+    /// Makes a layer of values with a common origin.
     pub fn new(dict: Dict, origin: &Origin) -> Self {
         let metadata = match origin {
             Origin::Default => Metadata::named("defaults"),
@@ -44,18 +44,18 @@ impl Layer {
         Layer { dict, metadata }
     }
 
-    /// The values, by section.
+    /// The values, nested by section.
     pub fn dict(&self) -> &Dict {
         &self.dict
     }
 
-    /// Where the values came from.
+    /// The origin of the values.
     pub fn origin(&self) -> Origin {
         origin_of(&self.metadata)
     }
 }
 
-/// Where a value came from, as its layer told figment.
+/// The origin of a value, from the metadata that its layer passed to figment.
 pub fn origin_of(metadata: &Metadata) -> Origin {
     match (&*metadata.name, &metadata.source) {
         (_, Some(Source::File(path))) => Origin::File(path.clone()),
@@ -75,49 +75,49 @@ impl Provider for Layer {
     }
 }
 
-/// The values of a TOML file.
+/// Reads the layer of a TOML file.
 ///
 /// # Errors
-/// When it cannot be read or is no TOML. The error tells the place, but shows
-/// no text of the file: there may be a secret in it.
+/// When it cannot be read or is not valid TOML. The error names the line but
+/// does not quote it, since it may contain a secret.
 pub fn file(path: &Path) -> Result<Layer, Fault> {
     let fault = |problem: String| Fault::File {
         path: path.to_owned(),
         problem,
     };
     let text = fs::read_to_string(path)
-        .map_err(|error| fault(format!("the configuration file cannot be read: {error}")))?;
+        .map_err(|error| fault(format!("failed to read the configuration file: {error}")))?;
     let table: toml::Table = toml::from_str(&text).map_err(|error| {
         let line = error
             .span()
             .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         let what = error.message().lines().next().unwrap_or_default();
-        fault(format!("line {line} is no TOML: {what}"))
+        fault(format!("invalid TOML in line {line}: {what}"))
     })?;
     let value = Value::serialize(table).map_err(|error| fault(error.to_string()))?;
     let dict = value.into_dict().unwrap_or_default();
     Ok(Layer::new(dict, &Origin::File(path.to_owned())))
 }
 
-/// A value set by a flag: the dotted key, the flag with its dashes, the value.
+/// A value that is set by a flag.
 #[derive(Debug, Clone)]
 pub struct FlagValue {
-    /// The dotted key.
+    /// The dotted key, such as `server.listen`.
     pub key: String,
-    /// The flag, with its dashes.
+    /// The name of the flag, with its dashes.
     pub flag: &'static str,
-    /// What it sets.
+    /// The value that it sets the key to.
     pub value: Value,
 }
 
-/// The layer of one flag.
+/// Makes the layer of one flag.
 pub fn flag(flag: &FlagValue) -> Layer {
     let dict = nested(flag.key.split('.'), flag.value.clone());
     Layer::new(dict, &Origin::Flag(flag.flag.to_owned()))
 }
 
-/// A layer for each variable, or what is wrong with it. What a variable may
-/// hold is told from the default in its place.
+/// Makes a layer for each variable, or the fault of it. The default of its key
+/// determines the type that the value is parsed as.
 pub fn variables(environment: &Environment, defaults: &Dict) -> Vec<Result<Layer, Fault>> {
     environment
         .with_prefix(PREFIX)
@@ -135,12 +135,12 @@ fn variable(name: &str, value: &OsStr, defaults: &Dict) -> Result<Layer, Fault> 
     let path: Vec<&str> = lower.split(SEPARATOR).collect();
     let default = find(defaults, &path).map_err(|unknown| match unknown {
         Unknown::Key => wrong(misplaced_key(path.last().copied()).unwrap_or(
-            "no such variable; a key's variable is CLAUDE_GRPC_SECTION__KEY, \
-             and `config check` prints all keys",
+            "unknown variable; the variable of a key is CLAUDE_GRPC_SECTION__KEY, and \
+             `config check` prints all keys",
         )),
-        Unknown::Section => wrong("is a section; name one of its keys, after `__`"),
+        Unknown::Section => wrong("must name a key, not a section: append `__` and the key"),
     })?;
-    let text = value.to_str().ok_or_else(|| wrong("is no UTF-8 text"))?;
+    let text = value.to_str().ok_or_else(|| wrong("must be valid UTF-8"))?;
     let value = typed(text, default).map_err(|problem| Fault::Key {
         key: path.join("."),
         problem,
@@ -150,8 +150,8 @@ fn variable(name: &str, value: &OsStr, defaults: &Dict) -> Result<Layer, Fault> 
     Ok(Layer::new(dict, &Origin::Variable(name.to_owned())))
 }
 
-/// Kubernetes gives every pod such variables for a Service named
-/// `claude-grpc`. None of them can be ours, which all have a `__`.
+/// Whether Kubernetes sets this variable, as it does in every pod for a Service
+/// named `claude-grpc`. Ours differ: they all contain `__`.
 fn is_service_link(name: &str) -> bool {
     let rest = &name[PREFIX.len()..];
     !rest.contains(SEPARATOR)
@@ -161,18 +161,19 @@ fn is_service_link(name: &str) -> bool {
             || rest.starts_with("PORT_"))
 }
 
-/// What to say to somebody who puts an API key where none belongs.
+/// The advice for a key or variable that looks like an attempt to configure an
+/// API key.
 pub fn misplaced_key(name: Option<&str>) -> Option<&'static str> {
     let name = name?;
     ["api_key", "api_keys", "anthropic_api_key", "claude_api_key"]
         .contains(&name)
         .then_some(
-            "an API key has no place in the configuration; set ANTHROPIC_API_KEY, \
-             or name a file that holds it in ANTHROPIC_API_KEY_FILE or upstream.api_key_file",
+            "an API key must not be in the configuration; set ANTHROPIC_API_KEY, or name a file \
+             that contains it in ANTHROPIC_API_KEY_FILE or upstream.api_key_file",
         )
 }
 
-/// Why a variable has no default in its place.
+/// Why a path does not lead to the default of a key.
 enum Unknown {
     Key,
     Section,
@@ -188,26 +189,27 @@ fn find<'a>(defaults: &'a Dict, path: &[&str]) -> Result<&'a Value, Unknown> {
         }
     }
     match dict.get(*last) {
-        // An empty one is a map whose keys are free, not a section.
+        // An empty one is a map with arbitrary keys, not a section.
         Some(Value::Dict(_, inner)) if !inner.is_empty() => Err(Unknown::Section),
         Some(value) => Ok(value),
         None => Err(Unknown::Key),
     }
 }
 
-/// The value of a variable, of the type that its default has.
+/// Parses the value of a variable as the type of its default.
 fn typed(text: &str, default: &Value) -> Result<Value, String> {
     match default {
         Value::String(..) | Value::Char(..) => Ok(Value::from(text)),
         Value::Bool(..) => match text.parse::<bool>() {
             Ok(value) => Ok(Value::from(value)),
-            Err(_) => Err("has to be true or false".to_owned()),
+            Err(_) => Err("must be true or false".to_owned()),
         },
-        Value::Num(..) => number(text).ok_or_else(|| "has to be a number".to_owned()),
+        Value::Num(..) => number(text).ok_or_else(|| "must be a number".to_owned()),
         Value::Array(..) if !text.trim_start().starts_with('[') => Ok(listed(text)),
-        Value::Array(..) => in_toml(text).ok_or_else(|| "is no TOML list".to_owned()),
-        Value::Dict(..) => in_toml(text).ok_or_else(|| "is no TOML table".to_owned()),
-        // What is not set by default could be anything.
+        Value::Array(..) => in_toml(text)
+            .ok_or_else(|| "must be a list: separated by commas, or in TOML".to_owned()),
+        Value::Dict(..) => in_toml(text).ok_or_else(|| "must be a TOML table".to_owned()),
+        // A key without a default could have any type.
         Value::Empty(..) => Ok(text
             .parse::<bool>()
             .map(Value::from)
@@ -252,8 +254,8 @@ fn nested<'a>(path: impl DoubleEndedIterator<Item = &'a str>, value: Value) -> D
     wrapped.into_dict().unwrap_or_default()
 }
 
-/// The defaults as figment sees them: what is not set is there too, as
-/// nothing, so that its name is known.
+/// The defaults as figment sees them. Keys without a default are included, with
+/// an empty value, so that their names are known.
 pub fn defaults(config: impl serde::Serialize) -> Dict {
     Value::serialize(config)
         .unwrap_or_else(|_| Value::from(Empty::None))
@@ -261,8 +263,8 @@ pub fn defaults(config: impl serde::Serialize) -> Dict {
         .unwrap_or_default()
 }
 
-/// The dotted names of the keys in `given` that `known` does not have. What
-/// is free in `known` (lists, empty maps) is left to serde.
+/// Appends the dotted names of the keys in `given` that are missing in `known`.
+/// Contents of lists and of empty maps are left to serde.
 pub fn unknown_keys(given: &Dict, known: &Dict, prefix: &str, unknown: &mut Vec<String>) {
     for (name, value) in given {
         let key = format!("{prefix}{name}");
@@ -311,10 +313,13 @@ mod tests {
         let error = read("CLAUDE_GRPC_LOG__LINES", "hush").unwrap_err();
         assert_eq!(
             error,
-            "log.lines: has to be a number (from CLAUDE_GRPC_LOG__LINES)"
+            "log.lines: must be a number (from CLAUDE_GRPC_LOG__LINES)"
         );
         let error = read("CLAUDE_GRPC_LIST", "[hush").unwrap_err();
-        assert_eq!(error, "list: is no TOML list (from CLAUDE_GRPC_LIST)");
+        assert_eq!(
+            error,
+            "list: must be a list: separated by commas, or in TOML (from CLAUDE_GRPC_LIST)"
+        );
     }
 
     #[test]
@@ -326,13 +331,13 @@ mod tests {
         ] {
             let error = read(name, "hush").unwrap_err();
             assert!(
-                error.starts_with(&format!("{name}: no such variable")),
+                error.starts_with(&format!("{name}: unknown variable")),
                 "{error}"
             );
         }
         let error = read("CLAUDE_GRPC_LOG", "hush").unwrap_err();
         assert!(
-            error.starts_with("CLAUDE_GRPC_LOG: is a section"),
+            error.starts_with("CLAUDE_GRPC_LOG: must name a key"),
             "{error}"
         );
         let error = read("CLAUDE_GRPC_LOG__API_KEY", "hush").unwrap_err();

@@ -1,8 +1,8 @@
 //! The configuration: defaults < file < environment < flags.
 //!
-//! Each section is owned by the module it configures, which says what it may
-//! hold. Here they are put together, and everything that is wrong is reported
-//! at once: by its name and with the place it came from.
+//! Each section is owned by the module that it configures, which defines and
+//! validates it. Here the sections are combined, and all faults are reported at
+//! once, each with its key and its origin.
 
 mod environment;
 mod exposure;
@@ -33,48 +33,48 @@ use layers::Layer;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::PathBuf;
 
-/// The whole configuration.
+/// The complete configuration, with a field per section.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The way in.
+    /// The gRPC port: its address, its limits and what it serves.
     pub server: ServerConfig,
-    /// The way to the Claude API.
+    /// The Claude API: its address, timeouts, connections and concurrency.
     pub upstream: UpstreamConfig,
     /// Models and defaults of the RPCs.
     pub service: ServiceConfig,
-    /// Who may call.
+    /// Access control.
     pub access: AccessConfig,
-    /// Where usage is kept, and what it costs.
+    /// The usage store and the prices of tokens.
     pub limits: LimitsConfig,
-    /// Where secrets are.
+    /// Encrypted sources of secrets.
     pub secrets: SecretsConfig,
-    /// What is logged.
+    /// The log on standard error.
     pub log: LogConfig,
-    /// What is measured and traced.
+    /// Traces and metrics.
     pub telemetry: TelemetryConfig,
-    /// The port for those who run the service.
+    /// The port for operators.
     pub admin: AdminConfig,
-    /// The stand-in for the Claude API; it runs only when asked for.
+    /// The simulator of the Claude API, which runs only on request.
     pub simulator: SimulatorConfig,
 }
 
-/// Where a configuration is read from, lowest layer first.
+/// The sources of a configuration, lowest layer first.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    /// A TOML file, which has to be there.
+    /// A TOML file, which must exist.
     pub file: Option<PathBuf>,
-    /// The variables, those of others included.
+    /// The environment. Variables without our prefix are ignored.
     pub environment: Environment,
-    /// What flags set.
+    /// Values set by flags, which take precedence over all other layers.
     pub flags: Vec<FlagValue>,
 }
 
 impl Config {
-    /// Reads and checks a configuration.
+    /// Reads, combines and validates the sources of a configuration.
     ///
     /// # Errors
-    /// All that is wrong, by name.
+    /// All faults, each with its key and its origin.
     pub fn load(sources: &Sources) -> Result<Config, ConfigErrors> {
         let mut faults = Vec::new();
         let layers = Layers::read(sources, &mut faults)?;
@@ -88,8 +88,8 @@ impl Config {
         }
     }
 
-    /// Checks what the types do not say. `wrong` is told the dotted key and
-    /// the problem of each fault.
+    /// Validates what the types do not express. Calls `wrong` with the dotted
+    /// key and the problem of each fault.
     pub fn check(&self, mut wrong: impl FnMut(&str, String)) {
         self.server
             .check(&mut |key, problem| wrong(&format!("server.{key}"), problem));
@@ -114,15 +114,15 @@ impl Config {
     }
 }
 
-/// All layers over the defaults.
+/// All layers, merged over the defaults.
 struct Layers {
     figment: Figment,
 }
 
 impl Layers {
     /// # Errors
-    /// When the file cannot be read: what it would have set is not there, so
-    /// nothing more can be said.
+    /// When the file cannot be read: without its values, further faults would be
+    /// misleading.
     fn read(sources: &Sources, faults: &mut Vec<Fault>) -> Result<Layers, Fault> {
         let defaults = layers::defaults(Config::default());
         let mut layers = Layers {
@@ -159,8 +159,8 @@ impl Layers {
         self.figment = figment.merge(layer);
     }
 
-    /// Each section by itself, so that one fault does not hide those of the
-    /// others.
+    /// Extracts each section separately, so that a fault in one does not hide
+    /// faults in others.
     fn extract(&self, faults: &mut Vec<Fault>) -> Option<Config> {
         let server = self.section("server", faults);
         let upstream = self.section("upstream", faults);
@@ -187,7 +187,7 @@ impl Layers {
     }
 
     fn section<T: DeserializeOwned>(&self, name: &str, faults: &mut Vec<Fault>) -> Option<T> {
-        // Not `extract_inner`, which puts the section behind the key.
+        // Not `extract_inner`, whose errors have the section after the key.
         let errors = match self.figment.find_value(name) {
             Ok(section) => match section.deserialize() {
                 Ok(section) => return Some(section),
@@ -206,9 +206,9 @@ impl Layers {
         None
     }
 
-    /// A fault of a key, with the place that its value came from.
+    /// Makes the fault of a key, with the origin of its value.
     fn fault(&self, key: &str, problem: String) -> Fault {
-        // Of an item of a list, only the list is known.
+        // The origin of a list item is known for the list as a whole only.
         let list = key.rsplit_once('.').map_or(key, |(list, _)| list);
         let metadata = self.figment.find_metadata(key);
         let metadata = metadata.or_else(|| self.figment.find_metadata(list));
@@ -220,7 +220,8 @@ impl Layers {
     }
 }
 
-/// What is wrong, in words. The value is shown unless it may be a secret.
+/// The text of an error of figment. It quotes the value unless that may be a
+/// secret.
 fn problem(key: &str, kind: &Kind) -> String {
     // The last part may be a number: an item of a list.
     let mut names = key
@@ -248,10 +249,10 @@ fn problem(key: &str, kind: &Kind) -> String {
         Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
             format!("{} is not {expected}", shown(actual))
         }
-        Kind::UnknownVariant(_, known) => format!("has to be one of {}", known.join(", ")),
+        Kind::UnknownVariant(_, known) => format!("must be one of {}", known.join(", ")),
         Kind::UnknownField(_, _) => "unknown key".to_owned(),
-        // Such a message may quote the value.
-        Kind::Message(_) if secret => "is not what it has to be".to_owned(),
+        // The message could quote the value.
+        Kind::Message(_) if secret => "invalid value".to_owned(),
         other => other.to_string(),
     }
 }

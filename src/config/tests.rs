@@ -74,19 +74,19 @@ fn a_fault_names_its_key_and_its_place() {
             "server.listen: invalid socket address syntax (from --listen)",
             "upstream.read_timeout: \"soon\" is not a duration \
              (from CLAUDE_GRPC_UPSTREAM__READ_TIMEOUT)",
-            "log.format: has to be one of pretty, json (in claude-grpc.toml)",
+            "log.format: must be one of pretty, json (in claude-grpc.toml)",
         ]
     );
     let toml = "[server]\nmax_message_bytes = 0\n[service]\nallowed_models = ['claude-a']";
     assert_eq!(
         load(toml, &variables[1..], &[]).unwrap_err(),
         [
-            "server.max_message_bytes: has to be from 1 to 4294967295 (in claude-grpc.toml)",
-            "service.generate.model: \"\" is no model id \
+            "server.max_message_bytes: must be between 1 and 4294967295 (in claude-grpc.toml)",
+            "service.generate.model: invalid model id \"\" \
              (from CLAUDE_GRPC_SERVICE__GENERATE__MODEL)",
-            "service.summarize.model: \"claude-sonnet-5-5\" is not in service.allowed_models \
+            "service.summarize.model: \"claude-sonnet-5-5\" must be one of service.allowed_models \
              (by default)",
-            "service.classify.model: \"claude-haiku-5-5\" is not in service.allowed_models \
+            "service.classify.model: \"claude-haiku-5-5\" must be one of service.allowed_models \
              (by default)",
         ]
     );
@@ -106,7 +106,7 @@ fn every_unknown_key_is_named() {
 fn a_key_in_the_file_is_told_where_it_belongs() {
     let faults = load("[upstream]\napi_key = 'hush'", &[], &[]).unwrap_err();
     assert_eq!(faults.len(), 1);
-    assert!(faults[0].starts_with("upstream.api_key: an API key has no place"));
+    assert!(faults[0].starts_with("upstream.api_key: an API key must not be in the configuration"));
     assert!(faults[0].contains("ANTHROPIC_API_KEY_FILE"));
     assert!(!faults[0].contains("hush"));
 }
@@ -118,7 +118,7 @@ fn a_missing_file_is_an_error() {
         ..Sources::default()
     };
     let error = Config::load(&sources).unwrap_err().to_string();
-    assert!(error.starts_with("/nowhere/claude-grpc.toml: the configuration file cannot be read"));
+    assert!(error.starts_with("/nowhere/claude-grpc.toml: failed to read the configuration file"));
 }
 
 #[test]

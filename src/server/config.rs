@@ -1,91 +1,110 @@
-//! `[server]`: the way in.
+//! `[server]`: the gRPC port, its limits, and TLS.
 
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::sync::Semaphore;
 
-/// No time is longer than this, so that adding them up cannot overflow.
+/// Maximum of every duration, so that adding them up cannot overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// The gRPC port and its limits.
+/// The gRPC port: its address, its limits and what it serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
-    /// Address and port to listen on.
+    /// Address and port to listen on. Port 0 picks a free port. An address other
+    /// than loopback requires access control and TLS, or an explicit opt-out
+    /// (`access.allow_anonymous`, `server.allow_plaintext`).
     pub listen: SocketAddr,
-    /// Most bytes of one received message, after decompression. The API takes
-    /// 32 MiB of JSON; Base64 adds a third to pictures and PDFs.
+    /// Maximum size of a received message, in bytes after decompression; at
+    /// least 1. The Claude API accepts 32 MiB of JSON, in which Base64 makes
+    /// images and PDFs a third larger.
     pub max_message_bytes: usize,
-    /// Longest time a call may take, also for callers that send no deadline.
+    /// Maximum duration of a call. Shortens later deadlines, and applies to
+    /// callers that send none. Must be greater than 0.
     #[serde(with = "humantime_serde")]
     pub max_deadline: Duration,
-    /// How long calls under way may go on after SIGTERM.
+    /// Maximum time that calls in flight may continue after SIGTERM or SIGINT;
+    /// then they are aborted.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
-    /// Whether gRPC reflection is served, which publishes the API's schema; when
-    /// not set, on loopback only. With access control it needs credentials.
+    /// Whether to serve gRPC reflection, which publishes the schema of the API.
+    /// Unset, it is served on loopback addresses only. With access control,
+    /// reflection requires credentials.
     pub reflection: Option<bool>,
-    /// Whether gRPC-Web is served, over HTTP/1.1 as well.
+    /// Whether to serve gRPC-Web, for browsers. Also enables HTTP/1.1.
     pub grpc_web: bool,
-    /// Origins that browsers may call from (CORS), for gRPC-Web; `*` for any.
+    /// Origins that browsers may send gRPC-Web calls from (CORS), such as
+    /// `https://app.example.com`; `*` allows any origin.
     pub cors_origins: Vec<String>,
-    /// Most HTTP/2 streams at once on one connection.
+    /// Maximum number of concurrent HTTP/2 streams, and so of calls, per
+    /// connection; at least 1.
     pub max_concurrent_streams: u32,
-    /// Most calls at once, over all connections; more are shed with
-    /// UNAVAILABLE, since another replica may have room.
+    /// Maximum number of concurrent calls over all connections; at least 1.
+    /// Further calls are shed with `UNAVAILABLE`, since another replica may have
+    /// capacity.
     pub max_calls: usize,
-    /// Most connections at once; more wait in the kernel's queue.
+    /// Maximum number of open connections; at least 1. Further connections wait
+    /// in the accept queue of the kernel.
     pub max_connections: usize,
-    /// After this time, give or take a tenth, a connection is asked to close,
-    /// so that callers spread over new replicas (gRFC A9).
+    /// Age at which a connection is closed gracefully, with ±10 % jitter, so
+    /// that callers rebalance onto new replicas (gRFC A9). Must be greater than
+    /// 0.
     #[serde(with = "humantime_serde")]
     pub max_connection_age: Duration,
-    /// A ping is sent on a connection that was silent for so long.
+    /// Time without received data after which a connection is pinged. Must be
+    /// greater than 0.
     #[serde(with = "humantime_serde")]
     pub keepalive_interval: Duration,
-    /// A connection is closed when its ping goes unanswered for so long.
+    /// Maximum time to wait for the answer to a keepalive ping before the
+    /// connection is closed. Must be greater than 0.
     #[serde(with = "humantime_serde")]
     pub keepalive_timeout: Duration,
-    /// Serves without TLS on addresses that others can reach: for a network
-    /// that encrypts by itself, or a proxy in front.
+    /// Whether to serve without TLS on an address other than loopback. Only for
+    /// networks that encrypt traffic themselves, or behind a proxy that
+    /// terminates TLS.
     pub allow_plaintext: bool,
-    /// TLS.
+    /// TLS of the port.
     pub tls: TlsConfig,
 }
 
-/// `[server.tls]`: TLS on the port. It is on as soon as there is a
-/// certificate. All files are PEM; a change is picked up within seconds.
+/// `[server.tls]`: TLS of the gRPC port, enabled by `cert_file`. All files are
+/// PEM, and are reloaded within seconds when they change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
-    /// The certificate, followed by those between it and the CA.
+    /// File with the server certificate, followed by its intermediate
+    /// certificates. Requires `key_file`.
     pub cert_file: Option<PathBuf>,
-    /// Its private key.
+    /// File with the private key of the certificate. Requires `cert_file`.
     pub key_file: Option<PathBuf>,
-    /// The CAs whose certificates callers may show (mutual TLS). The names in
-    /// them stand for the clients that list them under `certificates`.
+    /// File with the CAs that sign client certificates (mutual TLS). A caller
+    /// is the client of the clients file that lists a name of its certificate
+    /// under `certificates`. Requires `cert_file`.
     pub client_ca_file: Option<PathBuf>,
-    /// Whether each connection has to show such a certificate. Then health
-    /// checks have to as well.
+    /// Whether every connection must present a client certificate, those of
+    /// health checks included. Requires `client_ca_file`.
     pub client_cert_required: bool,
 }
 
 impl TlsConfig {
-    /// Whether TLS is served.
+    /// Whether a certificate is configured, and so TLS is served.
     pub fn is_on(&self) -> bool {
         self.cert_file.is_some()
     }
 
     fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
         if self.cert_file.is_some() != self.key_file.is_some() {
-            let problem = "cert_file and key_file go together";
+            let problem = "cert_file and key_file must be set together";
             wrong("tls.cert_file", problem.to_owned());
         }
         if self.client_ca_file.is_some() && !self.is_on() {
-            wrong("tls.client_ca_file", "needs tls.cert_file".to_owned());
+            wrong(
+                "tls.client_ca_file",
+                "must be set together with server.tls.cert_file".to_owned(),
+            );
         }
         if self.client_cert_required && self.client_ca_file.is_none() {
-            let problem = "needs tls.client_ca_file";
+            let problem = "must be set together with server.tls.client_ca_file";
             wrong("tls.client_cert_required", problem.to_owned());
         }
     }
@@ -114,21 +133,21 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// Whether gRPC reflection is served.
+    /// Whether reflection is served: as configured, else on loopback only.
     pub fn serves_reflection(&self) -> bool {
         let is_local = self.listen.ip().to_canonical().is_loopback();
         self.reflection.unwrap_or(is_local)
     }
 
-    /// Checks what the types do not say. `wrong` is told the key and the
-    /// problem of each fault.
+    /// Validates what the types do not express. Calls `wrong` with the key and
+    /// the problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
-        let mut at_least_one = |key: &str, figure: usize, most: usize| {
-            if figure == 0 || figure > most {
-                wrong(key, format!("has to be from 1 to {most}"));
+        let mut at_least_one = |key: &str, value: usize, maximum: usize| {
+            if value == 0 || value > maximum {
+                wrong(key, format!("must be between 1 and {maximum}"));
             }
         };
-        // A gRPC message has a length of four bytes.
+        // The length prefix of a gRPC message has four bytes.
         let largest_message = u32::MAX as usize;
         at_least_one("max_message_bytes", self.max_message_bytes, largest_message);
         at_least_one(
@@ -136,9 +155,9 @@ impl ServerConfig {
             self.max_concurrent_streams as usize,
             u32::MAX as usize,
         );
-        let most_connections = Semaphore::MAX_PERMITS;
+        let max_connections = Semaphore::MAX_PERMITS;
         at_least_one("max_calls", self.max_calls, usize::MAX);
-        at_least_one("max_connections", self.max_connections, most_connections);
+        at_least_one("max_connections", self.max_connections, max_connections);
 
         for (key, time, may_be_zero) in [
             ("max_deadline", self.max_deadline, false),
@@ -148,8 +167,12 @@ impl ServerConfig {
             ("keepalive_timeout", self.keepalive_timeout, false),
         ] {
             if time > LONGEST || (time.is_zero() && !may_be_zero) {
-                let least = if may_be_zero { "" } else { "more than 0 and " };
-                wrong(key, format!("has to be {least}at most a year"));
+                let least = if may_be_zero {
+                    ""
+                } else {
+                    "greater than 0 and "
+                };
+                wrong(key, format!("must be {least}at most a year"));
             }
         }
 
@@ -157,16 +180,17 @@ impl ServerConfig {
 
         for origin in &self.cors_origins {
             if !is_origin(origin) {
-                let problem =
-                    format!("{origin:?} is no origin such as https://app.example.com, and not `*`");
+                let problem = format!(
+                    "invalid origin {origin:?}: must be `*` or like https://app.example.com"
+                );
                 wrong("cors_origins", problem);
             }
         }
     }
 }
 
-/// Whether a browser could send this as `Origin`: no path, no slash at the
-/// end. They are compared as text.
+/// Whether a browser could send this as `Origin`: without a path and without a
+/// trailing slash. Origins are compared as text.
 fn is_origin(text: &str) -> bool {
     if text == "*" {
         return true;

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServiceConfig {
-    /// Models that callers may ask for; empty for any.
+    /// Model ids that requests may use. Empty allows any model. The models below
+    /// must be among them.
     pub allowed_models: Vec<String>,
     /// Defaults of Generate, GenerateStream and CountTokens.
     pub generate: GenerateConfig,
@@ -22,12 +23,13 @@ pub struct ServiceConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GenerateConfig {
-    /// Model of requests that name none.
+    /// Model of requests that do not set one.
     pub model: String,
-    /// `max_tokens` of requests that give none.
+    /// Maximum number of output tokens of requests that do not set `max_tokens`;
+    /// at least 1.
     pub max_tokens: u32,
-    /// Whether identical unary calls in flight at the same moment share one
-    /// upstream call unless the metadata `claude-coalesce` says otherwise.
+    /// Whether identical concurrent unary calls share one upstream call. The
+    /// metadata `claude-coalesce` overrides it per call.
     pub coalesce: bool,
 }
 
@@ -35,16 +37,18 @@ pub struct GenerateConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SummarizeConfig {
-    /// Model of requests that name none.
+    /// Model of requests that do not set one.
     pub model: String,
-    /// `max_tokens` of requests that give none, unless their length asks for
-    /// more. Has to leave room for thinking.
+    /// Maximum number of output tokens of requests that do not set `max_tokens`;
+    /// at least 1. Raised automatically if the requested length needs more. Must
+    /// leave room for thinking.
     pub max_tokens: u32,
-    /// Effort asked of the model; without it the model's own applies (older
-    /// models refuse the setting).
+    /// Effort that the model is asked for: `low`, `medium`, `high`, `xhigh` or
+    /// `max`. Unset, the default of the model applies; older models reject the
+    /// parameter.
     pub effort: Option<Effort>,
-    /// Whether identical unary calls in flight at the same moment share one
-    /// upstream call unless the metadata `claude-coalesce` says otherwise.
+    /// Whether identical concurrent unary calls share one upstream call. The
+    /// metadata `claude-coalesce` overrides it per call.
     pub coalesce: bool,
 }
 
@@ -52,16 +56,18 @@ pub struct SummarizeConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClassifyConfig {
-    /// Model of requests that name none.
+    /// Model of requests that do not set one.
     pub model: String,
-    /// `max_tokens` of requests that give none, unless their labels need more.
-    /// Has to leave room for thinking.
+    /// Maximum number of output tokens of requests that do not set `max_tokens`;
+    /// at least 1. Raised automatically if the labels need more. Must leave room
+    /// for thinking.
     pub max_tokens: u32,
-    /// Effort asked of the model; without it the model's own applies (older
-    /// models refuse the setting).
+    /// Effort that the model is asked for: `low`, `medium`, `high`, `xhigh` or
+    /// `max`. Unset, the default of the model applies; older models reject the
+    /// parameter.
     pub effort: Option<Effort>,
-    /// Whether identical unary calls in flight at the same moment share one
-    /// upstream call unless the metadata `claude-coalesce` says otherwise.
+    /// Whether identical concurrent unary calls share one upstream call. The
+    /// metadata `claude-coalesce` overrides it per call.
     pub coalesce: bool,
 }
 
@@ -98,12 +104,12 @@ impl Default for ClassifyConfig {
 }
 
 impl ServiceConfig {
-    /// Checks what the types do not say. `wrong` is told the key and the
-    /// problem of each fault.
+    /// Validates what the types do not express. Calls `wrong` with the key and
+    /// the problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
         for model in &self.allowed_models {
             if !model::is_model_id(model) {
-                wrong("allowed_models", format!("{model:?} is no model id"));
+                wrong("allowed_models", format!("invalid model id {model:?}"));
             }
         }
         for (rpc, model, max_tokens) in [
@@ -116,15 +122,18 @@ impl ServiceConfig {
             ("classify", &self.classify.model, self.classify.max_tokens),
         ] {
             if !model::is_model_id(model) {
-                wrong(&format!("{rpc}.model"), format!("{model:?} is no model id"));
+                wrong(
+                    &format!("{rpc}.model"),
+                    format!("invalid model id {model:?}"),
+                );
             } else if !model::is_allowed(model, &self.allowed_models) {
-                let problem = format!("{model:?} is not in service.allowed_models");
+                let problem = format!("{model:?} must be one of service.allowed_models");
                 wrong(&format!("{rpc}.model"), problem);
             }
             if max_tokens == 0 {
                 wrong(
                     &format!("{rpc}.max_tokens"),
-                    "has to be at least 1".to_owned(),
+                    "must be at least 1".to_owned(),
                 );
             }
         }

@@ -1,33 +1,36 @@
-//! `[simulator]`: where the stand-in for the Claude API listens, and how it
-//! behaves.
+//! `[simulator]`: the simulator of the Claude API.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::SocketAddr, time::Duration};
 use thiserror::Error;
 
-/// Where the simulator listens, and how it behaves.
-// `Debug` is written by hand: it shows no key.
+/// The simulator of the Claude API. It runs only under `serve --simulate` and
+/// `simulate`.
+// `Debug` is written by hand so that it does not show keys.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimulatorConfig {
-    /// Address and port to listen on; port 0 for any free one.
+    /// Address and port to listen on. Port 0 picks a free port.
     pub listen: SocketAddr,
-    /// Accepted API keys; when empty, any non-empty key is accepted.
+    /// API keys that the simulator accepts. Empty accepts any non-empty key.
     pub api_keys: Vec<String>,
-    /// Time from a whole request to the first byte of its answer.
+    /// Delay between receiving a complete request and sending the first byte of
+    /// the response.
     #[serde(with = "humantime_serde")]
     pub time_to_first_token: Duration,
-    /// Output tokens per second of one answer; 0 for as fast as possible.
+    /// Output tokens per second of each response, 0 to 1,000,000,000. 0 means
+    /// unlimited.
     pub tokens_per_second: f64,
-    /// `retry-after` of the 429 that `faults.rate_limited` produces, in whole
+    /// `retry-after` of the 429 responses of `faults.rate_limited`, sent in whole
     /// seconds.
     #[serde(with = "humantime_serde")]
     pub retry_after: Duration,
-    /// Keeps the last 20,000 requests for inspection, bodies included.
+    /// Whether to keep the last 20,000 requests in memory for inspection, bodies
+    /// included.
     pub record: bool,
-    /// Rates of injected faults.
+    /// Injected faults.
     pub faults: FaultRates,
-    /// Rate limits, for each API key and model.
+    /// Rate limits per API key and model.
     pub limits: SimulatorLimitsConfig,
 }
 
@@ -61,37 +64,38 @@ impl Default for SimulatorConfig {
     }
 }
 
-/// Rates of injected faults: each is a share of the requests to `/v1/messages`
-/// and `count_tokens`, from 0 to 1; their sum must not exceed 1.
+/// Injected faults. Each rate is the fraction of requests to `/v1/messages` and
+/// `count_tokens` that it affects, from 0 to 1. The rates must add up to at most
+/// 1.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FaultRates {
-    /// Seed of the random choice: the same seed produces the same faults in the
-    /// same order.
+    /// Seed of the random choice. The same seed produces the same sequence of
+    /// faults.
     pub seed: u64,
-    /// Share answered with 429 and `retry-after`.
+    /// Rate of responses with status 429 and `retry-after`.
     pub rate_limited: f64,
-    /// Share answered with 529, overloaded.
+    /// Rate of responses with status 529 (`overloaded_error`).
     pub overloaded: f64,
-    /// Share answered with 500.
+    /// Rate of responses with status 500 (`api_error`).
     pub error: f64,
-    /// Share whose connection is closed without an answer.
+    /// Rate of connections that are closed without a response.
     pub drop: f64,
-    /// Share whose answer breaks off in the middle.
+    /// Rate of responses that are truncated in the middle.
     pub cut: f64,
-    /// Share with an `error` event in the middle of the stream; a plain answer is
-    /// a 529.
+    /// Rate of streams with an `error` event in the middle. A request without a
+    /// stream gets status 529.
     pub error_event: f64,
-    /// Share that is never answered.
+    /// Rate of requests that are never answered.
     pub hang: f64,
-    /// Share answered with a body that is not JSON.
+    /// Rate of responses that are not valid JSON.
     pub garbage: f64,
-    /// Share answered slowly, in small pieces.
+    /// Rate of responses that are sent in small pieces, 50 ms apart.
     pub slow_body: f64,
 }
 
 impl FaultRates {
-    /// Each rate with its key.
+    /// All rates by the name of their key.
     pub(super) fn named(&self) -> [(&'static str, f64); 9] {
         [
             ("rate_limited", self.rate_limited),
@@ -107,33 +111,33 @@ impl FaultRates {
     }
 }
 
-/// Rate limits: token buckets that hold one minute's worth and refill
-/// continuously. 0 means unlimited.
+/// Rate limits per API key and model: token buckets that hold one minute's worth
+/// and refill continuously. 0 means unlimited.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimulatorLimitsConfig {
     /// Maximum requests per minute.
     pub requests_per_minute: u64,
-    /// Maximum input tokens per minute; tokens read from the prompt cache do not
+    /// Maximum input tokens per minute. Tokens read from the prompt cache do not
     /// count.
     pub input_tokens_per_minute: u64,
-    /// Maximum output tokens per minute: `max_tokens` is reserved at the start,
-    /// and what was not written is returned at the end.
+    /// Maximum output tokens per minute. A request reserves its `max_tokens` and
+    /// is settled with the tokens that were written.
     pub output_tokens_per_minute: u64,
 }
 
-/// An invalid value in the configuration of the simulator.
+/// A fault in the `[simulator]` section.
 #[derive(Debug, Clone, PartialEq, Error)]
-#[error("simulator.{field} {problem}")]
+#[error("simulator.{field}: {problem}")]
 pub struct ConfigError {
-    /// Dotted key below `simulator`.
+    /// The dotted key, without the leading `simulator.`.
     pub field: String,
-    /// What the value must be.
+    /// The requirement that its value violates.
     pub problem: &'static str,
 }
 
 impl SimulatorConfig {
-    /// Checks the ranges of all values.
+    /// Validates what the types do not express.
     ///
     /// # Errors
     /// The first key whose value is out of range.
@@ -145,9 +149,9 @@ impl SimulatorConfig {
                 return wrong(format!("faults.{name}"), "must be between 0 and 1");
             }
         }
-        // Rates such as ten times 0.1 make a little more than 1 in binary.
+        // In binary, ten times 0.1 can be a little more than 1.
         if rates.iter().map(|(_, rate)| rate).sum::<f64>() > 1.0 + 1e-9 {
-            return wrong("faults".to_owned(), "must not exceed 1 in sum");
+            return wrong("faults".to_owned(), "must add up to at most 1");
         }
         if !(0.0..=1e9).contains(&self.tokens_per_second) {
             return wrong("tokens_per_second".to_owned(), "must be between 0 and 1e9");
@@ -172,14 +176,14 @@ mod tests {
         };
         assert_eq!(problem(|_| {}), Ok(()));
         let negative = problem(|config| config.faults.cut = -0.1).unwrap_err();
-        assert_eq!(negative, "simulator.faults.cut must be between 0 and 1");
+        assert_eq!(negative, "simulator.faults.cut: must be between 0 and 1");
         let sum = problem(|config| {
             config.faults.cut = 0.6;
             config.faults.hang = 0.6;
         });
         assert_eq!(
             sum.unwrap_err(),
-            "simulator.faults must not exceed 1 in sum"
+            "simulator.faults: must add up to at most 1"
         );
         let nan = problem(|config| config.tokens_per_second = f64::NAN).unwrap_err();
         assert!(nan.contains("tokens_per_second"), "{nan}");

@@ -1,28 +1,28 @@
-//! Where the figures are kept, and what happens when they cannot be reached.
+//! Where limits are counted, and what happens while that store is unreachable.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// What happens while the store does not answer.
+/// How limits are enforced while the store does not answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StoreFailureMode {
-    /// Each replica counts for itself.
+    /// Each replica enforces the limits on its own counts.
     #[default]
     FailOpen,
-    /// What cannot be counted is refused.
+    /// Calls that cannot be counted are rejected.
     FailClosed,
 }
 
-/// Where figures are kept. An address of Redis may have a password, so neither
-/// `Debug` nor serializing shows it.
+/// Where limits are counted. A Redis URL may contain a password, so
+/// neither `Debug` nor serialization shows it.
 #[derive(Clone, Default)]
 pub enum StoreAddress {
-    /// In this process.
+    /// In the memory of this process.
     #[default]
     Memory,
-    /// In Redis.
+    /// In Redis at this URL, shared by all replicas.
     Redis(SecretString),
 }
 
@@ -45,7 +45,7 @@ impl fmt::Debug for StoreAddress {
 }
 
 impl StoreAddress {
-    /// Whether it can be an address at all.
+    /// Whether it is `memory` or a valid Redis URL. Does not connect.
     pub fn is_usable(&self) -> bool {
         match self {
             StoreAddress::Memory => true,

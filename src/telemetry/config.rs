@@ -1,22 +1,23 @@
-//! The sections `[log]` and `[telemetry]` of the configuration.
+//! `[log]` and `[telemetry]`: logs, and the attributes of traces.
 
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-/// Level and format of the logs.
+/// The log on standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
-    /// Log level: `off`, `error`, `warn`, `info`, `debug`, `trace`, or a
-    /// `tracing` filter with levels by module, such as
-    /// `warn,claude_grpc=debug`. The default is `info`.
+    /// Log filter: a level (`off`, `error`, `warn`, `info`, `debug`, `trace`),
+    /// optionally with levels per module, such as `warn,claude_grpc=debug`. The
+    /// admin port can change it at run time.
     pub level: String,
-    /// Format of the lines on stderr. The default is `pretty`.
+    /// Format of log lines: `pretty` for people, or `json` for one JSON object
+    /// per line.
     pub format: LogFormat,
 }
 
-/// The formats of log lines.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
@@ -26,17 +27,16 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is traced. The `OTEL_*` variables of OpenTelemetry configure where it
-/// is exported.
+/// Traces and metrics. The standard `OTEL_*` variables of OpenTelemetry configure
+/// where they are exported to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
-    /// Keys of the callers' `baggage` that are copied to span attributes. None
-    /// by default.
+    /// Keys of the `baggage` of callers that are recorded as span attributes.
+    /// Other keys are ignored.
     pub baggage: Vec<String>,
-    /// Whether spans contain prompts and responses. The variable
-    /// `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` also enables it.
-    /// The default is `false`.
+    /// Whether spans record prompts and answers. The variable
+    /// `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` enables it as well.
     pub capture_content: bool,
 }
 
@@ -50,18 +50,18 @@ impl Default for LogConfig {
 }
 
 impl LogConfig {
-    /// Validates the section. Calls `wrong` with the key and the problem of
-    /// each invalid value.
+    /// Validates what the types do not express. Calls `wrong` with the key and
+    /// the problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
         if let Err(problem) = self.filter() {
             wrong("level", problem);
         }
     }
 
-    /// Parses `level`.
+    /// Parses `level` as a filter.
     pub(super) fn filter(&self) -> Result<EnvFilter, String> {
-        // `EnvFilter` accepts any word as the name of a module, so `inof` would
-        // be a valid filter that logs nothing.
+        // `EnvFilter` reads any word as the name of a module, so that `inof`
+        // would log nothing at all.
         for directive in self.level.split(',').map(str::trim) {
             let bare = !directive.contains(['=', '[']);
             if bare && LevelFilter::from_str(directive).is_err() || directive.is_empty() {
@@ -70,7 +70,7 @@ impl LogConfig {
                 ));
             }
         }
-        EnvFilter::try_new(&self.level).map_err(|error| format!("must be a log filter: {error}"))
+        EnvFilter::try_new(&self.level).map_err(|error| format!("invalid log filter: {error}"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `[upstream]`: the way to the Claude API.
+//! `[upstream]`: how the Claude API is called.
 
 use crate::claude;
 use http::HeaderValue;
@@ -7,92 +7,107 @@ use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, time::Duration};
 use tokio::sync::Semaphore;
 
-/// No time is longer than this, so that adding them up cannot overflow.
+/// Maximum of every duration, so that adding them up cannot overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// The API's address, and how it is called.
+/// The Claude API: its address, timeouts, connections and concurrency.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpstreamConfig {
-    /// Address of the API, without `/v1`.
+    /// Base URL of the Claude API, `http` or `https`, without `/v1`. Must not
+    /// contain credentials, a query or a fragment.
     pub base_url: String,
-    /// File with the API key, or with several, one a line. The variables
-    /// `ANTHROPIC_API_KEY_FILE` and `CLAUDE_API_KEY_FILE` go before it,
-    /// `ANTHROPIC_API_KEY` and `CLAUDE_API_KEY` come after it.
+    /// File with one or more API keys, one per line. The variables
+    /// `ANTHROPIC_API_KEY_FILE` and `CLAUDE_API_KEY_FILE` take precedence over
+    /// it, and it takes precedence over `ANTHROPIC_API_KEY` and
+    /// `CLAUDE_API_KEY`. It is reloaded within seconds when it changes.
     pub api_key_file: Option<PathBuf>,
-    /// Value of the `anthropic-version` header.
+    /// Value of the `anthropic-version` header of every request.
     pub api_version: String,
-    /// Most calls in flight to the API at once, streams included.
+    /// Maximum number of concurrent calls to the API, streams included; at least
+    /// 1. Further calls wait for a permit, up to `acquire_timeout`.
     pub max_in_flight: usize,
-    /// Maximum time that a call waits for a permit before it is shed.
+    /// Maximum time that a call waits for a concurrency permit before it is
+    /// shed. `0s` sheds it immediately.
     #[serde(with = "humantime_serde")]
     pub acquire_timeout: Duration,
-    /// Longest time to make a connection.
+    /// Maximum time to establish a connection, TLS handshake included. Must be
+    /// greater than 0.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
-    /// Longest time that sent bytes may go unacknowledged (TCP_USER_TIMEOUT,
-    /// so on Linux only).
+    /// Maximum time that sent data may remain unacknowledged before the
+    /// connection is closed (`TCP_USER_TIMEOUT`, Linux only). Must be greater
+    /// than 0.
     #[serde(with = "humantime_serde")]
     pub write_timeout: Duration,
-    /// Longest silence while an answer is awaited or read.
+    /// Maximum time without received data, while waiting for a response and
+    /// while reading it. Must be greater than 0.
     #[serde(with = "humantime_serde")]
     pub read_timeout: Duration,
-    /// Idle connections kept.
+    /// Maximum number of idle connections in the pool. 0 disables connection
+    /// reuse.
     pub max_idle_connections: usize,
-    /// How long an idle connection is kept.
+    /// Time after which an idle connection is closed.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// How failed attempts are repeated.
+    /// Retries of failed attempts.
     pub retry: RetryConfig,
-    /// When calls fail at once because the API does.
+    /// Circuit breaker, which fails calls fast during an outage of the API.
     pub breaker: BreakerConfig,
-    /// Whether calls are held back until the API's own limits have room for
-    /// them, instead of being sent to be refused. Replicas do so together
-    /// when `limits.store` is a Redis.
+    /// Whether to delay calls until the rate limits of the API allow them,
+    /// instead of sending them to be rejected with 429. Replicas share the state
+    /// of the limits if `limits.store` is Redis.
     pub pacing: bool,
 }
 
-/// How failed attempts are repeated.
+/// Retries of failed attempts, with exponential backoff and a retry budget.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryConfig {
-    /// Most attempts after the first.
+    /// Maximum number of retries per call, after the first attempt. 0 disables
+    /// retries.
     pub max_retries: u32,
-    /// Upper bound of the first backoff; it doubles with each retry. The
-    /// backoff itself is drawn evenly from 0 to the bound (full jitter).
+    /// Upper bound of the first backoff; it doubles with each retry. The actual
+    /// backoff is random between 0 and the bound (full jitter).
     #[serde(with = "humantime_serde")]
     pub initial_backoff: Duration,
-    /// Highest that the bound gets.
+    /// Maximum of the upper bound of the backoff. Must be at least
+    /// `initial_backoff`.
     #[serde(with = "humantime_serde")]
     pub max_backoff: Duration,
-    /// The longest `retry-after` that is waited for; a longer one goes to the
-    /// caller instead.
+    /// Maximum `retry-after` of the API to wait for. If the API asks for a
+    /// longer wait, the call fails and passes it on in `RetryInfo`.
     #[serde(with = "humantime_serde")]
     pub max_retry_after: Duration,
-    /// Retries allowed as a share of the calls that succeeded in the last ten
-    /// seconds, so that retries cannot double an outage. More than 0, at most
-    /// 1.
+    /// Retry budget: the maximum ratio of retries to successful calls of the
+    /// last 10 seconds, so that retries cannot amplify an outage. Must be greater
+    /// than 0 and at most 1.
     pub budget_ratio: f32,
-    /// Retries a second that are allowed in any case.
+    /// Minimum number of retries per second that are allowed regardless of
+    /// `budget_ratio`.
     pub min_retries_per_second: u32,
 }
 
-/// When calls fail at once because the API does.
+/// Circuit breaker: while the API is failing, calls fail immediately. It counts
+/// calls after their retries; errors that the caller or a rate limit causes do
+/// not count.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BreakerConfig {
-    /// Calls that fail one after the other, after their retries.
+    /// Number of consecutive failed calls that opens the breaker; at least 1.
     pub consecutive_failures: u32,
-    /// Or: the share of the calls in the window that fail, more than 0 and at
-    /// most 1,
+    /// Ratio of failed calls within `window` that opens the breaker, once there
+    /// were `min_calls` calls. Must be greater than 0 and at most 1.
     pub failure_rate: f64,
-    /// when there were at least so many.
+    /// Minimum number of calls within `window` before `failure_rate` applies; at
+    /// least 1.
     pub min_calls: u32,
-    /// The window.
+    /// Sliding window over which `failure_rate` is measured. Must be greater
+    /// than 0.
     #[serde(with = "humantime_serde")]
     pub window: Duration,
-    /// How long calls then fail at once, before one of them is let through to
-    /// see whether the API is back.
+    /// Time that the breaker stays open before it lets a single call through as
+    /// a probe. Must be greater than 0.
     #[serde(with = "humantime_serde")]
     pub open_duration: Duration,
 }
@@ -144,19 +159,19 @@ impl Default for RetryConfig {
 }
 
 impl UpstreamConfig {
-    /// Checks what the types do not say. `wrong` is told the key and the
-    /// problem of each fault.
+    /// Validates what the types do not express. Calls `wrong` with the key and
+    /// the problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
         if let Err(problem) = base_url(&self.base_url) {
             wrong("base_url", problem.to_owned());
         }
         if self.api_version.is_empty() || HeaderValue::from_str(&self.api_version).is_err() {
-            let problem = "has to be text that an HTTP header can carry";
+            let problem = "must be a valid HTTP header value";
             wrong("api_version", problem.to_owned());
         }
         if self.max_in_flight == 0 || self.max_in_flight > Semaphore::MAX_PERMITS {
-            let most = Semaphore::MAX_PERMITS;
-            wrong("max_in_flight", format!("has to be from 1 to {most}"));
+            let maximum = Semaphore::MAX_PERMITS;
+            wrong("max_in_flight", format!("must be between 1 and {maximum}"));
         }
         for (key, time, may_be_zero) in [
             ("acquire_timeout", self.acquire_timeout, true),
@@ -171,8 +186,12 @@ impl UpstreamConfig {
             ("breaker.open_duration", self.breaker.open_duration, false),
         ] {
             if time > LONGEST || (time.is_zero() && !may_be_zero) {
-                let least = if may_be_zero { "" } else { "more than 0 and " };
-                wrong(key, format!("has to be {least}at most a year"));
+                let least = if may_be_zero {
+                    ""
+                } else {
+                    "greater than 0 and "
+                };
+                wrong(key, format!("must be {least}at most a year"));
             }
         }
         self.retry.check(wrong);
@@ -185,15 +204,15 @@ impl BreakerConfig {
         if self.consecutive_failures == 0 {
             wrong(
                 "breaker.consecutive_failures",
-                "has to be at least 1".to_owned(),
+                "must be at least 1".to_owned(),
             );
         }
         if !(self.failure_rate > 0.0 && self.failure_rate <= 1.0) {
-            let problem = "has to be more than 0 and at most 1";
+            let problem = "must be greater than 0 and at most 1";
             wrong("breaker.failure_rate", problem.to_owned());
         }
         if self.min_calls == 0 {
-            wrong("breaker.min_calls", "has to be at least 1".to_owned());
+            wrong("breaker.min_calls", "must be at least 1".to_owned());
         }
     }
 }
@@ -201,37 +220,37 @@ impl BreakerConfig {
 impl RetryConfig {
     fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
         if self.max_backoff < self.initial_backoff {
-            let problem = "has to be at least upstream.retry.initial_backoff";
+            let problem = "must be at least upstream.retry.initial_backoff";
             wrong("retry.max_backoff", problem.to_owned());
         }
-        // Not `<= 0.0 || > 1.0`: NaN is in no range.
+        // Not `<= 0.0 || > 1.0`, which NaN would pass.
         if !(self.budget_ratio > 0.0 && self.budget_ratio <= 1.0) {
-            let problem = "has to be more than 0 and at most 1";
+            let problem = "must be greater than 0 and at most 1";
             wrong("retry.budget_ratio", problem.to_owned());
         }
         // `TpsBudget` panics at more.
-        let most = i32::MAX.unsigned_abs() - 1;
-        if self.min_retries_per_second > most {
+        let maximum = i32::MAX.unsigned_abs() - 1;
+        if self.min_retries_per_second > maximum {
             wrong(
                 "retry.min_retries_per_second",
-                format!("has to be at most {most}"),
+                format!("must be at most {maximum}"),
             );
         }
     }
 }
 
-/// The problem of an address does not show the address: a password may be in
-/// it.
+/// Validates a base URL. The error does not quote it, since it may contain a
+/// password.
 fn base_url(text: &str) -> Result<(), &'static str> {
-    let url = Url::parse(text).map_err(|_| "is no address such as https://api.anthropic.com")?;
+    let url = Url::parse(text).map_err(|_| "must be a URL such as https://api.anthropic.com")?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("has to be an http or https address");
+        return Err("must be an http or https URL with a host");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold a name or a password");
+        return Err("must not contain a user name or password");
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("must not have a query or a fragment");
+        return Err("must not contain a query or fragment");
     }
     Ok(())
 }

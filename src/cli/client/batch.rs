@@ -1,26 +1,28 @@
-//! Several documents, some at a time, each told in the order given. One that
-//! fails does not keep the others from being done.
+//! Several documents, processed concurrently and printed in the order given. A
+//! document that fails does not stop the others.
 
 use super::input::Source;
 use crate::cli::exit::{Exit, Failure};
 use futures::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How several documents are worked on.
+/// Flags for the processing of several documents.
 #[derive(Debug, Clone, clap::Args)]
 pub struct BatchFlags {
-    /// Calls at once, when several files are given.
+    /// Maximum number of concurrent calls when several files are given, 1 to 64.
     #[arg(long, value_name = "NUMBER", default_value_t = 4)]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
 }
 
 impl BatchFlags {
-    /// Asks about each source, and prints what comes of it.
+    /// Calls `ask` for each source and `print` for each answer, in the order of
+    /// the sources.
     ///
     /// # Errors
-    /// When any failed, after all were tried: with their exit code if they
-    /// failed alike. At once when nobody reads the output any more.
+    /// When any source failed, after all were processed: with their exit code if
+    /// it is the same for all, else [`Exit::Failed`]. Immediately with
+    /// [`Failure::PipeClosed`] when the reader of the output closed the pipe.
     pub async fn run<T>(
         &self,
         sources: &[Source],
@@ -32,7 +34,7 @@ impl BatchFlags {
         let mut answers = std::pin::pin!(answers.buffered(usize::from(self.jobs)));
         let mut failed = None;
         while let Some((source, answer)) = answers.next().await {
-            // With the bar out of the way: both may be the same terminal.
+            // Suspends the bar: both may write to the same terminal.
             let told = progress.suspend(|| {
                 let told = answer.and_then(|answer| print(source, answer));
                 told.map_err(|failure| {
@@ -58,7 +60,7 @@ impl BatchFlags {
     }
 }
 
-/// On stderr, and only where that is a terminal.
+/// A progress bar on stderr, if that is a terminal.
 fn progress(sources: usize) -> ProgressBar {
     if sources < 2 {
         return ProgressBar::hidden();

@@ -1,4 +1,4 @@
-//! `claude-grpc classify`.
+//! `claude-grpc classify`: classifies texts with a set of labels.
 
 use super::{batch::BatchFlags, connection::ConnectionFlags, input::Source, json::Json};
 use crate::{
@@ -13,25 +13,25 @@ use std::path::PathBuf;
 /// Flags of `classify`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Texts, UTF-8; standard input if one is `-` or none is given.
+    /// Texts to classify, in UTF-8; `-` or none for standard input.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// A label to choose from, once for each.
+    /// Label to choose from, optionally with a description; repeat for each.
     #[arg(long = "label", value_name = "NAME[=DESCRIPTION]", value_parser = label)]
     labels: Vec<Label>,
-    /// File with labels, `NAME` or `NAME=DESCRIPTION`, one a line.
+    /// File with labels, `NAME` or `NAME=DESCRIPTION`, one per line.
     #[arg(long, value_name = "FILE")]
     labels_file: Option<PathBuf>,
-    /// Several labels can hold at once.
+    /// Allow several labels per text.
     #[arg(long)]
     multi: bool,
-    /// It may be that none of the labels fits.
+    /// Allow that no label fits.
     #[arg(long)]
     allow_none: bool,
-    /// Asks for a short reason.
+    /// Print a short reason for each classification.
     #[arg(long)]
     reason: bool,
-    /// What the classification is for, for example `support tickets, by team`.
+    /// Purpose of the classification, such as `support tickets, by team`.
     #[arg(
         long,
         value_name = "TEXT",
@@ -39,10 +39,10 @@ pub struct Args {
         hide_default_value = true
     )]
     task: String,
-    /// Model id; without it the service's default.
+    /// Model id; defaults to that of the service.
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     model: String,
-    /// Prints one JSON object a text.
+    /// Print one JSON object per text.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -54,14 +54,14 @@ pub struct Args {
 /// Prints the labels of each text.
 ///
 /// # Errors
-/// When any of them could not be classified.
+/// When any text could not be classified; the others are printed all the same.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let mut labels = args.labels;
     if let Some(path) = args.labels_file {
         labels.extend(labels_in(path).await?);
     }
     if labels.is_empty() {
-        return Err(Failure::usage("no labels: give --label or --labels-file"));
+        return Err(Failure::usage("no labels: pass --label or --labels-file"));
     }
     let sources = Source::all(args.files)?;
     let several = sources.len() > 1;
@@ -102,7 +102,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     args.batch.run(&sources, ask, print).await
 }
 
-/// A row for each chosen label; with a file in front, one for none as well.
+/// The output lines: one per chosen label. With a file name, a text without
+/// labels has a line as well.
 fn rows(answer: &ClassifyResponse, file: Option<&str>, include_reason: bool) -> Vec<String> {
     let confidence_in = |label: &str| {
         let mut confidences = answer.confidences.iter();
@@ -147,7 +148,7 @@ async fn labels_in(path: PathBuf) -> Result<Vec<Label>, Failure> {
 fn label(text: &str) -> Result<Label, String> {
     let (name, description) = text.split_once('=').unwrap_or((text, ""));
     if name.trim().is_empty() {
-        return Err("a label needs a name".to_owned());
+        return Err("label name must not be empty".to_owned());
     }
     Ok(Label {
         name: name.trim().to_owned(),

@@ -23,44 +23,46 @@ use tonic::{
 use tracing::{Instrument, Span};
 use zeroize::Zeroizing;
 
-/// Longest time to make a connection.
+/// Maximum time to establish a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The service ends a call at its deadline with a status that says more than
-/// ours: it gets a moment to send it.
+/// How long to wait beyond the deadline, for the status that the service ends the
+/// call with: it is more specific than ours.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Receive window of one stream. A slow reader is held back before small frames
-/// pile up unread: on about 10,000 of them, h2 closes the connection as an attack.
+/// Receive window per stream, in bytes. Flow control must stop the sender before
+/// a slow reader has about 10,000 unread small frames, at which h2 closes the
+/// connection because it suspects an attack.
 const STREAM_WINDOW: u32 = 65_535;
 
-/// Most bytes of an answer: no answer of the API comes near.
+/// Maximum size of a response, in bytes; far above any response of the API.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
-/// How the service is reached.
+/// Flags of all commands that call a service.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ConnectionFlags {
-    /// Address of the service.
+    /// URL of the service; `http://` may be omitted.
     #[arg(long, value_name = "URL", env = "CLAUDE_GRPC_ADDR")]
     #[arg(default_value = "http://127.0.0.1:50051")]
     addr: String,
-    /// File with the client key, if the service asks for one. The key itself
-    /// may be in CLAUDE_GRPC_CLIENT_KEY.
+    /// File with the client key, if the service requires one. Alternatively, set
+    /// CLAUDE_GRPC_CLIENT_KEY to the key itself.
     #[arg(long, value_name = "FILE", env = "CLAUDE_GRPC_CLIENT_KEY_FILE")]
     key_file: Option<PathBuf>,
-    /// File with the CA of an `https://` service (PEM), if it is not one that
-    /// the system trusts.
+    /// File with the CA certificates of an `https://` service (PEM); defaults to
+    /// those that the system trusts.
     #[arg(long, value_name = "FILE", env = "CLAUDE_GRPC_CA_FILE")]
     ca_file: Option<PathBuf>,
-    /// Deadline of each call, for example `2m`.
+    /// Deadline of each call, such as `2m`; 1ms to 1day.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = deadline)]
     timeout: Duration,
 }
 
-/// The client that is generated from `proto/`.
+/// The gRPC client generated from `proto/`.
 pub type GrpcClient = ClaudeServiceClient<Channel>;
 
-/// A connection to the service. Cloning is cheap; clones share it.
+/// A connection to the service, with the settings of its calls. Clones share the
+/// connection.
 #[derive(Debug, Clone)]
 pub struct Connection {
     client: GrpcClient,
@@ -70,11 +72,11 @@ pub struct Connection {
 }
 
 impl ConnectionFlags {
-    /// Connects.
+    /// Connects to the service.
     ///
     /// # Errors
-    /// [`Exit::Unreachable`] when nobody answers, [`Exit::Usage`] when the
-    /// address is none.
+    /// [`Exit::Unreachable`] when the connection fails, [`Exit::Usage`] when the
+    /// address, the CA file or the key is invalid.
     pub async fn connect(&self) -> Result<Connection, Failure> {
         let url = if self.addr.contains("://") {
             self.addr.clone()
@@ -85,7 +87,7 @@ impl ConnectionFlags {
             .and_then(|endpoint| {
                 endpoint.user_agent(concat!("claude-grpc/", env!("CARGO_PKG_VERSION")))
             })
-            .map_err(|_| Failure::usage(format!("--addr: {:?} is no address", self.addr)))?
+            .map_err(|_| Failure::usage(format!("--addr: invalid URL {:?}", self.addr)))?
             .initial_stream_window_size(STREAM_WINDOW)
             .connect_timeout(CONNECT_TIMEOUT.min(self.timeout))
             .tcp_nodelay(true);
@@ -93,7 +95,7 @@ impl ConnectionFlags {
         let channel = endpoint.connect_with_connector(dns::connector()).await;
         let channel = channel.map_err(|error| {
             let why = with_causes(&error);
-            let reason = format!("the service at {} cannot be reached: {why}", self.addr);
+            let reason = format!("failed to connect to {}: {why}", self.addr);
             Failure::new(Exit::Unreachable, reason)
         })?;
         Ok(Connection {
@@ -121,8 +123,8 @@ impl ConnectionFlags {
         endpoint.tls_config(tls).map_err(unusable)
     }
 
-    /// The client key. It is no flag: anybody on the machine can read a
-    /// process's arguments.
+    /// Reads the client key. There is no flag for the key itself, since anyone on
+    /// the machine can read the arguments of a process.
     fn key(&self) -> Result<Option<MetadataValue<Ascii>>, Failure> {
         let text = match &self.key_file {
             Some(path) => Some(Zeroizing::new(read(path)?)),
@@ -136,7 +138,7 @@ impl ConnectionFlags {
         let mut key: MetadataValue<Ascii> = text
             .trim()
             .parse()
-            .map_err(|_| Failure::usage("the client key has characters that no key has"))?;
+            .map_err(|_| Failure::usage("the client key contains invalid characters"))?;
         key.set_sensitive(true);
         Ok(Some(key))
     }
@@ -144,22 +146,22 @@ impl ConnectionFlags {
 
 fn read(path: &Path) -> Result<String, Failure> {
     fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))
+        .map_err(|error| Failure::usage(format!("failed to read {}: {error}", path.display())))
 }
 
 impl Connection {
-    /// Marks all calls as work that nobody waits for in person: those of
-    /// people go before them.
+    /// Sets whether calls have the priority `batch`. Interactive calls take
+    /// precedence over them.
     pub fn in_batch(mut self, batch: bool) -> Self {
         self.batch = batch;
         self
     }
 
-    /// Makes one call of a method, in full, with its deadline. `call` gets a
-    /// client and the request to send, and reads the answer to its end.
+    /// Makes a call, with its deadline. `call` is passed a client and the request
+    /// to send, and reads the response to its end.
     ///
     /// # Errors
-    /// When the call fails, or `call` does.
+    /// When `call` fails, or the deadline expires.
     pub async fn call<M, T>(
         &self,
         method: &'static str,
@@ -173,7 +175,7 @@ impl Connection {
             Ok(answered) => answered,
             Err(_) => Err(failed(&Status::new(
                 Code::DeadlineExceeded,
-                format!("no answer within {}", format_duration(self.timeout)),
+                format!("no response within {}", format_duration(self.timeout)),
             ))),
         };
         if outcome.is_err() {
@@ -182,10 +184,10 @@ impl Connection {
         outcome
     }
 
-    /// Makes one call of a method that is answered by one message.
+    /// Makes a unary call, with its deadline.
     ///
     /// # Errors
-    /// When the call fails.
+    /// When the call fails, or the deadline expires.
     pub async fn unary<M, T>(
         &self,
         method: &'static str,
@@ -216,12 +218,12 @@ impl Connection {
     }
 }
 
-/// A time that `grpc-timeout` can carry.
+/// Parses a deadline that `grpc-timeout` can express.
 fn deadline(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     let allowed = Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
     if !allowed.contains(&time) {
-        return Err("has to be from 1ms to 1day".to_owned());
+        return Err("must be between 1ms and 1day".to_owned());
     }
     Ok(time)
 }

@@ -1,4 +1,4 @@
-//! `claude-grpc count-tokens`.
+//! `claude-grpc count-tokens`: counts the input tokens of a prompt.
 
 use super::{connection::ConnectionFlags, json::Json, prompt::PromptArgs};
 use crate::{
@@ -11,17 +11,17 @@ use crate::{
 pub struct Args {
     #[command(flatten)]
     prompt: PromptArgs,
-    /// Prints the count as a JSON object.
+    /// Print the count as a JSON object.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connection: ConnectionFlags,
 }
 
-/// Prints how many input tokens a prompt has.
+/// Prints the number of input tokens of a prompt.
 ///
 /// # Errors
-/// When the call fails.
+/// When an input cannot be read, or the call fails.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let request = CountTokensRequest {
         request: Some(args.prompt.request().await?),

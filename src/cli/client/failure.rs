@@ -1,4 +1,4 @@
-//! What a failed or incomplete call tells: its line, and its exit code.
+//! Turns failed and incomplete calls into an error line and an exit code.
 
 use crate::{
     cli::exit::{Exit, Failure},
@@ -10,12 +10,12 @@ use std::{fmt::Write, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-/// The failure of a call: code, message, bad fields, when to try again, and
-/// the API's id of the request.
+/// The failure of a call. Its line contains the code, the message, the invalid
+/// fields, the retry delay and the request id of the API.
 pub fn failed(status: &Status) -> Failure {
-    // Before the service can say so, the library ends a call itself.
+    // tonic ended the call itself, before the status of the service arrived.
     if status.code() == Code::Cancelled && status.message() == "Timeout expired" {
-        return failed(&Status::deadline_exceeded("no answer within the timeout"));
+        return failed(&Status::deadline_exceeded("no response within the timeout"));
     }
     let details = status.get_error_details();
     let mut line = format!("{}: {}", name(status.code()), status.message());
@@ -23,14 +23,14 @@ pub fn failed(status: &Status) -> Failure {
         .bad_request()
         .map_or(&[][..], |bad| &bad.field_violations)
     {
-        // The service puts the first ones into the message.
+        // The message already contains the first violations.
         if !status.message().contains(&violation.description) {
             let _ = write!(line, "; {}: {}", violation.field, violation.description);
         }
     }
     if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
         let delay = Duration::from_millis(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
-        let _ = write!(line, "; try again in {}", format_duration(delay));
+        let _ = write!(line, "; retry in {}", format_duration(delay));
     }
     if let Some(request) = details.request_info() {
         let _ = write!(line, " (request id {})", request.request_id);
@@ -46,15 +46,15 @@ fn exit(status: &Status) -> Exit {
     }
     match (status.code(), reason) {
         (Code::InvalidArgument | Code::NotFound, _) => Exit::Usage,
-        // Every status of the service has a reason: this one was made here.
+        // Every status of the service has a reason, so this one is local.
         (Code::Unavailable, None) => Exit::Unreachable,
-        // A newer service may know more reasons.
+        // A newer service may have reasons that this client does not know.
         (Code::Unavailable | Code::ResourceExhausted, _) => Exit::Busy,
         _ => Exit::Failed,
     }
 }
 
-/// The code as the gRPC specification writes it.
+/// The name of a code in the gRPC specification, such as `NOT_FOUND`.
 fn name(code: Code) -> String {
     let mut name = String::new();
     for letter in format!("{code:?}").chars() {
@@ -66,15 +66,15 @@ fn name(code: Code) -> String {
     name
 }
 
-/// Whether an answer is whole.
+/// Checks that an answer is complete.
 ///
 /// # Errors
-/// [`Exit::Incomplete`] when the model refused, or its answer was cut.
+/// [`Exit::Incomplete`] when the model refused, or its answer was truncated.
 pub fn complete(stop_reason: StopReason, refusal: Option<&Refusal>) -> Result<(), Failure> {
     let reason = match stop_reason {
-        StopReason::MaxTokens => "the answer was cut at max_tokens".to_owned(),
+        StopReason::MaxTokens => "the answer was truncated at max_tokens".to_owned(),
         StopReason::ModelContextWindowExceeded => {
-            "the answer was cut: the model's context window is full".to_owned()
+            "the answer was truncated: the context window of the model is full".to_owned()
         }
         StopReason::Refusal => {
             let mut reason = "the model refused to answer".to_owned();
@@ -91,9 +91,12 @@ pub fn complete(stop_reason: StopReason, refusal: Option<&Refusal>) -> Result<()
     Err(Failure::new(Exit::Incomplete, reason))
 }
 
-/// The stream ended without the event that says that it is whole.
+/// The failure of a stream that ended without its final event.
 pub fn cut_off() -> Failure {
-    Failure::new(Exit::Failed, "the answer broke off")
+    Failure::new(
+        Exit::Failed,
+        "the stream ended before the answer was complete",
+    )
 }
 
 #[cfg(test)]
@@ -123,7 +126,7 @@ mod tests {
         let message = "text: must not be empty";
         let status = Status::with_error_details(Code::InvalidArgument, message, details);
         let line = "INVALID_ARGUMENT: text: must not be empty; labels[0].name: is too long; \
-                    try again in 2s 500ms (request id req_1)";
+                    retry in 2s 500ms (request id req_1)";
         assert_eq!(told(&status), (Exit::Usage, line.to_owned()));
     }
 

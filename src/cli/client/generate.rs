@@ -1,4 +1,4 @@
-//! `claude-grpc generate`.
+//! `claude-grpc generate`: answers a prompt.
 
 use super::{
     connection::ConnectionFlags,
@@ -23,16 +23,16 @@ use tonic::Streaming;
 pub struct Args {
     #[command(flatten)]
     prompt: PromptArgs,
-    /// Upper limit of output tokens, thinking included.
+    /// Maximum number of output tokens, thinking included.
     #[arg(long, value_name = "NUMBER")]
     max_tokens: Option<i32>,
-    /// How much effort the model puts in.
+    /// Effort of the model; defaults to that of the model.
     #[arg(long, value_name = "EFFORT")]
     effort: Option<Effort>,
-    /// File with a JSON Schema that the answer has to match.
+    /// File with a JSON Schema that the answer must match.
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
-    /// Prints the whole answer as one JSON object.
+    /// Print the complete answer as one JSON object.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -48,10 +48,10 @@ enum Effort {
     Max,
 }
 
-/// Prints the answer to a prompt.
+/// Prints the answer to a prompt, as it is generated unless `--json` is given.
 ///
 /// # Errors
-/// When there is none, or it is refused or cut.
+/// When the call fails, or the answer is refused or truncated.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let mut request = args.prompt.request().await?;
     request.max_tokens = args.max_tokens;
@@ -101,7 +101,7 @@ async fn as_text(connection: &ConnectionFlags, request: GenerateRequest) -> Resu
         .await
 }
 
-/// Prints text as it comes.
+/// Prints text as it arrives.
 async fn print(mut events: Streaming<GenerateStreamResponse>) -> Result<(), Failure> {
     let mut line = output::OutputLines::default();
     loop {

@@ -1,4 +1,4 @@
-//! What a command reads: files, and standard input.
+//! The inputs of a command: files and standard input.
 
 use crate::cli::exit::{Exit, Failure};
 use std::{
@@ -8,12 +8,12 @@ use std::{
 };
 use tokio::task::spawn_blocking;
 
-/// Something to read.
+/// An input of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// Standard input.
+    /// Standard input, `-` on the command line.
     Stdin,
-    /// A file.
+    /// The file at this path.
     File(PathBuf),
 }
 
@@ -28,10 +28,10 @@ impl From<PathBuf> for Source {
 }
 
 impl Source {
-    /// Each named file; standard input when none is named.
+    /// The sources for the files of a command line; standard input for none.
     ///
     /// # Errors
-    /// When standard input is to be read twice.
+    /// When standard input is named more than once.
     pub fn all(files: Vec<PathBuf>) -> Result<Vec<Source>, Failure> {
         if files.is_empty() {
             return Ok(vec![Source::Stdin]);
@@ -39,12 +39,14 @@ impl Source {
         let sources: Vec<Source> = files.into_iter().map(Source::from).collect();
         let of_stdin = sources.iter().filter(|source| **source == Source::Stdin);
         if of_stdin.count() > 1 {
-            return Err(Failure::usage("standard input (-) can be read once only"));
+            return Err(Failure::usage(
+                "standard input (-) must not be given more than once",
+            ));
         }
         Ok(sources)
     }
 
-    /// The name in output, as it was given.
+    /// The name to print, as on the command line.
     pub fn name(&self) -> String {
         match self {
             Source::Stdin => "-".to_owned(),
@@ -52,7 +54,7 @@ impl Source {
         }
     }
 
-    /// The same failure, about this.
+    /// Prefixes the reasons of a failure with the name of this source.
     pub fn failure(&self, failure: Failure) -> Failure {
         match self {
             Source::Stdin => failure.about("standard input"),
@@ -60,10 +62,10 @@ impl Source {
         }
     }
 
-    /// All bytes.
+    /// Reads all bytes.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// [`Exit::Usage`] when they cannot be read.
     pub async fn bytes(&self) -> Result<Vec<u8>, Failure> {
         let source = self.clone();
         let read = spawn_blocking(move || match source {
@@ -75,27 +77,28 @@ impl Source {
         });
         match read.await {
             Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(error)) => Err(Failure::usage(format!("cannot be read: {error}"))),
-            Err(_) => Err(Failure::new(Exit::Failed, "reading was given up")),
+            Ok(Err(error)) => Err(Failure::usage(format!("failed to read: {error}"))),
+            Err(_) => Err(Failure::new(Exit::Failed, "reading was cancelled")),
         }
     }
 
-    /// All text.
+    /// Reads all text.
     ///
     /// # Errors
-    /// When it cannot be read, or is not UTF-8.
+    /// [`Exit::Usage`] when it cannot be read, or is not UTF-8.
     pub async fn text(&self) -> Result<String, Failure> {
         text(self.bytes().await?)
     }
 }
 
-/// Bytes as text.
+/// Converts bytes to text.
 ///
 /// # Errors
-/// When they are not UTF-8. The error tells where, and shows none of them.
+/// [`Exit::Usage`] when they are not UTF-8. The error contains the offset of the
+/// first invalid byte, but does not quote any.
 pub fn text(bytes: Vec<u8>) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        Failure::usage(format!("is not UTF-8 text (from byte {offset} on)"))
+        Failure::usage(format!("must be UTF-8: invalid byte at offset {offset}"))
     })
 }

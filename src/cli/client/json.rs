@@ -1,7 +1,7 @@
-//! Messages as JSON: the names of the proto JSON mapping, enums by name.
-//! 64-bit integers are numbers, not strings: none of ours leaves the range
-//! that a double holds exactly. Fields at their default are there too, so that
-//! a script need not know what may be missing.
+//! Messages as JSON, in the proto3 JSON mapping with two exceptions. 64-bit
+//! integers are numbers, not strings, since none of ours leaves the range that a
+//! double represents exactly. Fields with their default value are included, so
+//! that a script need not handle missing ones.
 
 use crate::proto::DESCRIPTORS;
 use prost::Message;
@@ -12,14 +12,14 @@ const OPTIONS: SerializeOptions = SerializeOptions::new()
     .stringify_64_bit_integers(false)
     .skip_default_fields(false);
 
-/// Turns messages into JSON.
+/// Formats messages as JSON.
 #[derive(Debug, Clone)]
 pub struct Json {
     pool: DescriptorPool,
 }
 
 impl Json {
-    /// For the messages of `proto/`.
+    /// Makes a formatter for the messages of `proto/`.
     pub fn new() -> Self {
         Json {
             pool: DescriptorPool::decode(DESCRIPTORS)
@@ -27,8 +27,8 @@ impl Json {
         }
     }
 
-    /// One message of the type `name` in the package `claude.v1`, on one line.
-    /// `file` goes in front, if there is one.
+    /// Formats a message of the type `name` in the package `claude.v1` on one
+    /// line. If there is a `file`, the object starts with a field for its name.
     pub fn line(&self, name: &str, message: &impl Message, file: Option<&str>) -> String {
         let mut object = Map::new();
         if let Some(file) = file {

@@ -1,4 +1,4 @@
-//! The verbs that talk to a running service, over gRPC like any client.
+//! The commands that call a running service, over gRPC like any client.
 
 mod batch;
 pub mod classify;

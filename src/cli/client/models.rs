@@ -1,4 +1,4 @@
-//! `claude-grpc models`.
+//! `claude-grpc models`: lists the models of the service.
 
 use super::{connection::ConnectionFlags, json::Json};
 use crate::{
@@ -6,21 +6,21 @@ use crate::{
     proto::v1::{ListModelsRequest, ListModelsResponse, Model},
 };
 
-/// The largest page that the service gives.
+/// The maximum page size of the service.
 const PAGE: i32 = 1000;
 
 /// Flags of `models`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Prints the models as one JSON object.
+    /// Print the models as one JSON object.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connection: ConnectionFlags,
 }
 
-/// Prints all models: id, name, largest input and largest output in tokens,
-/// with tabs between them.
+/// Prints one tab-separated line per model: its id, its name, and its maximum
+/// input and output in tokens.
 ///
 /// # Errors
 /// When the call fails.
@@ -54,7 +54,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn row(model: &Model) -> String {
-    // 0 is what the API did not say.
+    // 0 stands for a limit that the API does not report.
     let figure = |tokens: i64| match tokens {
         0 => "-".to_owned(),
         tokens => tokens.to_string(),

@@ -1,4 +1,4 @@
-//! A prompt with what belongs to it, for `generate` and `count-tokens`.
+//! A prompt with its attachments, for `generate` and `count-tokens`.
 
 use super::input::{self, Source};
 use crate::{
@@ -11,29 +11,29 @@ use crate::{
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
 
-/// The prompt, and what goes along with it.
+/// The prompt, its system prompt, model and attachments.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PromptArgs {
-    /// The prompt; standard input if it is `-` or not given.
+    /// Prompt; `-` or none for standard input.
     prompt: Option<String>,
-    /// System prompt.
+    /// System prompt, which sets the role and rules of the model.
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
-    /// Model id; without it the service's default.
+    /// Model id; defaults to that of the service.
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     model: String,
-    /// A file to go along: PDF, JPEG, PNG, GIF, WebP or text, told from its
-    /// content. May be given several times.
+    /// File to attach: PDF, JPEG, PNG, GIF, WebP or UTF-8 text, detected from its
+    /// content; repeat for more.
     #[arg(long = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
 }
 
 impl PromptArgs {
-    /// The request, with the files in front of the prompt: the API advises
-    /// so.
+    /// Makes the request. The files are before the prompt, as the API recommends.
     ///
     /// # Errors
-    /// When something cannot be read, or is of no known type.
+    /// [`Exit::Usage`](crate::cli::exit::Exit::Usage) when an input cannot be read,
+    /// or a file has an unknown type.
     pub async fn request(self) -> Result<GenerateRequest, Failure> {
         let mut content = Vec::with_capacity(self.files.len() + 1);
         for path in self.files {
@@ -75,7 +75,7 @@ async fn attachment(path: &Path) -> Result<ContentBlock, Failure> {
     } else {
         let text = input::text(bytes).map_err(|_| {
             about(Failure::usage(
-                "is no PDF, JPEG, PNG, GIF or WebP file, and not UTF-8 text",
+                "unknown file type: must be PDF, JPEG, PNG, GIF, WebP or UTF-8 text",
             ))
         })?;
         document_block::Source::Text(text)
@@ -88,7 +88,7 @@ async fn attachment(path: &Path) -> Result<ContentBlock, Failure> {
     })))
 }
 
-/// Whether the first bytes are those of a picture that the API takes.
+/// Whether the first bytes are those of an image format that the API accepts.
 fn is_image(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\xff\xd8\xff")
         || bytes.starts_with(b"\x89PNG\r\n\x1a\n")

@@ -1,4 +1,4 @@
-//! `claude-grpc summarize`.
+//! `claude-grpc summarize`: summarizes texts.
 
 use super::{
     batch::BatchFlags,
@@ -21,13 +21,13 @@ use tonic::Streaming;
 /// Flags of `summarize`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Texts, UTF-8; standard input if one is `-` or none is given. Of several
-    /// each gets a summary of its own, below a line with its name.
+    /// Texts to summarize, in UTF-8; `-` or none for standard input. With several
+    /// files, each summary follows a line with the file name.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
     form: Form,
-    /// Prints one JSON object a text.
+    /// Print one JSON object per text.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -36,22 +36,22 @@ pub struct Args {
     connection: ConnectionFlags,
 }
 
-/// How a summary is to be.
+/// Flags for the length, format and content of a summary.
 #[derive(Debug, Clone, clap::Args)]
 struct Form {
-    /// Number of sentences (of bullets, with `--format bullets`).
+    /// Number of sentences, or of bullets with `--format bullets`.
     #[arg(long, value_name = "NUMBER", group = "size")]
     sentences: Option<i32>,
-    /// About so many words.
+    /// Approximate number of words.
     #[arg(long, value_name = "NUMBER", group = "size")]
     words: Option<i32>,
-    /// A length by name.
+    /// Approximate length.
     #[arg(long, value_name = "LENGTH", group = "size")]
     length: Option<Length>,
-    /// The form; a headline takes no length.
+    /// Format of the summary; `headline` must not be combined with a length.
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
-    /// What to dwell on, for example `deadlines and costs`.
+    /// Aspect to focus on, such as `deadlines and costs`.
     #[arg(
         long,
         value_name = "TEXT",
@@ -59,7 +59,7 @@ struct Form {
         hide_default_value = true
     )]
     focus: String,
-    /// Language of the summary; without it that of the text.
+    /// Language of the summary; defaults to that of the text.
     #[arg(
         long,
         value_name = "LANGUAGE",
@@ -67,10 +67,10 @@ struct Form {
         hide_default_value = true
     )]
     language: String,
-    /// Model id; without it the service's default.
+    /// Model id; defaults to that of the service.
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     model: String,
-    /// Upper limit of output tokens, thinking included.
+    /// Maximum number of output tokens, thinking included.
     #[arg(long, value_name = "NUMBER")]
     max_tokens: Option<i32>,
 }
@@ -89,10 +89,10 @@ enum Format {
     Headline,
 }
 
-/// Prints a summary of each text.
+/// Prints a summary of each text. A single one is printed as it is generated.
 ///
 /// # Errors
-/// When any of them has none, or one that is refused or cut.
+/// When any summary fails, is refused or is truncated.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let sources = Source::all(args.files)?;
     let connection = args.connection.connect().await?;
@@ -147,7 +147,7 @@ async fn stream(connection: &Connection, source: &Source, form: &Form) -> Result
         .await
 }
 
-/// Prints text as it comes.
+/// Prints text as it arrives.
 async fn print_events(mut events: Streaming<SummarizeStreamResponse>) -> Result<(), Failure> {
     let mut line = output::OutputLines::default();
     loop {
@@ -169,7 +169,7 @@ async fn print_events(mut events: Streaming<SummarizeStreamResponse>) -> Result<
     }
 }
 
-/// Prints whole summaries: of several texts each below its name.
+/// Prints complete summaries, each below the name of its source.
 struct Printer {
     json: Option<Json>,
     first: bool,

@@ -1,4 +1,4 @@
-//! Traces of what a verb does.
+//! Tracing of the client commands.
 
 use crate::{
     cli::exit::Failure,
@@ -8,15 +8,14 @@ use crate::{
 use std::time::Duration;
 use tracing::Instrument;
 
-/// How long the last spans may take on their way to the collector: whoever
-/// waits for the command waits for them.
+/// Maximum time to export the last spans, which delays the end of the command.
 const LAST_EXPORT: Duration = Duration::from_secs(2);
 
-/// Runs a verb, and exports the spans of its calls if the `OTEL_*` variables
-/// ask for it.
+/// Runs a client command, and exports the spans of its calls if the `OTEL_*`
+/// variables configure an exporter.
 ///
 /// # Errors
-/// Those of the verb, or when the variables name what cannot be used.
+/// Those of the command, or when a variable has an invalid value.
 pub async fn traced(
     command: &'static str,
     verb: impl Future<Output = Result<(), Failure>>,
