@@ -301,7 +301,7 @@ async fn main() {
         "--log-level",
         "warn",
     ];
-    let (_simulator, api) = Process::start(&fast, &[]);
+    let (simulator, api) = Process::start(&fast, &[]);
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let is_asked = |part: &str| {
         let mut parts = asked.iter().filter(|it| !it.starts_with("--"));
@@ -314,6 +314,8 @@ async fn main() {
     if is_asked("hang") {
         is_ok &= hang(&api, rounds * 4 * BLOCK).await;
     }
+    // `exit` runs no destructors, and the simulator would outlive the bench.
+    drop(simulator);
     if !is_ok {
         std::process::exit(1);
     }
