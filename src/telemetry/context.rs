@@ -1,10 +1,10 @@
 //! Trace context: from the headers of a call to those of its attempts.
 //!
 //! W3C Trace Context, level 1, and W3C Baggage. Every call is read and written
-//! here, sampled or not, and so by hand: `TraceContextPropagator` of the SDK
-//! takes 3,640 instructions to read a `traceparent` and 2,190 to write one, this
-//! module 1,180 and 620. The propagators also read the first header only, where
-//! the standards void a second `traceparent` and join several `baggage`.
+//! here, sampled or not, and so by hand: reading a `traceparent` takes 1,275
+//! instructions here and 3,635 in `TraceContextPropagator` of the SDK. The
+//! propagators also read the first header only, where the standards void a second
+//! `traceparent` and join several `baggage`.
 
 use data_encoding::HEXLOWER;
 use http::{HeaderMap, HeaderValue};
