@@ -823,7 +823,7 @@ fn secrets_are_encrypted_decrypted_and_rotated() {
     let secrets = |arguments: &[&str]| run(&[&["secrets"], arguments].concat());
     secrets(&["keygen", &key]).succeeded();
     let again = secrets(&["keygen", &key]).failed(2);
-    assert!(again.reason().contains("could not write"), "{again:?}");
+    assert!(again.reason().contains("failed to write"), "{again:?}");
     secrets(&["encrypt", &plain, &encrypted, "--key-file", &key]).succeeded();
     secrets(&["keygen", "--add", &key]).succeeded();
     secrets(&["rotate", &encrypted, "--key-file", &key]).succeeded();

@@ -52,9 +52,9 @@ impl Gather {
             }
             StreamEvent::MessageStop => {
                 let message = self.message.take();
-                return message
-                    .map(Some)
-                    .ok_or(GatherError::Order("an end without a beginning"));
+                return message.map(Some).ok_or(GatherError::Order(
+                    "content_block_stop without content_block_start",
+                ));
             }
             StreamEvent::Error(_) => {}
         }
@@ -64,14 +64,16 @@ impl Gather {
     fn message(&mut self) -> Result<&mut Message, GatherError> {
         self.message
             .as_mut()
-            .ok_or(GatherError::Order("no message_start at the beginning"))
+            .ok_or(GatherError::Order("the first event is not message_start"))
     }
 
     fn start_block(&mut self, index: u32, block: AnswerBlock) -> Result<(), GatherError> {
         let index = index as usize;
         let message = self.message()?;
         if message.content.len() != index {
-            return Err(GatherError::Order("a block does not follow the one before"));
+            return Err(GatherError::Order(
+                "content block indexes are not consecutive",
+            ));
         }
         message.content.push(block);
         self.open = Some(index);
@@ -81,12 +83,12 @@ impl Gather {
 
     fn open_block(&mut self, index: u32) -> Result<&mut AnswerBlock, GatherError> {
         if self.open != Some(index as usize) {
-            return Err(GatherError::Order("a delta for a block that is not open"));
+            return Err(GatherError::Order("delta for a block that is not open"));
         }
         self.message()?
             .content
             .last_mut()
-            .ok_or(GatherError::Order("a delta before any block"))
+            .ok_or(GatherError::Order("delta before the first block"))
     }
 
     fn append(&mut self, index: u32, delta: Delta) -> Result<(), GatherError> {

@@ -17,10 +17,10 @@ pub struct RawObject(Box<RawValue>);
 #[derive(Debug, Error)]
 pub enum NotAnObject {
     /// It is not JSON.
-    #[error("is not JSON: error at line {}, column {}", .0.line(), .0.column())]
+    #[error("is not valid JSON: error at line {}, column {}", .0.line(), .0.column())]
     NotJson(#[from] serde_json::Error),
     /// It is another kind of JSON.
-    #[error("has to be a JSON object")]
+    #[error("must be a JSON object")]
     OtherJson,
 }
 

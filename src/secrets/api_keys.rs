@@ -100,7 +100,7 @@ impl Eq for HeldVariable {}
 #[derive(Debug, Error)]
 pub enum ApiKeysError {
     /// The file that is to hold them cannot be read.
-    #[error("the API key cannot be read from {from}: {error}")]
+    #[error("failed to read the API key from {from}: {error}")]
     Unreadable {
         /// The file.
         from: KeySource,
@@ -108,7 +108,7 @@ pub enum ApiKeysError {
         error: io::Error,
     },
     /// The file cannot be decrypted.
-    #[error("the API key cannot be read from {from}: {error}")]
+    #[error("failed to read the API key from {from}: {error}")]
     Secret {
         /// The file.
         from: KeySource,
@@ -116,10 +116,10 @@ pub enum ApiKeysError {
         error: SecretError,
     },
     /// There is no key where one is to be.
-    #[error("there is no API key in {0}")]
+    #[error("no API key found in {0}")]
     Empty(KeySource),
     /// A key cannot be sent.
-    #[error("API key {position} from {from} cannot be used: {error}")]
+    #[error("API key {position} from {from} is not valid: {error}")]
     Unusable {
         /// Where it is from.
         from: KeySource,
@@ -259,7 +259,7 @@ fn of_encrypted(path: &Path, key_file: &Path) -> Result<Vec<SecretString>, Secre
     let content = encrypted_file::decrypt_file(&Keyring::read(key_file)?, path)?;
     let text = std::str::from_utf8(&content).map_err(|_| SecretError::Malformed {
         path: path.to_owned(),
-        reason: "has to be text",
+        reason: "must be UTF-8",
     })?;
     let value = VARIABLES
         .into_iter()
@@ -360,7 +360,7 @@ mod tests {
         fs::write(path("enc"), "gAAAAAbroken").unwrap();
         let found = source(&[], None, &secrets).unwrap();
         let error = ApiKeys::read(found).await.unwrap_err().to_string();
-        assert!(error.contains("not encrypted with any key"), "{error}");
+        assert!(error.contains("no key of the key file matches"), "{error}");
     }
 
     #[tokio::test]
@@ -373,7 +373,7 @@ mod tests {
         assert!(!format!("{keys:?}").contains("hush"));
 
         let error = find(&[("CLAUDE_API_KEY", " , ")], None).await.unwrap_err();
-        assert_eq!(error.to_string(), "there is no API key in CLAUDE_API_KEY");
+        assert_eq!(error.to_string(), "no API key found in CLAUDE_API_KEY");
         let error = find(&[("CLAUDE_API_KEY_FILE", "/nowhere")], None).await;
         let error = error.unwrap_err().to_string();
         assert!(error.contains("/nowhere (CLAUDE_API_KEY_FILE)"));

@@ -45,7 +45,7 @@ fn token(path: &Path) -> Result<String, SecretError> {
     let bytes = fs::read(path).map_err(SecretError::read(path))?;
     String::from_utf8(bytes).map_err(|_| SecretError::Malformed {
         path: path.to_owned(),
-        reason: "has to hold a Fernet token",
+        reason: "must contain a Fernet token",
     })
 }
 

@@ -7,7 +7,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum SecretError {
     /// A file cannot be read.
-    #[error("could not read {}", path.display())]
+    #[error("failed to read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -15,7 +15,7 @@ pub enum SecretError {
         source: io::Error,
     },
     /// A file cannot be written.
-    #[error("could not write {}", path.display())]
+    #[error("failed to write {}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -23,7 +23,7 @@ pub enum SecretError {
         source: io::Error,
     },
     /// Others than its owner have access to a file of secrets.
-    #[error("{} is open to others (mode {mode:03o}): chmod it to 600", path.display())]
+    #[error("{} must not be accessible by other users (mode {mode:03o}): run chmod 600", path.display())]
     Permissions {
         /// The file.
         path: PathBuf,
@@ -39,19 +39,19 @@ pub enum SecretError {
         reason: &'static str,
     },
     /// No key of the key file decrypts a file.
-    #[error("{} is not encrypted with any key of the key file, or was changed", path.display())]
+    #[error("failed to decrypt {}: no key of the key file matches, or the file was modified", path.display())]
     NotDecrypted {
         /// The file.
         path: PathBuf,
     },
     /// A file is encrypted, and no key file is configured.
-    #[error("{} is encrypted: set secrets.key_file", path.display())]
+    #[error("{} is encrypted; secrets.key_file must be set", path.display())]
     NoKeyFile {
         /// The file.
         path: PathBuf,
     },
     /// AWS KMS did not decrypt.
-    #[error("AWS KMS did not decrypt the API key: {0}")]
+    #[error("failed to decrypt the API key with AWS KMS: {0}")]
     Kms(String),
 }
 

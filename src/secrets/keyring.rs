@@ -16,7 +16,7 @@ pub struct Keyring {
 
 /// A token is not encrypted with any of the keys, or was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("not encrypted with any of the keys, or changed since")]
+#[error("no key matches the token, or the token was modified")]
 pub struct NotDecrypted;
 
 impl Keyring {
@@ -45,7 +45,7 @@ impl Keyring {
         let text = Zeroizing::new(text);
         Keyring::parse(&text).ok_or_else(|| SecretError::Malformed {
             path: path.to_owned(),
-            reason: "has to hold Fernet keys, one a line",
+            reason: "must contain Fernet keys, one per line",
         })
     }
 

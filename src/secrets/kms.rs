@@ -16,7 +16,7 @@ pub async fn decrypt(config: &KmsConfig) -> Result<Zeroizing<Vec<u8>>, SecretErr
 
     let (Some(path), Some(key_id)) = (&config.ciphertext_file, &config.key_id) else {
         return Err(SecretError::Kms(
-            "ciphertext_file and key_id are needed".to_owned(),
+            "secrets.kms.ciphertext_file and secrets.kms.key_id must be set".to_owned(),
         ));
     };
     let ciphertext = ciphertext(std::fs::read(path).map_err(SecretError::read(path))?);
@@ -55,7 +55,7 @@ pub async fn decrypt(config: &KmsConfig) -> Result<Zeroizing<Vec<u8>>, SecretErr
 #[expect(clippy::unused_async, reason = "the other build's is async")]
 pub async fn decrypt(_config: &KmsConfig) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     Err(SecretError::Kms(
-        "this build has none: cargo build --features kms".to_owned(),
+        "this build does not include AWS KMS: build with --features kms".to_owned(),
     ))
 }
 

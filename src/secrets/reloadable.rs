@@ -145,7 +145,7 @@ impl<T: Send + Sync + 'static> Reloadable<T> {
                 tracing::error!(
                     what = self.0.name,
                     error = %Chain(&*error),
-                    "the new version is broken; the old one stays in force"
+                    "failed to reload; the previous version stays in use"
                 );
                 Err(error)
             }

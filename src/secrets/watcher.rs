@@ -32,7 +32,7 @@ impl Watcher {
             Ok(events) => Some(events),
             Err(error) => {
                 // Out of inotify watches, say. Looking now and then goes on.
-                tracing::warn!(%error, "no events from the file system; looking every 5 s");
+                tracing::warn!(%error, "failed to watch the file system; polling every 5 s");
                 None
             }
         };

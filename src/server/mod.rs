@@ -174,7 +174,7 @@ impl Draining<'_> {
             () = serving.wait() => {}
             () = async { sleep(GOAWAY_GRACE).await; self.drain.idle().await } => {}
             () = sleep(self.longest) => {
-                tracing::warn!(calls = self.drain.running(), "cutting the calls that still run");
+                tracing::warn!(calls = self.drain.running(), "drain timeout reached, aborting in-flight calls");
             }
             () = self.drain.until_cut() => {}
         }
@@ -217,7 +217,7 @@ impl Acceptor {
             match self.listener.accept().await {
                 Ok((stream, _peer)) => return stream,
                 Err(error) => {
-                    tracing::warn!(%error, "could not accept a connection");
+                    tracing::warn!(%error, "failed to accept a connection");
                     sleep(ACCEPT_RETRY).await;
                 }
             }

@@ -11,7 +11,7 @@ const MAX_DIGITS: usize = 8;
 
 /// The header is not what the gRPC protocol says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("has to be 1 to 8 digits and one of H, M, S, m, u, n")]
+#[error("must be 1 to 8 digits followed by one of H, M, S, m, u, n")]
 pub struct Malformed;
 
 /// How long the caller waits, if it says so.

@@ -35,10 +35,10 @@ pub enum TlsError {
         reason: String,
     },
     /// Certificate and key do not fit, say.
-    #[error("the certificate cannot be used: {0}")]
+    #[error("failed to load the certificate: {0}")]
     Unusable(#[from] rustls::Error),
     /// The CA of the callers cannot be used.
-    #[error("the CA of the callers cannot be used: {0}")]
+    #[error("failed to load the client CA: {0}")]
     ClientCa(#[from] rustls::server::VerifierBuilderError),
 }
 
@@ -96,7 +96,7 @@ fn build(config: &TlsConfig, grpc_web: bool) -> Result<ServerConfig, TlsError> {
         _ => {
             return Err(wrong(
                 Path::new("server.tls"),
-                "needs cert_file and key_file",
+                "cert_file and key_file must both be set",
             ));
         }
     };
@@ -135,7 +135,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = read.map_err(|error| wrong(path, unquoted(&error)))?;
     if chain.is_empty() {
-        return Err(wrong(path, "has no certificate"));
+        return Err(wrong(path, "must contain a certificate"));
     }
     Ok(chain)
 }
@@ -148,14 +148,14 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 /// key that has lost its line ends is all on one.
 fn unquoted(error: &pem::Error) -> String {
     match error {
-        pem::Error::MissingSectionEnd { .. } => "has a section without an end".to_owned(),
+        pem::Error::MissingSectionEnd { .. } => "has a section without an END line".to_owned(),
         pem::Error::IllegalSectionStart { .. } => {
-            "has a malformed BEGIN line; have its line ends been lost?".to_owned()
+            "has a malformed BEGIN line; the line breaks may be missing".to_owned()
         }
-        pem::Error::Base64Decode(_) => "is no Base64 between BEGIN and END".to_owned(),
+        pem::Error::Base64Decode(_) => "is not valid Base64 between BEGIN and END".to_owned(),
         pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => "has no section of the right kind".to_owned(),
-        _ => "is no PEM file that can be read".to_owned(),
+        pem::Error::NoItemsFound => "must contain a PEM section of the expected kind".to_owned(),
+        _ => "is not a valid PEM file".to_owned(),
     }
 }
 

@@ -84,7 +84,7 @@ fn one_of<T: Copy>(
             let names: Vec<&str> = allowed.iter().map(|(name, _)| *name).collect();
             wrong.add(
                 format_args!("metadata.{key}"),
-                format!("has to be one of: {}", names.join(", ")),
+                format!("must be one of: {}", names.join(", ")),
             );
             default
         }

@@ -19,7 +19,7 @@ pub fn choose(
     if !is_model_id(&requested) {
         wrong.add(
             path,
-            format!("is no model id: up to {MAX_LEN} of letters, digits and -._:@/"),
+            format!("must be a model id: 1 to {MAX_LEN} characters of letters, digits and -._:@/"),
         );
     } else if !is_allowed(&requested, allowed) {
         wrong.add(

@@ -59,13 +59,13 @@ fn query(request: v1::ListModelsRequest) -> Result<ModelsQuery, Status> {
         Ok(0) => None,
         Ok(size) if size <= LARGEST_PAGE => Some(size),
         _ => {
-            wrong.add("page_size", "has to be 1 to 1000");
+            wrong.add("page_size", "must be between 1 and 1000");
             None
         }
     };
     let token = request.page_token;
     if token.len() > MAX_TOKEN || token.bytes().any(|byte| !byte.is_ascii_graphic()) {
-        wrong.add("page_token", "is not a token that this service gave");
+        wrong.add("page_token", "must be a token that this service returned");
     }
     wrong.into_result()?;
     Ok(ModelsQuery {

@@ -13,7 +13,7 @@ pub fn required(text: &str, path: Path<'_>, wrong: &mut Violations) {
 pub fn at_most(text: &str, limit: usize, path: Path<'_>, wrong: &mut Violations) {
     // Bytes bound characters, so most texts are never counted.
     if text.len() > limit && text.chars().count() > limit {
-        wrong.add(path, format!("has to have {limit} characters at most"));
+        wrong.add(path, format!("must have at most {limit} characters"));
     }
 }
 

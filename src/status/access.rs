@@ -41,7 +41,7 @@ pub fn rejected(cause: RejectReason) -> Status {
     match cause {
         RejectReason::Method | RejectReason::Model => plain(
             Reason::PermissionDenied,
-            "the client may not make this call",
+            "the client is not allowed to make this call",
         ),
         _ => plain(Reason::Unauthenticated, "valid credentials are required"),
     }

@@ -20,7 +20,7 @@ pub fn overloaded() -> Status {
 
 /// The caller's deadline, or the maximum duration of a call, passed.
 pub fn deadline_exceeded() -> Status {
-    plain(Reason::DeadlineExceeded, "the deadline passed")
+    plain(Reason::DeadlineExceeded, "deadline exceeded")
 }
 
 /// `grpc-timeout` cannot be read.
@@ -50,7 +50,7 @@ pub fn malformed_message() -> Status {
 pub fn panicked() -> Status {
     plain(
         Reason::Internal,
-        "the server failed; this is a bug in the service",
+        "internal error; this is a bug in the service",
     )
 }
 

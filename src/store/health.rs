@@ -45,7 +45,7 @@ impl StoreHealth {
         if is_new {
             tracing::error!(
                 kind = ?error.kind(),
-                "redis does not answer: limits do not hold over all replicas"
+                "redis is unreachable: limits are not shared between replicas"
             );
         }
         is_new
@@ -55,7 +55,7 @@ impl StoreHealth {
     pub(super) fn back(&self) {
         *self.back_since() = Some(Instant::now());
         if self.0.down.swap(false, Ordering::Relaxed) {
-            tracing::info!("redis answers again: limits hold over all replicas");
+            tracing::info!("redis is reachable again: limits are shared between replicas");
         }
     }
 

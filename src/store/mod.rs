@@ -31,7 +31,7 @@ const PROBE: &str = "return redis.call('SET', KEYS[1], 1, 'PX', 1000)";
 
 /// The address of Redis is none. It may have a password, so it is not quoted.
 #[derive(Debug, Clone, Copy, Error)]
-#[error("limits.store is no address of Redis")]
+#[error("limits.store is not a valid Redis URL")]
 pub struct NoAddress;
 
 /// A Redis. Cloning is cheap; all clones share the connection.

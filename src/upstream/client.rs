@@ -236,7 +236,7 @@ impl Answered<Body> {
                 attempts: self.attempts,
             }),
             None => Err(Failed {
-                error: UpstreamError::Malformed("it answers another question"),
+                error: UpstreamError::Malformed("unexpected response type"),
                 attempts: self.attempts,
             }),
         }
@@ -248,7 +248,7 @@ impl Answered<Body> {
 fn serialized(request: &MessagesRequest) -> Result<Bytes, Failed> {
     let failed = |error| Failed { error, attempts: 0 };
     let body = serde_json::to_vec(request)
-        .map_err(|_| failed(UpstreamError::Malformed("the request cannot be written")))?;
+        .map_err(|_| failed(UpstreamError::Malformed("failed to encode the request")))?;
     if body.len() > MAX_BODY_BYTES {
         return Err(failed(UpstreamError::TooLarge { bytes: body.len() }));
     }

@@ -112,7 +112,7 @@ impl Coalesce {
                     message: Arc::new(*message),
                     attempts: attempts.count(),
                 }),
-                _ => Err(UpstreamError::Malformed("it answers another question")),
+                _ => Err(UpstreamError::Malformed("unexpected response type")),
             }
         }
         .boxed()

@@ -11,54 +11,54 @@ pub enum UpstreamError {
     #[error("the Claude API answered {}", .0.describe())]
     Api(Box<ApiFailure>),
     /// No connection could be made.
-    #[error("could not connect to the Claude API")]
+    #[error("failed to connect to the Claude API")]
     Connect,
     /// The connection broke, or a stream ended before its end.
     #[error("the connection to the Claude API broke")]
     Broken,
     /// No byte came, or none could be sent, for so long that the connection is
     /// taken for dead.
-    #[error("the connection to the Claude API stood still for {}", humantime(.0))]
+    #[error("the Claude API sent no data for {}", humantime(.0))]
     Stalled(Duration),
     /// The API's answer is not what it documents.
-    #[error("the answer of the Claude API could not be read: {0}")]
+    #[error("failed to read the response of the Claude API: {0}")]
     Malformed(&'static str),
     /// The request is larger than the API takes; it was not sent.
-    #[error("the request has {bytes} bytes as JSON; the Claude API takes 33554432")]
+    #[error("the request body is {bytes} bytes; the limit is 33554432")]
     TooLarge {
         /// Its size as JSON.
         bytes: usize,
     },
     /// The caller's deadline passed, or would pass before it makes sense to go
     /// on.
-    #[error("the deadline passed {0}")]
+    #[error("deadline exceeded {0}")]
     DeadlineExceeded(&'static str),
     /// No permit was free for as long as a call may wait.
-    #[error("too many calls to the Claude API are in flight")]
+    #[error("the concurrency limit of the Claude API is reached")]
     ConcurrencyLimitExceeded {
         /// When a permit is likely to be free.
         retry_after: Duration,
     },
     /// The circuit breaker is open: the API is failing.
-    #[error("the Claude API is failing; calls are held off")]
+    #[error("the Claude API is failing; the circuit breaker is open")]
     CircuitOpen {
         /// When the next attempt is let through.
         retry_after: Duration,
     },
     /// The API's own limits leave no room before the caller's deadline.
-    #[error("the rate limit of the Claude API leaves no room before the deadline")]
+    #[error("the rate limit of the Claude API has no room before the deadline")]
     QuotaExhausted {
         /// When there will be room.
         retry_after: Duration,
     },
     /// The store of the shared limits does not answer, and then nothing goes.
-    #[error("what is left of the rate limit of the Claude API cannot be known now")]
+    #[error("rate limit state is unavailable")]
     StoreUnreachable,
     /// The caller may not make this call, or not now. It was not sent.
     #[error(transparent)]
     AccessDenied(AccessError),
     /// Every configured key has been refused.
-    #[error("no usable API key is left")]
+    #[error("no usable API key")]
     NoUsableKey,
 }
 

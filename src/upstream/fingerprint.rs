@@ -19,7 +19,7 @@ impl Fingerprint {
     /// Of a key.
     pub fn of(secret: &str) -> Self {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
-            .expect("HMAC takes keys of any length");
+            .expect("HMAC accepts keys of any length");
         mac.update(FINGERPRINTED);
         let mut half = [0; 16];
         half.copy_from_slice(&mac.finalize().into_bytes()[..16]);

@@ -129,7 +129,7 @@ impl Policy<Call, Reply, UpstreamError> for RetryPolicy {
             return None;
         }
         self.retries += 1;
-        tracing::debug!(%error, ?delay, retry = self.retries, "repeating an attempt");
+        tracing::debug!(%error, ?delay, retry = self.retries, "retrying");
         Some(Box::pin(tokio::time::sleep(delay)))
     }
 

@@ -36,10 +36,11 @@ impl UsageMeter {
             StreamEvent::MessageStart(message) => {
                 *self.0.counted.lock() = Some(message.usage.clone());
             }
-            StreamEvent::BlockDelta { delta, .. } => {
-                if let Delta::Text(text) | Delta::InputJson(text) | Delta::Thinking(text) = delta {
-                    self.0.uncounted_bytes.fetch_add(text.len() as u64, Relaxed);
-                }
+            StreamEvent::BlockDelta {
+                delta: Delta::Text(text) | Delta::InputJson(text) | Delta::Thinking(text),
+                ..
+            } => {
+                self.0.uncounted_bytes.fetch_add(text.len() as u64, Relaxed);
             }
             StreamEvent::MessageDelta(delta) => {
                 let mut counted = self.0.counted.lock();

@@ -199,7 +199,10 @@ async fn a_model_that_is_not_allowed_is_denied() {
     let server = setup.start().await;
     let denied = generate(&server, &key, 100).await.unwrap_err();
     assert_eq!(denied.code(), Code::PermissionDenied);
-    assert_eq!(denied.message(), "the client may not make this call");
+    assert_eq!(
+        denied.message(),
+        "the client is not allowed to make this call"
+    );
     assert_eq!(server.refusals(RejectReason::Model), 1);
     assert_eq!(server.api.calls(), 0);
 

@@ -347,9 +347,9 @@ async fn a_redis_that_goes_and_comes_is_logged_once_and_shown_in_metrics() {
     let back = async { while metric("claude_grpc_store_down ").await > 0.0 {} };
     timeout(PATIENCE, back).await.unwrap();
     let text = || std::fs::read_to_string(&log).unwrap();
-    until(|| text().contains("redis answers again")).await;
+    until(|| text().contains("redis is reachable again")).await;
     let text = text();
-    for line in ["redis does not answer", "redis answers again"] {
+    for line in ["redis is unreachable", "redis is reachable again"] {
         assert_eq!(text.matches(line).count(), 1, "{text}");
     }
 }

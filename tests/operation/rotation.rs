@@ -80,7 +80,7 @@ impl Run {
             .reloaded(what, "failed", || mount.break_file(file, content))
             .await;
         self.broken += 1;
-        let refused = "the new version is broken; the old one stays in force";
+        let refused = "failed to reload; the previous version stays in use";
         self.process.logged(refused, self.broken).await;
         self.load.goes_on().await;
     }

@@ -204,7 +204,7 @@ fn room(name: &str, keys: usize) -> Result<(), ClientsError> {
     }
     Err(ClientsError::Client {
         client: name.to_owned(),
-        reason: format!("has {MAX_KEYS} valid keys: revoke one first"),
+        reason: format!("already has the maximum of {MAX_KEYS} valid keys: revoke one first"),
     })
 }
 
@@ -340,13 +340,16 @@ mod tests {
         let table = [
             ("x = 1", "x"),
             ("[[clients]]\nname = 'a'\nmethods = ['Nothing']", "Nothing"),
-            ("[[clients]]\nname = 'a b'", "a name is"),
-            ("[[clients]]\nname = 'a'\n[[clients]]\nname = 'a'", "twice"),
+            ("[[clients]]\nname = 'a b'", "the name must be"),
+            (
+                "[[clients]]\nname = 'a'\n[[clients]]\nname = 'a'",
+                "duplicate client",
+            ),
             ("[[clients]]\nname = 'a'\nlimits = 'canary'", "line 3"),
             ("[[clients]]\nname = 'a'\nkeys = 'a\"canary'", "line 3"),
             (
                 "[[clients]]\nname = 'a'\nsigning_keys = [{id = 'k', secret = 'canary'}]",
-                "shorter",
+                "at least",
             ),
             (
                 "[[clients]]\nname = 'a'\nkeys = [{id = 'k', hash = 'canary'}]",

@@ -166,7 +166,7 @@ pub enum ClientsError {
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// It is not the TOML that it has to be.
-    #[error("the clients file, line {line}: {message}")]
+    #[error("failed to parse the clients file: line {line}: {message}")]
     Syntax {
         /// Line, from 1.
         line: usize,
@@ -182,10 +182,10 @@ pub enum ClientsError {
         reason: String,
     },
     /// There is no such client.
-    #[error("there is no client {0:?}")]
+    #[error("unknown client {0:?}")]
     Unknown(String),
     /// There is no such key.
-    #[error("no client has a key {0:?}")]
+    #[error("unknown key {0:?}")]
     UnknownKey(String),
     /// The system gives no random numbers.
     #[error(transparent)]
@@ -212,7 +212,7 @@ impl ClientsFile {
         };
         let text = std::str::from_utf8(&content).map_err(|_| SecretError::Malformed {
             path: path.to_owned(),
-            reason: "has to be UTF-8",
+            reason: "must be UTF-8",
         })?;
         let file = ClientsFile::parse(text)?;
         let has_secrets = file.clients.iter().any(|it| !it.signing_keys.is_empty());
@@ -274,17 +274,17 @@ impl ClientsFile {
             };
             client.check().map_err(wrong)?;
             if !names.insert(&client.name) {
-                return Err(wrong("is there twice".to_owned()));
+                return Err(wrong("duplicate client name".to_owned()));
             }
             let key_ids = client.keys.iter().map(|key| &key.id);
             for id in key_ids.chain(client.signing_keys.iter().map(|key| &key.id)) {
                 if !ids.insert(id) {
-                    return Err(wrong(format!("the key id {id:?} is there twice")));
+                    return Err(wrong(format!("duplicate key id {id:?}")));
                 }
             }
             for name in &client.certificates {
                 if !certificates.insert(name) {
-                    return Err(wrong(format!("the certificate {name:?} is there twice")));
+                    return Err(wrong(format!("duplicate certificate {name:?}")));
                 }
             }
         }
@@ -295,14 +295,18 @@ impl ClientsFile {
 impl ClientEntry {
     fn check(&self) -> Result<(), String> {
         if !is_name(&self.name) {
-            return Err("a name is 1 to 64 of letters, digits and -._".to_owned());
+            return Err(
+                "the name must be 1 to 64 characters of letters, digits and -._".to_owned(),
+            );
         }
         if self
             .tenant
             .as_deref()
             .is_some_and(|tenant| !is_name(tenant))
         {
-            return Err("a tenant is 1 to 64 of letters, digits and -._".to_owned());
+            return Err(
+                "the tenant must be 1 to 64 characters of letters, digits and -._".to_owned(),
+            );
         }
         if let Some(method) = self
             .methods
@@ -310,12 +314,12 @@ impl ClientEntry {
             .find(|it| !METHODS.contains(&it.as_str()))
         {
             return Err(format!(
-                "there is no method {method:?}: {}",
+                "unknown method {method:?}; known methods: {}",
                 METHODS.join(", ")
             ));
         }
         if self.keys.len() > MAX_KEYS || self.signing_keys.len() > MAX_KEYS {
-            return Err(format!("has more than {MAX_KEYS} keys"));
+            return Err(format!("must have at most {MAX_KEYS} keys of each kind"));
         }
         for key in &self.keys {
             if KeyHash::parse(&key.hash).is_none() {
@@ -324,18 +328,21 @@ impl ClientEntry {
         }
         for key in &self.signing_keys {
             if !is_name(&key.id) {
-                return Err("the id of a key is 1 to 64 of letters, digits and -._".to_owned());
+                return Err(
+                    "the id of a key must be 1 to 64 characters of letters, digits and -._"
+                        .to_owned(),
+                );
             }
             if key.secret.expose_secret().len() < MIN_SECRET_BYTES {
                 return Err(format!(
-                    "the secret of key {:?} is shorter than {MIN_SECRET_BYTES} bytes",
+                    "the secret of key {:?} must be at least {MIN_SECRET_BYTES} bytes",
                     key.id
                 ));
             }
         }
         for dollars in [self.limits.dollars_per_day, self.limits.dollars_per_month] {
             if dollars.is_some_and(|it| !it.is_finite() || !(0.0..=1e9).contains(&it)) {
-                return Err("a budget is 0 to 1e9 dollars".to_owned());
+                return Err("a budget must be between 0 and 1e9 dollars".to_owned());
             }
         }
         Ok(())

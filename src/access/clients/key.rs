@@ -36,7 +36,7 @@ pub struct KeyHash {
 
 /// No randomness is to be had from the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the system gives no random numbers")]
+#[error("failed to read random bytes from the operating system")]
 pub struct NoRandomness;
 
 impl FreshKey {

@@ -174,7 +174,7 @@ fn write_all(database: &Database, entries: &mpsc::Receiver<Entry>) {
         match written {
             Ok(()) => failing.store(false, Ordering::Relaxed),
             Err(error) if !failing.swap(true, Ordering::Relaxed) => {
-                tracing::error!(%error, "budgets cannot be written: a restart would forget them");
+                tracing::error!(%error, "failed to write the budget file; a restart loses the budgets used so far");
             }
             Err(_) => {}
         }

@@ -55,7 +55,7 @@ impl Limit {
 
 /// A call would go over limits of its client.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the client's limit is reached: {}", self.names())]
+#[error("client limit reached: {}", self.names())]
 pub struct LimitExceeded {
     /// The client.
     pub client: Arc<str>,
@@ -87,9 +87,9 @@ pub enum AccessError {
     #[error(transparent)]
     Limit(Box<LimitExceeded>),
     /// The store of the limits does not answer, and then nobody goes.
-    #[error("the limits of the client cannot be checked now")]
+    #[error("client limits are unavailable")]
     StoreUnreachable,
     /// The client may not make such a call.
-    #[error("the client may not make this call")]
+    #[error("the client is not allowed to make this call")]
     NotAllowed(RejectReason),
 }

@@ -23,7 +23,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum UsageStoreError {
     /// The budget file cannot be used.
-    #[error("the budget file {} cannot be used: {source}", path.display())]
+    #[error("failed to open the budget file {}: {source}", path.display())]
     BudgetFile {
         /// The file.
         path: PathBuf,

@@ -46,7 +46,7 @@ impl Signed<'_> {
 
     fn keyed(&self, secret: &SecretString) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
-            .expect("HMAC takes keys of any length");
+            .expect("HMAC accepts keys of any length");
         mac.update(self.text().as_bytes());
         mac
     }

@@ -147,7 +147,9 @@ where
             let (mut parts, body) = request.into_parts();
             let message = read_message(&parts.headers, body, MAX_MESSAGE)
                 .await
-                .map_err(|_| Status::internal("only a call with one message can be signed"))?;
+                .map_err(|_| {
+                    Status::internal("only calls with a single request message can be signed")
+                })?;
             let signature = signer.sign(parts.uri.path(), &message);
             let mut value = HeaderValue::try_from(signature)?;
             value.set_sensitive(true);

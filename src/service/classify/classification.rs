@@ -55,7 +55,7 @@ pub fn read(message: &Message, question: Question<'_>) -> Result<Classification,
         _ => {}
     }
     let answer: Answer = serde_json::from_str(&message.text())
-        .map_err(|_| Breach::Mismatch("it is not the JSON that was asked for"))?;
+        .map_err(|_| Breach::Mismatch("it does not match the requested schema"))?;
     Ok(Classification {
         labels: chosen(&answer, question)?,
         confidences: confidences(&answer.confidences, question.labels)?,
@@ -67,7 +67,7 @@ fn chosen(answer: &Answer, question: Question<'_>) -> Result<Vec<String>, Breach
     let chosen: Vec<&str> = match (&answer.labels, &answer.label) {
         (Some(labels), None) if question.multi_label => labels.iter().map(String::as_str).collect(),
         (None, label) if !question.multi_label => label.as_deref().into_iter().collect(),
-        _ => return Err(Breach::Mismatch("it does not say which labels it chose")),
+        _ => return Err(Breach::Mismatch("it does not name the chosen labels")),
     };
     if chosen.is_empty() && !question.allow_none {
         return Err(Breach::Mismatch("it chose no label"));
@@ -88,7 +88,9 @@ fn confidences(
     labels: &[v1::Label],
 ) -> Result<Vec<v1::LabelConfidence>, Breach> {
     if given.len() != labels.len() {
-        return Err(Breach::Mismatch("it does not give one confidence a label"));
+        return Err(Breach::Mismatch(
+            "it does not have one confidence per label",
+        ));
     }
     labels
         .iter()
@@ -98,8 +100,10 @@ fn confidences(
                 label: label.name.clone(),
                 confidence: *confidence,
             }),
-            Some(_) => Err(Breach::Mismatch("a confidence is not from 0 to 1")),
-            None => Err(Breach::Mismatch("it does not give one confidence a label")),
+            Some(_) => Err(Breach::Mismatch("a confidence is not between 0 and 1")),
+            None => Err(Breach::Mismatch(
+                "it does not have one confidence per label",
+            )),
         })
         .collect()
 }
@@ -108,8 +112,8 @@ fn reason(reason: Option<String>, question: Question<'_>) -> Result<String, Brea
     match reason {
         Some(reason) if question.include_reason => Ok(reason),
         None if !question.include_reason => Ok(String::new()),
-        Some(_) => Err(Breach::Mismatch("it gives a reason unasked")),
-        None => Err(Breach::Mismatch("it gives no reason")),
+        Some(_) => Err(Breach::Mismatch("it has a reason that was not requested")),
+        None => Err(Breach::Mismatch("it has no reason")),
     }
 }
 

@@ -18,7 +18,10 @@ pub fn check(labels: &[v1::Label], one_is_enough: bool, wrong: &mut Violations) 
     let path = Path::root("labels");
     let fewest = if one_is_enough { 1 } else { 2 };
     if labels.len() < fewest || labels.len() > MAX_LABELS {
-        wrong.add(path, format!("has to have {fewest} to {MAX_LABELS} labels"));
+        wrong.add(
+            path,
+            format!("must contain {fewest} to {MAX_LABELS} labels"),
+        );
     }
     let mut names = HashSet::with_capacity(labels.len().min(MAX_LABELS));
     for (index, label) in labels.iter().enumerate() {
@@ -28,7 +31,7 @@ pub fn check(labels: &[v1::Label], one_is_enough: bool, wrong: &mut Violations) 
         let name = label.name.trim().to_lowercase();
         if !name.is_empty() && !names.insert(name) {
             let item = path.item(index);
-            wrong.add(item.field("name"), "has to differ from the names before it");
+            wrong.add(item.field("name"), "must be unique");
         }
     }
 }
@@ -38,7 +41,7 @@ fn check_label(label: &v1::Label, path: Path<'_>, wrong: &mut Violations) {
     text::required(&label.name, name, wrong);
     text::at_most(&label.name, MAX_NAME, name, wrong);
     if label.name.chars().any(char::is_control) {
-        wrong.add(name, "must not have control characters");
+        wrong.add(name, "must not contain control characters");
     }
     text::at_most(
         &label.description,
@@ -49,7 +52,7 @@ fn check_label(label: &v1::Label, path: Path<'_>, wrong: &mut Violations) {
     if label.examples.len() > MAX_EXAMPLES {
         wrong.add(
             path.field("examples"),
-            format!("has to have {MAX_EXAMPLES} at most"),
+            format!("must contain at most {MAX_EXAMPLES} examples"),
         );
     }
     for (index, example) in label.examples.iter().enumerate() {

@@ -66,7 +66,7 @@ impl<'v> ContentMapper<'v> {
             let path = parent.field("content").item(index);
             match block.block {
                 Some(block) => mapped.extend(self.block(block, place, path)),
-                None => self.wrong.add(path, "has to be one of the kinds of blocks"),
+                None => self.wrong.add(path, "must be one of the block types"),
             }
         }
         mapped
@@ -79,7 +79,8 @@ impl<'v> ContentMapper<'v> {
         for (index, citation) in block.citations_json.into_iter().enumerate() {
             let path = path.field("citations_json").item(index);
             if !citable {
-                self.wrong.add(path, "is for assistant messages only");
+                self.wrong
+                    .add(path, "is only allowed in assistant messages");
                 break;
             }
             citations.extend(json::raw_object(citation, path, self.wrong));
@@ -102,7 +103,7 @@ impl<'v> ContentMapper<'v> {
         if self.cache_marks == MAX_CACHE_MARKS + 1 {
             self.wrong.add(
                 path,
-                format!("is one too many: {MAX_CACHE_MARKS} are allowed in a request"),
+                format!("exceeds the maximum of {MAX_CACHE_MARKS} in a request"),
             );
         }
         let ttl = match v1::CacheTtl::try_from(mark.ttl) {
@@ -110,7 +111,7 @@ impl<'v> ContentMapper<'v> {
             Ok(v1::CacheTtl::CacheTtl5m) => Some(CacheTtl::FiveMinutes),
             Ok(v1::CacheTtl::CacheTtl1h) => Some(CacheTtl::OneHour),
             Err(_) => {
-                self.wrong.add(path.field("ttl"), "is no known value");
+                self.wrong.add(path.field("ttl"), "is an unknown value");
                 None
             }
         };
@@ -154,7 +155,7 @@ impl<'v> ContentMapper<'v> {
             Some(PictureSource::Data(bytes)) => {
                 let Some(media_type) = picture_type(&bytes) else {
                     self.wrong
-                        .add(path.field("data"), "is no JPEG, PNG, GIF or WebP file");
+                        .add(path.field("data"), "must be a JPEG, PNG, GIF or WebP file");
                     return None;
                 };
                 ImageSource::Base64 {
@@ -171,7 +172,7 @@ impl<'v> ContentMapper<'v> {
                 ImageSource::File { file_id }
             }
             None => {
-                self.wrong.add(path, "has to have data, url or file_id");
+                self.wrong.add(path, "must have data, url or file_id");
                 return None;
             }
         };
@@ -187,7 +188,7 @@ impl<'v> ContentMapper<'v> {
                 if !bytes.starts_with(b"%PDF-") {
                     self.wrong.add(
                         path.field("pdf"),
-                        "is no PDF file: it has to begin with %PDF-",
+                        "must be a PDF file, beginning with %PDF-",
                     );
                     return None;
                 }
@@ -212,8 +213,7 @@ impl<'v> ContentMapper<'v> {
                 DocumentSource::File { file_id }
             }
             None => {
-                self.wrong
-                    .add(path, "has to have pdf, text, url or file_id");
+                self.wrong.add(path, "must have pdf, text, url or file_id");
                 return None;
             }
         };
@@ -279,13 +279,12 @@ impl<'v> ContentMapper<'v> {
         match json.kind() {
             Some(kind) if TYPED.contains(&&*kind) => {
                 self.wrong
-                    .add(path, "is of a type that has a field of its own: use that");
+                    .add(path, "must use the dedicated field for this type");
                 None
             }
             Some(_) => Some(InputBlock::Other(json)),
             None => {
-                self.wrong
-                    .add(path, "has to have a type, as the API sent it");
+                self.wrong.add(path, "must have a type, as the API sent it");
                 None
             }
         }
@@ -302,7 +301,7 @@ impl<'v> ContentMapper<'v> {
             .parse::<http::Uri>()
             .is_ok_and(|uri| uri.scheme_str() == Some("https") && uri.host().is_some());
         if !is_https {
-            self.wrong.add(path, "has to be an https address");
+            self.wrong.add(path, "must be an https URL");
         }
     }
 }
@@ -314,24 +313,26 @@ fn misplaced(block: &Block, place: BlockPosition) -> Option<&'static str> {
         Block::Text(_) => return None,
         Block::Image(_) | Block::Document(_) | Block::SearchResult(_) => (
             &[BlockPosition::Message(User), BlockPosition::ToolResult],
-            "is allowed in user messages only",
+            "is only allowed in user messages",
         ),
         Block::ToolResult(_) => (
             &[BlockPosition::Message(User)],
-            "is allowed in user messages only",
+            "is only allowed in user messages",
         ),
         Block::ToolUse(_) | Block::Thinking(_) | Block::RedactedThinking(_) | Block::Other(_) => (
             &[BlockPosition::Message(Assistant)],
-            "is allowed in assistant messages only",
+            "is only allowed in assistant messages",
         ),
     };
     if allowed.contains(&place) {
         return None;
     }
     Some(match place {
-        BlockPosition::Message(System) => "is not allowed in system messages: they take text only",
+        BlockPosition::Message(System) => {
+            "is not allowed in system messages, which accept text only"
+        }
         BlockPosition::ToolResult => {
-            "is not allowed in a tool_result: it takes text, image, document and search_result"
+            "is not allowed in a tool_result, which accepts text, image, document and search_result"
         }
         BlockPosition::Message(_) => complaint,
     })

@@ -27,18 +27,18 @@ pub fn schema(text: String, path: Path<'_>, wrong: &mut Violations) -> Option<Js
     let Ok(fields) = object.fields() else {
         wrong.add(
             path,
-            "is nested too deep, or has a number that is too large",
+            "is nested too deeply, or contains a number that is too large",
         );
         return None;
     };
     let schema = Value::Object(fields);
     if let Err(error) = jsonschema::draft202012::meta::validate(&schema) {
         let place = match error.instance_path().as_str() {
-            "" => "at its top".to_owned(),
+            "" => "at the top level".to_owned(),
             pointer if is_short(pointer) => format!("at {pointer}"),
-            _ => "deep inside".to_owned(),
+            _ => "in a nested schema".to_owned(),
         };
-        wrong.add(path, format!("is no JSON Schema: wrong {place}"));
+        wrong.add(path, format!("is not a valid JSON Schema: error {place}"));
         return None;
     }
     match schema {

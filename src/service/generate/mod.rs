@@ -104,7 +104,7 @@ impl Rpcs {
     fn wrapped(&self, request: Option<v1::GenerateRequest>) -> Result<MessagesRequest, Status> {
         let Some(request) = request else {
             let mut wrong = Violations::default();
-            wrong.add("request", "has to be given");
+            wrong.add("request", "must be set");
             return Err(wrong.into_status());
         };
         let mut wrong = Violations::under("request");

@@ -77,7 +77,7 @@ pub fn max_tokens(requested: Option<i32>, default: u32, wrong: &mut Violations) 
         None => default,
         Some(Ok(tokens)) if tokens > 0 => tokens,
         Some(_) => {
-            wrong.add("max_tokens", "has to be at least 1");
+            wrong.add("max_tokens", "must be at least 1");
             default
         }
     }
@@ -88,9 +88,10 @@ fn messages(messages: Vec<v1::Message>, mapper: &mut ContentMapper<'_>) -> Vec<I
         mapper.wrong.add("messages", "must not be empty");
     }
     if messages.len() > MAX_MESSAGES {
-        mapper
-            .wrong
-            .add("messages", format!("has to have {MAX_MESSAGES} at most"));
+        mapper.wrong.add(
+            "messages",
+            format!("must contain at most {MAX_MESSAGES} messages"),
+        );
         return Vec::new();
     }
     let mut mapped = Vec::with_capacity(messages.len());
@@ -112,7 +113,7 @@ fn message(
         Ok(v1::Role::Unspecified) | Err(_) => {
             mapper.wrong.add(
                 path.field("role"),
-                "has to be ROLE_USER, ROLE_ASSISTANT or ROLE_SYSTEM",
+                "must be ROLE_USER, ROLE_ASSISTANT or ROLE_SYSTEM",
             );
             return None;
         }
@@ -128,7 +129,7 @@ fn message(
             Content::Blocks(mapper.blocks(message.content, BlockPosition::Message(role), path))
         }
         (true, true) => {
-            mapper.wrong.add(path, "has to have text or content");
+            mapper.wrong.add(path, "must have text or content");
             return None;
         }
         (false, false) => {
@@ -157,7 +158,7 @@ fn thinking(thinking: v1::Thinking, max_tokens: u32, wrong: &mut Violations) -> 
     let path = Path::root("thinking");
     match thinking.mode {
         None => {
-            wrong.add(path, "has to have a mode");
+            wrong.add(path, "must have a mode");
             None
         }
         Some(Mode::Adaptive(mode)) => {
@@ -173,7 +174,7 @@ fn thinking(thinking: v1::Thinking, max_tokens: u32, wrong: &mut Violations) -> 
                 wrong.add(
                     path.field("budget_tokens"),
                     format!(
-                        "has to be at least {MIN_THINKING_BUDGET} and less than max_tokens ({max_tokens})"
+                        "must be at least {MIN_THINKING_BUDGET} and less than max_tokens ({max_tokens})"
                     ),
                 );
             }
@@ -193,7 +194,7 @@ fn display(value: i32, path: Path<'_>, wrong: &mut Violations) -> Option<Thinkin
         Ok(v1::ThinkingDisplay::Summarized) => Some(ThinkingDisplay::Summarized),
         Ok(v1::ThinkingDisplay::Omitted) => Some(ThinkingDisplay::Omitted),
         Err(_) => {
-            wrong.add(path.field("display"), "is no known value");
+            wrong.add(path.field("display"), "is an unknown value");
             None
         }
     }
@@ -208,7 +209,7 @@ fn output_config(effort: i32, schema: String, wrong: &mut Violations) -> Option<
         Ok(v1::Effort::Xhigh) => Some(Effort::Xhigh),
         Ok(v1::Effort::Max) => Some(Effort::Max),
         Err(_) => {
-            wrong.add("effort", "is no known value");
+            wrong.add("effort", "is an unknown value");
             None
         }
     };
@@ -223,7 +224,7 @@ fn stop_sequences(sequences: Vec<String>, wrong: &mut Violations) -> Vec<String>
     for (index, sequence) in sequences.iter().enumerate() {
         if sequence.trim().is_empty() {
             let path = Path::root("stop_sequences").item(index);
-            wrong.add(path, "must not be empty or white space");
+            wrong.add(path, "must not be empty or whitespace");
         }
     }
     sequences
@@ -236,7 +237,7 @@ fn metadata(user_id: String, wrong: &mut Violations) -> Option<Metadata> {
     if user_id.chars().count() > MAX_USER_ID {
         wrong.add(
             "user_id",
-            format!("has to have {MAX_USER_ID} characters at most"),
+            format!("must have at most {MAX_USER_ID} characters"),
         );
     }
     Some(Metadata {
@@ -250,7 +251,7 @@ fn service_tier(tier: i32, wrong: &mut Violations) -> Option<ServiceTier> {
         Ok(v1::ServiceTier::Auto) => Some(ServiceTier::Auto),
         Ok(v1::ServiceTier::StandardOnly) => Some(ServiceTier::StandardOnly),
         Err(_) => {
-            wrong.add("service_tier", "is no known value");
+            wrong.add("service_tier", "is an unknown value");
             None
         }
     }

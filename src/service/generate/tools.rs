@@ -22,12 +22,10 @@ pub fn tools(tools: Vec<v1::Tool>, mapper: &mut ContentMapper<'_>) -> Vec<Tool> 
         if !is_tool_name(&tool.name) {
             mapper.wrong.add(
                 path.field("name"),
-                format!("has to be 1 to {MAX_NAME} of letters, digits, _ and -"),
+                format!("must be 1 to {MAX_NAME} characters of letters, digits, _ and -"),
             );
         } else if !names.insert(tool.name.as_str()) {
-            mapper
-                .wrong
-                .add(path.field("name"), "is the name of another tool too");
+            mapper.wrong.add(path.field("name"), "must be unique");
         }
     }
     tools
@@ -43,9 +41,10 @@ fn tool(tool: v1::Tool, path: Path<'_>, mapper: &mut ContentMapper<'_>) -> Tool 
     let lacks_type =
         |schema: &JsonObject| schema.get("type").and_then(|kind| kind.as_str()) != Some("object");
     if input_schema.as_ref().is_some_and(lacks_type) {
-        mapper
-            .wrong
-            .add(schema_path, "has to have \"type\": \"object\" at its top");
+        mapper.wrong.add(
+            schema_path,
+            "must have \"type\": \"object\" at the top level",
+        );
     }
     let input_examples = tool
         .input_examples_json
@@ -75,18 +74,18 @@ pub fn tool_choice(
     let path = Path::root("tool_choice");
     let mode = ToolChoiceMode::try_from(choice.mode).unwrap_or_default();
     if tools.is_empty() && mode != ToolChoiceMode::None {
-        wrong.add(path, "needs tools to choose from");
+        wrong.add(path, "must not be set without tools");
     }
     if mode != ToolChoiceMode::Tool && !choice.name.is_empty() {
         wrong.add(
             path.field("name"),
-            "is for the mode TOOL_CHOICE_MODE_TOOL only",
+            "must only be set with the mode TOOL_CHOICE_MODE_TOOL",
         );
     }
     let disable_parallel_tool_use = choice.disable_parallel_tool_use;
     match mode {
         ToolChoiceMode::Unspecified => {
-            wrong.add(path.field("mode"), "has to be named");
+            wrong.add(path.field("mode"), "must be set");
             None
         }
         ToolChoiceMode::Auto => Some(ToolChoice::Auto {
@@ -97,7 +96,7 @@ pub fn tool_choice(
         }),
         ToolChoiceMode::Tool => {
             if !tools.iter().any(|tool| tool.name == choice.name) {
-                wrong.add(path.field("name"), "is none of the tools");
+                wrong.add(path.field("name"), "is an unknown tool");
             }
             Some(ToolChoice::Tool {
                 name: choice.name,
@@ -108,7 +107,7 @@ pub fn tool_choice(
             if disable_parallel_tool_use {
                 wrong.add(
                     path.field("disable_parallel_tool_use"),
-                    "has no meaning with the mode TOOL_CHOICE_MODE_NONE",
+                    "must not be set with the mode TOOL_CHOICE_MODE_NONE",
                 );
             }
             Some(ToolChoice::None {})

@@ -56,7 +56,7 @@ impl Rpcs {
         let options = call::options(&request, false)?;
         let Some(request) = request.into_inner().request else {
             let mut wrong = Violations::default();
-            wrong.add("request", "has to be given");
+            wrong.add("request", "must be set");
             return Err(wrong.into_status());
         };
         let mut wrong = Violations::under("request");

@@ -44,7 +44,7 @@ impl SummaryRequest {
         let format = format(request.format, wrong);
         let length = request.length.take();
         if format == v1::SummaryFormat::Headline && length.is_some() {
-            wrong.add("length", "must not be given with the format headline");
+            wrong.add("length", "must not be set with the format HEADLINE");
         }
         let length = length.unwrap_or_else(|| Length::Preset(v1::SummaryLength::Medium.into()));
         check_length(&length, wrong);
@@ -156,7 +156,7 @@ fn format(format: i32, wrong: &mut Violations) -> v1::SummaryFormat {
         Ok(v1::SummaryFormat::Unspecified) => v1::SummaryFormat::Paragraph,
         Ok(format) => format,
         Err(_) => {
-            wrong.add("format", "is not one of PARAGRAPH, BULLETS, HEADLINE");
+            wrong.add("format", "must be one of PARAGRAPH, BULLETS, HEADLINE");
             v1::SummaryFormat::Paragraph
         }
     }
@@ -165,13 +165,13 @@ fn format(format: i32, wrong: &mut Violations) -> v1::SummaryFormat {
 fn check_length(length: &Length, wrong: &mut Violations) {
     match length {
         Length::Sentences(count) if !SENTENCES.contains(count) => {
-            wrong.add("sentences", "has to be 1 to 100");
+            wrong.add("sentences", "must be between 1 and 100");
         }
         Length::Words(count) if !WORDS.contains(count) => {
-            wrong.add("words", "has to be 5 to 5000");
+            wrong.add("words", "must be between 5 and 5000");
         }
         Length::Preset(preset) if v1::SummaryLength::try_from(*preset).is_err() => {
-            wrong.add("preset", "is not one of SHORT, MEDIUM, LONG");
+            wrong.add("preset", "must be one of SHORT, MEDIUM, LONG");
         }
         _ => {}
     }

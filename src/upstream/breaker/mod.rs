@@ -145,7 +145,7 @@ impl CircuitBreaker {
     }
 
     fn open(&self, inner: &mut Inner, now: Instant) {
-        tracing::error!(open_duration = ?self.config.open_duration, "the Claude API is failing: the circuit breaker opens");
+        tracing::error!(open_duration = ?self.config.open_duration, "the Claude API is failing, opening the circuit breaker");
         inner.state = State::Open {
             until: now + self.config.open_duration,
         };
@@ -154,7 +154,7 @@ impl CircuitBreaker {
 
 impl Inner {
     fn close(&mut self) {
-        tracing::info!("the Claude API answers again: the circuit breaker closes");
+        tracing::info!("the Claude API has recovered, closing the circuit breaker");
         self.state = State::Closed;
         self.consecutive = 0;
         self.window.clear();

@@ -58,7 +58,7 @@ fn next(decoder: &mut SseDecoder) -> Result<Option<StreamEvent>, UpstreamError> 
     loop {
         let raw = decoder
             .next_event()
-            .map_err(|_| UpstreamError::Malformed("an event is too long"))?;
+            .map_err(|_| UpstreamError::Malformed("an event is too large"))?;
         let Some(raw) = raw else { return Ok(None) };
         match StreamEvent::read(&raw) {
             Ok(None) => {}
@@ -73,7 +73,11 @@ fn next(decoder: &mut SseDecoder) -> Result<Option<StreamEvent>, UpstreamError> 
                 })));
             }
             Ok(Some(event)) => return Ok(Some(event)),
-            Err(_) => return Err(UpstreamError::Malformed("an event is not its JSON")),
+            Err(_) => {
+                return Err(UpstreamError::Malformed(
+                    "an event is not valid JSON of its type",
+                ));
+            }
         }
     }
 }

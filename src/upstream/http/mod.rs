@@ -84,13 +84,13 @@ struct Shared {
 #[derive(Debug, Error)]
 pub enum HttpConfigError {
     /// `base_url` is no `http` or `https` address.
-    #[error("upstream.base_url has to be an http or https address")]
+    #[error("upstream.base_url must be an http or https URL")]
     BaseUrl,
     /// `api_version` cannot be sent.
-    #[error("upstream.api_version has characters that no HTTP header can carry")]
+    #[error("upstream.api_version must contain only characters that are valid in an HTTP header")]
     ApiVersion,
     /// TLS could not be set up.
-    #[error("the HTTP client could not be built")]
+    #[error("failed to build the HTTP client")]
     Client(#[source] reqwest::Error),
 }
 
@@ -224,7 +224,7 @@ impl HttpApi {
     async fn json<T: DeserializeOwned>(&self, response: Response) -> Result<T, UpstreamError> {
         let body = self.read(response, MAX_ANSWER).await?;
         serde_json::from_slice(&body)
-            .map_err(|_| UpstreamError::Malformed("its body is not the JSON it should be"))
+            .map_err(|_| UpstreamError::Malformed("the body does not match the documented format"))
     }
 
     /// The error that an answer is.
@@ -259,7 +259,7 @@ impl HttpApi {
                 Ok(Ok(Some(bytes))) if read.len() + bytes.len() <= most => {
                     read.extend_from_slice(&bytes);
                 }
-                Ok(Ok(Some(_))) => return Err(UpstreamError::Malformed("its body is too long")),
+                Ok(Ok(Some(_))) => return Err(UpstreamError::Malformed("the body is too large")),
                 Ok(Err(_)) => return Err(UpstreamError::Broken),
                 Ok(Ok(None)) => return Ok(read),
                 Err(_) => return Err(UpstreamError::Stalled(read_timeout)),
@@ -277,7 +277,7 @@ async fn gathered(
     while let Some(event) = events.next().await {
         let whole = gather
             .push(event?)
-            .map_err(|_| UpstreamError::Malformed("its events do not make an answer"))?;
+            .map_err(|_| UpstreamError::Malformed("the events do not form a complete message"))?;
         answer = answer.or(whole);
     }
     answer.map(Box::new).ok_or(UpstreamError::Broken)

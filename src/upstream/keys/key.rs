@@ -111,7 +111,7 @@ impl Key {
         }
         // So rare that it may be a span of its own among those of calls.
         let _span = tracing::error_span!("key quarantined", key = %self.name).entered();
-        tracing::error!(key = %self.name, model = model.as_deref(), %error, "the Claude API refused a key; it is quarantined");
+        tracing::error!(key = %self.name, model = model.as_deref(), %error, "the Claude API rejected an API key, quarantining it");
         if refusals.len() >= MAX_REFUSALS {
             refusals.remove(0);
         }
