@@ -1,5 +1,5 @@
-//! What every part of the service knows of a call: until when its caller waits,
-//! and how urgent it is.
+//! What every part of the service knows about a call: how long its caller
+//! waits, and how urgent it is.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -9,23 +9,23 @@ use tokio::time::Instant;
 pub struct Deadline(pub Instant);
 
 impl Deadline {
-    /// The deadline that is this long from now.
+    /// The deadline `duration` from now.
     pub fn after(duration: Duration) -> Self {
         Deadline(Instant::now() + duration)
     }
 
-    /// The time that is left; zero once it has passed.
+    /// The remaining time; zero once the deadline has passed.
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 }
 
-/// Which calls go first when calls have to wait.
+/// Which calls go first when calls must wait.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
-    /// Nobody waits for the answer: the call goes when there is room.
+    /// Nobody is waiting for the response: the call runs when there is room.
     Batch,
-    /// Somebody waits for the answer.
+    /// Somebody is waiting for the response.
     #[default]
     Interactive,
 }

@@ -1,19 +1,19 @@
-//! How the names of gRPC servers are looked up.
+//! How the names of gRPC servers are resolved.
 //!
-//! By the C library, as everybody does, unless the feature `resolver` is on: a
-//! static C library cannot load the modules that ask name servers. Then this
-//! process asks them, as `/etc/resolv.conf` and `/etc/hosts` say. (HTTP goes
-//! through `reqwest`, which the same feature tells to do so.)
+//! By the C library, as usual, unless the feature `resolver` is on: a static C
+//! library cannot load the modules that query name servers. This process then
+//! queries them itself, according to `/etc/resolv.conf` and `/etc/hosts`. (HTTP
+//! goes through `reqwest`, which the same feature configures to do so.)
 
 use hyper_util::client::legacy::connect::HttpConnector;
 
-/// Connects to servers by their names, for `Endpoint::connect_with_connector`.
+/// A connector that resolves names, for `Endpoint::connect_with_connector`.
 #[cfg(not(feature = "resolver"))]
 pub fn connector() -> HttpConnector {
     ready(HttpConnector::new())
 }
 
-/// Connects to servers by their names, for `Endpoint::connect_with_connector`.
+/// A connector that resolves names, for `Endpoint::connect_with_connector`.
 #[cfg(feature = "resolver")]
 pub fn connector() -> HttpConnector<in_process::Resolver> {
     ready(HttpConnector::new_with_resolver(
@@ -22,13 +22,13 @@ pub fn connector() -> HttpConnector<in_process::Resolver> {
 }
 
 fn ready<R>(mut http: HttpConnector<R>) -> HttpConnector<R> {
-    // `https://` as well: TLS comes on top.
+    // `https://` is accepted as well: TLS is added on top.
     http.enforce_http(false);
     http.set_nodelay(true);
     http
 }
 
-/// Lookups by this process.
+/// Name resolution in this process.
 #[cfg(feature = "resolver")]
 pub mod in_process {
     use futures::future::BoxFuture;
@@ -43,12 +43,12 @@ pub mod in_process {
     };
     use tower::Service;
 
-    /// Asks the name servers of the system. Clones share the cache.
+    /// Queries the system's name servers. Clones share the cache.
     #[derive(Clone, Default)]
     pub struct Resolver(Arc<OnceLock<TokioResolver>>);
 
     impl Resolver {
-        /// Made at the first lookup, since it needs the runtime.
+        /// Created at the first lookup, since it needs the runtime.
         fn resolver(&self) -> io::Result<&TokioResolver> {
             if let Some(resolver) = self.0.get() {
                 return Ok(resolver);
@@ -73,7 +73,7 @@ pub mod in_process {
             Box::pin(async move {
                 let found = this.resolver()?.lookup_ip(name.as_str()).await;
                 let found = found.map_err(io::Error::other)?;
-                // The connector puts in the port.
+                // The connector sets the port.
                 let addresses = found.iter().map(|address| SocketAddr::new(address, 0));
                 Ok(addresses.collect::<Vec<_>>().into_iter())
             })

@@ -1,13 +1,13 @@
 //! A tower layer as one function.
 //!
-//! A layer of ours is its [`Rule`]: what happens to a request on its way to the
-//! service below, and to the response on its way back. [`rule()`] makes a tower
-//! layer of a rule, with the one `Service` implementation that all of them
-//! share.
+//! A layer of this crate is its [`Rule`]: what happens to a request on its way
+//! to the inner service, and to the response on its way back. [`rule()`] turns
+//! a rule into a tower layer, with one `Service` implementation that all of
+//! them share.
 //!
-//! A service under a rule is always ready: whatever waits (for a permit, a
-//! rate limit, readiness below) waits within the call, where its caller's
-//! deadline is known and where hanging up drops it.
+//! A service with a rule is always ready: whatever waits (for a permit, a rate
+//! limit, readiness of the inner service) waits within the call, where its
+//! caller's deadline is known and where hanging up drops it.
 
 use futures::future::BoxFuture;
 use std::{
@@ -17,17 +17,17 @@ use std::{
 };
 use tower::{Layer, Service};
 
-/// What a layer does.
+/// What a layer does with a request.
 pub trait Rule<Request>: Send + Sync + 'static {
-    /// What the service below accepts.
+    /// The request type of the inner service.
     type Inner: Send;
-    /// What comes back, from below and from here.
+    /// The response type, of the inner service and of this layer.
     type Response: Send;
-    /// Why nothing comes back.
+    /// The error type, of the inner service and of this layer.
     type Error: Send;
 
-    /// Handles one request. `next` is the service below; a rule that does not
-    /// call it answers by itself.
+    /// Handles one request. `next` is the inner service; a rule that does not
+    /// call it responds by itself.
     fn call(
         &self,
         request: Request,
@@ -35,9 +35,9 @@ pub trait Rule<Request>: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Response, Self::Error>> + Send;
 }
 
-/// The service below a rule, as the rule sees it.
+/// The inner service, as the rule sees it.
 pub trait Next<Request, Response, Error>: Clone + Send + Sync + 'static {
-    /// Passes a request on.
+    /// Passes a request on to the inner service.
     fn run(&mut self, request: Request) -> impl Future<Output = Result<Response, Error>> + Send;
 }
 
@@ -52,12 +52,12 @@ where
     }
 }
 
-/// The tower layer of a rule.
+/// Turns a rule into a tower layer.
 pub fn rule<R>(rule: R) -> RuleLayer<R> {
     RuleLayer(Arc::new(rule))
 }
 
-/// A rule as a tower layer; the services that it makes share the rule.
+/// A rule as a tower layer; the services that it creates share the rule.
 #[derive(Debug)]
 pub struct RuleLayer<R>(Arc<R>);
 
@@ -75,7 +75,7 @@ impl<R, S> Layer<S> for RuleLayer<R> {
     }
 }
 
-/// A service under a rule. Cloning costs one reference count, however deep the
+/// A service with a rule. Cloning costs one reference count, however deep the
 /// stack below is.
 #[derive(Debug)]
 pub struct Ruled<R, S>(Arc<(Arc<R>, S)>);

@@ -6,16 +6,16 @@ pub mod v1 {
     tonic::include_proto!("claude.v1");
 }
 
-/// The encoded `FileDescriptorSet` of `proto/`, as gRPC reflection serves it.
+/// The encoded `FileDescriptorSet` of `proto/`, as served by gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/claude_descriptor.bin"));
 
-/// Full name of the service, as health checks and method paths spell it.
+/// Full name of the service, as used in health checks and method paths.
 pub const SERVICE_NAME: &str = "claude.v1.ClaudeService";
 
 /// `google.rpc.ErrorInfo.domain` of every error.
 pub const ERROR_DOMAIN: &str = "claude-grpc";
 
-/// The methods of the service, by their names.
+/// The names of the service's methods.
 pub const METHODS: [&str; 7] = [
     "Generate",
     "GenerateStream",
@@ -26,7 +26,7 @@ pub const METHODS: [&str; 7] = [
     "ListModels",
 ];
 
-/// The method of the service that a path names.
+/// The name of the service's method that a path refers to.
 pub fn method(path: &str) -> Option<&str> {
     path.strip_prefix('/')?
         .strip_prefix(SERVICE_NAME)?

@@ -2,17 +2,17 @@
 //!
 //! Every error of the service carries one of these in `google.rpc.ErrorInfo`.
 //! Statuses, the label of rejections in the metrics, the exit codes of the
-//! command line and `docs/errors.md` are made from this table.
+//! command line and `docs/errors.md` are derived from this table.
 
 use std::time::Duration;
 use tonic::Code;
 
-/// Whether the same call may succeed when it is made again.
+/// Whether repeating the same call may succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// It will not, or nobody can say when.
+    /// It will fail again, or it is not known when it may succeed.
     No,
-    /// It may, after this time unless the status names another.
+    /// It may succeed after this time, unless the status names another time.
     After(Duration),
 }
 
@@ -20,23 +20,23 @@ pub enum Retry {
 /// `claude_grpc.limit.rejections` names it.
 pub type LimitLabel = &'static str;
 
-/// The exit codes of the command line, as `--help` documents them.
+/// The exit codes of the command line, as documented in `--help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// The call failed, or the service could not start.
     Failed = 1,
-    /// Wrong usage, configuration or input.
+    /// Invalid usage, configuration or input.
     Usage = 2,
     /// The service could not be reached.
     Unreachable = 3,
-    /// The answer was refused, or truncated at a limit.
+    /// The model refused, or its answer was truncated at a limit.
     Incomplete = 4,
-    /// A quota is used up, or something is overloaded.
+    /// A quota is exhausted, or something is overloaded.
     Busy = 5,
 }
 
-/// When nothing better is known, a retry makes sense after the first backoff
-/// of the official SDKs.
+/// If nothing better is known, retry after the first backoff of the official
+/// SDKs.
 const SDK_BACKOFF: Retry = Retry::After(Duration::from_millis(500));
 
 /// Another replica is likely to accept the call at once.
@@ -61,27 +61,27 @@ macro_rules! reasons {
                 match self { $(Reason::$variant => $name,)* }
             }
 
-            /// The gRPC code of its statuses.
+            /// The gRPC code of the status.
             pub const fn code(self) -> Code {
                 match self { $(Reason::$variant => Code::$code,)* }
             }
 
-            /// Whether a client should make the call again.
+            /// Whether a client should repeat the call.
             pub const fn retry(self) -> Retry {
                 match self { $(Reason::$variant => $retry,)* }
             }
 
-            /// The limit that rejected the call, if that is why it failed.
+            /// The limit that rejected the call, if any.
             pub const fn limit(self) -> Option<LimitLabel> {
                 match self { $(Reason::$variant => $limit,)* }
             }
 
-            /// The exit code of a command whose call failed so.
+            /// The exit code of a command whose call failed with this reason.
             pub const fn exit(self) -> Exit {
                 match self { $(Reason::$variant => Exit::$exit,)* }
             }
 
-            /// When it occurs, and what to do.
+            /// When the error occurs, and what to do.
             pub const fn doc(self) -> &'static str {
                 match self { $(Reason::$variant => $doc,)* }
             }
@@ -90,7 +90,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    // What the caller can correct.
+    // What the caller can fix.
     InvalidRequest "INVALID_REQUEST": InvalidArgument, Retry::No, None, Usage,
         "A field, a metadata value or `grpc-timeout` is invalid. `BadRequest` lists every violation.";
     RequestTooLarge "REQUEST_TOO_LARGE": InvalidArgument, Retry::No, Some("size"), Usage,
@@ -106,7 +106,7 @@ reasons! {
     UpstreamNotFound "UPSTREAM_NOT_FOUND": NotFound, Retry::No, None, Usage,
         "Unknown model or resource (404). ListModels lists the models.";
 
-    // Who calls.
+    // Credentials and permissions.
     Unauthenticated "UNAUTHENTICATED": Unauthenticated, Retry::No, None, Failed,
         "Missing or invalid credentials. The log and the metric `claude_grpc.access.refusals` say which.";
     PermissionDenied "PERMISSION_DENIED": PermissionDenied, Retry::No, None, Failed,
@@ -116,7 +116,7 @@ reasons! {
     LimitsUnreachable "LIMITS_UNREACHABLE": Unavailable, ONE_SECOND, Some("client"), Busy,
         "The client's limits cannot be checked because Redis does not answer, and the service is configured to fail closed.";
 
-    // Time and capacity of the service.
+    // Deadlines and capacity of the service.
     DeadlineExceeded "DEADLINE_EXCEEDED": DeadlineExceeded, Retry::No, None, Failed,
         "The deadline of the caller, or `server.max_deadline`, passed.";
     Overloaded "OVERLOADED": Unavailable, ONE_SECOND, Some("capacity"), Busy,
@@ -130,7 +130,7 @@ reasons! {
     QuotaUnreachable "QUOTA_UNREACHABLE": Unavailable, ONE_SECOND, Some("rate_limit"), Busy,
         "The shared rate limit state cannot be read because Redis does not answer, and the service is configured to fail closed.";
 
-    // The Claude API and the way to it.
+    // The Claude API and the connection to it.
     UpstreamRateLimited "UPSTREAM_RATE_LIMITED": ResourceExhausted, SDK_BACKOFF, Some("api"), Busy,
         "The Claude API answered 429 to every attempt.";
     UpstreamSpendLimit "UPSTREAM_SPEND_LIMIT": ResourceExhausted, Retry::No, Some("spend"), Busy,
@@ -154,7 +154,7 @@ reasons! {
     UpstreamBilling "UPSTREAM_BILLING": FailedPrecondition, Retry::No, None, Failed,
         "The service's account at the Claude API cannot be billed (402).";
 
-    // The answer.
+    // The model's answer.
     AnswerRefused "ANSWER_REFUSED": FailedPrecondition, Retry::No, None, Incomplete,
         "Classify: the model refused, twice.";
     AnswerTruncated "ANSWER_TRUNCATED": FailedPrecondition, Retry::No, None, Incomplete,
@@ -162,7 +162,7 @@ reasons! {
     AnswerInvalid "ANSWER_INVALID": Internal, Retry::No, None, Failed,
         "Classify: the answer broke the contract, twice.";
 
-    // Neither the caller's fault nor the API's.
+    // Neither caused by the caller nor by the API.
     Transport "TRANSPORT": Unknown, Retry::No, None, Failed,
         "The gRPC library ended the call, with the code of the status.";
     Internal "INTERNAL": Internal, Retry::No, None, Failed,
@@ -188,7 +188,8 @@ mod tests {
         assert_eq!(Reason::named("NO_SUCH_REASON"), None);
     }
 
-    /// gRFC A6: clients retry these codes, so the service must say whether to.
+    /// gRFC A6: clients retry these codes, so the service must say whether they
+    /// should.
     #[test]
     fn whatever_may_be_retried_has_a_code_that_clients_retry() {
         for reason in Reason::ALL {

@@ -1,20 +1,20 @@
-//! A token bucket that holds one minute's worth and refills continuously, as
-//! the Claude API's rate limits do.
+//! A token bucket that holds the quota of one minute and refills continuously,
+//! like the Claude API's rate limits.
 //!
-//! It has no clock: its owner says how much time has passed. Taking more than
-//! is left puts it into debt, which refills first. (`governor` can neither take
-//! tokens back nor adopt a level that somebody else has observed.)
+//! It has no clock: its owner passes the elapsed time. Taking more than is left
+//! puts it into debt, which refills first. (`governor` can neither return tokens
+//! nor adopt a level that somebody else has observed.)
 
 use std::time::Duration;
 
 /// The limits are stated per minute.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// What is missing by less than this is there: a bucket is full again a
-/// rounding error below its limit.
+/// A shortfall below this counts as zero: after rounding errors, a full bucket
+/// may be slightly below its limit.
 const TOLERANCE: f64 = 1e-6;
 
-/// A level between debt and the limit.
+/// A level between a debt and the limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TokenBucket {
     limit: f64,
@@ -22,14 +22,13 @@ pub struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// A full bucket. The limit is its capacity, and what flows into it in a
-    /// minute.
+    /// A full bucket. The limit is its capacity, and the amount that it refills
+    /// in a minute.
     pub fn full(limit: f64) -> Self {
         TokenBucket::with_level(limit, limit)
     }
 
-    /// A bucket at a known level, which may be negative; above the limit, it is
-    /// full.
+    /// A bucket at a known level, which may be negative; capped at the limit.
     pub fn with_level(limit: f64, level: f64) -> Self {
         TokenBucket {
             limit,
@@ -37,12 +36,12 @@ impl TokenBucket {
         }
     }
 
-    /// The capacity.
+    /// The capacity of the bucket.
     pub fn limit(&self) -> f64 {
         self.limit
     }
 
-    /// What is left; negative in debt.
+    /// What is left; negative when in debt.
     pub fn level(&self) -> f64 {
         self.level
     }
@@ -52,25 +51,25 @@ impl TokenBucket {
         self.limit - self.level
     }
 
-    /// What flows in per second; more than nothing even when the limit is 0.
+    /// The refill rate per second; positive even when the limit is 0.
     pub fn per_second(&self) -> f64 {
         (self.limit / PERIOD.as_secs_f64()).max(f64::MIN_POSITIVE)
     }
 
-    /// Lets time pass.
+    /// Refills for the elapsed time.
     pub fn refill(&mut self, elapsed: Duration) {
         let inflow = elapsed.as_secs_f64() * self.per_second();
         self.level = (self.level + inflow).min(self.limit);
     }
 
-    /// Takes an amount, also more than is left. A negative amount is given
-    /// back, up to the limit.
+    /// Takes an amount, even if it is more than is left. A negative amount is
+    /// returned, up to the limit.
     pub fn take(&mut self, amount: f64) {
         self.level = (self.level - amount).min(self.limit);
     }
 
-    /// Time until an amount is available; zero if it is now. An amount above
-    /// the limit is available when the bucket is full.
+    /// Time until an amount is available; zero if it is available now. An
+    /// amount above the limit is available when the bucket is full.
     pub fn ready_in(&self, amount: f64) -> Duration {
         if amount <= 0.0 {
             return Duration::ZERO;

@@ -1,4 +1,4 @@
-//! What time it is.
+//! The time of day, replaceable in tests.
 
 use std::{
     fmt,
@@ -6,22 +6,22 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// The time of day, or what a test says it is.
+/// The system's time of day, or a time set by a test.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
 
 impl Clock {
-    /// A clock that asks `now`.
+    /// A clock that reads the time from `now`.
     pub fn new(now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         Clock(Arc::new(now))
     }
 
-    /// What time it is.
+    /// The current time.
     pub fn now(&self) -> SystemTime {
         (self.0)()
     }
 
-    /// The time since 1970.
+    /// The time since 1970-01-01 (the Unix time).
     pub fn since_1970(&self) -> Duration {
         self.now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! What a call shows.
+//! The credentials of a call.
 
 use super::{RejectReason, signature::SignatureHeader};
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
@@ -6,23 +6,24 @@ use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 const API_KEY: &str = "x-api-key";
 const SIGNATURE: &str = "x-signature";
 
-/// What a call shows in its metadata.
+/// The credentials in the metadata of a call.
 #[derive(Debug)]
 pub enum Credentials<'a> {
-    /// Nothing; its connection may have shown a certificate.
+    /// No credentials; the connection may have a client certificate.
     None,
-    /// A client key.
+    /// A client key (`cgk_…`).
     Key(&'a str),
-    /// A signature.
+    /// A signature over the message.
     Signature(SignatureHeader),
 }
 
 impl<'a> Credentials<'a> {
-    /// Reads the metadata.
+    /// Reads the credentials from the metadata.
     ///
     /// # Errors
-    /// [`RejectReason::Malformed`], also when it shows more than one thing: whichever
-    /// of them counted, somebody would have expected the other.
+    /// [`RejectReason::Malformed`], also when there is more than one kind of
+    /// credentials: whichever one was used, a caller could have expected the
+    /// other.
     pub fn read(headers: &'a HeaderMap) -> Result<Self, RejectReason> {
         let bearer = only(headers, AUTHORIZATION.as_str())?;
         let api_key = only(headers, API_KEY)?;
@@ -39,15 +40,15 @@ impl<'a> Credentials<'a> {
     }
 }
 
-/// Takes the credentials out of a call that has been let in, so that nothing
-/// below can pass them on.
+/// Removes the credentials from an authenticated call, so that nothing below
+/// can pass them on.
 pub fn remove_credentials(headers: &mut HeaderMap) {
     for name in [AUTHORIZATION.as_str(), API_KEY, SIGNATURE] {
         headers.remove(name);
     }
 }
 
-/// The one value that a header has, if it has any.
+/// The value of a header that may occur at most once.
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, RejectReason> {
     let mut values = headers.get_all(name).iter().map(HeaderValue::to_str);
     match (values.next(), values.next()) {
@@ -57,7 +58,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Rejec
     }
 }
 
-/// The scheme has no case (RFC 9110).
+/// The scheme is case-insensitive (RFC 9110).
 fn token(bearer: &str) -> Result<&str, RejectReason> {
     match bearer.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),

@@ -1,4 +1,4 @@
-//! Access control itself: from what a call shows to who calls.
+//! Access control itself: from credentials to an identity.
 
 use super::{
     Clients, Clock, Identity, PeerNames, Refusals, RejectReason,
@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// Access control. Cloning is cheap; all clones share the nonces and the
-/// figures.
+/// counters.
 #[derive(Debug, Clone)]
 pub struct Access(Arc<Inner>);
 
@@ -21,33 +21,33 @@ pub struct Access(Arc<Inner>);
 struct Inner {
     clients: Reloadable<Clients>,
     tolerance: Duration,
-    /// How long a nonce is remembered: a signature is good from one tolerance
+    /// How long a nonce is remembered: a signature is valid from one tolerance
     /// before its time to one after.
     nonces_kept: Duration,
     nonces: Nonces,
     usage_store: UsageStore,
     refusals: Refusals,
     clock: Clock,
-    /// What a signature of an unknown key is checked with, so that it takes
-    /// the time of a known one.
+    /// Signatures of unknown keys are checked with this secret, so that they
+    /// take the same time as those of known keys.
     nobodys: SecretString,
 }
 
-/// Who calls, or what has to be verified to know it.
+/// The identity of a caller, or what must be verified first.
 #[derive(Debug)]
 pub enum Credential {
-    /// It is known.
+    /// The identity is known.
     Identity(Arc<Identity>),
-    /// The message has to be read first.
+    /// The message must be read first.
     Signature(SignatureHeader),
 }
 
 impl Access {
-    /// Access control as configured; `None` when there is none. `key_file` is
-    /// that of `[secrets]`, for an encrypted clients file.
+    /// Access control as configured; `None` when it is off. `key_file` is that
+    /// of `[secrets]`, for an encrypted clients file.
     ///
     /// # Errors
-    /// When the clients file cannot be used.
+    /// When the clients file cannot be loaded.
     pub async fn load(
         config: &AccessConfig,
         key_file: Option<PathBuf>,
@@ -61,7 +61,7 @@ impl Access {
         Ok(Some(access))
     }
 
-    /// Access for these clients, whose usage the store keeps.
+    /// Access control for these clients. `usage_store` keeps their usage.
     pub fn new(
         clients: Reloadable<Clients>,
         signatures: &SignatureConfig,
@@ -81,25 +81,25 @@ impl Access {
         }))
     }
 
-    /// The clients in force, to be watched and reloaded.
+    /// The current clients, to be watched and reloaded.
     pub fn clients(&self) -> &Reloadable<Clients> {
         &self.0.clients
     }
 
-    /// What the clients have used.
+    /// The store of the clients' usage.
     pub fn usage_store(&self) -> &UsageStore {
         &self.0.usage_store
     }
 
-    /// Refusals so far, by cause.
+    /// Rejected calls so far, by reason.
     pub fn refusals(&self) -> &Refusals {
         &self.0.refusals
     }
 
-    /// Who calls, as far as the headers and the connection tell.
+    /// Who calls, according to the headers and the connection.
     ///
     /// # Errors
-    /// Why the call is refused.
+    /// Why the call is rejected.
     pub fn credential(
         &self,
         headers: &HeaderMap,
@@ -110,7 +110,8 @@ impl Access {
         let identity = match Credentials::read(headers)? {
             Credentials::Key(key) => clients.by_key(key, now)?,
             Credentials::Signature(header) => {
-                // A time is no secret: nothing is read for an old signature.
+                // The time is not secret, so an old signature is rejected
+                // before the message is read.
                 self.is_timely(&header)?;
                 return Ok(Credential::Signature(header));
             }
@@ -122,11 +123,11 @@ impl Access {
         Ok(Credential::Identity(identity))
     }
 
-    /// Who signed, if the signature is that of this message. The nonce is
-    /// noted last: what is not authentic must not fill the store.
+    /// The signer, if the signature matches this message. The nonce is recorded
+    /// last: only authentic signatures may fill the store.
     ///
     /// # Errors
-    /// Why the call is refused.
+    /// Why the call is rejected.
     pub async fn verified(
         &self,
         header: &SignatureHeader,
@@ -145,7 +146,7 @@ impl Access {
         }
     }
 
-    /// Whose signature it is.
+    /// The client whose key signed the message.
     fn signer(
         &self,
         header: &SignatureHeader,
@@ -165,8 +166,8 @@ impl Access {
         let (true, Some(key)) = (signed.is_mac(secret, &header.mac), key) else {
             return Err(RejectReason::WrongSignature);
         };
-        // Once more: a message may have taken its time, and the nonce of the
-        // first call be forgotten by now.
+        // Checked again: reading the message may have taken long enough for the
+        // nonce of an earlier call to be forgotten.
         self.is_timely(header)?;
         key.identity(self.0.clock.now())
     }

@@ -4,23 +4,22 @@ use super::{RejectReason, clients::ClientLimits};
 use crate::call::Priority;
 use std::{sync::Arc, time::SystemTime};
 
-/// A client, as its calls carry it: `Arc<Identity>` in the request's
-/// extensions.
+/// The client that makes a call: `Arc<Identity>` in the request's extensions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
     /// Name in the clients file.
     pub name: Arc<str>,
-    /// Answers are shared, and usage is added up, within a tenant.
+    /// Tenant: responses are shared, and usage is added up, within a tenant.
     pub tenant: Arc<str>,
-    /// The RPCs that it may call, by their names; empty for all.
+    /// The RPCs that it may call, by name; all when empty.
     pub methods: Vec<String>,
-    /// The models that it may ask for; empty for all.
+    /// The models that it may use; all when empty.
     pub models: Vec<String>,
-    /// The highest priority that its calls get.
+    /// The highest priority that its calls can have.
     pub priority: Priority,
-    /// When its access ends.
+    /// When the client's access ends.
     pub expires: Option<SystemTime>,
-    /// What it may use.
+    /// The client's limits.
     pub limits: ClientLimits,
 }
 
@@ -41,7 +40,7 @@ impl Identity {
         Err(RejectReason::Method)
     }
 
-    /// Whether the client may ask for a model.
+    /// Whether the client may use a model.
     ///
     /// # Errors
     /// [`RejectReason::Model`].
@@ -53,7 +52,7 @@ impl Identity {
     }
 }
 
-/// The names in the certificate that a caller's connection has shown, put
-/// into the extensions of its requests by the TLS listener.
+/// The names in the client certificate of the connection. The TLS listener puts
+/// them into the extensions of each request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeerNames(pub Arc<[String]>);

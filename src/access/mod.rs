@@ -1,8 +1,8 @@
 //! Who may call, what they may ask for, and how much of it.
 //!
-//! A call shows a key, a signature or a certificate; it becomes an
-//! [`Identity`] in the request's extensions, or is refused in one constant
-//! shape. What an identity may spend is kept by [`limits`].
+//! A call presents a key, a signature or a certificate. It gets an [`Identity`]
+//! in the request's extensions, or is rejected in one constant way. The limits
+//! of an identity are enforced by [`limits`].
 
 mod clients;
 mod clock;

@@ -1,41 +1,42 @@
-//! Why calls were refused: for metrics, never for callers.
+//! Why calls were rejected: for metrics, never for callers.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-/// Why a call was refused.
+/// Why a call was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RejectReason {
-    /// It shows nothing.
+    /// The call has no credentials.
     Missing,
-    /// What it shows cannot be read, or it shows more than one thing.
+    /// The credentials cannot be parsed, or there is more than one kind of
+    /// them.
     Malformed,
-    /// Nobody has such a key, or the secret part is wrong.
+    /// The key is unknown, or its secret part is wrong.
     WrongKey,
-    /// The key's time is over.
+    /// The key has expired.
     ExpiredKey,
-    /// The client's time is over.
+    /// The client's access has expired.
     ExpiredClient,
     /// No client has a name of the certificate.
     UnknownCertificate,
-    /// The signature is not that of this method and message, or nobody has
-    /// such a key.
+    /// The signature does not match this method and message, or its key is
+    /// unknown.
     WrongSignature,
     /// The signature is too old, or from the future.
     OutsideTolerance,
-    /// The signature was seen before.
+    /// The signature was used before.
     Replayed,
-    /// There is no room to remember the signature.
+    /// The nonce store is full.
     NoncesFull,
-    /// The store of the nonces does not answer.
+    /// The nonce store is unreachable.
     NoncesUnreachable,
     /// A signature on a service whose calls have more than one message.
     NotSignable,
     /// The client may not call this method.
     Method,
-    /// The client may not ask for this model.
+    /// The client may not use this model.
     Model,
 }
 
@@ -57,7 +58,7 @@ const REASONS: [RejectReason; 14] = [
 ];
 
 impl RejectReason {
-    /// The cause as a metric names it.
+    /// The label in the metrics.
     pub fn name(self) -> &'static str {
         match self {
             RejectReason::Missing => "missing",
@@ -78,23 +79,23 @@ impl RejectReason {
     }
 }
 
-/// Counts refusals by cause. Clones share the figures.
+/// Counts rejected calls by reason. Clones share the counters.
 #[derive(Debug, Clone, Default)]
 pub struct Refusals(Arc<[AtomicU64; REASONS.len()]>);
 
 impl Refusals {
-    /// Notes one more.
+    /// Counts one more rejected call.
     pub fn count(&self, cause: RejectReason) {
         // The variants are listed in the order of their declaration.
         self.0[cause as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Refusals for a cause so far.
+    /// Calls rejected for this reason so far.
     pub fn of(&self, cause: RejectReason) -> u64 {
         self.0[cause as usize].load(Ordering::Relaxed)
     }
 
-    /// All figures.
+    /// All counters.
     pub fn all(&self) -> impl Iterator<Item = (RejectReason, u64)> + '_ {
         REASONS.into_iter().map(|cause| (cause, self.of(cause)))
     }

@@ -1,32 +1,32 @@
-//! The answer of `POST /v1/messages`.
+//! The response of `POST /v1/messages`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::value::RawValue;
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Message {
-    /// Id, given by the API.
+    /// Id of the message, assigned by the API.
     pub id: String,
     /// The model that answered.
     pub model: String,
-    /// The answer, block by block.
+    /// The content, block by block.
     pub content: Vec<AnswerBlock>,
-    /// Why the model stopped, as the API writes it; absent while a stream is
-    /// under way.
+    /// Why the model stopped, as spelled by the API; absent until a stream
+    /// ends.
     pub stop_reason: Option<String>,
-    /// The stop sequence that was written.
+    /// The stop sequence that the model generated.
     #[serde(default)]
     pub stop_sequence: Option<String>,
-    /// More about the stop, for a refusal.
+    /// Details of a refusal.
     #[serde(default)]
     pub stop_details: Option<StopDetails>,
-    /// Tokens used.
+    /// Tokens used by the call.
     pub usage: Usage,
 }
 
 impl Message {
-    /// The text blocks, joined.
+    /// The text blocks, concatenated.
     pub fn text(&self) -> String {
         self.content
             .iter()
@@ -38,13 +38,13 @@ impl Message {
     }
 }
 
-/// One block of an answer.
+/// One content block of a response.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum AnswerBlock {
     /// Plain text.
     Text {
-        /// The text.
+        /// Text of the block.
         text: String,
         /// Citations, each as the API sent it.
         #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -54,29 +54,29 @@ pub enum AnswerBlock {
     Thinking {
         /// The reasoning.
         thinking: String,
-        /// The API's signature over it.
+        /// The API's signature over the reasoning.
         signature: String,
     },
     /// Encrypted reasoning.
     RedactedThinking {
-        /// Opaque.
+        /// Opaque data, to be sent back unchanged.
         data: String,
     },
-    /// The model asks for a tool to be run.
+    /// The model requests a tool call.
     ToolUse {
-        /// Id of this use.
+        /// Id of this tool call.
         id: String,
         /// Name of the tool.
         name: String,
-        /// Input of the tool: one JSON object, byte for byte as it came.
+        /// Input of the tool: one JSON object, byte for byte as received.
         input: Box<RawValue>,
     },
-    /// A block that is not known here.
+    /// A block of a type that is unknown here.
     #[serde(untagged, serialize_with = "serialize_other")]
     Other {
-        /// Its `type`.
+        /// The `type` of the block.
         kind: String,
-        /// The whole block as it came, `type` included.
+        /// The whole block as received, `type` included.
         json: Box<RawValue>,
     },
 }
@@ -89,8 +89,8 @@ fn serialize_other<S: Serializer>(
     json.serialize(serializer)
 }
 
-/// The `type` of a block, event or delta: read first, to choose how to read
-/// the rest. (Serde's own tagged enums would copy each value on the way and
+/// The `type` of a block, event or delta. It is read first and determines how
+/// the rest is parsed. (Serde's own tagged enums would copy every value and
 /// cannot keep raw JSON.)
 #[derive(Deserialize)]
 pub(super) struct Tag<'a> {
@@ -164,22 +164,22 @@ fn read_block(raw: &RawValue) -> serde_json::Result<AnswerBlock> {
     })
 }
 
-/// More about why the model stopped.
+/// Details of why the model stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopDetails {
     /// `refusal` is the only type so far.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Policy category, where there is one.
+    /// Policy category, if there is one.
     #[serde(default)]
     pub category: Option<String>,
-    /// Explanation for people.
+    /// Explanation for humans.
     #[serde(default)]
     pub explanation: Option<String>,
 }
 
-/// Tokens used. In a stream the figures are cumulative and come twice: at the
-/// start and at the end, where those left out have not changed.
+/// Tokens used. In a stream the counts are cumulative and come twice: at the
+/// start, and at the end, where absent ones have not changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Usage {
@@ -198,7 +198,7 @@ pub struct Usage {
     /// Cache writes by lifetime.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_creation: Option<CacheCreation>,
-    /// Output by kind.
+    /// Output tokens by kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens_details: Option<OutputTokensDetails>,
     /// `standard`, `priority` or `batch`.
@@ -210,13 +210,13 @@ pub struct Usage {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CacheCreation {
-    /// Kept for five minutes.
+    /// Tokens cached for five minutes.
     pub ephemeral_5m_input_tokens: u64,
-    /// Kept for one hour.
+    /// Tokens cached for one hour.
     pub ephemeral_1h_input_tokens: u64,
 }
 
-/// Output by kind.
+/// Output tokens by kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OutputTokensDetails {
@@ -225,14 +225,14 @@ pub struct OutputTokensDetails {
 }
 
 impl Usage {
-    /// The whole input: fresh, written to the cache and read from it.
+    /// All input tokens: uncached, written to the cache and read from it.
     pub fn total_input_tokens(&self) -> u64 {
         self.input_tokens.unwrap_or(0)
             + self.cache_creation_input_tokens.unwrap_or(0)
             + self.cache_read_input_tokens.unwrap_or(0)
     }
 
-    /// Takes over every figure that `later` states.
+    /// Overwrites every count that `later` has.
     pub fn update(&mut self, later: Usage) {
         fn take<T>(slot: &mut Option<T>, later: Option<T>) {
             if later.is_some() {

@@ -1,20 +1,20 @@
-//! The body of an error answer, and of an `error` event in a stream.
+//! The body of an error response, and of an `error` event in a stream.
 
 use serde::{Deserialize, Serialize};
 
-/// What the API says of an error. Branch on `kind` and `code`, never on the
+/// An error reported by the API. Match on `kind` and `code`, never on the
 /// message, whose wording is not stable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ErrorBody {
     /// The API's error type, for example `overloaded_error`; empty when the
-    /// body was not the API's (a proxy's page, say).
+    /// body did not come from the API (but from a proxy, say).
     pub kind: String,
-    /// Explanation for people.
+    /// Explanation for humans.
     pub message: String,
     /// `error.details.error_code`, for example
     /// `enforced_spend_limit_reached`.
     pub code: Option<String>,
-    /// The API's id of the request.
+    /// The API's request id.
     pub request_id: Option<String>,
 }
 
@@ -24,9 +24,9 @@ pub struct ErrorEnvelope {
     /// Always `error`.
     #[serde(rename = "type", default = "envelope_type")]
     pub envelope: String,
-    /// The error.
+    /// The error object.
     pub error: ErrorObject,
-    /// The API's id of the request.
+    /// The API's request id.
     #[serde(default)]
     pub request_id: Option<String>,
 }
@@ -34,18 +34,18 @@ pub struct ErrorEnvelope {
 /// The error in its envelope.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ErrorObject {
-    /// Error type.
+    /// The API's error type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Explanation for people.
+    /// Explanation for humans.
     #[serde(default)]
     pub message: String,
-    /// More for programs.
+    /// Details for programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<ErrorDetails>,
 }
 
-/// More about an error, for programs.
+/// Details of an error, for programs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ErrorDetails {
     /// Stable code of the cause.
@@ -54,8 +54,8 @@ pub struct ErrorDetails {
 }
 
 impl ErrorBody {
-    /// Reads a body. One that is not the API's gives an empty `ErrorBody`: its
-    /// text may be anything and goes nowhere.
+    /// Parses a body. A body that did not come from the API becomes an empty
+    /// `ErrorBody`: its text could be anything and is discarded.
     pub fn read(body: &[u8]) -> ErrorBody {
         match serde_json::from_slice::<ErrorEnvelope>(body) {
             Ok(envelope) => ErrorBody {
@@ -72,8 +72,8 @@ impl ErrorBody {
     }
 }
 
-/// Each HTTP status that the API answers an error with, and the error type that
-/// belongs to it. Where a type has several, its main status stands first.
+/// Each HTTP status of the API's errors with its error type. If a type has
+/// several statuses, its main one comes first.
 const TYPES: [(u16, &str); 15] = [
     (400, "invalid_request_error"),
     (422, "invalid_request_error"),
@@ -93,15 +93,14 @@ const TYPES: [(u16, &str); 15] = [
 ];
 
 /// The API's error type for an HTTP status; `None` for a status that the API
-/// does not answer with.
+/// does not document.
 pub fn type_of_status(status: u16) -> Option<&'static str> {
     let found = TYPES.iter().find(|(one, _)| *one == status);
     found.map(|(_, kind)| *kind)
 }
 
-/// The HTTP status that an error of this type has when it comes as an answer of
-/// its own; 500 for an unknown type. An `error` event needs it: its stream has
-/// sent 200 before.
+/// The HTTP status of an error type; 500 for an unknown type. Needed for
+/// `error` events: their stream has already returned 200.
 pub fn status_of_type(kind: &str) -> u16 {
     let found = TYPES.iter().find(|(_, one)| *one == kind);
     found.map_or(500, |(status, _)| *status)

@@ -1,8 +1,8 @@
-//! An estimate of a request's input tokens, from its size alone.
+//! Estimates the input tokens of a request from its size alone.
 //!
-//! It is only what a call is held back for before the API has counted; the
-//! count corrects it. So it has to be quick and roughly right, and for text it
-//! is: about four bytes of English are a token.
+//! The estimate only paces a call until the API has counted; that count
+//! corrects it. So it must be fast and roughly right, and for text it is: about
+//! four bytes of English are one token.
 
 use super::request::{
     Content, DocumentSource, ImageSource, InputBlock, MessagesRequest, SystemPrompt,
@@ -10,17 +10,17 @@ use super::request::{
 
 const BYTES_PER_TOKEN: usize = 4;
 
-/// A picture of the size that the API scales larger ones down to.
+/// An image of the size that the API scales larger ones down to.
 const TOKENS_PER_IMAGE: usize = 1600;
 
-/// Base64 bytes of a PDF to a token: a page is some 2,000 tokens, and some
-/// 80 kB of Base64.
+/// Base64 bytes of a PDF per token: a page is about 2,000 tokens, and about 80
+/// kB of Base64.
 const PDF_BYTES_PER_TOKEN: usize = 40;
 
-/// What a document elsewhere, whose size is not known, is taken for.
+/// The assumed tokens of a referenced document, whose size is not known.
 const TOKENS_PER_REFERENCE: usize = 5000;
 
-/// Roughly how many input tokens a request has.
+/// The approximate number of input tokens of a request.
 pub fn input_tokens(request: &MessagesRequest) -> u32 {
     let system = match &request.system {
         None => 0,
@@ -32,8 +32,8 @@ pub fn input_tokens(request: &MessagesRequest) -> u32 {
         .iter()
         .map(|message| content_tokens(&message.content))
         .sum();
-    // Schemas have no size that is known without writing them; theirs is small
-    // beside the rest.
+    // The size of a schema is only known once it is serialized; compared to the
+    // rest it is small.
     let tools = request.tools.iter().map(|tool| {
         tool.name.len() / BYTES_PER_TOKEN + tool.description.as_deref().map_or(0, text_tokens) + 50
     });
@@ -68,7 +68,7 @@ fn block_tokens(block: &InputBlock) -> usize {
         InputBlock::ToolResult { content, .. } => content.as_ref().map_or(0, content_tokens),
         InputBlock::Thinking { thinking, .. } => text_tokens(thinking),
         InputBlock::RedactedThinking { data } => text_tokens(data),
-        // JSON of no known size, and small.
+        // JSON of unknown, but small size.
         InputBlock::ToolUse { input, .. } | InputBlock::Other(input) => text_tokens(input.get()),
     }
 }

@@ -1,4 +1,4 @@
-//! The events of a streamed answer.
+//! The events of a streamed response.
 
 use super::{
     answer::{AnswerBlock, Message, StopDetails, Tag, Usage},
@@ -13,80 +13,79 @@ use serde_json::value::RawValue;
 /// `MessageStop`. An error may come at any time.
 #[derive(Debug, Clone)]
 pub enum StreamEvent {
-    /// The answer begins: without content, with the first usage figures.
+    /// The response begins: without content, with the first token counts.
     MessageStart(Box<Message>),
-    /// A block begins.
+    /// A content block begins.
     BlockStart {
-        /// Position in the answer.
+        /// Index of the block in the response.
         index: u32,
-        /// The block, without what the deltas will bring.
+        /// The block, without the content of the deltas.
         block: AnswerBlock,
     },
-    /// More of a block.
+    /// More content of a block.
     BlockDelta {
-        /// Position in the answer.
+        /// Index of the block in the response.
         index: u32,
-        /// What to append.
+        /// The content to append.
         delta: Delta,
     },
-    /// A block is complete.
+    /// A content block is complete.
     BlockStop {
-        /// Position in the answer.
+        /// Index of the block in the response.
         index: u32,
     },
-    /// How the answer ends, with the final usage.
+    /// How the response ends, with the final usage.
     MessageDelta(Box<MessageDelta>),
-    /// The answer is complete.
+    /// The response is complete.
     MessageStop,
-    /// The API gave up after it had begun.
+    /// The API failed after the response had begun.
     Error(Box<ErrorBody>),
 }
 
-/// What to append to a block.
+/// Content to append to a block.
 #[derive(Debug, Clone)]
 pub enum Delta {
-    /// To a text block.
+    /// Text to append to a text block.
     Text(String),
-    /// To the input of a tool_use block: a piece of JSON text.
+    /// JSON text to append to the input of a tool_use block.
     InputJson(String),
-    /// To a thinking block.
+    /// Reasoning to append to a thinking block.
     Thinking(String),
     /// The signature of a thinking block.
     Signature(String),
-    /// A citation of a text block, as it came.
+    /// A citation of a text block, as received.
     Citation(Box<RawValue>),
-    /// Not known here, as it came.
+    /// A delta of a type that is unknown here, as received.
     Other(Box<RawValue>),
 }
 
-/// How an answer ends.
+/// How a response ends.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct MessageDelta {
-    /// Why, and where.
+    /// The stop reason and its details.
     pub delta: Stop,
     /// Tokens used by the whole call.
     #[serde(default)]
     pub usage: Usage,
 }
 
-/// Why a streamed answer stopped.
+/// Why a streamed response stopped.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Stop {
-    /// The reason, as the API writes it.
+    /// The stop reason, as spelled by the API.
     pub stop_reason: Option<String>,
-    /// The stop sequence that was written.
+    /// The stop sequence that the model generated.
     pub stop_sequence: Option<String>,
-    /// More about the stop, for a refusal.
+    /// Details of a refusal.
     pub stop_details: Option<StopDetails>,
 }
 
 impl StreamEvent {
-    /// Reads one server-sent event; `None` for `ping` and for events that are
-    /// not known here.
+    /// Parses one server-sent event; `None` for `ping` and for unknown events.
     ///
     /// # Errors
-    /// When a known event is not the JSON that it has to be.
+    /// When a known event is not valid JSON of its type.
     pub fn read(event: &SseEvent) -> serde_json::Result<Option<StreamEvent>> {
         #[derive(Deserialize)]
         struct Start {

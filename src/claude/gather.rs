@@ -1,8 +1,8 @@
-//! Builds a whole answer out of the events of a stream.
+//! Assembles a complete response from the events of a stream.
 //!
-//! A call whose answer could take minutes is streamed from the API although
+//! A call whose response could take minutes is streamed from the API even if
 //! the caller wants it in one piece: events keep the connection alive, and a
-//! dead one is noticed.
+//! dead connection is noticed.
 
 use super::{
     answer::{AnswerBlock, Message},
@@ -11,32 +11,32 @@ use super::{
 use serde_json::{Map, Value, value::RawValue};
 use thiserror::Error;
 
-/// The events do not make an answer.
+/// The events do not form a complete response.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum GatherError {
     /// An event came where the protocol does not allow it.
     #[error("the stream's events are out of order: {0}")]
     Order(&'static str),
-    /// The pieces of a tool's input are not a JSON object together.
+    /// The parts of a tool's input do not form a JSON object.
     #[error("the streamed input of a tool is not a JSON object")]
     ToolInput,
 }
 
-/// An answer under construction.
+/// A response that is being assembled.
 #[derive(Debug, Default)]
 pub struct Gather {
     message: Option<Message>,
-    /// The JSON text gathered for the block that is open.
+    /// The JSON text collected for the open block.
     input_json: String,
     open: Option<usize>,
 }
 
 impl Gather {
-    /// Takes over one event; gives the answer at its end. [`StreamEvent::Error`]
-    /// is the caller's to handle and is ignored here.
+    /// Adds one event; returns the response after the last one. The caller must
+    /// handle [`StreamEvent::Error`]; it is ignored here.
     ///
     /// # Errors
-    /// When the events do not make an answer.
+    /// When the events do not form a complete response.
     pub fn push(&mut self, event: StreamEvent) -> Result<Option<Message>, GatherError> {
         match event {
             StreamEvent::MessageStart(message) => self.message = Some(*message),
@@ -107,7 +107,7 @@ impl Gather {
             (AnswerBlock::ToolUse { .. } | AnswerBlock::Other { .. }, Delta::InputJson(more)) => {
                 self.input_json.push_str(&more);
             }
-            // A delta of a kind that is not known here: the API may add some.
+            // An unknown type of delta: the API may add some.
             _ => {}
         }
         Ok(())
@@ -125,8 +125,8 @@ impl Gather {
                 }
                 *input = raw;
             }
-            // Tools that run at the API are such blocks: they begin without
-            // their input too.
+            // Server tools use such blocks: they, too, begin without their
+            // input.
             AnswerBlock::Other { json: raw, .. } => *raw = with_input(raw, &json)?,
             _ => {}
         }

@@ -1,10 +1,9 @@
-//! The Claude API on the wire: what goes up, what comes down.
+//! The wire format of the Claude API: requests and responses.
 //!
 //! Plain data and its JSON, with no I/O and no gRPC. The API may add fields,
-//! block types, event types and enum values at any time, so whatever comes
-//! down is read leniently: what is not known is carried as it came or skipped,
-//! and never an error. What goes up is strict, as the API is: it refuses
-//! fields that it does not know.
+//! block types, event types and enum values at any time, so responses are
+//! parsed leniently: unknown parts are passed through or skipped, and are never
+//! an error. Requests are strict, as the API is: it rejects unknown fields.
 
 pub mod answer;
 pub mod error;
@@ -16,10 +15,10 @@ pub mod raw;
 pub mod request;
 pub mod sse;
 
-/// The version of the API that the types here speak, sent as
+/// The version of the API that these types implement, sent as
 /// `anthropic-version` unless configured otherwise.
 pub const API_VERSION: &str = "2026-10-21";
 
-/// Most bytes of a request body for `/v1/messages` and
-/// `/v1/messages/count_tokens`; the API answers 413 above it.
+/// Maximum size of a request body for `/v1/messages` and
+/// `/v1/messages/count_tokens`, in bytes; the API answers 413 above it.
 pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;

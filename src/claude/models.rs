@@ -1,9 +1,9 @@
-//! The answers of `GET /v1/models` and of `count_tokens`.
+//! The responses of `GET /v1/models` and of `count_tokens`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// One page of the catalogue.
+/// One page of the list of models.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ModelPage {
     /// The models, newest first.
@@ -19,15 +19,15 @@ pub struct ModelPage {
     pub last_id: Option<String>,
 }
 
-/// One model.
+/// One model of the list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ModelInfo {
     /// Always `model`.
     #[serde(rename = "type", default)]
     pub kind: String,
-    /// Id to be used in requests.
+    /// Id for use in requests.
     pub id: String,
-    /// Name for people.
+    /// Name for humans.
     #[serde(default)]
     pub display_name: String,
     /// RFC 3339 time of release.
@@ -42,10 +42,10 @@ pub struct ModelInfo {
     /// RFC 3339 time of the deprecation.
     #[serde(default)]
     pub deprecated_at: Option<String>,
-    /// Largest input in tokens.
+    /// Maximum number of input tokens.
     #[serde(default)]
     pub max_input_tokens: Option<u64>,
-    /// Largest `max_tokens`.
+    /// Maximum value of `max_tokens`.
     #[serde(default)]
     pub max_tokens: Option<u64>,
     /// What the model supports: a tree of objects with `supported` flags.
@@ -53,7 +53,7 @@ pub struct ModelInfo {
     pub capabilities: Value,
 }
 
-/// The answer of `count_tokens`.
+/// The response of `count_tokens`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct TokenCount {
     /// Tokens of messages, system prompt and tools together.

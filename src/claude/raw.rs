@@ -1,4 +1,4 @@
-//! JSON that is passed on as it came.
+//! JSON that is passed on unchanged.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, value::RawValue};
@@ -6,26 +6,26 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 /// One JSON object as its author wrote it: numbers of any size and precision,
-/// keys in their order, blanks.
+/// keys in their order, whitespace.
 ///
-/// Only written that way: one that is deserialized goes through
-/// [`serde_json::Value`], as serde's tagged enums cannot keep raw JSON.
+/// Only serialization preserves it: deserialization goes through
+/// [`serde_json::Value`], since serde's tagged enums cannot keep raw JSON.
 #[derive(Debug, Clone)]
 pub struct RawObject(Box<RawValue>);
 
 /// A text is not one JSON object.
 #[derive(Debug, Error)]
 pub enum NotAnObject {
-    /// It is not JSON.
+    /// The text is not valid JSON.
     #[error("is not valid JSON: error at line {}, column {}", .0.line(), .0.column())]
     NotJson(#[from] serde_json::Error),
-    /// It is another kind of JSON.
+    /// The text is JSON, but not an object.
     #[error("must be a JSON object")]
     OtherJson,
 }
 
 impl RawObject {
-    /// Takes over a text, without the blanks around it.
+    /// Wraps a text, without surrounding whitespace.
     ///
     /// # Errors
     /// When it is not one JSON object.
@@ -38,12 +38,12 @@ impl RawObject {
         }
     }
 
-    /// The text.
+    /// The JSON text.
     pub fn get(&self) -> &str {
         self.0.get()
     }
 
-    /// The field `type`, if the object has it once, as a string.
+    /// The field `type`, if the object has exactly one and it is a string.
     pub fn kind(&self) -> Option<Cow<'_, str>> {
         #[derive(Deserialize)]
         struct Tag<'a> {
@@ -54,10 +54,10 @@ impl RawObject {
         Some(tag.kind)
     }
 
-    /// The object's fields, with numbers as 64 bits hold them.
+    /// The object's fields, with numbers as far as 64 bits represent them.
     ///
     /// # Errors
-    /// When it is nested deeper than can be read.
+    /// When it is nested too deeply to be parsed.
     pub fn fields(&self) -> serde_json::Result<Map<String, Value>> {
         serde_json::from_str(self.get())
     }
@@ -75,7 +75,7 @@ impl From<&Map<String, Value>> for RawObject {
     }
 }
 
-/// Equal when they say the same, however they are written.
+/// Compares the content, regardless of formatting.
 impl PartialEq for RawObject {
     fn eq(&self, other: &Self) -> bool {
         self.get() == other.get()

@@ -1,29 +1,29 @@
 //! The body of `POST /v1/messages` and `POST /v1/messages/count_tokens`.
 //!
-//! Fields that are `None` or empty are left out: the API refuses what it does
-//! not know and fills in its own defaults for what is missing.
+//! Fields that are `None` or empty are omitted: the API rejects unknown fields
+//! and applies its own defaults to missing ones.
 
 use super::raw::RawObject;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// One JSON object with its keys in the order given: a schema.
+/// One JSON object with its keys in the given order: a schema.
 pub type JsonObject = Map<String, Value>;
 
-/// The body of a messages request. For `count_tokens` the fields that do not
-/// change the count stay empty.
+/// The body of a messages request. For `count_tokens`, fields that do not
+/// affect the count stay empty.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MessagesRequest {
-    /// Model id.
+    /// Id of the model.
     pub model: String,
-    /// Upper limit of output tokens; required except for `count_tokens`.
+    /// Maximum number of output tokens; required except for `count_tokens`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
-    /// System prompt.
+    /// The system prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<SystemPrompt>,
-    /// Tools that the model may ask for.
+    /// Tools that the model may use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Tool>,
     /// How the model chooses among the tools.
@@ -37,7 +37,7 @@ pub struct MessagesRequest {
     /// Whether and how the model thinks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinking: Option<Thinking>,
-    /// Effort and form of the answer.
+    /// Effort and output format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_config: Option<OutputConfig>,
     /// The end user, for abuse detection.
@@ -46,10 +46,10 @@ pub struct MessagesRequest {
     /// Which capacity serves the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<ServiceTier>,
-    /// Marks the last block that can be cached.
+    /// Caches up to the last block that can be cached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_control: Option<CacheControl>,
-    /// `true` asks for server-sent events.
+    /// `true` requests server-sent events.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stream: bool,
 }
@@ -58,13 +58,13 @@ pub struct MessagesRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputMessage {
-    /// Who speaks.
+    /// The author of the message.
     pub role: Role,
-    /// What is said.
+    /// Content of the message.
     pub content: Content,
 }
 
-/// Who speaks.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -76,13 +76,13 @@ pub enum Role {
     System,
 }
 
-/// A text, or blocks: the API takes both wherever there is content.
+/// A text or a list of blocks: the API accepts both wherever there is content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Content {
-    /// Short for one text block.
+    /// Short for a single text block.
     Text(String),
-    /// Block by block.
+    /// A list of blocks.
     Blocks(Vec<InputBlock>),
 }
 
@@ -90,135 +90,135 @@ pub enum Content {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum SystemPrompt {
-    /// Short for one text block.
+    /// Short for a single text block.
     Text(String),
-    /// Block by block; only [`InputBlock::Text`] is allowed here.
+    /// A list of blocks; only [`InputBlock::Text`] is allowed here.
     Blocks(Vec<InputBlock>),
 }
 
-/// One block of a message.
+/// One content block of a message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum InputBlock {
     /// Plain text.
     Text {
-        /// The text.
+        /// Text of the block.
         text: String,
-        /// End of a prefix to be cached.
+        /// End of a cached prefix.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
-        /// Citations of an earlier answer.
+        /// Citations of an earlier response.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         citations: Option<Vec<RawObject>>,
     },
-    /// A picture.
+    /// An image.
     Image {
-        /// Where it is.
+        /// Where the image comes from.
         source: ImageSource,
-        /// End of a prefix to be cached.
+        /// End of a cached prefix.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
     },
     /// A PDF or text document.
     Document {
-        /// Where it is.
+        /// Where the document comes from.
         source: DocumentSource,
         /// Title shown to the model.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         title: Option<String>,
-        /// What is known about the document.
+        /// Background information about the document.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         context: Option<String>,
-        /// Whether the answer cites from it.
+        /// Whether the response may cite it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         citations: Option<Citations>,
-        /// End of a prefix to be cached.
+        /// End of a cached prefix.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
     },
     /// A passage found by the caller's own search.
     SearchResult {
-        /// Where it is from.
+        /// URL or name of the source.
         source: String,
         /// Title of the source.
         title: String,
         /// The passage; only [`InputBlock::Text`] is allowed here.
         content: Vec<InputBlock>,
-        /// Whether the answer cites from it.
+        /// Whether the response may cite it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         citations: Option<Citations>,
-        /// End of a prefix to be cached.
+        /// End of a cached prefix.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
     },
-    /// The model asked for a tool to be run.
+    /// A tool call that the model requested.
     ToolUse {
-        /// Id of this use.
+        /// Id of this tool call.
         id: String,
         /// Name of the tool.
         name: String,
         /// Input of the tool.
         input: RawObject,
-        /// End of a prefix to be cached.
+        /// End of a cached prefix.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
     },
-    /// What running a tool gave.
+    /// The result of a tool call.
     ToolResult {
-        /// Id of the use.
+        /// Id of the tool call.
         tool_use_id: String,
-        /// The result.
+        /// Output of the tool.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         content: Option<Content>,
         /// Whether the tool failed.
         #[serde(default, skip_serializing_if = "is_false")]
         is_error: bool,
-        /// End of a prefix to be cached.
+        /// End of a cached prefix.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
     },
-    /// Reasoning of an earlier answer.
+    /// Reasoning of an earlier response.
     Thinking {
         /// The reasoning.
         thinking: String,
-        /// The API's signature over it.
+        /// The API's signature over the reasoning.
         signature: String,
     },
-    /// Encrypted reasoning of an earlier answer.
+    /// Encrypted reasoning of an earlier response.
     RedactedThinking {
-        /// Opaque.
+        /// Opaque data, sent back unchanged.
         data: String,
     },
-    /// A block of an earlier answer that is not mapped here, sent back as it
-    /// came.
+    /// A block of an earlier response that has no type here, sent back as
+    /// received.
     #[serde(untagged)]
     Other(RawObject),
 }
 
-/// Where a picture is.
+/// Where an image comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ImageSource {
-    /// In the request.
+    /// An image in the request itself.
     Base64 {
         /// `image/jpeg`, `image/png`, `image/gif` or `image/webp`.
         media_type: String,
         /// The file in Base64.
         data: String,
     },
-    /// At an address.
+    /// An image at a URL.
     Url {
-        /// The address.
+        /// URL of the image.
         url: String,
     },
-    /// Uploaded before.
+    /// An image that was uploaded before.
     File {
-        /// Id of the file.
+        /// Id of the uploaded file.
         file_id: String,
     },
 }
 
-/// Where a document is.
+/// Where a document comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum DocumentSource {
@@ -236,31 +236,31 @@ pub enum DocumentSource {
         /// The text.
         data: String,
     },
-    /// A PDF at an address.
+    /// A PDF at a URL.
     Url {
-        /// The address.
+        /// URL of the PDF.
         url: String,
     },
-    /// Uploaded before.
+    /// A document that was uploaded before.
     File {
-        /// Id of the file.
+        /// Id of the uploaded file.
         file_id: String,
     },
 }
 
-/// Whether an answer cites from a block.
+/// Whether a response may cite a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Citations {
-    /// `true` to cite.
+    /// `true` enables citations.
     pub enabled: bool,
 }
 
-/// End of a prefix to be cached.
+/// End of a cached prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum CacheControl {
-    /// The only kind there is.
+    /// The only type of cache control.
     Ephemeral {
         /// How long the prefix is kept; the API's default is five minutes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -279,13 +279,13 @@ pub enum CacheTtl {
     OneHour,
 }
 
-/// A tool that the model may ask for.
+/// A tool that the model may use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tool {
     /// Name, unique in the request.
     pub name: String,
-    /// What the tool does.
+    /// What the tool does, for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// JSON Schema of the input.
@@ -296,7 +296,7 @@ pub struct Tool {
     /// Example inputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub input_examples: Vec<RawObject>,
-    /// End of a prefix to be cached.
+    /// End of a cached prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_control: Option<CacheControl>,
 }
@@ -305,27 +305,27 @@ pub struct Tool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ToolChoice {
-    /// It decides whether to use one.
+    /// The model decides whether to use a tool.
     Auto {
-        /// At most one tool in a turn.
+        /// Allow at most one tool call per turn.
         #[serde(default, skip_serializing_if = "is_false")]
         disable_parallel_tool_use: bool,
     },
-    /// It has to use one.
+    /// The model must use some tool.
     Any {
-        /// Exactly one tool in a turn.
+        /// Require exactly one tool call per turn.
         #[serde(default, skip_serializing_if = "is_false")]
         disable_parallel_tool_use: bool,
     },
-    /// It has to use this one.
+    /// The model must use this tool.
     Tool {
         /// Name of the tool.
         name: String,
-        /// Exactly one tool in a turn.
+        /// Require exactly one tool call per turn.
         #[serde(default, skip_serializing_if = "is_false")]
         disable_parallel_tool_use: bool,
     },
-    /// It must not use any.
+    /// The model must not use a tool.
     None {},
 }
 
@@ -333,76 +333,76 @@ pub enum ToolChoice {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Thinking {
-    /// The model decides when and how much.
+    /// The model decides when and how much to think.
     Adaptive {
-        /// How thinking shows in the answer.
+        /// How thinking appears in the response.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         display: Option<ThinkingDisplay>,
     },
-    /// Think with a budget.
+    /// Thinking with a token budget.
     Enabled {
         /// At least 1,024 and less than `max_tokens`.
         budget_tokens: u32,
-        /// How thinking shows in the answer.
+        /// How thinking appears in the response.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         display: Option<ThinkingDisplay>,
     },
-    /// Short notes between tool calls only.
+    /// Only short notes between tool calls.
     BetweenTools {},
     /// No thinking.
     Disabled {},
 }
 
-/// How thinking shows in the answer.
+/// How thinking appears in the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ThinkingDisplay {
-    /// As a summary.
+    /// As a summary of the reasoning.
     Summarized,
-    /// Not at all.
+    /// Omitted from the response.
     Omitted,
 }
 
-/// Effort and form of the answer.
+/// Effort and output format.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputConfig {
-    /// How much effort the model puts in.
+    /// How much effort the model puts into its response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effort: Option<Effort>,
-    /// The form that the answer has to have.
+    /// The required format of the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<OutputFormat>,
 }
 
-/// How much effort the model puts into its answer.
+/// How much effort the model puts into its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effort {
-    /// The least.
+    /// The lowest level.
     Low,
-    /// Balanced.
+    /// A balance of quality and cost.
     Medium,
-    /// Thorough.
+    /// A thorough response.
     High,
-    /// More than high.
+    /// More than high, less than maximum.
     Xhigh,
-    /// All that the model can do.
+    /// The highest level.
     Max,
 }
 
-/// The form that an answer has to have.
+/// The required format of a response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum OutputFormat {
     /// JSON that matches a schema.
     JsonSchema {
-        /// The schema.
+        /// JSON Schema of the output.
         schema: JsonObject,
     },
 }
 
-/// About the caller's own user.
+/// Information about the caller's own user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metadata {
@@ -415,9 +415,9 @@ pub struct Metadata {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceTier {
-    /// Priority where the organization has it.
+    /// Priority capacity, if the organization has it.
     Auto,
-    /// Standard only.
+    /// Standard capacity only.
     StandardOnly,
 }
 

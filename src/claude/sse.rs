@@ -1,18 +1,20 @@
-//! Server-sent events, as the HTML standard defines their framing
-//! (§ 9.2.6, "Interpreting an event stream").
+//! Server-sent events, with the framing of the HTML standard (§ 9.2.6,
+//! "Interpreting an event stream").
 //!
-//! Bytes come in any split, also in the middle of a character or of a CR LF
-//! pair; events come out whole. Lines end in LF, CR LF or CR. An event that
-//! is not closed by an empty line is dropped, as the standard asks.
+//! Bytes may be split anywhere, also in the middle of a character or of a CR LF
+//! pair; only complete events are returned. Lines end in LF, CR LF or CR. An
+//! event that is not closed by an empty line is dropped, as the standard
+//! requires.
 
 use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
 
-/// Most bytes of one event. The largest events of the API hold one content
-/// block; a peer that never ends a line must not fill the memory.
+/// Maximum size of one event in bytes. The largest events of the API contain
+/// one content block; a peer that never ends a line must not exhaust the
+/// memory.
 const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
-/// One event.
+/// One server-sent event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SseEvent {
     /// The last `event:` field; empty when there was none.
@@ -21,20 +23,20 @@ pub struct SseEvent {
     pub data: Bytes,
 }
 
-/// An event is longer than any that the API sends.
+/// An event exceeds the maximum size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a server-sent event is longer than {MAX_EVENT_BYTES} bytes")]
 pub struct EventTooLong;
 
-/// Turns bytes into events.
+/// Decodes bytes into events.
 #[derive(Debug, Default)]
 pub struct SseDecoder {
     buffer: BytesMut,
-    /// How much of `buffer` is known to hold no line end.
+    /// How much of `buffer` is known to contain no line end.
     scanned: usize,
-    /// The last line ended in CR: an LF right behind it belongs to it.
+    /// The last line ended in CR: an LF directly after it belongs to it.
     after_cr: bool,
-    /// The byte order mark at the beginning, if any, has been dealt with.
+    /// The byte order mark at the beginning, if any, has been handled.
     begun: bool,
     name: Bytes,
     data: Data,
@@ -46,9 +48,9 @@ pub struct SseDecoder {
 enum Data {
     #[default]
     None,
-    /// One, as nearly every event has: not copied.
+    /// A single field, as in nearly every event: not copied.
     One(Bytes),
-    /// Several, each copied once.
+    /// Several fields, each copied once.
     Joined(BytesMut),
 }
 
@@ -77,17 +79,17 @@ fn joined(mut before: BytesMut, value: &[u8]) -> BytesMut {
 }
 
 impl SseDecoder {
-    /// Takes over more bytes. Call [`next_event`](Self::next_event) until it
-    /// gives `None` before feeding on.
+    /// Adds more bytes. Call [`next_event`](Self::next_event) until it returns
+    /// `None` before adding more.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole event, or `None` when more bytes are needed.
+    /// The next complete event, or `None` when more bytes are needed.
     ///
     /// # Errors
     /// [`EventTooLong`] when an event exceeds 16 MiB; the stream is then
-    /// useless.
+    /// unusable.
     pub fn next_event(&mut self) -> Result<Option<SseEvent>, EventTooLong> {
         while let Some(line) = self.next_line() {
             if line.is_empty() {
@@ -113,7 +115,7 @@ impl SseDecoder {
         Ok(())
     }
 
-    /// Takes one line off the buffer, without its end.
+    /// Removes one line from the buffer and returns it without its end.
     fn next_line(&mut self) -> Option<Bytes> {
         if self.after_cr && !self.buffer.is_empty() {
             self.after_cr = false;
@@ -205,7 +207,7 @@ mod tests {
         assert_eq!(outcome, Err(EventTooLong));
     }
 
-    /// Copying what came before with each line would take minutes.
+    /// Copying all previous lines for each line would take minutes.
     #[test]
     fn many_short_lines_take_no_longer_than_few_long_ones() {
         let mut decoder = SseDecoder::default();
@@ -220,7 +222,7 @@ mod tests {
     }
 
     proptest! {
-        /// However the bytes are split, the events are those of the whole.
+        /// However the bytes are split, the events are the same.
         #[test]
         fn any_split_gives_the_same_events(
             events in prop::collection::vec(("[a-z_]{1,12}", "[^\r\n\u{feff}]{0,40}"), 0..8),
@@ -241,7 +243,7 @@ mod tests {
             prop_assert_eq!(&decode(&single), &events);
         }
 
-        /// No bytes make it panic.
+        /// No input causes a panic.
         #[test]
         fn arbitrary_bytes_are_survived(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..64), 0..16)) {
             let mut decoder = SseDecoder::default();

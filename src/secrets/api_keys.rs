@@ -1,9 +1,9 @@
 //! Where the keys of the Claude API come from.
 //!
-//! A file goes before a variable: it can be replaced while the service runs,
-//! and is not inherited by other processes. There is no flag, since anybody on
-//! the machine can read a process's arguments, and no key of the configuration
-//! file, which ends up in repositories.
+//! A file takes precedence over a variable: it can be replaced while the
+//! service runs, and is not inherited by other processes. There is no flag,
+//! since any user of the machine can read a process's arguments, and no key of
+//! the configuration file, which ends up in repositories.
 
 use super::{
     Keyring, KmsConfig, LoadError, Reloadable, SecretError, SecretsConfig, UnusableKey,
@@ -18,38 +18,39 @@ use std::{
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Variables that name a file with the key, first come first served.
+/// Variables that name a file with the key; the first one that is set counts.
 const FILE_VARIABLES: [&str; 2] = ["ANTHROPIC_API_KEY_FILE", "CLAUDE_API_KEY_FILE"];
 
-/// Variables with the key itself; also the names in an encrypted `.env` file.
+/// Variables that contain the key itself; also the names in an encrypted `.env`
+/// file.
 const VARIABLES: [&str; 2] = ["ANTHROPIC_API_KEY", "CLAUDE_API_KEY"];
 
-/// The keys, and where they are from.
+/// The keys and their source.
 #[derive(Debug)]
 pub struct ApiKeys {
-    /// The keys, in their order; at least one.
+    /// The keys, in order; at least one.
     pub keys: Vec<SecretString>,
-    /// Where they are from.
+    /// Where the keys come from.
     pub source: KeySource,
 }
 
-/// Where keys are from.
+/// Where the keys come from.
 #[derive(Clone, PartialEq, Eq)]
 pub enum KeySource {
-    /// A variable, and its value as it was at the start.
+    /// A variable, and its value at startup.
     Variable(&'static str, HeldVariable),
-    /// A file, and the variable or the key that names it.
+    /// A file, and the variable or configuration key that names it.
     File {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What names it.
+        /// The variable or configuration key that names the file.
         named_by: &'static str,
     },
     /// A Fernet-encrypted `.env` file, and the keys that decrypt it.
     Encrypted {
-        /// The file.
+        /// Path of the encrypted file.
         path: PathBuf,
-        /// The file with the Fernet keys.
+        /// Path of the file with the Fernet keys.
         key_file: PathBuf,
     },
     /// A ciphertext that AWS KMS decrypts.
@@ -96,43 +97,43 @@ impl PartialEq for HeldVariable {
 
 impl Eq for HeldVariable {}
 
-/// The keys cannot be had.
+/// The API keys cannot be loaded.
 #[derive(Debug, Error)]
 pub enum ApiKeysError {
-    /// The file that is to hold them cannot be read.
+    /// The source cannot be read.
     #[error("failed to read the API key from {from}: {error}")]
     Unreadable {
-        /// The file.
+        /// The source of the keys.
         from: KeySource,
-        /// Why.
+        /// The underlying error.
         error: io::Error,
     },
-    /// The file cannot be decrypted.
+    /// The source cannot be decrypted.
     #[error("failed to read the API key from {from}: {error}")]
     Secret {
-        /// The file.
+        /// The source of the keys.
         from: KeySource,
-        /// Why.
+        /// The underlying error.
         error: SecretError,
     },
-    /// There is no key where one is to be.
+    /// The source contains no key.
     #[error("no API key found in {0}")]
     Empty(KeySource),
-    /// A key cannot be sent.
+    /// A key contains invalid characters or is empty.
     #[error("API key {position} from {from} is not valid: {error}")]
     Unusable {
-        /// Where it is from.
+        /// The source of the key.
         from: KeySource,
-        /// Which one, from 1.
+        /// Position of the key, starting at 1.
         position: usize,
-        /// Why.
+        /// The underlying error.
         error: UnusableKey,
     },
 }
 
 impl KeySource {
-    /// The first place that is set, if any is. `api_key_file` is that of
-    /// `[upstream]`; `variable` gives a variable that is set to something.
+    /// The first source that is configured, if any. `api_key_file` is that of
+    /// `[upstream]`; `variable` returns the value of a variable that is set.
     pub fn resolve(
         api_key_file: Option<&Path>,
         secrets: &SecretsConfig,
@@ -162,7 +163,7 @@ impl KeySource {
         kms.is_on().then(|| KeySource::Kms(Box::new(kms.clone())))
     }
 
-    /// The files whose change may be a change of keys.
+    /// The files to watch for a change of keys.
     fn files(&self) -> Vec<PathBuf> {
         match self {
             KeySource::Variable(..) => Vec::new(),
@@ -174,12 +175,12 @@ impl KeySource {
 }
 
 impl ApiKeys {
-    /// The keys of a place.
+    /// Reads the keys of a source.
     ///
     /// # Errors
-    /// When that place holds no key that can be sent. The next one is not
-    /// tried: a service that runs with another key than it was told is hard to
-    /// find out.
+    /// When the source contains no usable key. There is no fallback to the next
+    /// source: a service that silently runs with another key than configured is
+    /// hard to debug.
     pub async fn read(source: KeySource) -> Result<ApiKeys, ApiKeysError> {
         let secret = |error| ApiKeysError::Secret {
             from: source.clone(),
@@ -221,7 +222,7 @@ impl ApiKeys {
         Ok(keys)
     }
 
-    /// The keys of a place, kept up to date.
+    /// The keys of a source, reloaded when they change.
     ///
     /// # Errors
     /// As with [`ApiKeys::read`].
@@ -234,7 +235,7 @@ impl ApiKeys {
         .await
     }
 
-    /// Whether every key can be sent.
+    /// Checks that every key can be sent.
     fn check(&self) -> Result<(), ApiKeysError> {
         for (index, key) in self.keys.iter().enumerate() {
             authorization(key).map_err(|error| ApiKeysError::Unusable {
@@ -247,7 +248,7 @@ impl ApiKeys {
     }
 }
 
-/// One key a line; lines that begin with `#` are comments.
+/// One key per line; lines that begin with `#` are comments.
 fn of_lines(text: &str) -> Vec<SecretString> {
     keys(
         text.lines()

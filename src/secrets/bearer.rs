@@ -4,16 +4,17 @@ use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-/// A key cannot be sent.
+/// A key is empty, or contains characters that are not allowed in a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("an API key must not be empty or contain characters that an HTTP header cannot carry")]
 pub struct UnusableKey;
 
-/// The `authorization` header of a key as it was configured, marked as
-/// sensitive. White space around the key is dropped: files end in a newline.
+/// The `authorization` header for a key, marked as sensitive. Whitespace around
+/// the key is removed: files end in a newline.
 ///
 /// # Errors
-/// [`UnusableKey`] when the key is empty or no header can carry it.
+/// [`UnusableKey`] when the key is empty or contains characters that are not
+/// allowed in a header.
 pub fn authorization(key: &SecretString) -> Result<HeaderValue, UnusableKey> {
     let key = key.expose_secret().trim();
     if key.is_empty() || key.contains(char::is_whitespace) {

@@ -1,12 +1,12 @@
-//! Lines of a `.env` file.
+//! Parses a `.env` file.
 
 use zeroize::Zeroizing;
 
 /// The value of a variable: the last line that sets it counts. A line is
 /// `NAME=value`, with an optional `export` in front and optional quotes around
-/// the value; `#` begins a comment at the start of a line, and after a blank
-/// behind a value without quotes. There is no escaping and no substitution:
-/// keys need neither.
+/// the value. `#` starts a comment at the beginning of a line, and after
+/// whitespace following an unquoted value. There is no escaping and no
+/// substitution: keys need neither.
 pub fn value(text: &str, name: &str) -> Option<Zeroizing<String>> {
     let line = text.lines().rev().find_map(|line| assigned(line, name))?;
     Some(Zeroizing::new(line.to_owned()))

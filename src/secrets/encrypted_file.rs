@@ -1,11 +1,11 @@
-//! Files that are encrypted as a whole: one Fernet token.
+//! Encrypted files: the whole content is one Fernet token.
 
 use super::{Keyring, SecretError, private_file};
 use std::{fs, path::Path};
 use zeroize::Zeroizing;
 
-/// How every Fernet token begins: the version byte and the high bytes of its
-/// time, in Base64.
+/// The beginning of every Fernet token: the version byte and the high bytes of
+/// its time, in Base64.
 const TOKEN_PREFIX: &[u8] = b"gAAAA";
 
 /// Whether the content of a file is a Fernet token.
@@ -31,10 +31,11 @@ pub fn decrypt_file(keys: &Keyring, path: &Path) -> Result<Zeroizing<Vec<u8>>, S
     keys.decrypt(&token).map_err(|_| not_decrypted(path))
 }
 
-/// Encrypts a file anew, in place, with the first key.
+/// Re-encrypts a file in place with the first key.
 ///
 /// # Errors
-/// When no key decrypts it, or it cannot be replaced. It is then as it was.
+/// When no key decrypts it, or it cannot be replaced. The file is then
+/// unchanged.
 pub fn rotate_file(keys: &Keyring, path: &Path) -> Result<(), SecretError> {
     let token = token(path)?;
     let rotated = keys.rotate(&token).map_err(|_| not_decrypted(path))?;

@@ -1,56 +1,56 @@
-//! Why a secret is not to be had.
+//! Why a secret cannot be read or written.
 
 use std::{io, path::PathBuf};
 use thiserror::Error;
 
-/// A secret cannot be read or written. Names files, never what is in them.
+/// A secret cannot be read or written. Names files, never their content.
 #[derive(Debug, Error)]
 pub enum SecretError {
     /// A file cannot be read.
     #[error("failed to read {}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// The underlying error.
         source: io::Error,
     },
     /// A file cannot be written.
     #[error("failed to write {}", path.display())]
     Write {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// The underlying error.
         source: io::Error,
     },
-    /// Others than its owner have access to a file of secrets.
+    /// A secret file is accessible by users other than its owner.
     #[error("{} must not be accessible by other users (mode {mode:03o}): run chmod 600", path.display())]
     Permissions {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
     },
-    /// A file is not what it has to be.
+    /// The content of a file is not valid.
     #[error("{}: {reason}", path.display())]
     Malformed {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the content.
         reason: &'static str,
     },
     /// No key of the key file decrypts a file.
     #[error("failed to decrypt {}: no key of the key file matches, or the file was modified", path.display())]
     NotDecrypted {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
     /// A file is encrypted, and no key file is configured.
     #[error("{} is encrypted; secrets.key_file must be set", path.display())]
     NoKeyFile {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// AWS KMS did not decrypt.
+    /// AWS KMS did not decrypt the ciphertext.
     #[error("failed to decrypt the API key with AWS KMS: {0}")]
     Kms(String),
 }

@@ -1,5 +1,5 @@
-//! Fernet with several keys, as `MultiFernet` of Python's `cryptography` does
-//! it: the first key encrypts, all decrypt.
+//! Fernet with several keys, like `MultiFernet` of Python's `cryptography`: the
+//! first key encrypts, all keys decrypt.
 
 use super::{SecretError, private_file};
 use base64::{Engine, engine::general_purpose::URL_SAFE};
@@ -8,21 +8,21 @@ use std::{fmt, fs, path::Path};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Keys, in the order of the key file. Each wipes itself when dropped.
+/// Keys, in the order of the key file. Each is wiped when dropped.
 pub struct Keyring {
     first: Fernet,
     others: Vec<Fernet>,
 }
 
-/// A token is not encrypted with any of the keys, or was changed.
+/// No key decrypts the token, or the token was modified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("no key matches the token, or the token was modified")]
 pub struct NotDecrypted;
 
 impl Keyring {
-    /// Keys as text: one a line, each 32 bytes in URL-safe Base64. Empty lines
-    /// and lines that begin with `#` are skipped. `None` when a line is no key
-    /// or there is none.
+    /// Parses keys: one per line, each 32 bytes in URL-safe Base64. Empty lines
+    /// and lines that begin with `#` are skipped. `None` when a line is not a
+    /// key or there is no key.
     pub fn parse(text: &str) -> Option<Keyring> {
         let mut keys = text
             .lines()
@@ -37,8 +37,8 @@ impl Keyring {
     /// Reads a key file.
     ///
     /// # Errors
-    /// When it cannot be read, is open to others than its owner, or has a line
-    /// that is no key.
+    /// When it cannot be read, is accessible by other users, or contains a line
+    /// that is not a key.
     pub fn read(path: &Path) -> Result<Keyring, SecretError> {
         private_file::ensure_private(path)?;
         let text = fs::read_to_string(path).map_err(SecretError::read(path))?;
@@ -52,18 +52,18 @@ impl Keyring {
     /// Creates a key file with one new key.
     ///
     /// # Errors
-    /// When the file exists: a key that is overwritten is lost, and with it
-    /// whatever it encrypts.
+    /// When the file exists: an overwritten key is lost, and with it everything
+    /// that it encrypts.
     pub fn create(path: &Path) -> Result<(), SecretError> {
         let line = Zeroizing::new(Fernet::generate_key() + "\n");
         private_file::create_private(path, line.as_bytes())
     }
 
-    /// Puts a new key in front of those of a key file: from now on it
-    /// encrypts, and the others still decrypt.
+    /// Prepends a new key to a key file: it encrypts from now on, and the
+    /// others still decrypt.
     ///
     /// # Errors
-    /// When the file is no key file, or cannot be replaced.
+    /// When the file is not a key file, or cannot be replaced.
     pub fn add_key(path: &Path) -> Result<(), SecretError> {
         Keyring::read(path)?;
         let old = Zeroizing::new(fs::read_to_string(path).map_err(SecretError::read(path))?);
@@ -72,12 +72,12 @@ impl Keyring {
         private_file::write_private(path, both.as_bytes())
     }
 
-    /// A token, encrypted with the first key.
+    /// Encrypts content into a token, with the first key.
     pub fn encrypt(&self, content: &[u8]) -> String {
         self.first.encrypt(content)
     }
 
-    /// What a token of any of the keys says.
+    /// The content of a token that is encrypted with any of the keys.
     ///
     /// # Errors
     /// [`NotDecrypted`].
@@ -90,8 +90,8 @@ impl Keyring {
             .ok_or(NotDecrypted)
     }
 
-    /// The same content under the first key. The token keeps its time, as with
-    /// `MultiFernet.rotate`: a rotation makes no secret younger.
+    /// The same content, encrypted with the first key. The token keeps its
+    /// time, as with `MultiFernet.rotate`.
     ///
     /// # Errors
     /// [`NotDecrypted`].
@@ -108,7 +108,8 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// When a token was made, in seconds since 1970: after its version byte.
+/// When a token was created, in seconds since 1970: the bytes after its version
+/// byte.
 fn time_of(token: &str) -> Option<u64> {
     let bytes = URL_SAFE.decode(token.trim()).ok()?;
     let time = bytes.get(1..9)?;

@@ -3,11 +3,11 @@
 use super::{KmsConfig, SecretError};
 use zeroize::Zeroizing;
 
-/// Decrypts the configured ciphertext. It is the one call that the service
-/// makes to KMS, so the policy `kms:Decrypt` on the one key is enough.
+/// Decrypts the configured ciphertext. This is the only call that the service
+/// makes to KMS, so a policy with `kms:Decrypt` on this key is enough.
 ///
 /// # Errors
-/// When the file cannot be read or KMS refuses: another key, another
+/// When the file cannot be read or KMS rejects the call: wrong key, wrong
 /// encryption context, no permission.
 #[cfg(feature = "kms")]
 pub async fn decrypt(config: &KmsConfig) -> Result<Zeroizing<Vec<u8>>, SecretError> {
@@ -31,8 +31,8 @@ pub async fn decrypt(config: &KmsConfig) -> Result<Zeroizing<Vec<u8>>, SecretErr
     let answer = client
         .decrypt()
         .ciphertext_blob(Blob::new(ciphertext))
-        // KMS would find the key by itself; naming it refuses a ciphertext
-        // that somebody else's key has made.
+        // KMS would find the key by itself; naming it rejects a ciphertext that
+        // was created with somebody else's key.
         .key_id(key_id)
         .set_encryption_context(Some(
             config.encryption_context.clone().into_iter().collect(),
@@ -47,7 +47,7 @@ pub async fn decrypt(config: &KmsConfig) -> Result<Zeroizing<Vec<u8>>, SecretErr
     Ok(Zeroizing::new(plain))
 }
 
-/// This build has no KMS.
+/// This build does not include KMS.
 ///
 /// # Errors
 /// Always.
@@ -59,7 +59,7 @@ pub async fn decrypt(_config: &KmsConfig) -> Result<Zeroizing<Vec<u8>>, SecretEr
     ))
 }
 
-/// `aws kms encrypt` prints Base64; many write it to a file as it is.
+/// `aws kms encrypt` prints Base64, which many users write to a file unchanged.
 #[cfg(feature = "kms")]
 fn ciphertext(file: Vec<u8>) -> Vec<u8> {
     use base64::{Engine, engine::general_purpose::STANDARD};

@@ -1,7 +1,7 @@
 //! Secrets: where they come from, and how they change without a restart.
 //!
-//! Whatever is secret is held in types that are wiped when dropped and whose
-//! `Debug` shows nothing. No error of this module quotes what it read.
+//! Secrets are held in types that are wiped when dropped and whose `Debug`
+//! shows nothing. No error of this module quotes what it read.
 
 mod api_keys;
 mod bearer;

@@ -9,12 +9,12 @@ use std::{
 
 const ROOT: u32 = 0;
 
-/// Refuses a file that others than its owner can read or write. One that
-/// belongs to root may be readable by its group: that is how Kubernetes mounts
-/// a secret for a process that is not root, which cannot own it.
+/// Rejects a file that users other than its owner can read or write. A file
+/// owned by root may be readable by its group: Kubernetes mounts secrets like
+/// this for a process that is not root and cannot own them.
 ///
 /// # Errors
-/// [`SecretError::Permissions`], or when the file is not there.
+/// [`SecretError::Permissions`], or when the file does not exist.
 pub fn ensure_private(path: &Path) -> Result<(), SecretError> {
     let metadata = fs::metadata(path).map_err(SecretError::read(path))?;
     let mode = mode(&metadata);
@@ -32,8 +32,8 @@ fn is_open(mode: u32, owner: u32) -> bool {
     mode & others != 0
 }
 
-/// Writes a file that only its owner may read, all of it or nothing: a reader
-/// sees the old or the new version, also after a crash.
+/// Writes a file that only its owner may read, atomically: a reader sees the
+/// old or the new version, also after a crash.
 ///
 /// # Errors
 /// When the directory cannot be written to.
@@ -41,7 +41,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), SecretError> {
     replace(path, content).map_err(SecretError::write(path))
 }
 
-/// Creates such a file; one that is there already stays as it is.
+/// Creates such a file; an existing one stays unchanged.
 ///
 /// # Errors
 /// When it exists, or cannot be written.
@@ -51,8 +51,8 @@ pub fn create_private(path: &Path, content: &[u8]) -> Result<(), SecretError> {
 }
 
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    // Beside the target, since a rename works only within a file system. A
-    // symbolic link stays one: its target is replaced.
+    // Next to the target, since a rename works only within a file system. A
+    // symbolic link is kept: its target is replaced.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let temporary = temporary_beside(&target);
     let written = create_new(&temporary)
@@ -62,7 +62,7 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
         return written;
     }
-    // The rename itself has to outlive a crash.
+    // The rename itself must survive a crash.
     File::open(directory(&target))?.sync_all()
 }
 
@@ -77,7 +77,7 @@ fn temporary_beside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// The directory that a path is in.
+/// The directory that contains a path.
 pub fn directory(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -113,7 +113,7 @@ fn owner(_metadata: &fs::Metadata) -> u32 {
     ROOT
 }
 
-/// Where there are no permission bits, the file system's own rules hold.
+/// Without permission bits, the file system's own rules apply.
 #[cfg(not(unix))]
 fn mode(_metadata: &fs::Metadata) -> u32 {
     0

@@ -1,4 +1,4 @@
-//! Something read from files that changes without a restart.
+//! A value that is read from files and changes without a restart.
 
 use futures::future::BoxFuture;
 use std::{
@@ -14,14 +14,14 @@ use std::{
 use tokio::sync::{Mutex, watch};
 use tracing::Instrument;
 
-/// Why a version was refused. Its text must not quote what was read.
+/// Why a version was rejected. Its text must not quote what was read.
 pub type LoadError = Box<dyn Error + Send + Sync>;
 
 type Load<T> = Box<dyn Fn() -> BoxFuture<'static, Result<T, LoadError>> + Send + Sync>;
 
-/// A value in force, and how to read the next one. Whoever took the value
-/// keeps it: a reload disturbs no call under way. Cloning is cheap; all clones
-/// see the same value.
+/// A current value, and how to read the next one. Users of a value keep it: a
+/// reload does not affect calls in flight. Cloning is cheap; all clones see the
+/// same value.
 pub struct Reloadable<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
@@ -30,39 +30,39 @@ struct Inner<T> {
     load: Option<Load<T>>,
     current: watch::Sender<Arc<T>>,
     /// The versions of the files that were read last. Locked during a reload:
-    /// two at once, and an older version could replace a newer one.
+    /// with two at once, an older version could replace a newer one.
     read: Mutex<Vec<Stamp>>,
     reloaded: AtomicU64,
     refused: AtomicU64,
 }
 
-/// How often a value was replaced, and how often a new version was refused.
+/// How often a value was replaced, and how often a new version was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReloadCounts {
-    /// New versions that came into force.
+    /// New versions that were loaded.
     pub reloaded: u64,
-    /// New versions that were broken; the old one stayed.
+    /// New versions that were not valid; the previous one stayed in use.
     pub refused: u64,
 }
 
-/// What can be reloaded, whatever it is.
+/// Anything that can be reloaded.
 pub trait Reload: Send + Sync {
-    /// What it is, in a word or two, for logs and metrics.
+    /// Its name in logs and metrics, in a word or two.
     fn name(&self) -> &'static str;
 
-    /// The files it is read from.
+    /// The files that it is read from.
     fn files(&self) -> &[PathBuf];
 
-    /// Whether its files are not those that were read last.
+    /// Whether its files have changed since they were last read.
     fn is_stale(&self) -> bool;
 
-    /// Reads it again.
+    /// Reads the files again.
     ///
     /// # Errors
-    /// When the new version is broken; the old one stays in force.
+    /// When the new version is not valid; the previous one stays in use.
     fn reload(&self) -> BoxFuture<'_, Result<(), LoadError>>;
 
-    /// What became of the reloads so far.
+    /// The results of the reloads so far.
     fn counts(&self) -> ReloadCounts;
 }
 
@@ -71,13 +71,13 @@ impl<T: Send + Sync + 'static> Reloadable<T> {
     /// watched.
     ///
     /// # Errors
-    /// When it is broken: there is no older one to fall back on.
+    /// When it is not valid: there is no previous version to fall back to.
     pub async fn load(
         name: &'static str,
         files: Vec<PathBuf>,
         load: impl Fn() -> BoxFuture<'static, Result<T, LoadError>> + Send + Sync + 'static,
     ) -> Result<Self, LoadError> {
-        // Before reading: a change meanwhile is then seen as one.
+        // Taken before reading, so that a concurrent change is noticed.
         let stamps = stamps_of(&files);
         let first = load().await?;
         let load: Load<T> = Box::new(load);
@@ -107,17 +107,17 @@ impl<T: Send + Sync + 'static> Reloadable<T> {
         }))
     }
 
-    /// The value in force.
+    /// The current value.
     pub fn current(&self) -> Arc<T> {
         Arc::clone(&self.0.current.borrow())
     }
 
-    /// Tells of each new value.
+    /// Notifies about each new value.
     pub fn subscribe(&self) -> watch::Receiver<Arc<T>> {
         self.0.current.subscribe()
     }
 
-    /// As something that can be reloaded, for a [`Watcher`](super::Watcher).
+    /// A handle for a [`Watcher`](super::Watcher).
     pub fn as_reload(&self) -> Arc<dyn Reload> {
         Arc::new(self.clone())
     }
@@ -165,7 +165,7 @@ impl<T: Send + Sync + 'static> Reload for Reloadable<T> {
     fn is_stale(&self) -> bool {
         match self.0.read.try_lock() {
             Ok(read) => *read != stamps_of(&self.0.files),
-            // It is being read right now; whoever asks will ask again.
+            // It is being read right now; the caller will ask again.
             Err(_) => false,
         }
     }
@@ -182,8 +182,8 @@ impl<T: Send + Sync + 'static> Reload for Reloadable<T> {
     }
 }
 
-/// Reloads all of them, as SIGHUP asks. One that is broken does not hold the
-/// others up; it has been logged.
+/// Reloads all of them, as on SIGHUP. An invalid one does not affect the
+/// others; it has been logged.
 pub async fn reload_all(sources: &[Arc<dyn Reload>]) -> usize {
     let mut refused = 0;
     for source in sources {
@@ -208,7 +208,7 @@ impl<T> fmt::Debug for Reloadable<T> {
     }
 }
 
-/// Tells one version of a file from another; `None` while there is no file.
+/// Distinguishes versions of a file; `None` while the file does not exist.
 type Stamp = Option<(PathBuf, u64, Option<SystemTime>)>;
 
 fn stamps_of(files: &[PathBuf]) -> Vec<Stamp> {

@@ -1,4 +1,4 @@
-//! Sees that files have changed.
+//! Watches files for changes.
 
 use super::{Reload, private_file::directory};
 use notify::{
@@ -7,31 +7,32 @@ use notify::{
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 use tokio::{sync::Notify, task::AbortHandle, time::sleep};
 
-/// How long after the first event is looked: whoever replaces a certificate
-/// replaces its key as well.
+/// Delay after the first event: a certificate is usually replaced together with
+/// its key.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
-/// How often is looked without an event: network file systems send none, and a
-/// directory that is itself replaced sends no more.
+/// Polling interval without events: network file systems send none, and a
+/// directory that is replaced itself sends no more.
 const WITHOUT_EVENTS: Duration = Duration::from_secs(5);
 
 /// Reloads what has changed, until dropped.
 ///
-/// Directories are watched, not files: an editor and Kubernetes replace a file
-/// by renaming another one (or `..data`, a symbolic link) over it.
+/// Directories are watched, not files: editors and Kubernetes replace a file by
+/// renaming another one (or `..data`, a symbolic link) over it.
 pub struct Watcher {
     _events: Option<RecommendedWatcher>,
     task: AbortHandle,
 }
 
 impl Watcher {
-    /// Watches the files of these sources. Has to be called within a runtime.
+    /// Watches the files of these sources. Must be called within a runtime.
     pub fn start(sources: Vec<Arc<dyn Reload>>) -> Watcher {
         let changed = Arc::new(Notify::new());
         let events = match watch_directories(&sources, Arc::clone(&changed)) {
             Ok(events) => Some(events),
             Err(error) => {
-                // Out of inotify watches, say. Looking now and then goes on.
+                // For example, the system is out of inotify watches. Polling
+                // continues.
                 tracing::warn!(%error, "failed to watch the file system; polling every 5 s");
                 None
             }
@@ -57,7 +58,7 @@ fn watch_directories(
     let files = sources.iter().flat_map(|source| source.files());
     let directories: BTreeSet<&Path> = files.map(|file| directory(file)).collect();
     let mut events = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        // Our own reading is no change.
+        // Reads of this process are not changes.
         let only_read = event.is_ok_and(|event| {
             matches!(
                 event.kind,
@@ -82,7 +83,7 @@ async fn reload_on_change(sources: Vec<Arc<dyn Reload>>, changed: Arc<Notify>) {
         }
         for source in &sources {
             if source.is_stale() {
-                // A broken version has been logged and counted; it is tried
+                // An invalid version has been logged and counted; it is tried
                 // again when it changes.
                 let _ = source.reload().await;
             }
@@ -136,7 +137,7 @@ mod tests {
     }
 
     /// As the kubelet does it: the file is a link to `..data/secret`, `..data`
-    /// a link to a directory, replaced by a rename.
+    /// is a link to a directory, replaced by a rename.
     #[tokio::test]
     async fn the_symlink_swap_of_kubernetes_is_seen() {
         let dir = tempfile::tempdir().unwrap();

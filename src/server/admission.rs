@@ -1,9 +1,9 @@
-//! Admits calls: by the drain, by the maximum number of calls in the process,
-//! and until their deadline.
+//! Admits calls: by the state of the drain, by the maximum number of calls in
+//! the process, and until their deadline.
 //!
 //! The gRPC library's own timeout answers CANCELLED, does not cover streams,
-//! and ignores a header that it cannot read; so it is done here. A call whose
-//! time is up ends with a status, and everything below it is dropped.
+//! and ignores a header that it cannot parse; so it is implemented here. A call
+//! whose time is up ends with a status, and everything below it is dropped.
 
 use super::{body::DeadlineBody, drain::Drain, timeout};
 use crate::{
@@ -19,10 +19,10 @@ use tonic::body::Body;
 /// Admits calls. Handlers find their [`Deadline`] in the request's extensions.
 #[derive(Debug, Clone)]
 pub struct Admission {
-    /// Ends calls when it aborts what still runs.
+    /// Aborts the remaining calls at the end of a drain.
     pub drain: Drain,
-    /// Whether the connection came after the drain began: its calls are
-    /// refused.
+    /// Whether the connection was accepted during the drain: its calls are
+    /// rejected.
     pub refused: bool,
     /// Maximum number of calls at once, in the whole process.
     pub max_calls: usize,
@@ -57,8 +57,8 @@ impl<B: Send + 'static> Rule<Request<B>> for Admission {
         request.extensions_mut().insert(deadline);
         let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
         let answered = tokio::select! {
-            // First the answer: its own status for a passed deadline says more
-            // than ours.
+            // The response first: its own status for an exceeded deadline is
+            // more specific.
             biased;
             answered = answer => answered,
             () = tokio::time::sleep_until(deadline.0) => {

@@ -1,4 +1,4 @@
-//! The layer that authenticates calls: it lets a call in or refuses it.
+//! The layer that authenticates calls.
 
 use crate::{
     access::{
@@ -14,11 +14,11 @@ use http::{Request, Response};
 use std::{convert::Infallible, sync::Arc};
 use tonic::{Status, body::Body};
 
-/// Health checks come from where no keys are.
+/// Health checks come from probes without credentials.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
-/// Lets in clients that are known and allowed. Handlers find an
-/// `Arc<Identity>` in the request's extensions.
+/// Admits known and authorized clients. Handlers find an `Arc<Identity>` in the
+/// request's extensions.
 #[derive(Debug)]
 pub struct Authenticate {
     access: Option<Access>,
@@ -26,7 +26,7 @@ pub struct Authenticate {
 }
 
 impl Authenticate {
-    /// Authenticates by `access`; without it, lets everything through. A signed
+    /// Authenticates with `access`; without it, admits every call. A signed
     /// message is read here, up to `max_message_bytes`.
     pub fn new(access: Option<Access>, max_message_bytes: usize) -> Self {
         Authenticate {
@@ -60,7 +60,7 @@ where
             Ok(Credential::Identity(identity)) => {
                 let_in(request.map(Body::new), identity).map_err(|cause| refused(access, cause))
             }
-            // Boxed, so that a call with a key is no larger for it.
+            // Boxed, so that the future of a call with a key is no larger.
             Ok(Credential::Signature(header)) => {
                 Box::pin(verified(access, header, request, self.max_message_bytes)).await
             }
@@ -73,7 +73,7 @@ where
     }
 }
 
-/// Reads the message and lets the call in if it is the one that was signed.
+/// Reads the message and admits the call if the signature matches.
 async fn verified<B>(
     access: &Access,
     header: SignatureHeader,
@@ -101,8 +101,8 @@ where
     let_in(request, identity).map_err(|cause| refused(access, cause))
 }
 
-/// The request as the handler gets it: with the identity, without what proved
-/// it.
+/// The request as the handler receives it: with the identity, without the
+/// credentials.
 fn let_in(
     mut request: Request<Body>,
     identity: Arc<Identity>,
@@ -116,7 +116,7 @@ fn let_in(
     Ok(request)
 }
 
-/// Counts a refusal and makes its status.
+/// Counts a rejected call and creates its status.
 fn refused(access: &Access, cause: RejectReason) -> Status {
     access.refusals().count(cause);
     status::rejected(cause)

@@ -1,8 +1,8 @@
-//! The body of a bounded answer.
+//! The body of a response with a deadline.
 //!
 //! A caller that does not read leaves its body unpolled, so a timer inside the
-//! body would never fire. As soon as an answer turns out to be a stream, a
-//! task watches the time from outside. Unary answers never need it.
+//! body would never fire. Therefore, as soon as a response turns out to be a
+//! stream, a task watches the time from outside. Unary responses never need it.
 
 use super::drain::{CallGuard, Drain};
 use crate::{call::Deadline, status};
@@ -17,11 +17,11 @@ use std::{
 use tokio::task::AbortHandle;
 use tonic::{Status, body::Body};
 
-/// An answer that ends when its time is up.
+/// A response that ends at its deadline.
 pub struct DeadlineBody(State);
 
 enum State {
-    /// Could still be a unary answer: one message and the trailers.
+    /// May still be a unary response: one message and the trailers.
     Unwatched {
         body: Body,
         messages: u8,
@@ -44,7 +44,7 @@ enum Slot {
         waker: Option<Waker>,
         _guard: Option<CallGuard>,
     },
-    /// The status is still to be sent.
+    /// Ended; the status has not been sent yet.
     Ended(Status),
     Over,
 }
@@ -52,8 +52,8 @@ enum Slot {
 type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
 impl DeadlineBody {
-    /// Bounds a body by a deadline and a drain. The guard is kept as long as
-    /// the body runs.
+    /// Limits a body by a deadline and a drain. The guard is kept until the
+    /// body ends.
     pub fn new(body: Body, deadline: Deadline, drain: Drain, guard: CallGuard) -> Self {
         DeadlineBody(State::Unwatched {
             body,
@@ -102,7 +102,8 @@ impl Shared {
         let mut slot = self.0.lock();
         if let Slot::Running { .. } = *slot {
             let ended = std::mem::replace(&mut *slot, Slot::Ended(status));
-            // Dropping a body runs code that is not ours to lock around.
+            // Dropping a body runs foreign code, so it must happen outside of
+            // the lock.
             drop(slot);
             if let Slot::Running {
                 waker: Some(waker), ..
@@ -189,7 +190,7 @@ impl http_body::Body for DeadlineBody {
 impl Drop for DeadlineBody {
     fn drop(&mut self) {
         if let State::Watched { shared, watcher } = &self.0 {
-            // At once, not when the watcher has been cleared away.
+            // At once, not when the watcher has been cleaned up.
             shared.close();
             watcher.abort();
         }

@@ -1,4 +1,4 @@
-//! The limits on calls: how many in a minute, and how many at once.
+//! The limits on calls: how many per minute, and how many at once.
 
 use crate::{
     access::{
@@ -13,8 +13,8 @@ use http_body_util::BodyExt;
 use std::{convert::Infallible, sync::Arc};
 use tonic::body::Body;
 
-/// Refuses calls that go over the limits of their client. A call counts as in
-/// flight until its answer has been sent or dropped.
+/// Rejects calls that exceed the limits of their client. A call counts as in
+/// flight until its response has been sent or dropped.
 #[derive(Debug)]
 pub struct LimitCalls {
     usage_store: Option<UsageStore>,
@@ -27,7 +27,6 @@ impl LimitCalls {
     }
 }
 
-/// A call in flight.
 struct InFlightCall(UsageReservation);
 
 impl Drop for InFlightCall {

@@ -19,33 +19,34 @@ use tower::{ServiceExt, util::BoxCloneSyncService};
 /// How long a new connection may stay silent.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
 
-/// How long a connection may take to send the last statuses after the cut.
+/// How long a connection may take to send the last statuses after an abort.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// Streams that the caller opened and reset before they were taken: more end
-/// the connection (rapid reset, CVE-2023-44487).
+/// Maximum number of streams that the caller opened and reset before they were
+/// accepted; more close the connection (rapid reset, CVE-2023-44487).
 const MAX_PENDING_RESETS: usize = 20;
 
-/// Streams that the caller made us reset: more end the connection
-/// (CVE-2025-8671).
+/// Maximum number of streams that the caller made the server reset; more close
+/// the connection (CVE-2025-8671).
 const MAX_LOCAL_RESETS: usize = 1024;
 
-/// Most bytes of one request's headers.
+/// Maximum size of the headers of one request, in bytes.
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
 
-/// How every connection is served.
+/// How connections are served.
 #[derive(Clone)]
 pub struct Connections {
     builder: Arc<Builder<TokioExecutor>>,
     max_age: Duration,
-    /// How long calls may go on once a connection has reached its age.
+    /// How long calls may continue once a connection has reached its maximum
+    /// age.
     grace: Duration,
     tls: Option<Tls>,
     drain: Drain,
 }
 
 impl Connections {
-    /// Connections with the configured limits; without `tls`, in plain text.
+    /// Connections with the configured limits; without `tls`, in plaintext.
     pub fn new(config: &ServerConfig, tls: Option<Tls>, drain: Drain) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
         builder
@@ -73,16 +74,16 @@ impl Connections {
         }
     }
 
-    /// Serves one connection until it closes, ages out or is cut. When it ends
-    /// here, it is closed together with everything on it.
+    /// Serves one connection until it closes, reaches its maximum age or is
+    /// aborted. When this ends, the connection and everything on it is closed.
     pub async fn serve(self, stream: TcpStream, stack: Inbound) {
-        // A caller that connects and says nothing would hold its place until
-        // the connection ages out.
+        // A caller that connects and sends nothing would occupy a connection
+        // until it reaches its maximum age.
         let first = tokio::time::timeout(FIRST_BYTE, stream.peek(&mut [0; 1])).await;
         if !matches!(first, Ok(Ok(1))) {
             return;
         }
-        // A connection that fails to be so tuned is served all the same.
+        // A connection without this option still works.
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else {
             return self.serve_http(stream, stack).await;
@@ -91,7 +92,7 @@ impl Connections {
             accepted = tls.accept(stream) => accepted,
             () = self.drain.until_cut() => return,
         };
-        // How a handshake failed concerns the caller, who is told by TLS.
+        // A failed handshake concerns only the caller, which gets a TLS alert.
         let Ok((stream, names)) = accepted else {
             return;
         };
@@ -108,7 +109,7 @@ impl Connections {
         let service = TowerToHyperService::new(stack);
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(io), service));
         tokio::select! {
-            // How a connection broke concerns nobody but its calls.
+            // A broken connection concerns only its calls.
             _ = connection.as_mut() => return,
             () = sleep(jittered(self.max_age)) => {}
             () = self.drain.begun() => {}
@@ -123,7 +124,8 @@ impl Connections {
     }
 }
 
-/// The same stack; its requests tell whom the connection's certificate names.
+/// The same stack; its requests carry the names of the connection's
+/// certificate.
 fn naming(stack: Inbound, names: PeerNames) -> Inbound {
     BoxCloneSyncService::new(stack.map_request(move |mut request: http::Request<_>| {
         request.extensions_mut().insert(names.clone());
@@ -131,7 +133,7 @@ fn naming(stack: Inbound, names: PeerNames) -> Inbound {
     }))
 }
 
-/// Give or take a tenth (gRFC A9), so that connections that began together do
+/// Plus or minus a tenth (gRFC A9), so that connections that began together do
 /// not end together.
 fn jittered(age: Duration) -> Duration {
     age.mul_f64(rand::rng().random_range(0.9..=1.1))

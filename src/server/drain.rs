@@ -1,9 +1,9 @@
 //! Shutting down without losing a call.
 //!
-//! A drain begins: health says NOT_SERVING, connections are asked to close
-//! (GOAWAY), calls on connections that come later are refused. What runs may
-//! finish. Then, when nothing runs any more or time is up, what is left is
-//! cut: it ends with a status.
+//! When a drain begins, health reports NOT_SERVING, connections are asked to
+//! close (GOAWAY), and calls on later connections are rejected. Calls in flight
+//! may finish. When none is left, or the drain timeout is reached, the
+//! remaining calls are aborted: each ends with a status.
 
 use std::sync::{
     Arc,
@@ -12,7 +12,8 @@ use std::sync::{
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// The way to a shutdown, shared by all that have to know. Cloning is cheap.
+/// The progress of a shutdown, shared by everything that must know it. Cloning
+/// is cheap.
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
     begun: CancellationToken,
@@ -27,12 +28,12 @@ struct Calls {
 }
 
 impl Drain {
-    /// Begins the drain. Beginning again changes nothing.
+    /// Begins the drain. Has no effect if it has already begun.
     pub fn begin(&self) {
         self.begun.cancel();
     }
 
-    /// Ends the drain at once: what still runs is cut.
+    /// Ends the drain at once: aborts calls in flight.
     pub fn cut(&self) {
         self.begun.cancel();
         self.cut.cancel();
@@ -48,23 +49,23 @@ impl Drain {
         self.begun.clone().cancelled_owned()
     }
 
-    /// Waits until what runs is cut.
+    /// Waits until calls in flight are aborted.
     pub fn until_cut(&self) -> WaitForCancellationFutureOwned {
         self.cut.clone().cancelled_owned()
     }
 
-    /// Notes that a call runs, as long as the guard is kept.
+    /// Counts a call as running until the guard is dropped.
     pub fn call(&self) -> CallGuard {
         self.calls.running.fetch_add(1, Ordering::Relaxed);
         CallGuard(Arc::clone(&self.calls))
     }
 
-    /// Calls that run now.
+    /// Calls currently running.
     pub fn running(&self) -> usize {
         self.calls.running.load(Ordering::Relaxed)
     }
 
-    /// Waits until no call runs.
+    /// Waits until no call is running.
     pub async fn idle(&self) {
         loop {
             let idle = self.calls.idle.notified();
@@ -76,7 +77,7 @@ impl Drain {
     }
 }
 
-/// Kept as long as a call runs.
+/// Kept while a call is running.
 #[derive(Debug)]
 pub struct CallGuard(Arc<Calls>);
 

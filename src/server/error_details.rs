@@ -1,7 +1,7 @@
-//! Gives the errors of the gRPC library the details that ours have.
+//! Adds error details to the errors of the gRPC library.
 //!
-//! It refuses what never reaches our code: a message that is too large or no
-//! message, an unknown method, an unknown compression. Those statuses have no
+//! It rejects what never reaches our code: a message that is too large or
+//! malformed, an unknown method, an unknown compression. Those statuses have no
 //! `ErrorInfo`.
 
 use crate::{
@@ -35,7 +35,7 @@ impl<B: Send + 'static> Rule<Request<B>> for AddErrorDetails {
 }
 
 /// The status in these headers, if it is an error without details. Only an
-/// error that comes instead of an answer is in the headers.
+/// error without a response body is in the headers.
 fn without_details(headers: &HeaderMap) -> Option<Status> {
     headers.get(Status::GRPC_STATUS)?;
     let status = Status::from_header_map(headers)?;

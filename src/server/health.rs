@@ -1,7 +1,7 @@
-//! Whether the server takes calls (`grpc.health.v1`).
+//! Whether the server accepts calls (`grpc.health.v1`).
 //!
-//! It says whether *this server* does. It does not follow the health of the
-//! Claude API: an outage there must not take every replica out of service.
+//! This reports the health of *this server*, not of the Claude API: an outage
+//! there must not take every replica out of service.
 
 use crate::proto::SERVICE_NAME;
 use tonic_health::{
@@ -10,17 +10,17 @@ use tonic_health::{
     server::{HealthReporter, HealthService},
 };
 
-/// Health of the whole server (the empty name) and of the one service.
+/// Health of the whole server (the empty name) and of the service.
 const NAMES: [&str; 2] = ["", SERVICE_NAME];
 
-/// The health service, and what it says.
+/// The health service and its current status.
 #[derive(Clone)]
 pub struct HealthServices {
     reporter: HealthReporter,
 }
 
 impl HealthServices {
-    /// Says NOT_SERVING until told otherwise.
+    /// Reports NOT_SERVING until [`set_status`](Self::set_status).
     pub async fn new() -> Self {
         let health = HealthServices {
             reporter: HealthReporter::new(),
@@ -29,14 +29,14 @@ impl HealthServices {
         health
     }
 
-    /// Says whether the server takes calls.
+    /// Sets the reported status.
     pub async fn set_status(&self, status: ServingStatus) {
         for name in NAMES {
             self.reporter.set_service_status(name, status).await;
         }
     }
 
-    /// The gRPC service.
+    /// The gRPC service to be added to the routes.
     pub fn server(&self) -> HealthServer<HealthService> {
         HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
     }

@@ -1,5 +1,4 @@
-//! The way in: connections, what a request passes on its way to the service,
-//! health, and the drain.
+//! The server: connections, the inbound stack, health, and the drain.
 
 mod admission;
 mod authenticate;
@@ -35,14 +34,15 @@ use tokio_util::task::TaskTracker;
 use tonic_health::ServingStatus;
 use tracing::Instrument;
 
-/// How long callers get to see that their connection is to close. Calls that
-/// they send before are still answered.
+/// How long callers have to notice that their connection is closing. Calls that
+/// they send before are still served.
 const GOAWAY_GRACE: Duration = Duration::from_secs(1);
 
-/// How long to wait when the system has no file descriptor left.
+/// Delay before the next accept, for example when the system is out of file
+/// descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// A server that listens.
+/// A server with a listening socket.
 pub struct Server {
     listener: TcpListener,
     config: ServerConfig,
@@ -54,20 +54,21 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on the configured address. Callers wait until [`Server::run`].
+    /// Listens on the configured address. Connections are accepted by
+    /// [`Server::run`].
     ///
     /// # Errors
-    /// When the address cannot be listened on.
+    /// When the address cannot be bound.
     pub async fn bind(config: ServerConfig, service: Rpcs) -> io::Result<Server> {
         let listener = TcpListener::bind(config.listen).await?;
         Ok(Server::new(listener, config, service))
     }
 
-    /// Takes a socket that listens already, in place of the configured
-    /// address. It has to be non-blocking.
+    /// Uses a listening socket in place of the configured address. It must be
+    /// non-blocking.
     ///
     /// # Errors
-    /// When the runtime cannot watch it.
+    /// When the runtime cannot register it.
     pub fn from_listener(
         listener: std::net::TcpListener,
         config: ServerConfig,
@@ -89,28 +90,28 @@ impl Server {
         }
     }
 
-    /// Calls are observed.
+    /// Records calls with this telemetry.
     #[must_use]
     pub fn with_telemetry(self, telemetry: Telemetry) -> Self {
         Server { telemetry, ..self }
     }
 
-    /// Lets in only whom `access` lets in.
+    /// Authenticates callers with `access`; without it, accepts every call.
     #[must_use]
     pub fn with_access(self, access: Option<Access>) -> Server {
         Server { access, ..self }
     }
 
-    /// Serves TLS; without it, plain text.
+    /// Serves TLS; without it, plaintext.
     #[must_use]
     pub fn with_tls(self, tls: Option<Tls>) -> Server {
         Server { tls, ..self }
     }
 
-    /// The address listened on, with the port that the system chose for 0.
+    /// The bound address, with the port that the system chose for 0.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not return the address.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -120,8 +121,8 @@ impl Server {
         self.drain.clone()
     }
 
-    /// Serves until drained: until the calls that ran when the drain began are
-    /// done, or were cut after the configured time.
+    /// Serves until drained: until the calls in flight at the beginning of the
+    /// drain have finished, or were aborted after the drain timeout.
     pub async fn run(self) {
         let health = HealthServices::new().await;
         let acceptor = Acceptor {
@@ -153,11 +154,11 @@ impl Server {
     }
 }
 
-/// The end of a server.
+/// The shutdown of a server.
 struct Draining<'a> {
     acceptor: &'a Acceptor,
     drain: &'a Drain,
-    /// Longest time until what still runs is cut.
+    /// Drain timeout, after which the remaining calls are aborted.
     longest: Duration,
 }
 
@@ -167,7 +168,7 @@ impl Draining<'_> {
         tracing::info!(calls = self.drain.running(), "draining");
         health.set_status(ServingStatus::NotServing).await;
         serving.close();
-        // The port stays open: a health check has to get its answer.
+        // The port stays open: health checks must be answered.
         let checking = TaskTracker::new();
         tokio::select! {
             () = acceptor.accept(&acceptor.stacks.draining, &checking) => {}
@@ -186,7 +187,7 @@ impl Draining<'_> {
     }
 }
 
-/// Takes connections.
+/// Accepts connections.
 struct Acceptor {
     listener: TcpListener,
     stacks: InboundStacks,
@@ -195,7 +196,7 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    /// Takes connections until dropped. Beyond the limit they wait in the
+    /// Accepts connections until dropped. Beyond the limit they wait in the
     /// kernel's queue.
     async fn accept(&self, stack: &stack::Inbound, tracker: &TaskTracker) {
         loop {

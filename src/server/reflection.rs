@@ -1,10 +1,10 @@
-//! Server reflection: `grpcurl` needs no proto files.
+//! Server reflection, so that `grpcurl` needs no proto files.
 
 use crate::proto::DESCRIPTORS;
 use tonic::service::RoutesBuilder;
 use tonic_reflection::server::Builder;
 
-/// Adds both versions: tools of today ask for v1, older ones for v1alpha.
+/// Adds both versions: current tools ask for v1, older ones for v1alpha.
 pub fn add_to(routes: &mut RoutesBuilder) {
     let v1 = builder()
         .build_v1()
@@ -19,6 +19,6 @@ fn builder() -> Builder<'static> {
     Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        // So that tools can show the details of an error.
+        // Lets tools show the details of an error.
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }

@@ -1,4 +1,4 @@
-//! Sends calls to the calls' stack, and everything else to the rest.
+//! Sends calls of the service to one stack, and everything else to another.
 
 use crate::proto::method;
 use futures::future::BoxFuture;
@@ -12,8 +12,8 @@ use tower::{Service, ServiceExt};
 
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
-/// Health and reflection stay outside the calls' stack: they have no deadline
-/// of ours, and a drain neither refuses nor waits for them.
+/// Health and reflection bypass the stack of the calls: they have no deadline,
+/// and a drain neither rejects nor waits for them.
 #[derive(Debug, Clone)]
 pub struct Router<C, R> {
     /// For `claude.v1.ClaudeService`.
@@ -53,7 +53,7 @@ where
     }
 }
 
-/// Each message of a stream is compressed for itself, and ours are small:
+/// Each message of a stream is compressed separately, and these are small:
 /// compressing them costs time and makes them larger.
 fn leave_uncompressed(headers: &mut HeaderMap) {
     headers.remove(ACCEPT_ENCODING);

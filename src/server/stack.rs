@@ -1,4 +1,4 @@
-//! What a request passes on its way in.
+//! The inbound stack: every layer that a request passes, in order.
 
 use super::{
     admission::Admission, authenticate::Authenticate, call_limits::LimitCalls,
@@ -19,21 +19,21 @@ use tonic::{
 };
 use tower::{Layer, ServiceBuilder, util::BoxCloneSyncService};
 
-/// The stack as a connection uses it.
+/// The stack as used by a connection.
 pub type Inbound = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
 
-/// The inbound stack: one for connections that came before a drain, and one
-/// for those that come during it.
+/// The inbound stacks: one for connections from before a drain, and one for
+/// those accepted during it.
 #[derive(Clone)]
 pub struct InboundStacks {
-    /// Answers.
+    /// Serves calls.
     pub serving: Inbound,
-    /// Answers health checks; refuses calls.
+    /// Answers health checks; rejects calls.
     pub draining: Inbound,
 }
 
 impl InboundStacks {
-    /// Both stacks over the same services.
+    /// Builds both stacks over the same services.
     pub fn build(
         config: &ServerConfig,
         service: &Rpcs,
@@ -77,16 +77,16 @@ fn inbound(
     let usage_store = access.map(|access| access.usage_store().clone());
     let authenticate = rule(Authenticate::new(access.cloned(), config.max_message_bytes));
     let calls = ServiceBuilder::new()
-        // Sees every status that a caller sees.
+        // Outermost, so that every status that a caller sees is recorded.
         .layer(telemetry.record_layer())
-        // Whatever refuses a call below, its status gets details.
+        // Adds details to every error from below.
         .layer(rule(AddErrorDetails))
-        // Its deadline covers reading the message as well as answering.
+        // The deadline covers reading the message as well as the response.
         .layer(rule(admission))
-        // Within the deadline: a signature is over the message, so that must be
-        // read to know who calls.
+        // Inside the deadline: a signature covers the message, which must be
+        // read to authenticate the caller.
         .layer(authenticate.clone())
-        // Only a known client has limits.
+        // Only authenticated clients have limits.
         .layer(rule(LimitCalls::new(usage_store)))
         .service(claude_service(config, service));
     let mut routes = RoutesBuilder::default();
@@ -96,7 +96,7 @@ fn inbound(
     }
     let router = Router {
         calls,
-        // Reflection needs credentials, health does not.
+        // Reflection requires credentials, health does not.
         rest: authenticate.layer(routes.routes()),
     };
     if config.grpc_web {
@@ -105,7 +105,7 @@ fn inbound(
     BoxCloneSyncService::new(router)
 }
 
-/// The generated server, with its limits and its compression.
+/// The generated server, with its limits and compression.
 fn claude_service(config: &ServerConfig, service: &Rpcs) -> ClaudeServiceServer<Rpcs> {
     ClaudeServiceServer::new(service.clone())
         .max_decoding_message_size(config.max_message_bytes)

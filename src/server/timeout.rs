@@ -1,4 +1,4 @@
-//! The caller's deadline, as it comes: the header `grpc-timeout`.
+//! The caller's deadline in the header `grpc-timeout`.
 
 use http::HeaderMap;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use thiserror::Error;
 
 const HEADER: &str = "grpc-timeout";
 
-/// Most digits that the gRPC protocol allows.
+/// Maximum number of digits in the gRPC protocol.
 const MAX_DIGITS: usize = 8;
 
-/// The header is not what the gRPC protocol says.
+/// The header does not conform to the gRPC protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("must be 1 to 8 digits followed by one of H, M, S, m, u, n")]
 pub struct Malformed;
@@ -17,8 +17,8 @@ pub struct Malformed;
 /// How long the caller waits, if it says so.
 ///
 /// # Errors
-/// When the header is malformed. Ignoring it would leave the caller without
-/// the deadline that it believes to have set.
+/// When the header is malformed. Ignoring it would leave the caller without the
+/// deadline that it believes it has set.
 pub fn requested(headers: &HeaderMap) -> Result<Option<Duration>, Malformed> {
     headers
         .get(HEADER)

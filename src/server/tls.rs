@@ -1,4 +1,5 @@
-//! TLS on the port: our certificate, and whom a caller's certificate names.
+//! TLS on the port: the server's certificate, and the names in client
+//! certificates.
 
 use super::config::TlsConfig;
 use crate::{
@@ -20,30 +21,30 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use webpki::EndEntityCert;
 
-/// How long a handshake may take.
+/// Maximum duration of a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// The files of TLS cannot be used. Nothing of a key is quoted.
+/// The TLS files cannot be loaded. Nothing of a key is quoted.
 #[derive(Debug, Error)]
 pub enum TlsError {
-    /// A file has no certificate or no key, or cannot be read.
+    /// A file cannot be read, or contains no certificate or key.
     #[error("{file}: {reason}")]
     File {
-        /// The file.
+        /// Path of the file.
         file: String,
-        /// What is wrong.
+        /// What is wrong with the file.
         reason: String,
     },
-    /// Certificate and key do not fit, say.
+    /// For example, the certificate and the key do not match.
     #[error("failed to load the certificate: {0}")]
     Unusable(#[from] rustls::Error),
-    /// The CA of the callers cannot be used.
+    /// The CA of the client certificates is not valid.
     #[error("failed to load the client CA: {0}")]
     ClientCa(#[from] rustls::server::VerifierBuilderError),
 }
 
-/// TLS as it is served. Certificate, key and CA are read again when they
-/// change; connections that stand keep theirs until they age out.
+/// The TLS configuration in use. Certificate, key and CA are reloaded when they
+/// change; open connections keep theirs until they reach their maximum age.
 #[derive(Debug, Clone)]
 pub struct Tls(Reloadable<ServerConfig>);
 
@@ -52,7 +53,7 @@ impl Tls {
     /// gRPC-Web only.
     ///
     /// # Errors
-    /// When a file cannot be used.
+    /// When a file cannot be loaded.
     pub async fn load(config: &TlsConfig, grpc_web: bool) -> Result<Option<Tls>, LoadError> {
         if !config.is_on() {
             return Ok(None);
@@ -67,13 +68,13 @@ impl Tls {
         Ok(Some(Tls(reloading.await?)))
     }
 
-    /// The certificates in force, to be watched and reloaded.
+    /// The current certificates, to be watched and reloaded.
     pub fn certificates(&self) -> &Reloadable<ServerConfig> {
         &self.0
     }
 
-    /// Takes a connection through the handshake; gives the names that the
-    /// caller's certificate has shown, if it showed one.
+    /// Performs the handshake; returns the names in the client certificate, if
+    /// there is one.
     ///
     /// # Errors
     /// When the handshake fails or takes too long.
@@ -145,7 +146,7 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 /// What is wrong with a PEM file. The error's own text quotes the line, and a
-/// key that has lost its line ends is all on one.
+/// key that has lost its line breaks is all on one line.
 fn unquoted(error: &pem::Error) -> String {
     match error {
         pem::Error::MissingSectionEnd { .. } => "has a section without an END line".to_owned(),
@@ -166,8 +167,7 @@ fn wrong(path: &Path, reason: impl ToString) -> TlsError {
     }
 }
 
-/// The URIs (SPIFFE ids among them) and DNS names of a certificate that has
-/// been verified.
+/// The URIs (SPIFFE ids included) and DNS names of a verified certificate.
 fn names(certificate: &CertificateDer<'_>) -> PeerNames {
     let Ok(certificate) = EndEntityCert::try_from(certificate) else {
         return PeerNames::default();
@@ -181,7 +181,7 @@ fn names(certificate: &CertificateDer<'_>) -> PeerNames {
 mod tests {
     use super::*;
 
-    /// With its line ends lost, and cut off: what a template may make of a key.
+    /// Without line breaks, and cut off: what a template may make of a key.
     #[test]
     fn a_broken_key_is_not_quoted() {
         let directory = tempfile::tempdir().unwrap();

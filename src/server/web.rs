@@ -1,4 +1,4 @@
-//! gRPC-Web, and CORS for the browsers that speak it.
+//! gRPC-Web, and CORS for the browsers that use it.
 
 use super::config::ServerConfig;
 use http::{HeaderName, HeaderValue, Request, Response, request::Parts};
@@ -9,10 +9,10 @@ use tonic_web::GrpcWebLayer;
 use tower::{Service, ServiceBuilder};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-/// How long a browser may remember what is allowed.
+/// How long a browser may cache the result of a preflight request.
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a browser may read of an answer: the status, which gRPC-Web sends as
+/// The headers that a browser may read: the status, which gRPC-Web sends as
 /// headers when there is no body.
 const EXPOSED: [&str; 4] = [
     "grpc-status",
@@ -21,7 +21,7 @@ const EXPOSED: [&str; 4] = [
     "grpc-retry-pushback-ms",
 ];
 
-/// Puts gRPC-Web in front of a stack.
+/// Wraps a stack with gRPC-Web and CORS.
 pub fn layered<S>(
     config: &ServerConfig,
     stack: S,

@@ -1,11 +1,11 @@
-//! The parts that every answer has: usage, stop reason, refusal.
+//! The parts that all responses share: usage, stop reason, refusal.
 
 use crate::{
     claude::answer::{StopDetails, Usage},
     proto::v1,
 };
 
-/// The usage figures of an answer; what the API left out is 0.
+/// The usage of a response; missing counts are 0.
 pub fn usage(usage: &Usage) -> v1::Usage {
     let figure = |value: Option<u64>| saturating(value.unwrap_or(0));
     let creation = usage.cache_creation.as_ref();
@@ -23,8 +23,8 @@ pub fn usage(usage: &Usage) -> v1::Usage {
     }
 }
 
-/// The stop reason; one that is not known here gives `Unspecified`, and its
-/// text stands beside it.
+/// The stop reason; an unknown one becomes `Unspecified`, with its text in a
+/// field next to it.
 pub fn stop_reason(text: &str) -> v1::StopReason {
     match text {
         "end_turn" => v1::StopReason::EndTurn,
@@ -38,7 +38,7 @@ pub fn stop_reason(text: &str) -> v1::StopReason {
     }
 }
 
-/// The details of a refusal, if that is why the model stopped.
+/// The details of a refusal, if the model refused.
 pub fn refusal(details: Option<StopDetails>) -> Option<v1::Refusal> {
     let details = details.filter(|details| details.kind == "refusal")?;
     Some(v1::Refusal {
@@ -47,7 +47,7 @@ pub fn refusal(details: Option<StopDetails>) -> Option<v1::Refusal> {
     })
 }
 
-/// Adds the figures of another call.
+/// Adds the usage of another call.
 pub fn add_usage(total: &mut v1::Usage, more: &v1::Usage) {
     total.input_tokens += more.input_tokens;
     total.output_tokens += more.output_tokens;
@@ -59,7 +59,7 @@ pub fn add_usage(total: &mut v1::Usage, more: &v1::Usage) {
     total.total_input_tokens += more.total_input_tokens;
 }
 
-/// Proto has signed figures only, for languages without unsigned ones.
+/// The proto fields are signed, for languages without unsigned integers.
 pub fn saturating(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! What the metadata of a call says about how it is to be made.
+//! Call options in the metadata.
 
 use crate::{
     access::Identity,
@@ -17,14 +17,14 @@ const PRIORITY: &str = "claude-priority";
 /// in flight, `false` forbids it.
 const COALESCE: &str = "claude-coalesce";
 
-/// The deadline of a call that came without the inbound deadline layer.
+/// The deadline of a call that did not pass the admission layer.
 const FALLBACK_DEADLINE: Duration = Duration::from_secs(600);
 
-/// Reads how a call is to be made. `coalesce_by_default` is the setting of
-/// its RPC.
+/// Reads the options of a call. `coalesce_by_default` is the setting of its
+/// RPC.
 ///
 /// # Errors
-/// INVALID_ARGUMENT when metadata has a value that is not one of those allowed.
+/// INVALID_ARGUMENT when metadata has an unknown value.
 pub fn options<T>(request: &Request<T>, coalesce_by_default: bool) -> Result<CallOptions, Status> {
     let deadline = request
         .extensions()

@@ -1,17 +1,18 @@
-//! Text that is data: delimited, with the delimiters inside it made harmless.
+//! Text that is data: delimited, with the delimiters inside it neutralized.
 //!
-//! A text that could close its own delimiter could go on as if it were our
-//! instruction. So every `<` in it (or what looks like one) that begins
-//! something that a model might take for the delimiter is written as `&lt;`. This keeps the boundary; it
-//! does not promise that no text can talk a model into anything.
+//! A text that could close its own delimiter could continue as if it were an
+//! instruction. So every `<` in it (or a character that looks like one) that
+//! starts something that a model might read as the delimiter is written as
+//! `&lt;`. This protects the boundary; it does not guarantee that no text can
+//! influence a model.
 
 /// The name of the delimiter.
 const TAG: &str = "document";
 
-/// Opens the data; alone on its line.
+/// Opens the data, on a line of its own.
 pub const OPEN: &str = "<document>";
 
-/// Closes the data; alone on its line.
+/// Closes the data, on a line of its own.
 pub const CLOSE: &str = "</document>";
 
 /// The text between its delimiters.
@@ -25,7 +26,7 @@ pub fn delimited(text: &str) -> String {
     wrapped
 }
 
-/// The text with nothing in it that reads as one of our delimiters.
+/// The text without anything that reads as a delimiter.
 pub fn harmless(text: &str) -> String {
     let mut written = String::with_capacity(text.len());
     push_harmless(&mut written, text);
@@ -45,15 +46,15 @@ fn push_harmless(written: &mut String, text: &str) {
     written.push_str(&text[kept..]);
 }
 
-/// What a model may read as a `<`.
+/// Characters that a model may read as `<`.
 const BRACKETS: [char; 3] = ['<', '\u{ff1c}', '\u{fe64}'];
 
-/// What a model may read as a `/`.
+/// Characters that a model may read as `/`.
 const SLASHES: [char; 5] = ['/', '\\', '\u{ff0f}', '\u{2044}', '\u{2215}'];
 
-/// Whether what follows a `<` reads as our delimiter: its name in any case and
-/// in letters that look the same, after slashes and blanks, whatever stands
-/// between that does not show.
+/// Whether the text after a `<` reads as the delimiter: its name in any case
+/// and in look-alike letters, after slashes and whitespace, ignoring invisible
+/// characters.
 fn is_delimiter(after: &str) -> bool {
     let mut letters = after
         .chars()
@@ -63,7 +64,7 @@ fn is_delimiter(after: &str) -> bool {
     TAG.chars().all(|letter| letters.next() == Some(letter))
 }
 
-/// The lower-case letter of our tag that a character looks like.
+/// The lower-case letter of the tag that a character looks like.
 fn plain(c: char) -> char {
     const FULLWIDTH: u32 = 0xff01 - 0x21;
     const BOLD_A: u32 = 0x1d400;
@@ -85,7 +86,7 @@ fn plain(c: char) -> char {
     letter.unwrap_or(c).to_ascii_lowercase()
 }
 
-/// Characters that do not show, or only as a change of the one before.
+/// Characters that are invisible, or only modify the previous one.
 fn is_unseen(c: char) -> bool {
     (c.is_control() && !c.is_whitespace())
         || matches!(c,
@@ -145,7 +146,7 @@ mod tests {
             prop_assert_eq!(wrapped.matches(OPEN).count(), 1);
             prop_assert_eq!(wrapped.matches(CLOSE).count(), 1);
             let inner = &wrapped[OPEN.len() + 1..wrapped.len() - CLOSE.len() - 1];
-            // Only delimiters are rewritten; everything else is as it was.
+            // Only delimiters are rewritten; everything else is unchanged.
             prop_assert_eq!(inner.replace("&lt;", "<"), text.replace("&lt;", "<"));
         }
     }

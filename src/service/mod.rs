@@ -1,4 +1,4 @@
-//! The business: what each RPC checks, asks of the API, and answers.
+//! The RPCs: what each one checks, asks the API, and returns.
 
 mod answer;
 mod call;
@@ -29,7 +29,7 @@ pub struct Rpcs {
 }
 
 impl Rpcs {
-    /// A service that asks the API through `claude`.
+    /// The RPCs, with `claude` as the client of the API.
     pub fn new(claude: Client, config: ServiceConfig) -> Self {
         Rpcs {
             claude,
@@ -38,8 +38,8 @@ impl Rpcs {
     }
 }
 
-/// Answers from so many bytes on are compressed, if the caller takes that;
-/// below, the time is worth more than the bytes.
+/// Responses of at least this size are compressed, if the caller accepts that;
+/// below, it costs more time than it saves.
 const COMPRESS_FROM: usize = 8 * 1024;
 
 type Events<T> = BoxStream<'static, Result<T, Status>>;

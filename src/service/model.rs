@@ -1,11 +1,11 @@
-//! Which model answers.
+//! Selects the model of a call.
 
 use crate::status::{Path, Violations};
 
-/// Longest model id taken; the API's are below 64 characters.
+/// Maximum length of a model id; the API's are shorter than 64 characters.
 const MAX_LEN: usize = 256;
 
-/// The requested model, or the default where none is named.
+/// The requested model, or the default if none is set.
 pub fn choose(
     requested: String,
     default: &str,
@@ -30,12 +30,12 @@ pub fn choose(
     requested
 }
 
-/// Whether callers may ask for a model. An empty list allows all.
+/// Whether callers may use a model. An empty list allows all.
 pub fn is_allowed(model: &str, allowed: &[String]) -> bool {
     allowed.is_empty() || allowed.iter().any(|one| one == model)
 }
 
-/// Whether a text could be the id of a model.
+/// Whether a text could be a model id.
 pub fn is_model_id(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= MAX_LEN

@@ -1,4 +1,4 @@
-//! ListModels.
+//! ListModels: the models of the API that the client may use.
 
 use super::{Rpcs, answer::saturating, call, model};
 use crate::{
@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 const LARGEST_PAGE: u32 = 1000;
 
-/// Longest page token taken: tokens are model ids.
+/// Maximum length of a page token: tokens are model ids.
 const MAX_TOKEN: usize = 256;
 
 impl Rpcs {
@@ -40,7 +40,7 @@ impl Rpcs {
                 .data
                 .into_iter()
                 .filter(|info| model::is_allowed(&info.id, allowed))
-                // What it may not ask for, a client does not see.
+                // A client does not see models that it may not use.
                 .filter(|info| {
                     caller
                         .as_ref()

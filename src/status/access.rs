@@ -1,4 +1,4 @@
-//! The statuses of refused calls: one shape and one text, whatever was wrong
+//! The statuses of rejected calls: one shape and one text, whatever was wrong
 //! with the credentials.
 
 use super::{Draft, plain};
@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use tonic::Status;
 use tonic_types::QuotaViolation;
 
-/// The status of a call that access control refused.
+/// The status of a call that access control rejected.
 pub fn denied(refused: &AccessError) -> Status {
     match refused {
         AccessError::Limit(reached) => limit_exceeded(reached),
@@ -23,7 +23,7 @@ pub fn denied(refused: &AccessError) -> Status {
     }
 }
 
-/// The reason of a refusal.
+/// The reason of a rejection.
 pub(super) fn reason(refused: &AccessError) -> Reason {
     match refused {
         AccessError::Limit(_) => Reason::ClientLimitReached,
@@ -35,8 +35,8 @@ pub(super) fn reason(refused: &AccessError) -> Reason {
     }
 }
 
-/// The status for a cause. What is wrong with credentials stays unsaid: it
-/// would help only those who guess.
+/// The status for a rejection. What is wrong with the credentials is not
+/// disclosed: it would only help an attacker.
 pub fn rejected(cause: RejectReason) -> Status {
     match cause {
         RejectReason::Method | RejectReason::Model => plain(
@@ -47,7 +47,7 @@ pub fn rejected(cause: RejectReason) -> Status {
     }
 }
 
-/// RESOURCE_EXHAUSTED with each limit and when to retry.
+/// RESOURCE_EXHAUSTED with each exceeded limit and when to retry.
 pub fn limit_exceeded(reached: &LimitExceeded) -> Status {
     let mut draft = Draft::new(Reason::ClientLimitReached, reached.to_string())
         .retry_after(Some(reached.retry_after()));

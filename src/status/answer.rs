@@ -1,4 +1,4 @@
-//! The statuses of answers that are not what the RPC promises.
+//! The statuses of answers that break the contract of the RPC.
 
 use super::Draft;
 use crate::reason::Reason;

@@ -1,9 +1,9 @@
 //! The one place where gRPC statuses are made.
 //!
-//! Every status carries `google.rpc.ErrorInfo` with a [`Reason`]; where the API
-//! answered, `RequestInfo` with its request id; where trying again makes sense,
-//! `RetryInfo`. `grpc-retry-pushback-ms` (gRFC A6) tells gRPC clients the same:
-//! when to retry, or, once the service has retried itself, not to.
+//! Every status carries `google.rpc.ErrorInfo` with a [`Reason`]; if the API
+//! responded, `RequestInfo` with its request id; if a retry makes sense,
+//! `RetryInfo`. `grpc-retry-pushback-ms` (gRFC A6) repeats this for gRPC
+//! clients: when to retry, or, once the service itself has retried, not to.
 
 mod access;
 mod answer;
@@ -37,7 +37,7 @@ struct Draft {
     message: String,
     details: ErrorDetails,
     retry: Retry,
-    /// Attempts at the API that were made for the call.
+    /// Attempts that were made for the call.
     attempts: u32,
 }
 
@@ -59,7 +59,7 @@ impl Draft {
         self
     }
 
-    /// The API's id of the request, for support.
+    /// Adds the API's request id, for support.
     fn request_id(mut self, request_id: Option<&str>) -> Self {
         if let Some(request_id) = request_id {
             self.details.set_request_info(request_id, "");
@@ -67,7 +67,7 @@ impl Draft {
         self
     }
 
-    /// When a retry makes sense, where more is known than the reason says.
+    /// Overrides the retry delay of the reason, if more is known.
     fn retry_after(mut self, delay: Option<Duration>) -> Self {
         if let (Retry::After(_), Some(delay)) = (self.retry, delay) {
             self.retry = Retry::After(delay);
@@ -92,8 +92,8 @@ impl Draft {
         status
     }
 
-    /// What gRPC clients with a retry policy do. Layers that each retry
-    /// multiply, so clients must not retry once the service has.
+    /// What gRPC clients with a retry policy should do. Retries in several
+    /// layers multiply, so clients must not retry once the service has.
     fn pushback(&self) -> Option<i32> {
         if !matches!(self.code, Code::Unavailable | Code::ResourceExhausted) {
             return None;
@@ -107,7 +107,7 @@ impl Draft {
     }
 }
 
-/// A status with nothing but its reason and its text.
+/// A status with only its reason and its message.
 fn plain(reason: Reason, message: impl Into<String>) -> Status {
     Draft::new(reason, message).build()
 }

@@ -1,11 +1,11 @@
-//! The statuses of calls that the server itself refuses or ends.
+//! The statuses of calls that the server itself rejects or aborts.
 
 use super::{Draft, Violations, plain};
 use crate::reason::Reason;
 use std::fmt;
 use tonic::{Code, Status};
 
-/// The call came too late, or was aborted: this replica is going away.
+/// The call came during a drain, or was aborted at its end.
 pub fn draining() -> Status {
     plain(Reason::Draining, "the server is shutting down")
 }
@@ -18,19 +18,19 @@ pub fn overloaded() -> Status {
     )
 }
 
-/// The caller's deadline, or the maximum duration of a call, passed.
+/// The caller's deadline, or the maximum duration of a call, was exceeded.
 pub fn deadline_exceeded() -> Status {
     plain(Reason::DeadlineExceeded, "deadline exceeded")
 }
 
-/// `grpc-timeout` cannot be read.
+/// `grpc-timeout` is malformed.
 pub fn invalid_timeout(violation: impl fmt::Display) -> Status {
     let mut violations = Violations::default();
     violations.add("metadata.grpc-timeout", violation.to_string());
     violations.into_status()
 }
 
-/// The message, as it was sent or after decompression, is over the limit.
+/// The message, as sent or after decompression, exceeds the limit.
 pub fn message_too_large(max_bytes: usize) -> Status {
     plain(
         Reason::MessageTooLarge,
@@ -54,8 +54,8 @@ pub fn panicked() -> Status {
     )
 }
 
-/// A status of the gRPC library, with the details that ours have. It refuses
-/// what never reaches our code, and for a message over the limit it answers
+/// A status of the gRPC library, with error details. The library rejects what
+/// never reaches our code, and for a message over the limit it returns
 /// OUT_OF_RANGE where the gRPC specification says RESOURCE_EXHAUSTED.
 pub fn detailed(given: &Status) -> Status {
     let reason = match given.code() {

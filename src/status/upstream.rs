@@ -1,4 +1,4 @@
-//! The table from upstream outcomes to gRPC statuses.
+//! Maps upstream errors to gRPC statuses.
 
 use super::{Draft, access};
 use crate::{
@@ -11,8 +11,8 @@ use tonic::{Code, Status};
 /// Maximum length, in characters, of the API's explanation in a status.
 const MAX_EXPLANATION: usize = 500;
 
-/// The status of a failed call. `payload_field` is the request field that
-/// holds the bulk, to be named when the request is too large.
+/// The status of a failed call. `payload_field` is the largest field of the
+/// request, named when the request is too large.
 pub fn upstream_failed(failed: &Failed, payload_field: &'static str) -> Status {
     let error = &failed.error;
     let (reason, message) = match error {
@@ -80,7 +80,7 @@ fn reason(error: &UpstreamError) -> Reason {
         UpstreamError::QuotaExhausted { .. } => Reason::UpstreamQuotaExhausted,
         UpstreamError::StoreUnreachable => Reason::QuotaUnreachable,
         UpstreamError::AccessDenied(refused) => access::reason(refused),
-        // The caller's credentials were fine; ours are not.
+        // The caller's credentials are valid; the service's own key is not.
         UpstreamError::NoUsableKey => Reason::UpstreamAuth,
     }
 }
@@ -100,8 +100,8 @@ fn api_reason(failure: &ApiFailure) -> Reason {
     }
 }
 
-/// What the caller reads. Only where it can correct the request does the API's
-/// explanation go along: elsewhere that speaks of the service's account.
+/// The message for the caller. The API's explanation is included only if the
+/// caller can fix the request: otherwise it is about the service's own account.
 fn api_message(failure: &ApiFailure) -> String {
     let explained = |what: &str| format!("{what}: {}", explanation(&failure.message));
     let text = match api_reason(failure) {
@@ -127,7 +127,7 @@ fn api_message(failure: &ApiFailure) -> String {
     text.to_owned()
 }
 
-/// The API's explanation, fit for a status message.
+/// The API's explanation, shortened for a status message.
 fn explanation(message: &str) -> String {
     if message.is_empty() {
         return "no reason given".to_owned();

@@ -1,4 +1,4 @@
-//! What is wrong with a request, field by field.
+//! Collects the invalid fields of a request.
 
 use super::Draft;
 use crate::reason::Reason;
@@ -6,20 +6,20 @@ use std::fmt;
 use tonic::Status;
 use tonic_types::FieldViolation;
 
-/// Trailers over 8 KiB are refused by many peers, and details are sent in
-/// Base64: violations beyond this many bytes are counted instead of listed.
+/// Many peers reject trailers over 8 KiB, and details are sent in Base64:
+/// violations beyond this many bytes are counted instead of listed.
 const MAX_LISTED_BYTES: usize = 3 * 1024;
 
-/// Longest description, in characters: one of them must not use up the room of
-/// all others.
+/// Maximum length of a description, in characters: one of them must not use up
+/// the space of all others.
 const MAX_DESCRIPTION: usize = 1000;
 
-/// Longest line for people, in characters.
+/// Maximum length of the summary for humans, in characters.
 const MAX_SUMMARY: usize = 1000;
 
-/// Where a field is, as `google.rpc.BadRequest` spells it:
-/// `messages[2].content[0].image.data`. Lives on the stack; it becomes text
-/// only when something is wrong.
+/// The path of a field, as spelled in `google.rpc.BadRequest`:
+/// `messages[2].content[0].image.data`. Lives on the stack; formatted only if
+/// something is wrong.
 #[derive(Clone, Copy)]
 pub struct Path<'a> {
     parent: Option<&'a Path<'a>>,
@@ -39,7 +39,7 @@ impl Path<'static> {
 }
 
 impl<'a> Path<'a> {
-    /// A field of this message.
+    /// A field of the message at this path.
     pub fn field(&'a self, name: &'static str) -> Path<'a> {
         Path {
             parent: Some(self),
@@ -48,7 +48,7 @@ impl<'a> Path<'a> {
         }
     }
 
-    /// An item of this repeated field.
+    /// An item of the repeated field at this path.
     pub fn item(self, index: usize) -> Path<'a> {
         Path {
             index: Some(index),
@@ -70,7 +70,7 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// Collects violations, so that a caller learns of all of them at once.
+/// Collects violations, so that a caller sees all of them at once.
 #[derive(Debug, Default)]
 pub struct Violations {
     parent: Option<&'static str>,
@@ -80,7 +80,7 @@ pub struct Violations {
 }
 
 impl Violations {
-    /// For the fields of a message that is itself a field of the request.
+    /// Collects violations of a message that is itself a field of the request.
     pub fn under(parent: &'static str) -> Self {
         Violations {
             parent: Some(parent),
@@ -88,8 +88,8 @@ impl Violations {
         }
     }
 
-    /// Notes that a field is wrong, and what it has to be. The description
-    /// must not quote the field's text.
+    /// Adds a violation: a field, and what it must be. The description must not
+    /// quote the field's value.
     pub fn add(&mut self, field: impl fmt::Display, description: impl Into<String>) {
         let field = match self.parent {
             Some(parent) => format!("{parent}.{field}"),
@@ -105,7 +105,7 @@ impl Violations {
         self.listed.push(violation);
     }
 
-    /// INVALID_ARGUMENT with every violation, if there is any.
+    /// INVALID_ARGUMENT with every violation, if there are any.
     pub fn into_result(self) -> Result<(), Status> {
         if self.listed.is_empty() && self.unlisted == 0 {
             return Ok(());
@@ -120,7 +120,7 @@ impl Violations {
         draft.build()
     }
 
-    /// One line for people: the first violations in words.
+    /// One line for humans: the first violations in words.
     fn summary(&self) -> String {
         const IN_WORDS: usize = 3;
         let first: Vec<String> = self
@@ -138,7 +138,7 @@ impl Violations {
     }
 }
 
-/// A text of so many characters at most.
+/// A text, shortened to at most `limit` characters.
 fn shortened(mut text: String, limit: usize) -> String {
     if let Some((end, _)) = text.char_indices().nth(limit) {
         text.truncate(end);

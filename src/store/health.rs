@@ -1,4 +1,4 @@
-//! Whether Redis answers.
+//! Whether Redis is reachable.
 
 use parking_lot::Mutex;
 use redis::RedisError;
@@ -10,10 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A Redis that fails again so soon has not really been back.
+/// A Redis that fails again within this time has not really recovered.
 const STEADY: Duration = Duration::from_secs(10);
 
-/// Whether Redis answers. Clones share the figures.
+/// Whether Redis is reachable. Clones share the counters.
 #[derive(Debug, Clone, Default)]
 pub struct StoreHealth(Arc<Health>);
 
@@ -27,18 +27,18 @@ struct Health {
 // === impl StoreHealth ===
 
 impl StoreHealth {
-    /// Whether Redis did not answer when it was last asked.
+    /// Whether the last query failed.
     pub fn is_down(&self) -> bool {
         self.0.down.load(Ordering::Relaxed)
     }
 
-    /// How often it did not answer.
+    /// Number of failed queries so far.
     pub fn failures(&self) -> u64 {
         self.0.failures.load(Ordering::Relaxed)
     }
 
-    /// Notes that Redis did not answer; whether that is new. It is logged when
-    /// it is.
+    /// Records that Redis is unreachable; returns whether that is new, and logs
+    /// it if so.
     pub(super) fn gone(&self, error: &RedisError) -> bool {
         self.0.failures.fetch_add(1, Ordering::Relaxed);
         let is_new = !self.0.down.swap(true, Ordering::Relaxed);
@@ -51,7 +51,7 @@ impl StoreHealth {
         is_new
     }
 
-    /// Notes that Redis answers again, and logs it.
+    /// Records that Redis is reachable again, and logs it.
     pub(super) fn back(&self) {
         *self.back_since() = Some(Instant::now());
         if self.0.down.swap(false, Ordering::Relaxed) {
@@ -59,7 +59,7 @@ impl StoreHealth {
         }
     }
 
-    /// Whether it was away only just before.
+    /// Whether it failed only shortly before.
     pub(super) fn is_shaky(&self) -> bool {
         self.back_since().is_some_and(|at| at.elapsed() < STEADY)
     }

@@ -1,10 +1,10 @@
-//! Redis, where replicas keep what they share: what clients have used, nonces,
-//! and what is left of the API's limits. One connection and one opinion of its
-//! health for all who ask.
+//! Redis, where replicas keep what they share: the usage of clients, nonces,
+//! and the remaining quota of the API. All of them use one connection and one
+//! view of its health.
 //!
-//! Calls wait for the answers, so nobody waits long: after a first failure
-//! Redis is not asked at all, and a task beside the calls looks whether it is
-//! back.
+//! Calls wait for the answers, so the timeout is short: after a first failure,
+//! Redis is not queried at all, and a background task checks whether it has
+//! recovered.
 
 mod config;
 mod health;
@@ -20,21 +20,22 @@ use secrecy::ExposeSecret;
 use std::{fmt, sync::Arc, time::Duration};
 use thiserror::Error;
 
-/// Redis is near; one that takes longer is taken for gone.
+/// Redis is close; if it takes longer than this, it counts as unreachable.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// How often a Redis that is gone is looked for: at first, and at last.
+/// How often an unreachable Redis is probed: at first, and at last.
 const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// What Redis has to be able to do: run a script that writes.
+/// What Redis must be able to do: run a script that writes.
 const PROBE: &str = "return redis.call('SET', KEYS[1], 1, 'PX', 1000)";
 
-/// The address of Redis is none. It may have a password, so it is not quoted.
+/// `limits.store` is not a valid Redis URL. It may contain a password, so it is
+/// not quoted.
 #[derive(Debug, Clone, Copy, Error)]
 #[error("limits.store is not a valid Redis URL")]
 pub struct NoAddress;
 
-/// A Redis. Cloning is cheap; all clones share the connection.
+/// A connection to Redis. Cloning is cheap; all clones share the connection.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
@@ -47,12 +48,11 @@ struct Inner {
 // === impl Store ===
 
 impl Store {
-    /// The Redis at an address; `None` for [`StoreAddress::Memory`]. It is
-    /// connected to when it is first asked, and again whenever the connection
-    /// has broken.
+    /// The Redis at an address; `None` for [`StoreAddress::Memory`]. Connects
+    /// at the first query, and again whenever the connection has broken.
     ///
     /// # Errors
-    /// When the address is none.
+    /// When the address is not a valid Redis URL.
     pub fn open(
         address: &StoreAddress,
         on_failure: StoreFailureMode,
@@ -75,18 +75,18 @@ impl Store {
         }))))
     }
 
-    /// Whether it answers.
+    /// Whether Redis is reachable.
     pub fn health(&self) -> &StoreHealth {
         &self.0.health
     }
 
-    /// What happens while it does not.
+    /// What happens while Redis is unreachable.
     pub fn on_failure(&self) -> StoreFailureMode {
         self.0.on_failure
     }
 
-    /// Asks; `None` when there is no answer, at once while Redis is known to
-    /// be gone.
+    /// Runs a query; `None` when there is no answer, at once while Redis is
+    /// known to be unreachable.
     pub async fn query<T, F>(&self, question: impl FnOnce(ConnectionManager) -> F) -> Option<T>
     where
         F: Future<Output = Result<T, RedisError>>,
@@ -97,7 +97,7 @@ impl Store {
         match within(question(self.0.connection.clone())).await {
             Ok(answer) => Some(answer),
             Err(error) => {
-                // Whether or not it flaps, there is one who looks.
+                // However often the connection flaps, only one task probes it.
                 let shaky = self.0.health.is_shaky();
                 if self.0.health.gone(&error) {
                     tokio::spawn(self.look_until_back(shaky));
@@ -107,7 +107,8 @@ impl Store {
         }
     }
 
-    /// Ends when Redis is back, or nobody is left who would ask it.
+    /// Completes when Redis is reachable again, or when all clones of the store
+    /// are dropped.
     fn look_until_back(&self, shaky: bool) -> impl Future<Output = ()> + Send + 'static {
         let inner = Arc::downgrade(&self.0);
         let (shortest, longest) = LOOK;

@@ -1,20 +1,20 @@
-//! One attempt of a call.
+//! One attempt of a call, with the key that was selected for it.
 
 use super::{Call, keys::Key, limits::LimitsSeen};
 use http::HeaderValue;
 use std::sync::Arc;
 
-/// What the layers below the choice of a key see.
+/// The request type of the layers below key selection.
 #[derive(Debug, Clone)]
 pub struct Attempt {
-    /// The call.
+    /// The call that is attempted.
     pub call: Call,
-    /// The key that it is made with.
+    /// The selected API key.
     pub key: Arc<Key>,
-    /// To be told what the head of the answer says of the API's limits.
+    /// Receives the rate limits in the response headers.
     pub limits_seen: LimitsSeen,
-    /// Tells the API of the trace.
+    /// Passes the trace on to the API.
     pub traceparent: Option<HeaderValue>,
-    /// What vendors added to the trace.
+    /// Vendor data of the trace.
     pub tracestate: Option<HeaderValue>,
 }

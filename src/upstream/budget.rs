@@ -1,7 +1,7 @@
 //! The limits on tokens and dollars of each client.
 //!
-//! Outermost: each caller is charged for its own calls, also for an answer that
-//! several share.
+//! Outermost: each client pays for its own calls, even if several share a
+//! response.
 
 use super::{Attempts, Body, Call, Payload, Reply, UpstreamError, reply::AnswerUsage};
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Charges each call to its caller: by the estimate before it goes, by its
-/// usage when it ends, however it ends.
+/// Reserves the estimated usage of each call before it is sent, and settles it
+/// by the actual usage when it ends, however it ends.
 #[derive(Debug)]
 pub struct ChargeBudget {
     usage_store: UsageStore,
@@ -23,8 +23,8 @@ pub struct ChargeBudget {
 }
 
 impl ChargeBudget {
-    /// Charges where `access` keeps what clients use; counts what is refused for
-    /// its model.
+    /// Reserves in the usage store of `access`; counts calls that are rejected
+    /// because of their model.
     pub fn of(access: &Access) -> RuleLayer<Self> {
         rule(ChargeBudget {
             usage_store: access.usage_store().clone(),
@@ -74,14 +74,14 @@ fn limits_tokens(limits: &ClientLimits) -> bool {
     *limits != calls_alone
 }
 
-/// A call that was charged. Dropped, it corrects the charge.
+/// A call with a reservation, which is settled on drop.
 struct Running {
     reservation: UsageReservation,
     model: Arc<str>,
     attempts: Attempts,
     estimated_input: u64,
     answer: Option<AnswerUsage>,
-    /// The API has refused it: that costs nothing.
+    /// The API rejected the call, so it costs nothing.
     is_free: bool,
 }
 
@@ -110,7 +110,7 @@ impl Running {
         })
     }
 
-    /// The call is answered: its usage counts, of a stream when it ends.
+    /// The call succeeded: its usage counts, for a stream when it ends.
     fn answered(mut self, body: &mut Body) {
         self.answer = match body {
             Body::Message(message) => Some(AnswerUsage::Whole(message.usage.clone())),
@@ -122,12 +122,12 @@ impl Running {
         }
     }
 
-    /// The call failed. Unless the API refused it, it may have worked on it.
+    /// The call failed. Unless the API rejected it, it may have been processed.
     fn failed(mut self, error: &UpstreamError) {
         self.is_free = matches!(error, UpstreamError::Api(_) | UpstreamError::Connect);
     }
 
-    /// What the call has used; `None` for nothing.
+    /// The usage of the call; `None` if it costs nothing.
     fn used(&self) -> Option<Usage> {
         let answered = self.answer.as_ref().and_then(AnswerUsage::so_far);
         let never_sent = answered.is_none() && self.attempts.count() == 0;

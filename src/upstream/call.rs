@@ -1,4 +1,4 @@
-//! One call on its way to the API.
+//! One call to the API.
 
 use crate::{
     access::Identity,
@@ -11,45 +11,44 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-/// One call, as the stack sees it. Cloning is cheap: a retry clones it.
+/// One call, as seen by the stack. Cloning is cheap: a retry clones it.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// What is asked.
+    /// The request to the API.
     pub payload: Payload,
-    /// Model id; empty for the catalogue.
+    /// Id of the model; empty for the list of models.
     pub model: Arc<str>,
-    /// When the caller stops waiting. Bounds waiting, attempts and backoff,
-    /// and the events of a stream.
+    /// When the caller stops waiting. Limits waiting, attempts and backoff, and
+    /// the events of a stream.
     pub deadline: Deadline,
-    /// Who goes first when calls have to wait.
+    /// Which calls go first when calls must wait.
     pub priority: Priority,
-    /// Whether the call may share the answer of an identical one in flight.
+    /// Whether the call may share the response of an identical one in flight.
     pub coalesce: bool,
-    /// Whose call it is; answers are shared within a tenant only.
+    /// Tenant of the caller; responses are shared within a tenant only.
     pub tenant: Option<Arc<str>>,
-    /// Who makes the call, and what it may use; `None` without access
-    /// control.
+    /// Who makes the call, with its limits; `None` without access control.
     pub caller: Option<Arc<Identity>>,
-    /// Estimate of the input tokens: what the API's input bucket is charged
-    /// before the answer is known.
+    /// Estimate of the input tokens, reserved in the API's input quota until
+    /// the actual usage is known.
     pub input_tokens: u32,
-    /// Upper limit of output tokens: what the API's output bucket is charged
-    /// before the answer is known. 0 where there is no output.
+    /// Maximum number of output tokens, reserved in the API's output quota
+    /// until the actual usage is known. 0 if there is no output.
     pub max_tokens: u32,
-    /// Counts the attempts made for this call, over all clones.
+    /// Counts the attempts of this call, over all clones.
     pub attempts: Attempts,
-    /// What is recorded of it.
+    /// The telemetry record of the call.
     pub record: CallRecord,
 }
 
-/// What is asked of the API.
+/// A request to the API.
 #[derive(Debug, Clone)]
 pub enum Payload {
     /// `POST /v1/messages`.
     Messages {
-        /// The JSON body; its `stream` agrees with `transport`.
+        /// The JSON body; its `stream` is consistent with `transport`.
         body: Bytes,
-        /// How the answer travels.
+        /// How the response is transferred.
         transport: Transport,
     },
     /// `POST /v1/messages/count_tokens`.
@@ -61,30 +60,31 @@ pub enum Payload {
     Models(ModelsQuery),
 }
 
-/// How an answer travels from the API, and in which form it is wanted.
+/// How a response is transferred from the API, and in which form it is
+/// returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
-    /// One JSON body; gives [`Body::Message`](super::Body::Message).
+    /// One JSON body; returns [`Body::Message`](super::Body::Message).
     Whole,
-    /// Server-sent events, gathered into one answer within the attempt, so
-    /// that a broken stream can be retried; gives
+    /// Server-sent events, assembled into one response within the attempt, so
+    /// that a broken stream can be retried; returns
     /// [`Body::Message`](super::Body::Message).
     Gathered,
-    /// Server-sent events, passed on as they come; gives
+    /// Server-sent events, passed on as they arrive; returns
     /// [`Body::Events`](super::Body::Events).
     Events,
 }
 
-/// Which page of the catalogue is asked for.
+/// Selects a page of the list of models.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModelsQuery {
-    /// Most models in the page: 1 to 1,000.
+    /// Maximum number of models in the page: 1 to 1,000.
     pub limit: Option<u32>,
-    /// Begin after the model with this id.
+    /// Start after the model with this id.
     pub after_id: Option<String>,
 }
 
-/// Counts the attempts that were made for one call.
+/// Counts the attempts of one call.
 #[derive(Debug, Clone, Default)]
 pub struct Attempts(Arc<AtomicU32>);
 
@@ -94,12 +94,12 @@ impl Attempts {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Takes over the count of the call that was shared.
+    /// Takes over the count of a shared call.
     pub fn set(&self, count: u32) {
         self.0.store(count, Ordering::Relaxed);
     }
 
-    /// Notes that one more attempt begins; gives its number, from 1.
+    /// Counts one more attempt; returns its number, starting at 1.
     pub fn begin(&self) -> u32 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
     }

@@ -1,4 +1,4 @@
-//! What the service holds of the way up: the questions it can ask.
+//! The client of the Claude API that the RPCs use.
 
 use super::{
     Attempts, Body, BoxStack, Call, EventStream, ModelsQuery, Payload, Reply, Transport,
@@ -18,38 +18,38 @@ use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 use tower::ServiceExt;
 
-/// The API's output rate that the official SDKs assume when they refuse a call
-/// that would take too long without streaming: 128,000 tokens an hour.
+/// The output rate that the official SDKs assume when they reject a call that
+/// would take too long without streaming: 128,000 tokens per hour.
 const TOKENS_PER_HOUR: u64 = 128_000;
 
-/// Asks the Claude API. Cloning is cheap; all clones share the stack and its
-/// connections.
+/// A client of the Claude API. Cloning is cheap; all clones share the stack and
+/// its connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     stack: BoxStack,
-    /// An answer that may take longer than this is streamed and gathered.
+    /// A response that may take longer than this is streamed and assembled.
     longest_whole: Duration,
 }
 
-/// How one call is to be made.
+/// Options of one call.
 #[derive(Debug, Clone)]
 pub struct CallOptions {
     /// When the caller stops waiting.
     pub deadline: Deadline,
-    /// Who goes first when calls have to wait.
+    /// Which calls go first when calls must wait.
     pub priority: Priority,
-    /// Whether the call may share the answer of an identical one in flight.
+    /// Whether the call may share the response of an identical one in flight.
     pub coalesce: bool,
-    /// Whose call it is; answers are shared within a tenant only.
+    /// Tenant of the caller; responses are shared within a tenant only.
     pub tenant: Option<Arc<str>>,
     /// Who makes the call; `None` without access control.
     pub caller: Option<Arc<Identity>>,
-    /// What is recorded of the call.
+    /// The telemetry record of the call.
     pub record: CallRecord,
 }
 
 impl CallOptions {
-    /// An interactive call that shares nothing.
+    /// An interactive call that shares no response.
     pub fn new(deadline: Deadline) -> Self {
         CallOptions {
             deadline,
@@ -62,30 +62,30 @@ impl CallOptions {
     }
 }
 
-/// An answer, and what it took.
+/// A response and how it was obtained.
 #[derive(Debug)]
 pub struct Answered<T> {
-    /// The answer.
+    /// The response itself.
     pub value: T,
-    /// The API's id of the request.
+    /// The API's request id.
     pub request_id: Option<String>,
-    /// Attempts made.
+    /// Attempts that were made.
     pub attempts: u32,
 }
 
-/// A failure, and what was tried.
+/// A failure and the attempts before it.
 #[derive(Debug, Clone)]
 pub struct Failed {
     /// Why the last attempt failed, or why there was none.
     pub error: UpstreamError,
-    /// Attempts made.
+    /// Attempts that were made.
     pub attempts: u32,
 }
 
 impl Client {
-    /// A client of a stack. `read_timeout` is the stack's: an answer that may
-    /// stay silent longer is streamed instead, since its events show that the
-    /// connection is alive.
+    /// A client on top of a stack. `read_timeout` is that of the stack: a
+    /// response that may stay silent for longer is streamed instead, since its
+    /// events show that the connection is alive.
     pub fn new(stack: BoxStack, read_timeout: Duration) -> Self {
         Client {
             stack,
@@ -93,7 +93,7 @@ impl Client {
         }
     }
 
-    /// Asks for one whole answer.
+    /// Requests one complete response.
     ///
     /// # Errors
     /// When no attempt succeeds before the deadline.
@@ -111,10 +111,10 @@ impl Client {
         })
     }
 
-    /// Asks for an answer as events. It returns with the first one.
+    /// Requests a response as events. Returns with the first one.
     ///
     /// # Errors
-    /// When no attempt brings a first event before the deadline.
+    /// When no attempt returns a first event before the deadline.
     pub async fn stream(
         &self,
         mut request: MessagesRequest,
@@ -128,7 +128,7 @@ impl Client {
         })
     }
 
-    /// Asks how many tokens a request has.
+    /// Counts the tokens of a request.
     ///
     /// # Errors
     /// When no attempt succeeds before the deadline.
@@ -147,7 +147,7 @@ impl Client {
         })
     }
 
-    /// Asks for a page of the catalogue.
+    /// Requests a page of the list of models.
     ///
     /// # Errors
     /// When no attempt succeeds before the deadline.
@@ -164,8 +164,8 @@ impl Client {
         })
     }
 
-    /// Whether a whole answer can come in one piece before its silence looks
-    /// like a dead connection.
+    /// Whether a response can be requested in one piece before its silence
+    /// looks like a dead connection.
     fn transport(&self, request: &MessagesRequest) -> Transport {
         let tokens = u64::from(request.max_tokens.unwrap_or(0));
         let longest = Duration::from_millis(tokens * 3_600_000 / TOKENS_PER_HOUR);
@@ -243,8 +243,8 @@ impl Answered<Body> {
     }
 }
 
-/// The body of a request. One that the API would refuse for its size does not
-/// leave.
+/// The body of a request. A request that the API would reject for its size is
+/// not sent.
 fn serialized(request: &MessagesRequest) -> Result<Bytes, Failed> {
     let failed = |error| Failed { error, attempts: 0 };
     let body = serde_json::to_vec(request)

@@ -1,16 +1,16 @@
 //! Identical calls in flight at the same moment share one upstream call.
 //!
-//! Above the breaker, the retries and every limit: what is shared is asked for
-//! and paid for once. The shared call belongs to all who wait for it: it goes
-//! on while one of them is left, and is dropped with the last. There is no task
-//! behind it.
+//! Above the breaker, the retries and every limit: a shared call is made and
+//! paid for once. It belongs to all callers that wait for it: it continues
+//! while one of them is left, and is dropped with the last one. There is no
+//! background task.
 //!
 //! Calls are identical when their request bodies are, byte for byte, and their
-//! tenants; the body is written from typed messages, always in the same way.
+//! tenants; the body is serialized from typed messages, always in the same way.
 //!
-//! The shared call plans its waits and retries by the deadline of whoever began
-//! it. Who joined, and has more time than that left when it runs out, asks
-//! anew.
+//! The shared call plans its waits and retries by the deadline of the caller
+//! that started it. A caller that joined, and has time left when that deadline
+//! is exceeded, makes a call of its own.
 
 use super::{Body, Call, Payload, Reply, Transport, UpstreamError};
 use crate::claude::answer::Message;
@@ -30,14 +30,14 @@ use std::{
     },
 };
 
-/// What makes two calls identical.
+/// The identity of a call: equal for calls that may share a response.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Question {
     tenant: Option<Arc<str>>,
     body: Bytes,
 }
 
-/// An answer for several.
+/// A response for several callers.
 #[derive(Debug, Clone)]
 struct Answer {
     request_id: Option<String>,
@@ -50,7 +50,7 @@ type SharedCall = Shared<BoxFuture<'static, Result<Answer, UpstreamError>>>;
 struct InFlight {
     id: u64,
     call: WeakShared<BoxFuture<'static, Result<Answer, UpstreamError>>>,
-    /// The record of the call that began it.
+    /// The telemetry record of the call that started it.
     record: CallRecord,
 }
 
@@ -61,18 +61,18 @@ struct Table {
     joined: AtomicU64,
 }
 
-/// Counts the calls that shared another's answer.
+/// Counts the calls that shared another call's response.
 #[derive(Clone, Default)]
 pub struct Coalesced(Arc<Table>);
 
 impl Coalesced {
-    /// Calls that joined another one, so far.
+    /// Calls that joined another one so far.
     pub fn count(&self) -> u64 {
         self.0.joined.load(Ordering::Relaxed)
     }
 }
 
-/// Lets identical calls share.
+/// Lets identical calls share one upstream call.
 pub struct Coalesce(Arc<Table>);
 
 impl Coalesce {
@@ -81,7 +81,7 @@ impl Coalesce {
         Coalesce(Arc::clone(&coalesced.0))
     }
 
-    /// The call to wait for, and whether it is another caller's.
+    /// The call to wait for, and whether another caller started it.
     fn join_or_begin(
         &self,
         question: Question,
@@ -129,7 +129,7 @@ impl Coalesce {
     }
 }
 
-/// Takes a call off the table when it ends or is dropped.
+/// Removes a call from the table when it ends or is dropped.
 struct Entry {
     table: Arc<Table>,
     question: Question,
@@ -139,7 +139,7 @@ struct Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let mut calls = self.table.calls.lock();
-        // Another call may have taken its place.
+        // Another call may have replaced it.
         if calls.get(&self.question).is_some_and(|it| it.id == self.id) {
             calls.remove(&self.question);
         }
@@ -159,7 +159,7 @@ fn question(call: &Call) -> Option<Question> {
     }
 }
 
-/// Whether a call had no time left, so that one with more might succeed.
+/// Whether a call ran out of time, so that one with more time might succeed.
 fn ran_out_of_time(error: &UpstreamError) -> bool {
     matches!(
         error,

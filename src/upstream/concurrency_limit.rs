@@ -1,8 +1,8 @@
 //! The limit on calls in flight to the API, with a bounded wait.
 //!
-//! Next to the HTTP attempt: a permit is held only while an attempt runs or a
-//! stream is read, not during a backoff. reqwest itself has no limit on its
-//! connections.
+//! Directly above the HTTP attempt: a permit is held only while an attempt runs
+//! or a stream is read, not during a backoff. reqwest itself has no limit on
+//! its connections.
 
 use super::{Body, Reply, UpstreamError, attempt::Attempt};
 use crate::layer::{Next, Rule};
@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-/// The limit. Cloning is cheap.
+/// The concurrency limit. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct ConcurrencyLimit {
     free: Arc<Semaphore>,
@@ -47,12 +47,12 @@ impl ConcurrencyLimit {
         self.count
     }
 
-    /// Attempts that wait for one.
+    /// Attempts that wait for a permit.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// A permit, as soon as one is free: first come, first served.
+    /// Waits for a permit: first come, first served.
     async fn acquire(self, longest: Duration) -> Result<OwnedSemaphorePermit, UpstreamError> {
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(permit);
@@ -67,7 +67,7 @@ impl ConcurrencyLimit {
     }
 }
 
-/// Counts one that waits, as long as it does.
+/// Counts one waiting attempt until it is dropped.
 struct Waiting(Arc<AtomicUsize>);
 
 impl Waiting {
@@ -91,8 +91,7 @@ pub struct LimitConcurrency {
 }
 
 impl LimitConcurrency {
-    /// Attempts acquire one of these permits, and wait no longer than `timeout`
-    /// for it.
+    /// Attempts acquire a permit of `limit`, and wait at most `timeout` for it.
     pub fn new(limit: ConcurrencyLimit, timeout: Duration) -> Self {
         LimitConcurrency { limit, timeout }
     }
@@ -110,7 +109,7 @@ impl Rule<Attempt> for LimitConcurrency {
     ) -> Result<Reply, UpstreamError> {
         let permit = self.limit.clone().acquire(self.timeout).await?;
         let mut reply = next.run(attempt).await?;
-        // A stream keeps its permit until it ends or is dropped.
+        // A stream holds its permit until it ends or is dropped.
         if let Body::Events(events) = &mut reply.body {
             events.hold(permit);
         }

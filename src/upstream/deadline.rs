@@ -1,14 +1,14 @@
-//! The caller's deadline over everything below.
+//! The caller's deadline for everything below.
 //!
-//! Outermost, so that waiting, every attempt and every backoff are inside. The
-//! events of a stream come after the answer has begun: the way in bounds them,
-//! where the caller is.
+//! Above everything that waits, so that every attempt and every backoff is
+//! inside. The events of a stream follow after the response has begun: the
+//! inbound stack limits them, close to the caller.
 
 use super::{Call, Reply, UpstreamError};
 use crate::layer::{Next, Rule};
 use tokio::time::timeout_at;
 
-/// Ends a call at its deadline and drops what it was doing.
+/// Ends a call at its deadline and drops everything it was doing.
 #[derive(Debug)]
 pub struct EnforceDeadline;
 

@@ -1,90 +1,91 @@
-//! How a call to the API can fail.
+//! The errors of a call to the API.
 
 use crate::access::limits::AccessError;
 use std::time::Duration;
 use thiserror::Error;
 
-/// A call failed. No variant carries a key, a header or a prompt.
+/// Why a call failed. No variant contains a key, a header or a prompt.
 #[derive(Debug, Clone, Error)]
 pub enum UpstreamError {
-    /// The API answered with an error, by status or by an `error` event.
+    /// The API returned an error, as a status or as an `error` event.
     #[error("the Claude API answered {}", .0.describe())]
     Api(Box<ApiFailure>),
-    /// No connection could be made.
+    /// No connection could be established.
     #[error("failed to connect to the Claude API")]
     Connect,
-    /// The connection broke, or a stream ended before its end.
+    /// The connection broke, or a stream was cut off.
     #[error("the connection to the Claude API broke")]
     Broken,
-    /// No byte came, or none could be sent, for so long that the connection is
-    /// taken for dead.
+    /// No data was received or could be sent for this time, so the connection
+    /// counts as dead.
     #[error("the Claude API sent no data for {}", humantime(.0))]
     Stalled(Duration),
-    /// The API's answer is not what it documents.
+    /// The response is not in the documented format.
     #[error("failed to read the response of the Claude API: {0}")]
     Malformed(&'static str),
-    /// The request is larger than the API takes; it was not sent.
+    /// The request is larger than the API accepts; it was not sent.
     #[error("the request body is {bytes} bytes; the limit is 33554432")]
     TooLarge {
-        /// Its size as JSON.
+        /// Size of the JSON body in bytes.
         bytes: usize,
     },
-    /// The caller's deadline passed, or would pass before it makes sense to go
-    /// on.
+    /// The caller's deadline was exceeded, or would be before it makes sense to
+    /// continue.
     #[error("deadline exceeded {0}")]
     DeadlineExceeded(&'static str),
-    /// No permit was free for as long as a call may wait.
+    /// No permit became available within the maximum wait.
     #[error("the concurrency limit of the Claude API is reached")]
     ConcurrencyLimitExceeded {
-        /// When a permit is likely to be free.
+        /// When a permit is likely to be available.
         retry_after: Duration,
     },
     /// The circuit breaker is open: the API is failing.
     #[error("the Claude API is failing; the circuit breaker is open")]
     CircuitOpen {
-        /// When the next attempt is let through.
+        /// When the next probe is let through.
         retry_after: Duration,
     },
-    /// The API's own limits leave no room before the caller's deadline.
+    /// The API's own limits have no room before the caller's deadline.
     #[error("the rate limit of the Claude API has no room before the deadline")]
     QuotaExhausted {
         /// When there will be room.
         retry_after: Duration,
     },
-    /// The store of the shared limits does not answer, and then nothing goes.
+    /// The store of the shared limits is unreachable and configured to fail
+    /// closed.
     #[error("rate limit state is unavailable")]
     StoreUnreachable,
     /// The caller may not make this call, or not now. It was not sent.
     #[error(transparent)]
     AccessDenied(AccessError),
-    /// Every configured key has been refused.
+    /// The API rejected every configured key.
     #[error("no usable API key")]
     NoUsableKey,
 }
 
-/// What the API said when it refused.
+/// An error that the API returned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApiFailure {
-    /// HTTP status. For an `error` event in a stream, the status that its type
-    /// has.
+    /// HTTP status. For an `error` event in a stream, the status that belongs
+    /// to its type.
     pub status: u16,
     /// The API's error type, for example `overloaded_error`; empty when the
-    /// body was not the API's.
+    /// body did not come from the API.
     pub kind: String,
-    /// The API's explanation. May quote the request: for the caller, never for
-    /// logs.
+    /// The API's explanation. It may quote the request: for the caller, never
+    /// for logs.
     pub message: String,
     /// `error.details.error_code`.
     pub code: Option<String>,
-    /// The API's id of the request.
+    /// The API's request id.
     pub request_id: Option<String>,
-    /// When the API wants to be asked again.
+    /// When the API wants the call to be retried.
     pub retry_after: Option<Duration>,
-    /// `x-should-retry`: decides over the status.
+    /// `x-should-retry`: takes precedence over the status.
     pub should_retry: Option<bool>,
 }
 
-/// The `error_code` of a 429 that lasts until the month ends.
+/// The `error_code` of a 429 that lasts until the end of the month.
 pub const SPEND_LIMIT_REACHED: &str = "enforced_spend_limit_reached";
 
 impl ApiFailure {
@@ -95,7 +96,8 @@ impl ApiFailure {
         }
     }
 
-    /// Whether the organization's spend limit is used up: no retry helps.
+    /// Whether the organization's spend limit is exhausted, so that retries do
+    /// not help.
     pub fn is_spend_limit(&self) -> bool {
         self.code.as_deref() == Some(SPEND_LIMIT_REACHED)
     }

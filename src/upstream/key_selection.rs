@@ -1,9 +1,9 @@
-//! Which of the API keys an attempt is made with.
+//! Selects the API key of each attempt.
 //!
-//! Calls spread over the keys that work: the one whose limits have room
-//! soonest, in turn among equals. A key that the API refuses is quarantined,
-//! and the call goes on with another at once, which does not count as a retry.
-//! Only when no other is left does the caller see the refusal.
+//! Calls are spread over the usable keys: the one whose limits have room first,
+//! round robin among equals. A key that the API rejects is quarantined, and the
+//! call continues with another one at once, which does not count as a retry.
+//! Only when no other key is left does the caller see the rejection.
 
 use super::{
     ApiFailure, Call, Payload, Reply, UpstreamError,
@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-/// Chooses the key of each attempt, and another when it is refused.
+/// Selects the key of each attempt, and another one when it is rejected.
 #[derive(Debug)]
 pub struct SelectKey {
     keys: Keys,
@@ -30,7 +30,7 @@ pub struct SelectKey {
 }
 
 impl SelectKey {
-    /// Attempts are made with one of these keys, whose limits the rate limiter knows.
+    /// Selects among `keys`, whose quotas `rate_limiter` knows.
     pub fn new(keys: Keys, rate_limiter: RateLimiter) -> Self {
         SelectKey {
             keys,
@@ -42,7 +42,7 @@ impl SelectKey {
     /// The best of the keys that were not tried yet.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why no key is usable.
     fn choose(&self, call: &Call, tried: &[Arc<Key>]) -> Result<Arc<Key>, UpstreamError> {
         let keys = self.keys.current();
         let mut refusal = UpstreamError::NoUsableKey;
@@ -116,11 +116,11 @@ impl Rule<Call> for SelectKey {
 /// What a failure says about the key.
 enum Blame {
     Nobody,
-    /// The key is of no use.
+    /// The key is not usable.
     Key,
-    /// The key is of no use for this model.
+    /// The key is not usable for this model.
     KeyForModel,
-    /// The key's limits are reached; another key has its own.
+    /// The key's limits are reached; another key has its own limits.
     Limits,
 }
 

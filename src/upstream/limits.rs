@@ -1,8 +1,8 @@
-//! What the API says of its limits, in the headers of every answer.
+//! The API's rate limits, as reported in the headers of every response.
 
 use std::{fmt, sync::Arc};
 
-/// The buckets of one answer. Absent where the answer did not name them.
+/// The buckets in one response. Absent if the response did not report them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RateLimits {
     /// `anthropic-ratelimit-requests-*`.
@@ -11,22 +11,22 @@ pub struct RateLimits {
     pub input_tokens: Option<Bucket>,
     /// `anthropic-ratelimit-output-tokens-*`.
     pub output_tokens: Option<Bucket>,
-    /// The answer was a 429: the request was not charged, since one of these
+    /// The response was a 429: the request was not counted, since one of these
     /// had no room for it.
     pub refused: bool,
 }
 
-/// One token bucket, as of one answer. It refills continuously.
+/// One token bucket, as of one response. It refills continuously.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
-    /// What a full bucket holds: the allowance of one minute.
+    /// Capacity of the bucket: the allowance of one minute.
     pub limit: u64,
-    /// What is left. For tokens the API rounds to thousands.
+    /// What is left. The API rounds tokens to thousands.
     pub remaining: u64,
 }
 
 impl RateLimits {
-    /// Whether the answer named no bucket at all.
+    /// Whether the response reported no bucket at all.
     pub fn is_empty(&self) -> bool {
         self.requests.is_none() && self.input_tokens.is_none() && self.output_tokens.is_none()
     }
@@ -34,17 +34,17 @@ impl RateLimits {
 
 type Told = dyn Fn(&RateLimits) + Send + Sync;
 
-/// Told of the limits as soon as the head of an answer has come.
+/// Receives the rate limits as soon as the response headers have arrived.
 #[derive(Clone, Default)]
 pub struct LimitsSeen(Option<Arc<Told>>);
 
 impl LimitsSeen {
-    /// Tells this function.
+    /// Calls this function.
     pub fn new(told: impl Fn(&RateLimits) + Send + Sync + 'static) -> Self {
         LimitsSeen(Some(Arc::new(told)))
     }
 
-    /// Tells of the limits, which are read only when somebody listens.
+    /// Reports the limits, which are parsed only if somebody listens.
     pub fn tell(&self, read: impl FnOnce() -> RateLimits) {
         if let Some(told) = &self.0 {
             told(&read());

@@ -1,4 +1,4 @@
-//! The way up: one call to the Claude API, through a stack of layers.
+//! One call to the Claude API, through a stack of layers.
 //!
 //! Everything here is a `tower::Service` from [`Call`] to [`Reply`]. Nothing
 //! here knows gRPC; nothing outside knows HTTP.
@@ -39,5 +39,5 @@ pub use pacing::{Quota, QuotaRemaining, RateLimiter};
 pub use reply::{Body, EventStream, Reply};
 pub use stack::{Upstream, charging};
 
-/// The stack as its users see it: any service from [`Call`] to [`Reply`].
+/// The stack as seen by its users: any service from [`Call`] to [`Reply`].
 pub type BoxStack = tower::util::BoxCloneSyncService<Call, Reply, UpstreamError>;

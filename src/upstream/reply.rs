@@ -1,4 +1,4 @@
-//! What comes back from the API.
+//! The responses of the API.
 
 use super::{UpstreamError, usage_meter::UsageMeter};
 use crate::claude::{
@@ -13,40 +13,40 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// A successful answer, or the successful beginning of a stream.
+/// A successful response, or the successful start of a stream.
 #[derive(Debug)]
 pub struct Reply {
-    /// The API's id of the request.
+    /// The API's request id.
     pub request_id: Option<String>,
-    /// The answer.
+    /// The response itself.
     pub body: Body,
 }
 
-/// The answer itself.
+/// The content of a response.
 #[derive(Debug)]
 pub enum Body {
-    /// To a messages request, whole.
+    /// The complete response to a messages request.
     Message(Box<Message>),
-    /// To a messages request, as events. The first one has already come:
+    /// The events of a messages request. The first one has already arrived:
     /// polling returns it at once.
     Events(EventStream),
-    /// To `count_tokens`.
+    /// The response of `count_tokens`.
     TokenCount(TokenCount),
-    /// To the catalogue.
+    /// A page of the list of models.
     Models(ModelPage),
 }
 
 type Event = Result<StreamEvent, UpstreamError>;
 
-/// The events of a streamed answer. It ends after
+/// The events of a streamed response. It ends after
 /// [`StreamEvent::MessageStop`]; before that it ends only with an error, also
-/// when the API cut it ([`UpstreamError::Broken`]) or sent an `error` event
+/// when the API cut it off ([`UpstreamError::Broken`]) or sent an `error` event
 /// ([`UpstreamError::Api`]). Dropping it closes the upstream connection.
 ///
-/// Nothing is read ahead: each event is read when it is asked for, so a slow
-/// reader slows the API down.
+/// Nothing is read ahead: each event is read on demand, so a slow reader slows
+/// the API down.
 pub struct EventStream {
-    /// An event that was read before its turn.
+    /// An event that was read early.
     first: Option<Event>,
     events: BoxStream<'static, Event>,
     meter: UsageMeter,
@@ -55,7 +55,7 @@ pub struct EventStream {
 }
 
 impl EventStream {
-    /// The events of any stream.
+    /// Wraps any stream of events.
     pub fn new(events: impl Stream<Item = Event> + Send + 'static) -> Self {
         EventStream {
             first: None,
@@ -65,18 +65,18 @@ impl EventStream {
         }
     }
 
-    /// What the events that were read have used.
+    /// The usage of the events that were read so far.
     pub fn meter(&self) -> &UsageMeter {
         &self.meter
     }
 
-    /// Keeps `held` until the stream is dropped: a permit, or what is settled
-    /// when the answer ends.
+    /// Keeps `held` until the stream is dropped: a permit, or something that is
+    /// settled when the response ends.
     pub fn hold(&mut self, held: impl Send + 'static) {
         self.held.push(Box::new(held));
     }
 
-    /// The same events, each shown to `inspect` as it is read.
+    /// The same events, each passed to `inspect` when it is read.
     #[must_use]
     pub fn inspect(self, mut inspect: impl FnMut(&Event) + Send + 'static) -> Self {
         self.first.iter().for_each(&mut inspect);
@@ -86,7 +86,7 @@ impl EventStream {
         }
     }
 
-    /// Waits for the first event, which is read again later.
+    /// Waits for the first event, which is then read again.
     ///
     /// # Errors
     /// When there is none, or an error instead.
@@ -118,17 +118,18 @@ impl fmt::Debug for EventStream {
     }
 }
 
-/// The usage of an answer, for whatever is settled when the answer ends.
+/// The usage of a response, for anything that is settled when the response
+/// ends.
 #[derive(Debug, Clone)]
 pub enum AnswerUsage {
-    /// Of a whole answer.
+    /// Of a complete response.
     Whole(Usage),
     /// Of a stream, so far.
     Streamed(UsageMeter),
 }
 
 impl AnswerUsage {
-    /// The usage, if any is known.
+    /// The usage so far, if any is known.
     pub fn so_far(&self) -> Option<Usage> {
         match self {
             AnswerUsage::Whole(usage) => Some(usage.clone()),

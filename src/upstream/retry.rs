@@ -1,9 +1,9 @@
-//! Repeats failed attempts: `tower`'s retry layer with the API's rules.
+//! Retries failed attempts: `tower`'s retry layer with the API's rules.
 //!
-//! Above the choice of a key and the wait for a permit: each attempt chooses
-//! anew, and no permit is held during a backoff. Nothing of an answer has gone
-//! to the caller before an attempt says `Ok`, so a repeated attempt is never
-//! seen by it.
+//! Above key selection and the concurrency limit: each attempt selects a key
+//! again, and no permit is held during a backoff. Nothing of a response is sent
+//! to the caller before an attempt returns `Ok`, so the caller never sees a
+//! repeated attempt.
 
 use super::{Call, Reply, RetryConfig, UpstreamError};
 use futures::future::BoxFuture;
@@ -14,14 +14,13 @@ use tower::retry::{
     budget::{Budget, TpsBudget},
 };
 
-/// How long a success counts for the budget.
+/// How long a success counts for the retry budget.
 const BUDGET_WINDOW: Duration = Duration::from_secs(10);
 
-/// An attempt needs at least this long: one that would begin later is not
-/// begun.
+/// Minimum time for an attempt: one that would begin later is not made.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(20);
 
-/// Which attempts are repeated, how often and when. Cloned for each call, which
+/// Which attempts are retried, how often and when. Cloned for each call, which
 /// counts its retries in its clone; the budget is shared.
 #[derive(Debug, Clone)]
 pub struct RetryPolicy {
@@ -30,18 +29,18 @@ pub struct RetryPolicy {
     retries: u32,
 }
 
-/// Whether an attempt that failed may be repeated.
+/// Whether a failed attempt may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RetryDecision {
     No,
     /// After our own backoff.
     Backoff,
-    /// When the API wants it.
+    /// After the time that the API asks for.
     After(Duration),
 }
 
 impl RetryPolicy {
-    /// A policy with a budget of its own.
+    /// A policy with its own budget.
     pub fn new(config: &RetryConfig) -> Self {
         RetryPolicy {
             config: Arc::new(config.clone()),
@@ -54,7 +53,7 @@ impl RetryPolicy {
         }
     }
 
-    /// How long to wait before the next attempt, if there is to be one.
+    /// The delay before the next attempt, if there is one.
     fn delay(&self, call: &Call, error: &UpstreamError) -> Option<Duration> {
         if self.retries >= self.config.max_retries {
             return None;
@@ -68,7 +67,7 @@ impl RetryPolicy {
         (delay + SHORTEST_ATTEMPT <= call.deadline.remaining()).then_some(delay)
     }
 
-    /// Full jitter: evenly from 0 to a bound that doubles.
+    /// Full jitter: uniform between 0 and a bound that doubles.
     fn backoff(&self) -> Duration {
         let doubled = self
             .config
@@ -81,7 +80,7 @@ impl RetryPolicy {
 }
 
 /// Never before the API's time, and up to a tenth after it: callers that were
-/// refused together do not come back together.
+/// rejected together do not retry together.
 fn jitter(delay: Duration) -> Duration {
     delay.mul_f64(rand::rng().random_range(1.0..=1.1))
 }
@@ -90,8 +89,8 @@ fn classify(error: &UpstreamError) -> RetryDecision {
     let failure = match error {
         UpstreamError::Api(failure) => failure,
         UpstreamError::Connect | UpstreamError::Broken => return RetryDecision::Backoff,
-        // Standing still took the read timeout already: the caller's time is
-        // better spent on being told.
+        // The stall already used up the read timeout: an error serves the
+        // caller better than another wait.
         _ => return RetryDecision::No,
     };
     if failure.is_spend_limit() || failure.should_retry == Some(false) {

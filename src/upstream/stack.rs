@@ -1,4 +1,4 @@
-//! The stack, layer by layer.
+//! The upstream stack: every layer of a call, in order.
 
 use super::{
     BoxStack, Client, UpstreamConfig,
@@ -17,37 +17,37 @@ use super::{
 use crate::{access::Access, layer::rule, store::Store, telemetry::Wait};
 use tower::{Layer, ServiceBuilder, retry::RetryLayer};
 
-/// The way up: a client, and what its layers can be asked about themselves.
+/// A client and the state of its layers.
 #[derive(Clone)]
 pub struct Upstream {
-    /// Asks the API.
+    /// The client of the API.
     pub client: Client,
     /// The API keys.
     pub keys: Keys,
-    /// Whether the API fails.
+    /// The circuit breaker, for its state.
     pub breaker: CircuitBreaker,
-    /// What is left of the API's limits.
+    /// The rate limiter, for what is left of the API's limits.
     pub rate_limiter: RateLimiter,
     /// The limit on calls in flight.
     pub concurrency_limit: ConcurrencyLimit,
-    /// Calls that shared another's answer.
+    /// Counts calls that shared another call's response.
     pub coalesced: Coalesced,
 }
 
 impl Upstream {
-    /// The whole stack over a pool of connections.
+    /// The whole stack on top of a connection pool.
     ///
     /// # Errors
-    /// When the configuration has an address or a version that cannot be used.
+    /// When `base_url` or `api_version` is not valid.
     pub fn new(config: &UpstreamConfig, keys: Keys) -> Result<Self, HttpConfigError> {
         Upstream::with(config, keys, None, None)
     }
 
-    /// The same; with a store, replicas keep the API's limits together, and
-    /// with `access`, calls are charged to their callers.
+    /// As [`new`](Self::new). With a store, replicas share the API's limits;
+    /// with `access`, calls count against the limits of their clients.
     ///
     /// # Errors
-    /// When the configuration has an address or a version that cannot be used.
+    /// When `base_url` or `api_version` is not valid.
     pub fn with(
         config: &UpstreamConfig,
         keys: Keys,
@@ -62,32 +62,32 @@ impl Upstream {
 
         // Outermost first.
         let stack = ServiceBuilder::new()
-            // Each caller is charged for its own calls, also for an answer that
-            // several share.
+            // Each client pays for its own calls, even if several share a
+            // response.
             .option_layer(access.map(ChargeBudget::of))
-            // Whatever happens below ends at the caller's deadline.
+            // Everything below ends at the caller's deadline.
             .layer(rule(EnforceDeadline))
-            // What several callers share is asked for and limited once.
+            // A shared call is made and limited once.
             .layer(rule(Coalesce::new(&coalesced)))
-            // Counts calls after their retries: an API that fails in part does
+            // Counts calls after their retries: partial failures of the API do
             // not open it.
             .layer(rule(breaker.clone()))
-            // Each attempt chooses its key and waits for its turn anew, and
-            // holds nothing during a backoff.
+            // Each attempt selects its key and waits again, and holds nothing
+            // during a backoff.
             .layer(RetryLayer::new(RetryPolicy::new(&config.retry)))
-            // A key that the API refuses is replaced without counting as a
+            // A key that the API rejects is replaced without counting as a
             // retry.
             .layer(rule(SelectKey::new(keys.clone(), rate_limiter.clone())))
             .map_request(waits_for(Wait::RateLimit))
-            // Each key has limits of its own; waiting for them takes no permit.
+            // Each key has limits of its own; waiting for them holds no permit.
             .layer(rule(Pace::new(rate_limiter.clone(), config.pacing)))
             .map_request(waits_for(Wait::Permit))
-            // Only an attempt that runs holds a permit.
+            // Only a running attempt holds a permit.
             .layer(rule(LimitConcurrency::new(
                 concurrency_limit.clone(),
                 config.acquire_timeout,
             )))
-            // An attempt is what goes over the wire; its waits are before it.
+            // An attempt is only the HTTP exchange; waiting comes before it.
             .layer(rule(TraceAttempt::new(config)))
             .service(http);
         Ok(Upstream {
@@ -101,7 +101,7 @@ impl Upstream {
     }
 }
 
-/// The budget layer alone over a stack, for tests of access control.
+/// The budget layer alone on top of a stack, for tests of access control.
 #[doc(hidden)]
 pub fn charging(stack: BoxStack, access: &Access) -> BoxStack {
     BoxStack::new(ChargeBudget::of(access).layer(stack))

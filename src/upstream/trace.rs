@@ -1,5 +1,4 @@
-//! What the record of a call is told on the way up: its waits, and each
-//! attempt.
+//! Telemetry of a call on its way to the API: its waits, and each attempt.
 
 use super::{
     Body, EventStream, Payload, Reply, Transport, UpstreamConfig, UpstreamError, attempt::Attempt,
@@ -18,10 +17,11 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Longest request that a span shows; it would be kept until it is exported.
+/// Maximum size of a request in a span, in bytes; it is kept until it is
+/// exported.
 const MAX_SHOWN: usize = 256 * 1024;
 
-/// Notes that an attempt now waits for what stands below.
+/// Records that an attempt now waits for the layer below.
 pub fn waits_for(wait: Wait) -> impl FnMut(Attempt) -> Attempt + Clone + Send + Sync + 'static {
     move |attempt| {
         attempt.call.record.waits(wait);
@@ -36,7 +36,7 @@ pub struct TraceAttempt {
 }
 
 impl TraceAttempt {
-    /// Attempts go to the configured address.
+    /// Records attempts to the configured URL.
     pub fn new(config: &UpstreamConfig) -> Self {
         let url = reqwest::Url::parse(&config.base_url).ok();
         let server = url.and_then(|url| {
@@ -118,7 +118,7 @@ fn fail(record: AttemptRecord, error: &UpstreamError) {
     record.fail(ErrorType::named(kind), status, request_id);
 }
 
-/// The same answer; the record ends with it.
+/// The same response; the record ends with it.
 fn recorded(body: Body, mut record: AttemptRecord) -> Body {
     match body {
         Body::Message(message) => {
@@ -138,7 +138,8 @@ fn recorded(body: Body, mut record: AttemptRecord) -> Body {
     }
 }
 
-/// The record of a stream. Dropped before its end, the attempt was cancelled.
+/// The record of a stream. If dropped before its end, the attempt was
+/// cancelled.
 struct StreamRecord {
     record: Option<AttemptRecord>,
     meter: UsageMeter,

@@ -1,8 +1,9 @@
-//! What a streamed answer has used, counted once, where it arrives.
+//! The usage of a streamed response, counted once, where it arrives.
 //!
-//! The API counts at the beginning and at the end of a stream. What comes
-//! between counts by its length until then: a stream that is dropped halfway
-//! has been paid for. Budgets, rate limits and metrics all read this meter.
+//! The API counts at the beginning and at the end of a stream. What comes in
+//! between is estimated by its length until then: a stream that is dropped
+//! halfway still costs money. Budgets, rate limits and metrics all read this
+//! meter.
 
 use crate::claude::{
     answer::Usage,
@@ -14,23 +15,23 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// Until the API has counted, this many bytes of an answer are a token.
+/// Bytes of a response per token, until the API has counted.
 const BYTES_PER_TOKEN: u64 = 4;
 
-/// The usage of one streamed answer. Clones share it.
+/// The usage of one streamed response. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct UsageMeter(Arc<Metered>);
 
 #[derive(Debug, Default)]
 struct Metered {
-    /// What the API has counted.
+    /// The usage as counted by the API.
     counted: Mutex<Option<Usage>>,
-    /// Bytes of the answer that came since.
+    /// Bytes of the response since then.
     uncounted_bytes: AtomicU64,
 }
 
 impl UsageMeter {
-    /// Counts an event.
+    /// Adds an event to the usage.
     pub fn count(&self, event: &StreamEvent) {
         match event {
             StreamEvent::MessageStart(message) => {

@@ -1,4 +1,4 @@
-//! Changes to the clients file: what `claude-grpc clients` does.
+//! Edits the clients file: what `claude-grpc clients` does.
 
 use super::{
     file::{
@@ -15,40 +15,40 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// A client to be added.
+/// A client to be added to the file.
 #[derive(Debug, Clone, Default)]
 pub struct NewClient {
-    /// Its name.
+    /// Name of the client.
     pub name: String,
-    /// Its tenant; its name when absent.
+    /// Tenant of the client; its name when absent.
     pub tenant: Option<String>,
-    /// The RPCs that it may call; empty for all.
+    /// The RPCs that it may call; all when empty.
     pub methods: Vec<String>,
-    /// The models that it may ask for; empty for all.
+    /// The models that it may use; all when empty.
     pub models: Vec<String>,
-    /// The highest priority that its calls get.
+    /// The highest priority that its calls can have.
     pub priority: PriorityName,
-    /// When its access ends.
+    /// When the client's access ends.
     pub expires: Option<SystemTime>,
-    /// Names in certificates that stand for it.
+    /// Names in TLS client certificates that identify the client.
     pub certificates: Vec<String>,
-    /// What it may use.
+    /// The client's limits.
     pub limits: ClientLimits,
 }
 
-/// A key that was made. It is shown once and kept nowhere.
+/// A key that was generated. It is shown once and not stored.
 #[derive(Debug)]
 pub struct Added {
-    /// Its id.
+    /// Id of the key.
     pub id: String,
-    /// The key itself, or the secret to sign with.
+    /// The key itself, or the signing secret.
     pub secret: SecretString,
 }
 
-/// Adds a client with one key. The file is created when it is not there.
+/// Adds a client with one key. Creates the file if it does not exist.
 ///
 /// # Errors
-/// When there is such a client, or the file cannot be read or written.
+/// When the client already exists, or the file cannot be read or written.
 pub fn add(path: &Path, keys: Option<&Keyring>, new: NewClient) -> Result<Added, ClientsError> {
     edit(path, keys, |file| {
         let fresh = FreshKey::make()?;
@@ -68,7 +68,7 @@ pub fn add(path: &Path, keys: Option<&Keyring>, new: NewClient) -> Result<Added,
     })
 }
 
-/// The clients, as the file has them.
+/// The clients in the file.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -79,7 +79,7 @@ pub fn list(path: &Path, keys: Option<&Keyring>) -> Result<Vec<ClientEntry>, Cli
 /// Removes a client with all its keys.
 ///
 /// # Errors
-/// When there is no such client, or the file cannot be read or written.
+/// When the client is unknown, or the file cannot be read or written.
 pub fn revoke(path: &Path, keys: Option<&Keyring>, name: &str) -> Result<(), ClientsError> {
     edit(path, keys, |file| {
         let before = file.clients.len();
@@ -94,7 +94,7 @@ pub fn revoke(path: &Path, keys: Option<&Keyring>, name: &str) -> Result<(), Cli
 /// Removes one key.
 ///
 /// # Errors
-/// When there is no such key, or the file cannot be read or written.
+/// When the key is unknown, or the file cannot be read or written.
 pub fn revoke_key(path: &Path, keys: Option<&Keyring>, id: &str) -> Result<(), ClientsError> {
     edit(path, keys, |file| {
         let count = |file: &ClientsFile| -> usize {
@@ -113,11 +113,11 @@ pub fn revoke_key(path: &Path, keys: Option<&Keyring>, id: &str) -> Result<(), C
     })
 }
 
-/// Gives a client a new key; the one that it has stays valid for `overlap`, so
-/// that no call fails meanwhile.
+/// Adds a new key to a client. The existing key stays valid for `overlap`, so
+/// that no call fails in the meantime.
 ///
 /// # Errors
-/// When there is no such client, two keys of it are still valid, or the file
+/// When the client is unknown, two of its keys are still valid, or the file
 /// cannot be read or written.
 pub fn rotate(
     path: &Path,
@@ -139,7 +139,7 @@ pub fn rotate(
     })
 }
 
-/// Gives a client a new key for signing; the one that it has stays valid for
+/// Adds a new signing key to a client. The existing one stays valid for
 /// `overlap`.
 ///
 /// # Errors
@@ -176,7 +176,7 @@ fn edit<T>(
     keys: Option<&Keyring>,
     change: impl FnOnce(&mut ClientsFile) -> Result<T, ClientsError>,
 ) -> Result<T, ClientsError> {
-    // The file itself is replaced, so its directory is what can be locked.
+    // The file itself is replaced, so the lock is on its directory.
     let directory = directory(path);
     let lock = File::open(directory).map_err(SecretError::read(directory))?;
     lock.lock().map_err(SecretError::read(directory))?;
@@ -254,7 +254,7 @@ mod tests {
     fn both_keys_are_valid_during_a_rotation_and_the_old_one_ends() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("clients.toml");
-        // The file has whole seconds at most exactness of its own; so has the test.
+        // The file stores whole seconds, so the test uses whole seconds too.
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let first = add(&path, None, new("a")).unwrap();
         let second = rotate(&path, None, "a", HOUR, now).unwrap();

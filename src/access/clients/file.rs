@@ -1,4 +1,4 @@
-//! The clients file.
+//! The clients file: its format, and the checks when it is read.
 
 use super::key::KeyHash;
 use crate::{
@@ -12,62 +12,62 @@ use std::{collections::HashSet, fs, path::Path, time::SystemTime};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Most keys of one kind that a client may have at a time: the one in use and
-/// its successor.
+/// Maximum number of keys of one kind that a client may have at a time: the
+/// current one and its successor.
 pub const MAX_KEYS: usize = 2;
 
 const HEADER: &str = "# Clients of claude-grpc, written by `claude-grpc clients`.\n\
     # Settings may be edited here; comments are lost when it is written anew.\n\n";
 
-/// What the clients file holds.
+/// The content of the clients file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientsFile {
-    /// The clients.
+    /// One entry per client.
     pub clients: Vec<ClientEntry>,
 }
 
-/// One client.
+/// One client in the clients file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientEntry {
-    /// Name: 1 to 64 of letters, digits and `-._`.
+    /// Name: 1 to 64 characters of letters, digits and `-._`.
     pub name: String,
-    /// Tenant: whose usage it adds to. The client's name when absent.
+    /// Tenant that the client's usage is added to. Default: the client's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// The RPCs that it may call, for example `Generate`; empty for all.
+    /// The RPCs that it may call, for example `Generate`; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
-    /// The models that it may ask for; empty for all.
+    /// The models that it may use; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
-    /// `interactive` or `batch`: the highest priority that its calls get.
+    /// `interactive` or `batch`: the highest priority that its calls can have.
     #[serde(default)]
     pub priority: PriorityName,
-    /// When its access ends (RFC 3339).
+    /// When the client's access ends (RFC 3339).
     #[serde(
         default,
         with = "humantime_serde::option",
         skip_serializing_if = "Option::is_none"
     )]
     pub expires: Option<SystemTime>,
-    /// Names in TLS client certificates that stand for this client: DNS names
+    /// Names in TLS client certificates that identify this client: DNS names
     /// and URIs, for example `spiffe://example.org/ns/reports/sa/default`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<String>,
-    /// What it may use.
+    /// The client's limits.
     #[serde(default, skip_serializing_if = "ClientLimits::is_unlimited")]
     pub limits: ClientLimits,
-    /// Its keys, two at most.
+    /// Its keys, at most two.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<KeyEntry>,
-    /// Its keys for signing, two at most.
+    /// Its signing keys, at most two.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signing_keys: Vec<SigningKeyEntry>,
 }
 
-/// A key, of which only the hash is kept.
+/// A client key. Only its hash is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyEntry {
@@ -75,7 +75,7 @@ pub struct KeyEntry {
     pub id: String,
     /// `sha256:<salt>:<hash of the salt and the key>`.
     pub hash: String,
-    /// When it ends (RFC 3339).
+    /// When the key expires (RFC 3339).
     #[serde(
         default,
         with = "humantime_serde::option",
@@ -84,8 +84,8 @@ pub struct KeyEntry {
     pub not_after: Option<SystemTime>,
 }
 
-/// A key for signing. The server has to know the secret itself, so a file
-/// that has one must be private or encrypted.
+/// A signing key. The server needs the secret itself, so a file that contains
+/// one must be private or encrypted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SigningKeyEntry {
@@ -94,7 +94,7 @@ pub struct SigningKeyEntry {
     /// The HMAC key: the bytes of this text.
     #[serde(serialize_with = "exposed")]
     pub secret: SecretString,
-    /// When it ends (RFC 3339).
+    /// When the key expires (RFC 3339).
     #[serde(
         default,
         with = "humantime_serde::option",
@@ -103,32 +103,32 @@ pub struct SigningKeyEntry {
     pub not_after: Option<SystemTime>,
 }
 
-/// What a client may use; what is absent is not limited.
+/// The limits of a client. An absent limit means unlimited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientLimits {
-    /// Calls in a minute.
+    /// Calls per minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u64>,
-    /// Input tokens in a minute; cache reads count.
+    /// Input tokens per minute, cache reads included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens_per_minute: Option<u64>,
-    /// Output tokens in a minute.
+    /// Output tokens per minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens_per_minute: Option<u64>,
-    /// Calls at the same time, streams included.
+    /// Concurrent calls, streams included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_in_flight: Option<u64>,
-    /// Tokens, in and out, in a day (UTC).
+    /// Input and output tokens per day (UTC).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_day: Option<u64>,
-    /// Tokens, in and out, in a calendar month (UTC).
+    /// Input and output tokens per calendar month (UTC).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_month: Option<u64>,
-    /// US dollars in a day (UTC), by the price table.
+    /// US dollars per day (UTC), according to the price table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dollars_per_day: Option<f64>,
-    /// US dollars in a calendar month (UTC), by the price table.
+    /// US dollars per calendar month (UTC), according to the price table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dollars_per_month: Option<f64>,
 }
@@ -139,13 +139,13 @@ impl ClientLimits {
     }
 }
 
-/// A priority, as the file names it.
+/// A priority, as spelled in the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PriorityName {
-    /// Nobody waits for the answers.
+    /// Calls that nobody is waiting for.
     Batch,
-    /// Somebody does.
+    /// Calls that somebody is waiting for.
     #[default]
     Interactive,
 }
@@ -159,46 +159,47 @@ impl From<PriorityName> for Priority {
     }
 }
 
-/// The clients file cannot be used. Quotes names and ids, never a secret.
+/// The clients file cannot be read, parsed or written. Quotes names and ids,
+/// never a secret.
 #[derive(Debug, Error)]
 pub enum ClientsError {
-    /// It cannot be read, decrypted or written.
+    /// The file cannot be read, decrypted or written.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// It is not the TOML that it has to be.
+    /// The file is not valid TOML of the expected format.
     #[error("failed to parse the clients file: line {line}: {message}")]
     Syntax {
-        /// Line, from 1.
+        /// Line number, starting at 1.
         line: usize,
-        /// What is wrong.
+        /// What is wrong with the line.
         message: String,
     },
-    /// A client is not what it has to be.
+    /// An entry is not valid.
     #[error("client {client:?}: {reason}")]
     Client {
-        /// Its name.
+        /// Name of the client.
         client: String,
-        /// What is wrong.
+        /// What is wrong with the entry.
         reason: String,
     },
-    /// There is no such client.
+    /// The client is not in the file.
     #[error("unknown client {0:?}")]
     Unknown(String),
-    /// There is no such key.
+    /// The key is not in the file.
     #[error("unknown key {0:?}")]
     UnknownKey(String),
-    /// The system gives no random numbers.
+    /// The operating system provided no random bytes.
     #[error(transparent)]
     NoRandomness(#[from] super::key::NoRandomness),
 }
 
 impl ClientsFile {
-    /// Reads and checks the file. One that is encrypted needs the keys of
+    /// Reads and checks the file. An encrypted file requires the keys of
     /// `secrets.key_file`.
     ///
     /// # Errors
-    /// When it cannot be read, is broken, or has signing secrets in plain text
-    /// and is open to others than its owner.
+    /// When the file cannot be read, is not valid, or contains signing secrets
+    /// in plain text and is accessible by other users.
     pub fn read(path: &Path, keys: Option<&Keyring>) -> Result<ClientsFile, ClientsError> {
         let content = Zeroizing::new(fs::read(path).map_err(SecretError::read(path))?);
         let encrypted = secrets::is_encrypted(&content);
@@ -222,10 +223,10 @@ impl ClientsFile {
         Ok(file)
     }
 
-    /// Reads the TOML and checks it.
+    /// Parses the TOML and checks it.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first error in the text.
     pub fn parse(text: &str) -> Result<ClientsFile, ClientsError> {
         let file: ClientsFile = toml::from_str(text).map_err(|error| {
             let before = error.span().map_or(0, |span| span.start.min(text.len()));
@@ -241,10 +242,12 @@ impl ClientsFile {
         Ok(file)
     }
 
-    /// Writes the file for its owner only; encrypted, if it was.
+    /// Writes the file, accessible by its owner only. An encrypted file stays
+    /// encrypted.
     ///
     /// # Errors
-    /// When it is broken, or cannot be replaced. It is then as it was.
+    /// When the content is not valid, or the file cannot be replaced. The file
+    /// is then unchanged.
     pub fn write(&self, path: &Path, keys: Option<&Keyring>) -> Result<(), ClientsError> {
         self.check()?;
         let text = toml::to_string_pretty(self).map_err(|error| ClientsError::Syntax {
@@ -349,7 +352,7 @@ impl ClientEntry {
     }
 }
 
-/// Shorter ones could be guessed (the HMAC has 32 bytes).
+/// A shorter secret could be guessed (the HMAC has 32 bytes).
 const MIN_SECRET_BYTES: usize = 32;
 
 fn is_name(text: &str) -> bool {
@@ -359,9 +362,9 @@ fn is_name(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
 }
 
-/// A parser may quote the value that it could not take, and that could be a
-/// secret: what stands in quotes goes, up to the last one, since the value may
-/// have some itself. Names of fields stand in backticks.
+/// A parser may quote the value that it rejects, which could be a secret. This
+/// removes everything between the first and the last quotation mark, since the
+/// value may contain some itself. Field names are in backticks and stay.
 fn unquoting(message: &str) -> String {
     match (message.find('"'), message.rfind('"')) {
         (Some(first), Some(last)) => format!("{}…{}", &message[..first], &message[last + 1..]),

@@ -1,9 +1,9 @@
 //! Client keys: `cgk_<id>_<secret>`.
 //!
-//! A key is 256 random bits, so its hash is one SHA-256 and not argon2: there
-//! is no dictionary of such keys whose reading a slow hash would hold up, and
-//! every call would pay for it. The salt keeps equal hashes in two files from
-//! telling anything.
+//! A key is 256 random bits, so one SHA-256 is enough and argon2 is not needed:
+//! there is no dictionary of such keys that a slow hash would protect against,
+//! and every call would pay for it. The salt makes the hashes of the same key
+//! in two files differ.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use data_encoding::HEXLOWER;
@@ -17,30 +17,30 @@ const KEY_PREFIX: &str = "cgk_";
 const SECRET_PREFIX: &str = "cgs_";
 const HASH_PREFIX: &str = "sha256:";
 
-/// A new key, and what is kept of it.
+/// A new key and its hash.
 pub struct FreshKey {
-    /// The key, to be shown once.
+    /// The key. It is shown once.
     pub key: SecretString,
-    /// Its id.
+    /// Id of the key.
     pub id: String,
-    /// Its hash.
+    /// Hash of the key, for the clients file.
     pub hash: KeyHash,
 }
 
-/// What is kept of a key: written `sha256:<salt>:<hash>`.
+/// The stored form of a key: `sha256:<salt>:<hash>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyHash {
     salt: [u8; 16],
     hash: [u8; 32],
 }
 
-/// No randomness is to be had from the system.
+/// The operating system provided no random bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("failed to read random bytes from the operating system")]
 pub struct NoRandomness;
 
 impl FreshKey {
-    /// Makes a key.
+    /// Generates a key.
     ///
     /// # Errors
     /// [`NoRandomness`].
@@ -58,7 +58,7 @@ impl FreshKey {
     }
 }
 
-/// The id of a new key. It is no secret.
+/// The id for a new key. It is not secret.
 ///
 /// # Errors
 /// [`NoRandomness`].
@@ -66,7 +66,7 @@ pub fn fresh_id() -> Result<String, NoRandomness> {
     Ok(HEXLOWER.encode(&random::<8>()?))
 }
 
-/// A new secret for signing: its text is the HMAC key, byte for byte.
+/// A new signing secret: its text is the HMAC key, byte for byte.
 ///
 /// # Errors
 /// [`NoRandomness`].
@@ -82,14 +82,14 @@ fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
     Ok(bytes)
 }
 
-/// The id part of a presented key. Anything else has none.
+/// The id part of a presented key; `None` if it is not formatted like a key.
 pub fn id_of(presented: &str) -> Option<&str> {
     let (id, _secret) = presented.strip_prefix(KEY_PREFIX)?.split_once('_')?;
     Some(id)
 }
 
 impl KeyHash {
-    /// A hash that no key has: what unknown keys are compared with.
+    /// A hash that matches no key. Unknown keys are compared with it.
     pub const NONE: KeyHash = KeyHash {
         salt: [0; 16],
         hash: [0; 32],
@@ -106,13 +106,13 @@ impl KeyHash {
         }
     }
 
-    /// Whether it is the hash of a key. Takes the same time for every key of
+    /// Whether this is the hash of `key`. Takes the same time for every key of
     /// the same length.
     pub fn is_of(&self, key: &str) -> bool {
         KeyHash::of(key, self.salt).hash.ct_eq(&self.hash).into()
     }
 
-    /// Reads a hash as it is written in the clients file.
+    /// Parses a hash as written in the clients file.
     pub fn parse(text: &str) -> Option<KeyHash> {
         let (salt, hash) = text.strip_prefix(HASH_PREFIX)?.split_once(':')?;
         Some(KeyHash {

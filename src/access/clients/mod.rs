@@ -1,4 +1,5 @@
-//! The clients: their file, their keys, and finding one by what it shows.
+//! The clients: their file, their keys, and looking them up by their
+//! credentials.
 
 mod edit;
 mod file;

@@ -1,4 +1,4 @@
-//! Finds a client by what it shows.
+//! Looks up a client by its credentials.
 
 use super::{
     file::{ClientEntry, ClientsError, ClientsFile},
@@ -11,7 +11,7 @@ use crate::{
 use secrecy::SecretString;
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::SystemTime};
 
-/// All clients, ready to be found. Made anew when the file changes.
+/// All clients, indexed for lookup. Rebuilt when the file changes.
 #[derive(Debug, Default)]
 pub struct Clients {
     by_key: HashMap<String, KeyRecord>,
@@ -26,22 +26,22 @@ struct KeyRecord {
     not_after: Option<SystemTime>,
 }
 
-/// A key for signing, and whose it is.
+/// A signing key and the client it belongs to.
 #[derive(Debug)]
 pub struct SigningKey {
-    /// Whose it is.
+    /// The client that the key belongs to.
     pub identity: Arc<Identity>,
     /// The HMAC key: the bytes of this text.
     pub secret: SecretString,
-    /// When it ends.
+    /// When the key expires.
     pub not_after: Option<SystemTime>,
 }
 
 impl Clients {
-    /// The clients of a file, kept up to date.
+    /// The clients of a file, reloaded when it changes.
     ///
     /// # Errors
-    /// When the file, or the file with the keys that decrypt it, is broken.
+    /// When the file, or the file with the keys that decrypt it, is not valid.
     pub async fn load(
         path: PathBuf,
         key_file: Option<PathBuf>,
@@ -54,7 +54,7 @@ impl Clients {
         .await
     }
 
-    /// The clients of a file that was read.
+    /// The clients of a parsed file.
     ///
     /// # Errors
     /// When a hash is malformed.
@@ -89,10 +89,11 @@ impl Clients {
         Ok(clients)
     }
 
-    /// Whose key it is. An unknown key costs the same time as a wrong one.
+    /// The client that a key belongs to. An unknown key takes the same time as
+    /// a wrong one.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// Why the key is rejected.
     pub fn by_key(&self, presented: &str, now: SystemTime) -> Result<Arc<Identity>, RejectReason> {
         let held = key::id_of(presented).and_then(|id| self.by_key.get(id));
         let hash = held.map_or(KeyHash::NONE, |held| held.hash);
@@ -107,10 +108,10 @@ impl Clients {
         }
     }
 
-    /// Whose certificate it is.
+    /// The client that a certificate belongs to.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// Why the certificate is rejected.
     pub fn by_certificate(
         &self,
         names: &PeerNames,
@@ -123,17 +124,17 @@ impl Clients {
         unexpired(found.ok_or(RejectReason::UnknownCertificate)?, now)
     }
 
-    /// The key for signing with an id.
+    /// The signing key with this id.
     pub fn signing_key(&self, id: &str) -> Option<&SigningKey> {
         self.by_signing_key.get(id)
     }
 }
 
 impl SigningKey {
-    /// Whose it is, if its time is not over.
+    /// The client, if its access has not expired.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// Why the client is rejected.
     pub fn identity(&self, now: SystemTime) -> Result<Arc<Identity>, RejectReason> {
         valid(self.not_after, now)
             .then_some(())
@@ -163,7 +164,7 @@ fn identity(entry: &ClientEntry) -> Identity {
     }
 }
 
-/// The end itself is still valid.
+/// The moment of expiry itself is still valid.
 fn valid(not_after: Option<SystemTime>, now: SystemTime) -> bool {
     not_after.is_none_or(|end| now <= end)
 }

@@ -1,4 +1,5 @@
-//! What is asked of a store, and what it answers: the same for each store.
+//! What a store is asked to reserve, and what it answers: the same for every
+//! store.
 
 use super::{
     calendar::Date,
@@ -10,46 +11,46 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// When a call in flight ends nobody knows; this is when to look again.
+/// Nobody knows when a call in flight will end; retry after this time.
 pub const IN_FLIGHT_RETRY: Duration = Duration::from_secs(1);
 
-/// What a call would use.
+/// What a call is expected to use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UsageAmounts {
-    /// Calls.
+    /// Number of calls.
     pub requests: u64,
-    /// Places among the calls in flight.
+    /// Number of concurrent calls.
     pub in_flight: u64,
     /// Input tokens.
     pub input: u64,
     /// Output tokens.
     pub output: u64,
-    /// What it costs.
+    /// Cost in billionths of a dollar.
     pub nanodollars: Nanodollars,
 }
 
-/// The difference between what was charged and what was used.
+/// The difference between what was reserved and what was used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Correction {
-    /// Input tokens.
+    /// Input tokens to add; negative to give back.
     pub input: i64,
-    /// Output tokens.
+    /// Output tokens to add; negative to give back.
     pub output: i64,
-    /// Cost.
+    /// Billionths of a dollar to add; negative to give back.
     pub nanodollars: i64,
-    /// The day that was charged.
+    /// The day that the reservation counts for.
     pub day: u64,
-    /// The month that was charged.
+    /// The month that the reservation counts for.
     pub month: u64,
 }
 
 impl UsageAmounts {
-    /// Tokens, as budgets count them.
+    /// Input and output tokens together, as budgets count them.
     pub fn tokens(&self) -> u64 {
         self.input.saturating_add(self.output)
     }
 
-    /// What is to be corrected when this was charged and `used` was used.
+    /// The correction when this was reserved and `used` was used.
     pub fn corrected_by(&self, used: &UsageAmounts, date: Date) -> Correction {
         let difference = |charged: u64, used: u64| {
             let signed = |it| i64::try_from(it).unwrap_or(i64::MAX);
@@ -65,8 +66,7 @@ impl UsageAmounts {
     }
 }
 
-/// The limits of a client as figures, in the order of
-/// [`LIMITS`](super::exceeded::LIMITS).
+/// The limits of a client, in the order of [`LIMITS`](super::exceeded::LIMITS).
 pub fn figures(limits: &ClientLimits) -> [Option<u64>; 8] {
     let nanodollars = |dollars: f64| (dollars * 1e9).round() as Nanodollars;
     [
@@ -81,7 +81,7 @@ pub fn figures(limits: &ClientLimits) -> [Option<u64>; 8] {
     ]
 }
 
-/// The refusal of a call, from the limits that it would go over.
+/// The error for a call that would exceed these limits.
 pub fn exceeded(identity: &Identity, over: Vec<(Limit, Duration)>) -> LimitExceeded {
     let figures = figures(&identity.limits);
     let limits = over.into_iter().map(|(limit, after)| {

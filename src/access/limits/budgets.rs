@@ -1,4 +1,4 @@
-//! Budgets on disk, so that a restart forgets nothing.
+//! Budgets on disk, so that they survive a restart.
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::{
@@ -16,32 +16,32 @@ use tokio::sync::oneshot;
 /// Client, `d` or `m`, number of the day or month → tokens, nanodollars.
 const SPENT: TableDefinition<'_, (&str, &str, u64), (u64, u64)> = TableDefinition::new("spent");
 
-/// A day or a month.
+/// A budget period: a day or a month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Period {
-    /// A day.
+    /// A day (UTC).
     Day,
-    /// A month.
+    /// A calendar month (UTC).
     Month,
 }
 
-/// What a client has spent in one day or month.
+/// What a client has used in one day or month.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredSpend {
-    /// The client.
+    /// Name of the client.
     pub client: String,
-    /// Whether of a day or a month.
+    /// The kind of period.
     pub period: Period,
-    /// Which one.
+    /// Number of the day or month (see [`Date`](super::calendar::Date)).
     pub number: u64,
-    /// Tokens.
+    /// Input and output tokens.
     pub tokens: u64,
-    /// Cost.
+    /// Cost in billionths of a dollar.
     pub nanodollars: u64,
 }
 
-/// The file, written by a thread of its own: whatever comes while it writes is
-/// written together, with one flush to the disk.
+/// The budget file, written by its own thread. Entries that arrive during a
+/// write are written together, with one flush to the disk.
 #[derive(Debug)]
 pub struct BudgetFile {
     entries: Option<mpsc::Sender<Entry>>,
@@ -58,11 +58,11 @@ struct Entry {
 }
 
 impl BudgetFile {
-    /// Opens or creates the file; gives what it holds. What was spent before
-    /// the day and the month given is forgotten.
+    /// Opens or creates the file and returns its content. Deletes entries older
+    /// than the given day and month.
     ///
     /// # Errors
-    /// When it is no such file, is held by another process, or cannot be
+    /// When it is not a budget file, is locked by another process, or cannot be
     /// written.
     pub fn open(
         path: &Path,
@@ -83,8 +83,8 @@ impl BudgetFile {
         Ok((file, kept))
     }
 
-    /// Adds tokens and nanodollars. The future ends when they are on disk; the
-    /// adding does not wait for it.
+    /// Adds tokens and nanodollars. The future completes when they are on disk;
+    /// the entry is written even if nobody awaits it.
     pub fn add(
         &self,
         client: &Arc<str>,
@@ -102,7 +102,7 @@ impl BudgetFile {
             written,
         };
         if let Some(entries) = &self.entries {
-            // Without its thread, the budgets in memory still hold.
+            // If the thread has died, the budgets in memory still apply.
             let _ = entries.send(entry);
         }
         async move {
@@ -112,9 +112,9 @@ impl BudgetFile {
 }
 
 impl BudgetFile {
-    /// Waits until everything that was added is on disk.
+    /// Waits until everything added so far is on disk.
     pub async fn flush(&self) {
-        // Entries are written in their order.
+        // Entries are written in order.
         self.add(&Arc::from(""), 0, 0, (0, 0)).await;
     }
 }
@@ -170,7 +170,7 @@ fn write_all(database: &Database, entries: &mpsc::Receiver<Entry>) {
     while let Ok(first) = entries.recv() {
         let batch: Vec<Entry> = std::iter::once(first).chain(entries.try_iter()).collect();
         let written = write(database, &batch);
-        // Once for each time that it begins.
+        // Logged once per outage.
         match written {
             Ok(()) => failing.store(false, Ordering::Relaxed),
             Err(error) if !failing.swap(true, Ordering::Relaxed) => {
@@ -179,7 +179,7 @@ fn write_all(database: &Database, entries: &mpsc::Receiver<Entry>) {
             Err(_) => {}
         }
         for entry in batch {
-            // The call may be gone.
+            // The call may have ended.
             let _ = entry.written.send(());
         }
     }

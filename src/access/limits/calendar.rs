@@ -5,7 +5,7 @@ use std::time::Duration;
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// The day and the month of a moment, and when they end.
+/// The day and the month of a point in time, and when they end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Date {
     /// Days since 1970-01-01.

@@ -1,7 +1,7 @@
--- Corrects a charge.
+-- Corrects a reservation.
 -- KEYS: the usage.
 -- ARGV: 1 and 2 the limits of input and output (-1: none), 3 input, 4 output
--- and 5 nanodollars to add, 6 the day and 7 the month that were charged.
+-- and 5 nanodollars to add, 6 the day and 7 the month of the reservation.
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 

@@ -1,27 +1,27 @@
-//! A limit that is reached.
+//! A client limit that is exceeded.
 
 use crate::access::RejectReason;
 use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
-/// One limit of a client, as the clients file names it.
+/// One limit of a client, named as in the clients file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Limit {
-    /// Calls in a minute.
+    /// Calls per minute.
     RequestsPerMinute,
-    /// Input tokens in a minute.
+    /// Input tokens per minute.
     InputTokensPerMinute,
-    /// Output tokens in a minute.
+    /// Output tokens per minute.
     OutputTokensPerMinute,
-    /// Calls at the same time.
+    /// Concurrent calls.
     CallsInFlight,
-    /// Tokens in a day.
+    /// Tokens per day.
     TokensPerDay,
-    /// Tokens in a month.
+    /// Tokens per month.
     TokensPerMonth,
-    /// Dollars in a day.
+    /// Dollars per day.
     DollarsPerDay,
-    /// Dollars in a month.
+    /// Dollars per month.
     DollarsPerMonth,
 }
 
@@ -53,19 +53,19 @@ impl Limit {
     }
 }
 
-/// A call would go over limits of its client.
+/// A call would exceed limits of its client.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("client limit reached: {}", self.names())]
 pub struct LimitExceeded {
-    /// The client.
+    /// Name of the client.
     pub client: Arc<str>,
-    /// Each limit, how much it is (of dollars, whole ones), and when there is
-    /// room for this call.
+    /// Each exceeded limit, its value (dollars are rounded to whole ones), and
+    /// the time until there is room for this call.
     pub limits: Vec<(Limit, u64, Duration)>,
 }
 
 impl LimitExceeded {
-    /// When there is room in all of them, if no other call takes it.
+    /// The time until all of them have room, if no other call uses it.
     pub fn retry_after(&self) -> Duration {
         self.limits
             .iter()
@@ -80,16 +80,16 @@ impl LimitExceeded {
     }
 }
 
-/// Why a call of a client is not made.
+/// Why a call of a client is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AccessError {
-    /// It would go over limits.
+    /// The call would exceed limits.
     #[error(transparent)]
     Limit(Box<LimitExceeded>),
-    /// The store of the limits does not answer, and then nobody goes.
+    /// The usage store is unreachable and configured to fail closed.
     #[error("client limits are unavailable")]
     StoreUnreachable,
-    /// The client may not make such a call.
+    /// The client is not allowed to make such a call.
     #[error("the client is not allowed to make this call")]
     NotAllowed(RejectReason),
 }

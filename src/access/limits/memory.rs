@@ -1,4 +1,4 @@
-//! Usage, kept in this process.
+//! Usage, kept in memory.
 
 use super::{
     amounts::{Correction, IN_FLIGHT_RETRY, UsageAmounts, figures},
@@ -11,25 +11,25 @@ use crate::{access::ClientLimits, token_bucket::TokenBucket};
 use parking_lot::{Mutex, MutexGuard};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-/// The usage of all clients.
+/// The usage of all clients of this process.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     clients: Mutex<HashMap<Arc<str>, Usage>>,
     file: Option<BudgetFile>,
 }
 
-/// What a client has spent, as far as this process knows.
+/// What a client has used, as far as this process knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClientSpend {
-    /// Tokens, in and out, in a day.
+    /// Input and output tokens of the day.
     pub tokens_in_day: u64,
-    /// Tokens, in and out, in a month.
+    /// Input and output tokens of the month.
     pub tokens_in_month: u64,
-    /// Cost in a day, in billionths of a dollar.
+    /// Cost of the day, in billionths of a dollar.
     pub nanodollars_in_day: u64,
-    /// Cost in a month, in billionths of a dollar.
+    /// Cost of the month, in billionths of a dollar.
     pub nanodollars_in_month: u64,
-    /// Calls at this moment.
+    /// Calls currently in flight.
     pub calls_in_flight: u64,
 }
 
@@ -44,8 +44,8 @@ struct Usage {
     month: Budget,
 }
 
-/// What is missing to a full bucket. It holds no limit, so a limit that is
-/// changed holds at once.
+/// How far a bucket is from full. The limit is not stored, so that a changed
+/// limit applies at once.
 #[derive(Debug, Default)]
 struct MinuteUsage {
     used: f64,
@@ -61,7 +61,7 @@ struct Budget {
 }
 
 impl MemoryStore {
-    /// A store that goes on where the file ended.
+    /// A store that starts with the content of the file.
     pub fn with(file: Option<BudgetFile>, kept: Vec<StoredSpend>) -> Self {
         let mut clients: HashMap<Arc<str>, Usage> = HashMap::new();
         for kept in kept {
@@ -84,8 +84,8 @@ impl MemoryStore {
         }
     }
 
-    /// Charges a use, or tells which limits it would go over. `now` is the
-    /// time since 1970. It returns when the charge would survive a crash.
+    /// Reserves an amount, or returns the limits that it would exceed. `now` is
+    /// the time since 1970. Returns when the reservation would survive a crash.
     pub async fn take(
         &self,
         client: &Arc<str>,
@@ -113,7 +113,7 @@ impl MemoryStore {
         Ok(())
     }
 
-    /// Corrects a charge.
+    /// Applies a correction to a reservation.
     pub fn correct(
         &self,
         client: &Arc<str>,
@@ -137,13 +137,13 @@ impl MemoryStore {
         }
         if let (Some(file), true) = (&self.file, figures[4..].iter().any(Option::is_some)) {
             let spent = (tokens, correction.nanodollars);
-            // The charge has been written; a correction may come later.
+            // The reservation is on disk; the correction need not be awaited.
             drop(file.add(client, correction.day, correction.month, spent));
         }
     }
 
-    /// What a client has spent in the day and in the month that it last spent
-    /// something in.
+    /// What a client has used in the most recent day and month in which it used
+    /// anything.
     pub fn spent(&self, client: &str) -> ClientSpend {
         let clients = self.lock();
         let Some(usage) = clients.get(client) else {
@@ -158,14 +158,14 @@ impl MemoryStore {
         }
     }
 
-    /// Waits until everything that was charged is on disk.
+    /// Waits until all reservations are on disk.
     pub async fn flush(&self) {
         if let Some(file) = &self.file {
             file.flush().await;
         }
     }
 
-    /// Gives back a place among the calls in flight.
+    /// Releases a concurrent call.
     pub fn release(&self, client: &Arc<str>) {
         if let Some(usage) = self.lock().get_mut(client) {
             usage.in_flight = usage.in_flight.saturating_sub(1);
@@ -179,7 +179,7 @@ impl MemoryStore {
 
 impl Usage {
     fn turn_over(&mut self, date: Date) {
-        // Never back: a clock that is set back must not make a budget new.
+        // Only forward: setting the clock back must not reset a budget.
         for (budget, number) in [(&mut self.day, date.day), (&mut self.month, date.month)] {
             if number > budget.number {
                 *budget = Budget {
@@ -269,8 +269,8 @@ impl MinuteUsage {
         bucket
     }
 
-    /// How long a call has to wait; `None` when it may go. One that is larger
-    /// than the limit goes when nothing else is used, and leaves a debt.
+    /// How long a call must wait; `None` when it can start. A call larger than
+    /// the limit starts when nothing else is used, and leaves a debt.
     fn wait(&self, limit: u64, cost: u64, now: Duration) -> Option<Duration> {
         if cost == 0 {
             return None;
@@ -279,7 +279,7 @@ impl MinuteUsage {
             return Some(Duration::from_secs(60));
         }
         let wait = self.bucket(limit, now).ready_in(cost as f64);
-        // Rounded up, so that the retry does not come a moment too early.
+        // Rounded up, so that a retry does not come a moment too early.
         let millis = wait.as_nanos().div_ceil(1_000_000);
         (millis > 0).then(|| Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
     }

@@ -1,9 +1,9 @@
 //! What each client may use, and what it has used.
 //!
-//! A call is asked for twice: when it comes in, for its place in the minute
-//! and among the calls in flight; and when it goes to the API, for its tokens
-//! and dollars, by an estimate. The usage that the API reports corrects the
-//! estimate. A stream that the caller drops is charged for what it got.
+//! A call makes two reservations: one when it comes in, for requests per minute
+//! and concurrent calls; and one when it is sent to the API, for tokens and
+//! dollars, by an estimate. The usage that the API reports corrects the
+//! estimate. A stream that the caller drops is settled for what it received.
 
 mod amounts;
 mod budgets;

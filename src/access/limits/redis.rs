@@ -1,5 +1,5 @@
 //! Usage, kept in Redis for all replicas. Each decision is one script, so one
-//! round trip that no other decision comes between.
+//! round trip that is atomic with respect to other decisions.
 
 use super::{
     amounts::{Correction, UsageAmounts, figures},
@@ -10,11 +10,11 @@ use crate::{access::ClientLimits, store::Store};
 use ::redis::Script;
 use std::{fmt, time::Duration};
 
-/// Asks for a use: `{}` when it was charged, else pairs of the number of a
+/// Reserves an amount: `{}` on success, otherwise pairs of the number of a
 /// limit and the milliseconds until there is room.
 const TAKE: &str = include_str!("take.lua");
 
-/// Corrects a charge.
+/// Corrects a reservation.
 const CORRECT: &str = include_str!("correct.lua");
 
 /// The usage of all clients of all replicas.
@@ -23,12 +23,13 @@ pub struct RedisStore {
     store: Store,
     take: Script,
     correct: Script,
-    /// How long a call can hold its place: longer, and its replica has died.
+    /// How long a call counts as concurrent: after that, its replica must have
+    /// died.
     lease: Duration,
 }
 
 impl RedisStore {
-    /// Usage in this store.
+    /// Usage in this Redis. `lease` is the maximum duration of a call.
     pub fn new(store: Store, lease: Duration) -> Self {
         RedisStore {
             store,
@@ -38,13 +39,13 @@ impl RedisStore {
         }
     }
 
-    /// The Redis itself.
+    /// The underlying Redis.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Charges a use, or tells which limits it would go over. `lease` names
-    /// the place among the calls in flight. `None` when Redis does not answer.
+    /// Reserves an amount, or returns the limits that it would exceed. `lease`
+    /// identifies the concurrent call. `None` when Redis is unreachable.
     pub async fn take(
         &self,
         client: &str,
@@ -85,7 +86,7 @@ impl RedisStore {
         Some(Err(pairs.collect()))
     }
 
-    /// Corrects a charge. `None` when Redis does not answer.
+    /// Corrects a reservation. `None` when Redis is unreachable.
     pub async fn correct(
         &self,
         client: &str,
@@ -110,8 +111,8 @@ impl RedisStore {
         asked.await
     }
 
-    /// Gives back a place among the calls in flight. `None` when Redis does not
-    /// answer; the place is then free when its lease ends.
+    /// Releases a concurrent call. `None` when Redis is unreachable; the call
+    /// is then released when its lease expires.
     pub async fn release(&self, client: &str, lease: &str) -> Option<()> {
         let mut command = ::redis::cmd("ZREM");
         command.arg(leases_key(client)).arg(lease);
@@ -121,8 +122,8 @@ impl RedisStore {
         asked.await
     }
 
-    /// Notes a nonce for a time; whether it is new. `None` when Redis does not
-    /// answer, or has no memory left.
+    /// Records a nonce for a time; returns whether it is new. `None` when Redis
+    /// is unreachable, or out of memory.
     pub async fn note(&self, key_id: &str, nonce: &str, kept_for: Duration) -> Option<bool> {
         let mut command = ::redis::cmd("SET");
         command
@@ -130,7 +131,7 @@ impl RedisStore {
             .arg(1)
             .arg("NX")
             .arg("PX")
-            // The end of the time itself still counts.
+            // The last moment of the time itself still counts.
             .arg(millis(kept_for) + 1000);
         let asked = self
             .store
@@ -146,7 +147,7 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-/// The braces keep both keys of a client on one node of a cluster.
+/// The braces keep both keys of a client on one node of a Redis cluster.
 fn usage_key(client: &str) -> String {
     format!("claude-grpc:{{{client}}}:usage")
 }

@@ -1,8 +1,8 @@
--- Charges a use, or tells which limits it would go over.
+-- Reserves an amount, or returns the limits that it would exceed.
 -- KEYS: the usage, the leases.
--- ARGV: 1-8 the limits (-1: none), 9 requests, 10 places in flight, 11 input,
--- 12 output, 13 nanodollars, 14 lease, 15 its seconds, 16 day, 17 month,
--- 18 and 19 milliseconds until they end.
+-- ARGV: 1-8 the limits (-1: none), 9 requests, 10 concurrent calls, 11 input,
+-- 12 output, 13 nanodollars, 14 the lease, 15 its duration in seconds, 16 the
+-- day, 17 the month, 18 and 19 milliseconds until they end.
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 
@@ -23,7 +23,7 @@ local function reached(limit, wait)
   over[#over + 1] = math.ceil(wait)
 end
 
--- Buckets: what was used and has not yet flowed off.
+-- Buckets: what was used and has not been refilled yet.
 local used = {}
 local costs = { arg[9], arg[11], arg[12] }
 for b = 1, 3 do
@@ -48,7 +48,7 @@ if arg[10] > 0 and arg[4] >= 0 then
   end
 end
 
--- Budgets turn over forwards only: clocks of replicas differ.
+-- Budgets only move forward in time: the clocks of replicas differ.
 local day, month = stored[7], stored[10]
 local day_tokens, day_cost = stored[8], stored[9]
 local month_tokens, month_cost = stored[11], stored[12]

@@ -1,4 +1,4 @@
-//! Charges clients, in whichever store is configured and answers.
+//! Reserves and settles usage, in whichever store is configured and reachable.
 
 use super::{
     amounts::{self, UsageAmounts},
@@ -19,34 +19,34 @@ use data_encoding::HEXLOWER;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
 
-/// Usage cannot be kept where it is configured to be.
+/// The usage store cannot be opened.
 #[derive(Debug, Error)]
 pub enum UsageStoreError {
-    /// The budget file cannot be used.
+    /// The budget file cannot be opened.
     #[error("failed to open the budget file {}: {source}", path.display())]
     BudgetFile {
-        /// The file.
+        /// Path of the budget file.
         path: PathBuf,
-        /// Why.
+        /// The underlying error.
         source: Box<redb::Error>,
     },
-    /// The store has no address.
+    /// `limits.store` is not valid.
     #[error(transparent)]
     Address(#[from] NoAddress),
 }
 
-/// What the replicas together say of a nonce.
+/// What the replicas together know about a nonce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SharedNonce {
-    /// None of them has seen it, as far as can be told.
+    /// No replica has seen it, as far as is known.
     New,
-    /// One of them has.
+    /// A replica has seen it.
     Seen,
-    /// Nobody can tell, and then it is refused.
+    /// Redis is unreachable and configured to fail closed.
     Unreachable,
 }
 
-/// What clients have used. Cloning is cheap.
+/// The usage of clients. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct UsageStore(Arc<Inner>);
 
@@ -54,30 +54,30 @@ pub struct UsageStore(Arc<Inner>);
 struct Inner {
     memory: MemoryStore,
     redis: Option<RedisStore>,
-    /// Of the store; in memory nothing fails.
+    /// Health of Redis. The memory store cannot fail.
     health: StoreHealth,
     prices: PriceTable,
     clock: Clock,
 }
 
-/// A charge, to be corrected or given back.
+/// A reservation, to be settled or released.
 #[derive(Debug)]
 pub struct UsageReservation {
     usage_store: UsageStore,
     identity: Arc<Identity>,
     charged: UsageAmounts,
     date: Date,
-    /// The lease in Redis; `None` when the charge is in memory.
+    /// The lease in Redis; `None` when the reservation is in memory.
     lease: Option<String>,
 }
 
 impl UsageStore {
-    /// As configured, with a store of its own. `longest_call` is how long a
-    /// call can hold its place among those in flight.
+    /// The configured store, with its own connection to Redis. `longest_call`
+    /// is the maximum time for which a call counts as concurrent.
     ///
     /// # Errors
-    /// When the budget file or the address of Redis cannot be used. Redis
-    /// itself need not be there.
+    /// When the budget file cannot be opened or the Redis URL is not valid.
+    /// Redis itself need not be reachable.
     pub fn open(
         config: &LimitsConfig,
         longest_call: Duration,
@@ -87,10 +87,10 @@ impl UsageStore {
         UsageStore::with_store(config, store, longest_call, clock)
     }
 
-    /// As configured, in a store that others use too.
+    /// The configured store, with a shared connection to Redis.
     ///
     /// # Errors
-    /// When the budget file cannot be used.
+    /// When the budget file cannot be opened.
     pub fn with_store(
         config: &LimitsConfig,
         store: Option<Store>,
@@ -120,24 +120,24 @@ impl UsageStore {
         })))
     }
 
-    /// What a client has spent in this process, its estimates included; for
-    /// metrics. What is kept in Redis is not in it.
+    /// What a client has used in this process, estimates included; for metrics.
+    /// Usage in Redis is not included.
     pub fn spent(&self, client: &str) -> ClientSpend {
         self.0.memory.spent(client)
     }
 
-    /// Whether Redis answers.
+    /// Whether Redis is reachable.
     pub fn health(&self) -> &StoreHealth {
         &self.0.health
     }
 
-    /// Waits until everything that was charged is on disk.
+    /// Waits until all reservations are on disk.
     pub async fn flush(&self) {
         self.0.memory.flush().await;
     }
 
-    /// Notes a nonce for all replicas. Without a shared store each has its
-    /// own.
+    /// Records a nonce for all replicas. Without a shared store, each replica
+    /// has its own nonces.
     pub(in crate::access) async fn note_nonce(
         &self,
         key_id: &str,
@@ -155,11 +155,11 @@ impl UsageStore {
         }
     }
 
-    /// Charges a call as one request, and as one in flight until it is
+    /// Reserves a call: one request, and one concurrent call until it is
     /// released.
     ///
     /// # Errors
-    /// Why the call may not go.
+    /// Why the call is rejected.
     pub async fn reserve_call(
         &self,
         identity: &Arc<Identity>,
@@ -172,10 +172,10 @@ impl UsageStore {
         self.take(identity, ask).await
     }
 
-    /// Charges what a call is expected to use.
+    /// Reserves the estimated usage of a call.
     ///
     /// # Errors
-    /// Why the call may not go.
+    /// Why the call is rejected.
     pub async fn reserve_usage(
         &self,
         identity: &Arc<Identity>,
@@ -185,7 +185,7 @@ impl UsageStore {
         self.take(identity, self.usage(model, estimate)).await
     }
 
-    /// A usage as it counts against the limits of a client.
+    /// Usage in terms of the limits of a client.
     fn usage(&self, model: &str, usage: &Usage) -> UsageAmounts {
         let tokens = Tokens::of(usage);
         UsageAmounts {
@@ -196,7 +196,6 @@ impl UsageStore {
         }
     }
 
-    /// Charges a use.
     async fn take(
         &self,
         identity: &Arc<Identity>,
@@ -231,14 +230,14 @@ impl UsageStore {
 }
 
 impl UsageReservation {
-    /// Corrects the charge to what was used, once. It does not wait. Without a
-    /// usage, everything is given back.
+    /// Corrects the reservation to the actual usage, once. Does not block.
+    /// Without a usage, the whole reservation is returned.
     pub fn settle(&self, model: &str, usage: Option<&Usage>) {
         let used = usage.map(|usage| self.usage_store.usage(model, usage));
         self.correct(&used.unwrap_or_default());
     }
 
-    /// Corrects the charge to what was used.
+    /// Corrects the reservation to the actual usage.
     fn correct(&self, used: &UsageAmounts) {
         let correction = self.charged.corrected_by(used, self.date);
         let (inner, identity) = (&self.usage_store.0, Arc::clone(&self.identity));
@@ -259,7 +258,7 @@ impl UsageReservation {
         }
     }
 
-    /// Gives back the place among the calls in flight. It does not wait.
+    /// Releases the concurrent call. Does not block.
     pub fn release(&self) {
         let inner = &self.usage_store.0;
         match (&inner.redis, &self.lease) {
@@ -275,8 +274,8 @@ impl UsageReservation {
     }
 }
 
-/// Calls end where nothing can be awaited. Without a runtime the process ends
-/// as well.
+/// Calls may end where nothing can be awaited. Without a runtime, the process
+/// is ending as well.
 fn in_background(work: impl Future<Output = ()> + Send + 'static) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(work);

@@ -3,28 +3,29 @@
 use data_encoding::HEXLOWER;
 use std::fmt;
 
-/// Most letters of a key id, as in the clients file.
+/// Maximum length of a key id, as in the clients file.
 const MAX_KEY_ID: usize = 64;
 
-/// 16 letters of Base64 are 96 bits: two callers do not choose the same ones.
+/// 16 characters of Base64 are 96 bits: enough that two callers never choose
+/// the same nonce.
 const NONCE_LENGTHS: std::ops::RangeInclusive<usize> = 16..=64;
 
-/// What `x-signature` says.
+/// The content of `x-signature`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignatureHeader {
-    /// When it was signed, in seconds since 1970.
+    /// When the message was signed, in seconds since 1970.
     pub time: u64,
-    /// Used once.
+    /// Used only once.
     pub nonce: String,
-    /// Which key signed.
+    /// Id of the signing key.
     pub key_id: String,
-    /// The HMAC.
+    /// HMAC-SHA256 over the signed text.
     pub mac: [u8; 32],
 }
 
 impl SignatureHeader {
-    /// Reads the header: each of the four parts once, in any order, and no
-    /// other. `None` for anything else.
+    /// Parses the header: each of the four parts exactly once, in any order,
+    /// and nothing else. `None` for anything else.
     pub fn parse(text: &str) -> Option<SignatureHeader> {
         let (mut time, mut nonce, mut key_id, mut mac) = (None, None, None, None);
         for part in text.split(',') {
@@ -64,8 +65,8 @@ impl fmt::Display for SignatureHeader {
     }
 }
 
-/// One spelling for each time: it is signed as text, and what is checked is
-/// made from the number.
+/// Only one spelling of each time is valid: the text is signed, but the check
+/// formats the number.
 fn seconds(text: &str) -> Option<u64> {
     let time: u64 = text.parse().ok()?;
     (time.to_string() == text).then_some(time)

@@ -1,20 +1,20 @@
-//! What is signed, and the HMAC over it.
+//! The text that is signed, and the HMAC over it.
 
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-/// What is signed.
+/// The parts of the signed text.
 #[derive(Debug, Clone, Copy)]
 pub struct Signed<'a> {
     /// Full path of the method.
     pub path: &'a str,
-    /// Which key signs.
+    /// Id of the signing key.
     pub key_id: &'a str,
-    /// When, in seconds since 1970.
+    /// Time of the signature, in seconds since 1970.
     pub time: u64,
-    /// Used once.
+    /// Used only once.
     pub nonce: &'a str,
     /// The protobuf bytes of the message.
     pub message: &'a [u8],
@@ -34,12 +34,12 @@ impl Signed<'_> {
         format!("v1\n{path}\n{key_id}\n{time}\n{nonce}\n{hash}")
     }
 
-    /// The HMAC.
+    /// Computes the HMAC.
     pub fn mac(&self, secret: &SecretString) -> [u8; 32] {
         self.keyed(secret).finalize().into_bytes().into()
     }
 
-    /// Whether an HMAC is the right one; takes the same time for each.
+    /// Whether an HMAC is correct, in constant time.
     pub fn is_mac(&self, secret: &SecretString, mac: &[u8; 32]) -> bool {
         self.keyed(secret).verify_slice(mac).is_ok()
     }
@@ -56,7 +56,7 @@ impl Signed<'_> {
 mod tests {
     use super::*;
 
-    /// RFC 4231, test case 2, holds the HMAC itself.
+    /// RFC 4231, test case 2, covers the HMAC itself.
     #[test]
     fn the_hmac_is_that_of_rfc_4231() {
         let mut mac = Hmac::<Sha256>::new_from_slice(b"Jefe").unwrap();

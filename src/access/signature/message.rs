@@ -1,4 +1,4 @@
-//! The one message of a call, as it was received.
+//! The single message of a call, as it was received.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures::stream;
@@ -8,22 +8,22 @@ use http_body_util::{BodyExt, StreamBody};
 use std::{convert::Infallible, io::Read};
 use tonic::body::Body;
 
-/// In front of each message: whether it is compressed, and its length.
+/// The prefix of each message: the compression flag and the length.
 const FRAME_HEADER: usize = 5;
 
 const ENCODING: &str = "grpc-encoding";
 
-/// A body is not one message.
+/// Why a body is not a single valid message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unread {
-    /// The message is over the limit, as it was sent or uncompressed.
+    /// The message exceeds the limit, as sent or after decompression.
     TooLarge,
-    /// It is no gRPC message, more than one, or broke off.
+    /// It is not a gRPC message, there is more than one, or it was cut off.
     Malformed,
 }
 
-/// Reads the one message of a call and uncompresses it. At no time is more
-/// than the limit held of either form.
+/// Reads the single message of a call and decompresses it. Never holds more
+/// than the limit of either form.
 ///
 /// # Errors
 /// [`Unread`].
@@ -65,17 +65,17 @@ where
     }
 }
 
-/// A message as a body. What goes on to the codec is what was verified.
+/// A message as a body. The codec receives exactly what was verified.
 pub fn framed(message: Bytes) -> Body {
     let mut header = BytesMut::with_capacity(FRAME_HEADER);
     header.put_u8(0);
-    // It came in a frame, whose length has 32 bits.
+    // The message came in a frame, whose length has 32 bits.
     header.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
     let frames = [header.freeze(), message].map(|data| Ok::<_, Infallible>(Frame::data(data)));
     Body::new(StreamBody::new(stream::iter(frames)))
 }
 
-/// The encoding is gone with the compression.
+/// Removes the encoding header after decompression.
 pub fn remove_encoding(headers: &mut HeaderMap) {
     headers.remove(ENCODING);
 }
@@ -100,7 +100,7 @@ fn uncompressed(headers: &HeaderMap, message: &[u8], max: usize) -> Result<Bytes
 
 fn bounded(decoder: impl Read, max: usize) -> Result<Bytes, Unread> {
     let mut message = Vec::new();
-    // One byte more than allowed shows that it is more.
+    // One byte beyond the limit reveals that there is more.
     let mut decoder = decoder.take(max as u64 + 1);
     decoder
         .read_to_end(&mut message)

@@ -1,4 +1,4 @@
-//! The nonces that were seen.
+//! The nonces that were already used.
 
 use crate::access::RejectReason;
 use parking_lot::Mutex;
@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-/// Remembers the nonces of each signing key for a time. Full, it refuses:
-/// forgetting one early would let it be used again.
+/// Remembers the nonces of each signing key for a time. Rejects new ones when
+/// it is full: forgetting one early would allow it to be reused.
 #[derive(Debug)]
 pub struct Nonces {
     kept_for: Duration,
@@ -17,16 +17,16 @@ pub struct Nonces {
     seen: Mutex<HashMap<String, Seen>>,
 }
 
-/// The nonces of one key: a caller that sends too many shuts out itself alone.
+/// The nonces of one key: a caller that sends too many locks out only itself.
 #[derive(Debug, Default)]
 struct Seen {
     nonces: HashSet<Arc<str>>,
-    /// The same, with the time at which each is forgotten; oldest first.
+    /// The same nonces, with the time at which each is forgotten; oldest first.
     forget: VecDeque<(Duration, Arc<str>)>,
 }
 
 impl Nonces {
-    /// Remembers for so long, and so many of each key.
+    /// Remembers each nonce for `kept_for`, and at most `max_for_each` per key.
     pub fn new(kept_for: Duration, max_for_each: usize) -> Self {
         Nonces {
             kept_for,
@@ -35,14 +35,16 @@ impl Nonces {
         }
     }
 
-    /// Notes a nonce, `now` being the time since 1970.
+    /// Records a nonce; `now` is the time since 1970.
     ///
     /// # Errors
-    /// [`RejectReason::Replayed`] when it was seen, [`RejectReason::NoncesFull`].
+    /// [`RejectReason::Replayed`] when it was used before,
+    /// [`RejectReason::NoncesFull`] when there is no room.
     pub fn note(&self, key_id: &str, nonce: &str, now: Duration) -> Result<(), RejectReason> {
         let mut seen = self.seen.lock();
         if !seen.contains_key(key_id) {
-            // Keys come and go: those that are not used any more leave nothing.
+            // Keys come and go: those that are no longer used must not use
+            // memory.
             seen.retain(|_, of_key| !of_key.is_empty_at(now));
         }
         let of_key = seen.entry(key_id.to_owned()).or_default();

@@ -31,7 +31,8 @@ use std::{
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
-/// Most bytes that a client signs: above what the service takes.
+/// Maximum size of a message that a client signs: more than the service
+/// accepts.
 const MAX_MESSAGE: usize = 256 * 1024 * 1024;
 
 /// Signs calls with one key. Cloning is cheap enough for each call.
@@ -43,7 +44,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// Signs with this key.
+    /// A signer with this key.
     pub fn new(key_id: impl Into<String>, secret: SecretString) -> Self {
         Signer {
             key_id: key_id.into(),
@@ -52,20 +53,21 @@ impl Signer {
         }
     }
 
-    /// Takes the time from another clock.
+    /// Reads the time from another clock.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Signer { clock, ..self }
     }
 
-    /// The value of `x-signature` for a call, with the present time and a new
+    /// The value of `x-signature` for a call, with the current time and a new
     /// nonce.
     pub fn sign(&self, path: &str, message: &[u8]) -> String {
         let nonce = HEXLOWER.encode(&rand::random::<[u8; 16]>());
         self.sign_with(path, message, self.clock.since_1970().as_secs(), &nonce)
     }
 
-    /// The same with a given time, in seconds since 1970, and nonce.
+    /// As [`sign`](Self::sign), with a given time, in seconds since 1970, and a
+    /// given nonce.
     pub fn sign_with(&self, path: &str, message: &[u8], time: u64, nonce: &str) -> String {
         let signed = Signed {
             path,
@@ -90,14 +92,14 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// The layer that makes [`Signing`].
+/// The tower layer that produces [`Signing`].
 #[derive(Debug, Clone)]
 pub struct SigningLayer {
     signer: Signer,
 }
 
 impl SigningLayer {
-    /// Calls are signed by `signer`.
+    /// A layer that signs calls with `signer`.
     pub fn new(signer: Signer) -> Self {
         SigningLayer { signer }
     }
@@ -114,8 +116,8 @@ impl<S> Layer<S> for SigningLayer {
     }
 }
 
-/// Signs each call. For calls with one request message, which all of the
-/// service are. It sends them uncompressed.
+/// Signs each call. Supports calls with one request message, which includes all
+/// of this service. Sends them uncompressed.
 #[derive(Debug, Clone)]
 pub struct Signing<S> {
     inner: S,
@@ -139,7 +141,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // The one that is ready goes, a clone stays.
+        // The clone that is ready is used; the other one stays.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let signer = self.signer.clone();

@@ -1,4 +1,4 @@
-//! Reading the model's answer, and holding it to the contract.
+//! Parses the model's answer and checks it against the contract.
 
 use super::schema::{Question, confidence_key};
 use crate::{claude::answer::Message, proto::v1};
@@ -8,26 +8,26 @@ use std::collections::HashMap;
 /// What the model decided.
 #[derive(Debug, PartialEq)]
 pub struct Classification {
-    /// Chosen labels, in the order of the set.
+    /// The chosen labels, in the order of the request.
     pub labels: Vec<String>,
-    /// One for each label of the set, in its order.
+    /// One confidence per label, in the order of the request.
     pub confidences: Vec<v1::LabelConfidence>,
-    /// Empty unless asked for.
+    /// Empty unless requested.
     pub reason: String,
 }
 
-/// How an answer broke the contract.
+/// How an answer breaks the contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Breach {
-    /// The model refused; the category where the API gave one.
+    /// The model refused, with the policy category if the API reported one.
     Refused(Option<String>),
-    /// The answer was cut by `max_tokens` or by the context window.
+    /// The answer was truncated by `max_tokens` or by the context window.
     Cut,
-    /// The answer is not what was asked for.
+    /// The answer does not match what was requested.
     Mismatch(&'static str),
 }
 
-/// The answer, as the schema has it.
+/// The answer as defined by the schema.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Answer {
@@ -40,10 +40,10 @@ struct Answer {
     confidences: HashMap<String, f64>,
 }
 
-/// Reads an answer.
+/// Parses an answer.
 ///
 /// # Errors
-/// When it breaks the contract. Nothing is mended by guessing: the caller may
+/// When it breaks the contract. Nothing is guessed to fix it: the caller may
 /// ask once more.
 pub fn read(message: &Message, question: Question<'_>) -> Result<Classification, Breach> {
     match message.stop_reason.as_deref() {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the model writes, a label that comes back is of the set.
+        /// Whatever the model writes, only labels of the request are returned.
         #[test]
         fn never_a_wrong_label(
             names in prop::collection::vec("[a-z]{1,4}|bug|billing", 0..4),

@@ -1,4 +1,4 @@
-//! The set of labels of a request.
+//! The labels of a request.
 
 use crate::{
     proto::v1,
@@ -13,7 +13,7 @@ const MAX_DESCRIPTION: usize = 2000;
 const MAX_EXAMPLES: usize = 20;
 const MAX_EXAMPLE: usize = 4000;
 
-/// Checks the labels: enough of them, with names that can be told apart.
+/// Checks the labels: their number, and that their names are distinct.
 pub fn check(labels: &[v1::Label], one_is_enough: bool, wrong: &mut Violations) {
     let path = Path::root("labels");
     let fewest = if one_is_enough { 1 } else { 2 };
@@ -26,8 +26,8 @@ pub fn check(labels: &[v1::Label], one_is_enough: bool, wrong: &mut Violations) 
     let mut names = HashSet::with_capacity(labels.len().min(MAX_LABELS));
     for (index, label) in labels.iter().enumerate() {
         check_label(label, path.item(index), wrong);
-        // Names that differ only in case or in blanks around them could not be
-        // told apart by a reader, nor by a model.
+        // Names that differ only in case or surrounding whitespace could not be
+        // distinguished by a reader, nor by a model.
         let name = label.name.trim().to_lowercase();
         if !name.is_empty() && !names.insert(name) {
             let item = path.item(index);

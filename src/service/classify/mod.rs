@@ -1,4 +1,4 @@
-//! Classify.
+//! Classify: chooses labels for a text.
 
 mod classification;
 mod labels;
@@ -16,12 +16,12 @@ use classification::{Breach, Classification};
 use schema::Question;
 use tonic::{Request, Response, Status};
 
-/// The field that holds the bulk of a request.
+/// The largest field of a request, named when the request is too large.
 const PAYLOAD: &str = "text";
 
 const MAX_TASK: usize = 1000;
 
-/// How often the model is asked before a broken contract is an error.
+/// Maximum number of model calls before a broken contract is an error.
 const MAX_MODEL_CALLS: i32 = 2;
 
 /// Tokens of one confidence in the answer: a key and a number.
@@ -72,8 +72,8 @@ impl Rpcs {
                     }));
                 }
                 Err(breach) if model_calls < MAX_MODEL_CALLS => {
-                    // What was cut would be cut again; a caller's own limit
-                    // stays all the same.
+                    // A truncated answer would be truncated again, so raise the
+                    // limit, unless the caller set it.
                     if breach == Breach::Cut && max_tokens_are_ours {
                         upstream.max_tokens = upstream.max_tokens.map(|tokens| tokens * 2);
                     }
@@ -83,7 +83,7 @@ impl Rpcs {
         }
     }
 
-    /// Checks a request and turns it into the API's.
+    /// Checks a request and maps it to a request of the API.
     fn classify_upstream(
         &self,
         request: &mut v1::ClassifyRequest,
@@ -133,7 +133,7 @@ fn question(request: &v1::ClassifyRequest) -> Question<'_> {
     }
 }
 
-/// The error when the last answer broke the contract as well.
+/// The error when the last answer breaks the contract as well.
 fn broken(breach: &Breach, request_id: Option<&str>) -> Status {
     match breach {
         Breach::Refused(category) => status::invalid_answer(

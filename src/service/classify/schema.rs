@@ -1,28 +1,28 @@
-//! The form that the model's answer has to have.
+//! The schema of the model's answer.
 //!
-//! The API's structured output holds the model to it: a label outside the set
-//! cannot even be written. Only what the API's schemas support is used, and
-//! the same labels give the same bytes, since the API compiles each new schema
+//! The API's structured output enforces it: a label outside the set cannot even
+//! be generated. Only features that the API's schemas support are used, and the
+//! same labels produce the same bytes, since the API compiles each new schema
 //! once.
 
 use crate::{claude::request::JsonObject, proto::v1};
 use serde_json::{Value, json};
 
-/// What is asked about a text.
+/// What to decide about a text.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
-    /// The set to choose from.
+    /// The labels to choose from.
     pub labels: &'a [v1::Label],
-    /// Whether several can hold at once.
+    /// Whether several labels may apply.
     pub multi_label: bool,
-    /// Whether none may fit.
+    /// Whether no label may apply.
     pub allow_none: bool,
-    /// Whether a reason is wanted.
+    /// Whether a reason is requested.
     pub include_reason: bool,
 }
 
-/// The key under which an answer gives its confidence in the label at an
-/// index. Not the label itself: keys have to be plain.
+/// The key of the confidence in the label at an index. The label itself is not
+/// used, since keys must be plain.
 pub fn confidence_key(index: usize) -> String {
     format!("label_{}", index + 1)
 }

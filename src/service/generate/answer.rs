@@ -1,4 +1,4 @@
-//! A whole answer on its way down.
+//! Maps a complete response of the API.
 
 use crate::{
     claude::answer::{AnswerBlock, Message},
@@ -7,7 +7,7 @@ use crate::{
 };
 use serde_json::value::RawValue;
 
-/// The response for a whole answer. Texts are moved.
+/// The response for a complete message. Texts are moved, not copied.
 pub fn response(message: Message, request_id: Option<String>) -> v1::GenerateResponse {
     let stop_reason_text = message.stop_reason.unwrap_or_default();
     v1::GenerateResponse {
@@ -55,7 +55,7 @@ pub fn block(block: AnswerBlock) -> v1::ContentBlock {
     v1::ContentBlock { block: Some(block) }
 }
 
-/// JSON as it came.
+/// JSON text as received.
 pub fn raw_text(json: Box<RawValue>) -> String {
     Box::<str>::from(json).into_string()
 }

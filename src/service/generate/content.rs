@@ -1,4 +1,4 @@
-//! Content blocks on their way up.
+//! Maps content blocks to the API's.
 
 use super::json;
 use crate::{
@@ -13,11 +13,11 @@ use crate::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 
-/// Most cache marks in one request; the API refuses a fifth.
+/// Maximum number of cache marks in one request; the API rejects more.
 const MAX_CACHE_MARKS: u32 = 4;
 
-/// Types of blocks that have a typed field, so that `other` can't be a way
-/// around its checks.
+/// Types of blocks that have a dedicated field, so that `other` cannot be used
+/// to bypass its checks.
 const TYPED: [&str; 8] = [
     "text",
     "image",
@@ -29,18 +29,18 @@ const TYPED: [&str; 8] = [
     "redacted_thinking",
 ];
 
-/// Where blocks stand; what is allowed depends on it.
+/// Where blocks are in a request, which determines what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlockPosition {
     /// In a message of this role.
     Message(Role),
-    /// In a tool_result.
+    /// In the content of a tool_result.
     ToolResult,
 }
 
-/// Turns content blocks into the API's, and notes what is wrong with them.
+/// Maps content blocks to the API's, and collects what is wrong with them.
 pub struct ContentMapper<'v> {
-    /// Collects what is wrong.
+    /// Collects the violations.
     pub wrong: &'v mut Violations,
     cache_marks: u32,
 }
@@ -72,7 +72,7 @@ impl<'v> ContentMapper<'v> {
         mapped
     }
 
-    /// A text that must not be empty.
+    /// Maps a text that must not be empty.
     pub fn text(&mut self, block: v1::TextBlock, citable: bool, path: Path<'_>) -> InputBlock {
         self.required(&block.text, path.field("text"));
         let mut citations = Vec::with_capacity(block.citations_json.len());
@@ -92,7 +92,7 @@ impl<'v> ContentMapper<'v> {
         }
     }
 
-    /// A cache mark; counts it.
+    /// Maps a cache mark, and counts it.
     pub fn cache_control(
         &mut self,
         mark: Option<v1::CacheControl>,
@@ -306,7 +306,7 @@ impl<'v> ContentMapper<'v> {
     }
 }
 
-/// What is wrong with a block standing where it stands, if anything is.
+/// Why a block is not allowed in its position, if it is not.
 fn misplaced(block: &Block, place: BlockPosition) -> Option<&'static str> {
     use Role::{Assistant, System, User};
     let (allowed, complaint): (&[BlockPosition], _) = match block {
@@ -338,7 +338,7 @@ fn misplaced(block: &Block, place: BlockPosition) -> Option<&'static str> {
     })
 }
 
-/// The media type of a picture, by its first bytes.
+/// The media type of an image, according to its first bytes.
 fn picture_type(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0xFF, 0xD8, 0xFF, ..] => Some("image/jpeg"),
@@ -363,7 +363,7 @@ fn picture_type(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// `None` for a text that was not given: proto3 does not tell the two apart.
+/// `None` for an empty text: proto3 does not distinguish it from an absent one.
 pub fn non_empty(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }

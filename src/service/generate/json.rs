@@ -1,4 +1,4 @@
-//! JSON that callers write: schemas and tool inputs.
+//! JSON in requests: schemas and tool inputs.
 
 use crate::{
     claude::{raw::RawObject, request::JsonObject},
@@ -6,22 +6,22 @@ use crate::{
 };
 use serde_json::Value;
 
-/// Longest place in a schema that is told, in bytes.
+/// Maximum length of a schema location in an error, in bytes.
 const MAX_POINTER: usize = 100;
 
-/// Takes over one JSON object as it is written.
+/// Parses one JSON object and keeps it as written.
 pub fn raw_object(text: String, path: Path<'_>, wrong: &mut Violations) -> Option<RawObject> {
     RawObject::new(text)
         .map_err(|error| wrong.add(path, error.to_string()))
         .ok()
 }
 
-/// Whether a place in a schema is short enough to be told.
+/// Whether a location in a schema is short enough for an error.
 fn is_short(pointer: &str) -> bool {
     pointer.len() <= MAX_POINTER && pointer.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Reads one JSON Schema (draft 2020-12), its keys in the order given.
+/// Parses one JSON Schema (draft 2020-12), with its keys in the given order.
 pub fn schema(text: String, path: Path<'_>, wrong: &mut Violations) -> Option<JsonObject> {
     let object = raw_object(text, path, wrong)?;
     let Ok(fields) = object.fields() else {

@@ -19,10 +19,10 @@ use crate::{
 use futures::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
-/// The field that holds the bulk of a request.
+/// The largest field of a request, named when the request is too large.
 const PAYLOAD: &str = "messages";
 
-/// The field that holds the bulk of a request that wraps a GenerateRequest.
+/// The same field of a request that wraps a GenerateRequest.
 const WRAPPED_PAYLOAD: &str = "request.messages";
 
 impl Rpcs {
@@ -79,7 +79,7 @@ impl Rpcs {
         request: Request<v1::CountTokensRequest>,
     ) -> Result<Response<v1::CountTokensResponse>, Status> {
         let options = call::options(&request, false)?;
-        // What does not change the count is no part of this request's body.
+        // Fields that do not affect the count are left out.
         let upstream = MessagesRequest {
             max_tokens: None,
             stop_sequences: Vec::new(),

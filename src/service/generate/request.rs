@@ -1,4 +1,4 @@
-//! `GenerateRequest` on its way up.
+//! Maps `GenerateRequest` to a request of the API.
 
 use super::{
     content::{BlockPosition, ContentMapper},
@@ -14,16 +14,17 @@ use crate::{
     status::{Path, Violations},
 };
 
-/// Most messages in one request.
+/// Maximum number of messages in one request.
 const MAX_MESSAGES: usize = 100_000;
 
-/// Longest `user_id`, in characters.
+/// Maximum length of `user_id`, in characters.
 const MAX_USER_ID: usize = 256;
 
-/// Smallest thinking budget that the API takes.
+/// Minimum thinking budget of the API, in tokens.
 const MIN_THINKING_BUDGET: u32 = 1024;
 
-/// Checks a request and turns it into the API's. Strings are moved.
+/// Checks a request and maps it to a request of the API. Strings are moved, not
+/// copied.
 pub fn messages_request(
     request: v1::GenerateRequest,
     config: &ServiceConfig,
@@ -71,7 +72,7 @@ pub fn messages_request(
     }
 }
 
-/// `max_tokens`, or the default where none is given.
+/// `max_tokens`, or the default if it is not set.
 pub fn max_tokens(requested: Option<i32>, default: u32, wrong: &mut Violations) -> u32 {
     match requested.map(u32::try_from) {
         None => default,

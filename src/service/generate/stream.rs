@@ -1,4 +1,4 @@
-//! The events of a streamed answer on their way down.
+//! Maps the events of a streamed response.
 
 use super::answer::{block, raw_text};
 use crate::{
@@ -10,9 +10,9 @@ use crate::{
     service::answer::{refusal, stop_reason, usage},
 };
 
-/// Turns the API's events into ours, one for one, except for what ours carry
-/// together: the signature comes with the end of its block, and how the answer
-/// ended with its end.
+/// Maps the API's events one to one, except for what a proto event combines:
+/// the signature is sent with the end of its block, and the stop reason with
+/// the end of the response.
 #[derive(Debug, Default)]
 pub struct GenerateTranslator {
     request_id: String,
@@ -22,7 +22,7 @@ pub struct GenerateTranslator {
 }
 
 impl GenerateTranslator {
-    /// A translator for the answer to one request.
+    /// A translator for one response.
     pub fn new(request_id: Option<String>) -> Self {
         GenerateTranslator {
             request_id: request_id.unwrap_or_default(),
@@ -30,7 +30,7 @@ impl GenerateTranslator {
         }
     }
 
-    /// The event to send on, if this one gives any.
+    /// The event to send, if this event results in one.
     pub fn translate(&mut self, event: StreamEvent) -> Option<v1::GenerateStreamResponse> {
         let event = match event {
             StreamEvent::MessageStart(message) => {
@@ -102,8 +102,8 @@ impl GenerateTranslator {
     }
 }
 
-/// A block as it begins. The API begins a tool_use with the placeholder `{}`;
-/// left in, it would stand before the pieces of the real input.
+/// The start of a block. The API starts a tool_use with the placeholder `{}`;
+/// left in, it would precede the parts of the real input.
 fn begun(mut begun: AnswerBlock) -> v1::ContentBlock {
     if let AnswerBlock::ToolUse { input, .. } = &mut begun
         && input.get() == "{}"

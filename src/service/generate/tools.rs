@@ -1,4 +1,4 @@
-//! Tools and the choice among them, on their way up.
+//! Maps tools and the tool choice to the API's.
 
 use super::{
     content::{ContentMapper, non_empty},
@@ -11,7 +11,7 @@ use crate::{
 };
 use std::collections::HashSet;
 
-/// Longest tool name that the API takes.
+/// Maximum length of a tool name in the API.
 const MAX_NAME: usize = 128;
 
 /// The tools of a request.

@@ -17,14 +17,14 @@ use futures::{Stream, StreamExt};
 use prompt::SummaryRequest;
 use tonic::{Request, Response, Status};
 
-/// The field that holds the bulk of a request.
+/// The largest field of a request, named when the request is too large.
 const PAYLOAD: &str = "text";
 
-/// The field that holds the bulk of a request that wraps a SummarizeRequest.
+/// The same field of a request that wraps a SummarizeRequest.
 const WRAPPED_PAYLOAD: &str = "request.text";
 
-/// What thinking may take beside the summary when a length is checked for that
-/// the configured `max_tokens` would cut.
+/// Tokens for thinking in addition to the summary, when checking for a length
+/// that the configured `max_tokens` would truncate.
 const ROOM_FOR_THINKING: u32 = 1024;
 
 impl Rpcs {
@@ -85,10 +85,9 @@ impl Rpcs {
     }
 }
 
-/// A checked request.
 struct CheckedRequest {
     upstream: MessagesRequest,
-    /// Length of the text.
+    /// Length of the text in characters.
     characters: usize,
 }
 
@@ -138,7 +137,7 @@ fn response(
     let stop_reason_text = message.stop_reason.unwrap_or_default();
     let stop_reason = answer::stop_reason(&stop_reason_text);
     let summary = match stop_reason {
-        // What was written before is no summary.
+        // A text before a refusal is not a summary.
         v1::StopReason::Refusal => String::new(),
         _ => text.trim().to_owned(),
     };

@@ -1,4 +1,4 @@
-//! A summary while it is written.
+//! Maps the events of a streamed summary.
 
 use crate::{
     claude::{
@@ -12,15 +12,15 @@ use crate::{
     },
 };
 
-/// Turns the API's events into pieces of a summary and its end.
+/// Maps the API's events to parts of a summary and its end.
 #[derive(Debug)]
 pub struct SummaryTranslator {
     request_id: String,
-    /// Length of the text that is summarized.
+    /// Length of the summarized text in characters.
     characters: usize,
-    /// Length of the summary so far.
+    /// Length of the summary so far, in characters.
     written: usize,
-    /// Blanks that are part of the summary if more text follows.
+    /// Whitespace that belongs to the summary if more text follows.
     blanks: String,
     model: String,
     usage: Usage,
@@ -28,7 +28,7 @@ pub struct SummaryTranslator {
 }
 
 impl SummaryTranslator {
-    /// A translator for the summary of a text with so many characters.
+    /// A translator for the summary of a text of `characters` characters.
     pub fn new(request_id: Option<String>, characters: usize) -> Self {
         SummaryTranslator {
             request_id: request_id.unwrap_or_default(),
@@ -41,7 +41,7 @@ impl SummaryTranslator {
         }
     }
 
-    /// The event to send on, if this one gives any.
+    /// The event to send, if this event results in one.
     pub fn translate(&mut self, event: StreamEvent) -> Option<v1::SummarizeStreamResponse> {
         let event = match event {
             StreamEvent::MessageStart(message) => {
@@ -67,8 +67,8 @@ impl SummaryTranslator {
         Some(v1::SummarizeStreamResponse { event: Some(event) })
     }
 
-    /// What there is to send on of a piece of text. The blanks around a summary
-    /// are no part of it.
+    /// The part of a text to send now. Whitespace around a summary is not part
+    /// of it.
     fn more(&mut self, text: &str) -> Option<String> {
         let text = if self.written == 0 {
             text.trim_start()

@@ -1,16 +1,16 @@
-//! The circuit breaker: while the API fails, calls fail at once.
+//! The circuit breaker: while the API fails, calls fail immediately.
 //!
-//! It stands above the retries and so counts calls, not attempts. An API that
-//! fails in part is the retries' business: when one attempt in nine fails, a
-//! call fails in one of several thousand, and five in a row never happen by
-//! chance, while attempts would open the breaker every few seconds. When the
-//! API is down, calls fail as well, quickly so, since the retry budget is soon
-//! used up.
+//! It is above the retries and so counts calls, not attempts. Partial failures
+//! of the API are handled by the retries: when one attempt in nine fails, one
+//! call in several thousand fails, and five in a row never occur by chance,
+//! while attempts would open the breaker every few seconds. When the API is
+//! down, calls fail as well, and quickly, since the retry budget is soon
+//! exhausted.
 //!
-//! What counts as a failure is what tells of the API's health: no connection,
-//! a broken or silent one, 408, 5xx and 529 after all retries. What the caller
-//! or our own limits caused (4xx, 429, a deadline, no permit) counts neither
-//! way.
+//! Only errors that indicate the API's health count as failures: no connection,
+//! a broken or stalled one, 408, 5xx and 529 after all retries. What the caller
+//! or our own limits caused (4xx, 429, a deadline, no permit) counts neither as
+//! a success nor as a failure.
 
 mod window;
 
@@ -21,7 +21,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use window::Window;
 
-/// The breaker, shared by the layer and whoever shows its state. Cloning is
+/// The breaker, shared by the layer and anyone who reads its state. Cloning is
 /// cheap.
 #[derive(Debug, Clone)]
 pub struct CircuitBreaker {
@@ -29,14 +29,14 @@ pub struct CircuitBreaker {
     inner: Arc<Mutex<Inner>>,
 }
 
-/// Whether calls go through.
+/// Whether calls are let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CircuitState {
-    /// They do.
+    /// Calls are let through.
     Closed,
-    /// They fail at once.
+    /// Calls fail immediately.
     Open,
-    /// One does, to see whether the API is back.
+    /// One call is let through as a probe.
     HalfOpen,
 }
 
@@ -54,7 +54,7 @@ enum State {
     HalfOpen { probing: bool },
 }
 
-/// What an outcome says about the API.
+/// What an outcome says about the API's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Signal {
     Healthy,
@@ -65,7 +65,7 @@ enum Signal {
 // === impl CircuitBreaker ===
 
 impl CircuitBreaker {
-    /// A closed breaker.
+    /// A breaker that is closed at first.
     pub fn new(config: &BreakerConfig) -> Self {
         CircuitBreaker {
             config: Arc::new(config.clone()),
@@ -77,7 +77,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// The state as of now.
+    /// The current state.
     pub fn state(&self) -> CircuitState {
         match self.lock().state {
             State::Closed => CircuitState::Closed,
@@ -90,7 +90,7 @@ impl CircuitBreaker {
         self.inner.lock()
     }
 
-    /// Lets a call through, or says when to come back.
+    /// Lets a call through, or returns when to retry.
     fn admit(&self) -> Result<BreakerPermit, Duration> {
         let mut inner = self.lock();
         let is_probe = match inner.state {
@@ -102,7 +102,7 @@ impl CircuitBreaker {
                 }
                 true
             }
-            // The probe will tell; until then nobody knows.
+            // The probe is still running, so its outcome is not known.
             State::HalfOpen { probing: true } => return Err(Duration::from_secs(1)),
             State::HalfOpen { probing: false } => true,
         };
@@ -161,7 +161,7 @@ impl Inner {
     }
 }
 
-/// A call on its way. Dropped without an outcome, it says nothing.
+/// Permission for one call. Dropped without an outcome, it counts neither way.
 #[derive(Debug)]
 struct BreakerPermit {
     breaker: CircuitBreaker,
@@ -196,7 +196,8 @@ fn signal(error: &UpstreamError, is_probe: bool) -> Signal {
         | UpstreamError::Malformed(_) => Signal::Failing,
         UpstreamError::Api(failure) => match failure.status {
             408 | 500.. => Signal::Failing,
-            // An API that refuses is alive: that is all a probe asks.
+            // A rejection shows that the API is up, which is all that a probe
+            // tests.
             _ if is_probe => Signal::Healthy,
             _ => Signal::Nothing,
         },
@@ -265,12 +266,12 @@ mod tests {
         tokio::time::advance(Duration::from_secs(60)).await;
         let probe = breaker.admit().expect("a probe");
         assert!(breaker.admit().is_err(), "a second probe");
-        // Its caller hung up: the next one may probe.
+        // The caller hung up: the next call may probe.
         drop(probe);
         fails(&breaker, &UpstreamError::Connect);
         assert_eq!(breaker.state(), CircuitState::Open);
         tokio::time::advance(Duration::from_secs(60)).await;
-        // Refused is alive.
+        // A rejection shows that the API is up.
         fails(&breaker, &api(400));
         assert_eq!(breaker.state(), CircuitState::Closed);
     }

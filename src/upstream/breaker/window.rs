@@ -1,12 +1,12 @@
-//! What the failure rate is taken over.
+//! The sliding window of the failure rate.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Slots of the window: it slides by a tenth of its length.
+/// Number of slots: the window slides by a tenth of its length.
 const SLOTS: usize = 10;
 
-/// Calls and failures of the last while, in slots.
+/// Calls and failures in the window, per slot.
 #[derive(Debug)]
 pub struct Window {
     slots: [(u32, u32); SLOTS],
@@ -28,7 +28,7 @@ impl Window {
         }
     }
 
-    /// Forgets everything.
+    /// Resets all counts.
     pub fn clear(&mut self) {
         self.slots = [(0, 0); SLOTS];
     }
@@ -54,7 +54,7 @@ impl Window {
         self.began = now;
     }
 
-    /// Calls and failures in it.
+    /// Calls and failures in the window.
     pub fn totals(&self) -> (u32, u32) {
         self.slots.iter().fold((0, 0), |(calls, failures), slot| {
             (calls + slot.0, failures + slot.1)

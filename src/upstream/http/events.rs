@@ -1,4 +1,4 @@
-//! The bytes of a streamed answer, as events.
+//! Decodes the body of a streamed response into events.
 
 use crate::{
     claude::{error::status_of_type, event::StreamEvent, sse::SseDecoder},
@@ -10,10 +10,10 @@ use std::{pin::pin, time::Duration};
 use tokio::time::timeout;
 
 /// How long the end of the body may take after the last event. Reading it
-/// gives the connection back to the pool.
+/// returns the connection to the pool.
 const END_OF_BODY: Duration = Duration::from_millis(100);
 
-/// Reads events as they are asked for.
+/// Reads events on demand.
 pub fn events(
     body: impl Stream<Item = reqwest::Result<Bytes>> + Send + 'static,
     read_timeout: Duration,
@@ -36,7 +36,7 @@ pub fn events(
             }
             match timeout(read_timeout, body.next()).await {
                 Ok(Some(Ok(bytes))) => decoder.feed(&bytes),
-                // A stream without `message_stop` was cut.
+                // A stream without `message_stop` was cut off.
                 Ok(Some(Err(_)) | None) => {
                     yield Err(UpstreamError::Broken);
                     return;
@@ -48,12 +48,12 @@ pub fn events(
             }
         }
         yield Ok(StreamEvent::MessageStop);
-        // Whatever comes now or does not, the answer is complete.
+        // Whatever follows, the response is complete.
         let _ = timeout(END_OF_BODY, async { while let Some(Ok(_)) = body.next().await {} }).await;
     })
 }
 
-/// The next event that is known and whole.
+/// The next event that is known and complete.
 fn next(decoder: &mut SseDecoder) -> Result<Option<StreamEvent>, UpstreamError> {
     loop {
         let raw = decoder

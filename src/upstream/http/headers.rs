@@ -1,23 +1,22 @@
-//! What the headers of an answer say.
+//! Parses the headers of a response.
 
 use crate::upstream::{Bucket, RateLimits};
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use std::time::{Duration, SystemTime};
 
-/// What the headers of the API's limits begin with. There are some ten of them
-/// on each answer.
+/// Prefix of the rate limit headers. Each response has about ten of them.
 const LIMITS: &str = "anthropic-ratelimit-";
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
-/// The API's id of the request.
+/// The API's request id.
 pub fn request_id(headers: &HeaderMap) -> Option<String> {
     text(headers, "request-id").map(str::to_owned)
 }
 
-/// `x-should-retry`.
+/// `x-should-retry`: whether the API asks for a retry.
 pub fn should_retry(headers: &HeaderMap) -> Option<bool> {
     match text(headers, "x-should-retry")? {
         "true" => Some(true),
@@ -26,15 +25,16 @@ pub fn should_retry(headers: &HeaderMap) -> Option<bool> {
     }
 }
 
-/// When the API wants to be asked again: `retry-after-ms`, else `retry-after`
-/// in seconds or as an HTTP date (the order of the official SDKs).
+/// When the API wants the call to be retried: `retry-after-ms`, otherwise
+/// `retry-after` in seconds or as an HTTP date (the order of the official
+/// SDKs).
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let millis = text(headers, "retry-after-ms").and_then(|text| positive(text, 1000.0));
     millis.or_else(|| {
         let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
         positive(text, 1.0).or_else(|| {
             let date = httpdate::parse_http_date(text).ok()?;
-            // A date that has passed means: now.
+            // A date in the past means now.
             Some(date.duration_since(now).unwrap_or_default())
         })
     })
@@ -45,8 +45,8 @@ fn positive(text: &str, per_second: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(figure / per_second).ok()
 }
 
-/// What the head of an answer tells of the API's limits. The `-reset` of a
-/// bucket says nothing more: it refills within a minute.
+/// The rate limits in the headers of a response. The `-reset` of a bucket adds
+/// nothing: it refills within a minute.
 pub fn rate_limits(status: StatusCode, headers: &HeaderMap) -> RateLimits {
     let (mut requests, mut input, mut output) = <([_; 2], [_; 2], [_; 2])>::default();
     for (name, value) in headers {

@@ -1,8 +1,8 @@
 //! One HTTP attempt over pooled connections: the innermost service.
 //!
-//! It answers `Ok` only when there is something to show: a whole answer, or
-//! the first event of a stream. Until then nothing has gone to the caller, and
-//! the attempt may be repeated.
+//! It returns `Ok` only once there is something to return: a complete response,
+//! or the first event of a stream. Until then nothing was sent to the caller,
+//! and the attempt may be repeated.
 
 mod events;
 mod headers;
@@ -33,38 +33,39 @@ use tower::Service;
 
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
-/// The figures of the official SDKs.
+/// The values of the official SDKs.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 const TCP_KEEPALIVE_PROBES: u32 = 5;
 
-/// An HTTP/2 connection that does not answer a ping for so long is dead.
+/// An HTTP/2 connection that does not answer a ping within this time is dead.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the API may send ahead of a slow reader on an HTTP/2 stream. With the
-/// default of 2 MiB, one reader that stops lets more small DATA frames pile up
-/// than h2 (0.4.16 and later) takes, and it closes the connection under
-/// everybody else.
+/// How much the API may send ahead of a slow reader on an HTTP/2 stream. With
+/// the default of 2 MiB, one reader that stops lets more small DATA frames pile
+/// up than h2 (0.4.16 and later) accepts, and it closes the connection for all
+/// streams.
 const HTTP2_STREAM_WINDOW: u32 = 64 * 1024;
 
-/// h2 takes small frames up to half of this, for all streams together: enough
+/// h2 accepts small frames up to half of this, for all streams together: enough
 /// for two hundred readers that stop.
 const HTTP2_CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 
-/// A link slower than this is too slow for documents: while a body may still
-/// be on its way, silence is not the API's.
+/// Minimum upload rate in bytes per second: the read timeout is extended by the
+/// time that the body takes at this rate.
 const SLOWEST_UPLOAD: u64 = 256 * 1024;
 
-/// Headers of a request, with those that the HTTP client adds.
+/// Number of headers of a request, including those that the HTTP client adds.
 const HEADERS: usize = 12;
 
-/// Most bytes of an error body that are read.
+/// Maximum size of an error body that is read, in bytes.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 
-/// Most bytes of a whole answer; the largest answers of the API are far below.
+/// Maximum size of a complete response, in bytes; the largest responses of the
+/// API are far smaller.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
-/// Makes attempts. Cloning is cheap; all clones share the connections.
+/// Sends attempts. Cloning is cheap; all clones share the connections.
 #[derive(Debug, Clone)]
 pub struct HttpApi {
     http: reqwest::Client,
@@ -80,25 +81,25 @@ struct Shared {
     read_timeout: Duration,
 }
 
-/// The client cannot be built.
+/// The HTTP client cannot be built.
 #[derive(Debug, Error)]
 pub enum HttpConfigError {
-    /// `base_url` is no `http` or `https` address.
+    /// `base_url` is not an `http` or `https` URL.
     #[error("upstream.base_url must be an http or https URL")]
     BaseUrl,
-    /// `api_version` cannot be sent.
+    /// `api_version` is not valid in a header.
     #[error("upstream.api_version must contain only characters that are valid in an HTTP header")]
     ApiVersion,
-    /// TLS could not be set up.
+    /// TLS could not be initialized.
     #[error("failed to build the HTTP client")]
     Client(#[source] reqwest::Error),
 }
 
 impl HttpApi {
-    /// A client with a pool of connections.
+    /// A client with a connection pool.
     ///
     /// # Errors
-    /// When the configuration has an address or a version that cannot be used.
+    /// When `base_url` or `api_version` is not valid.
     pub fn new(config: &UpstreamConfig) -> Result<Self, HttpConfigError> {
         let base = config.base_url.trim_end_matches('/');
         let url = |path: &str| {
@@ -121,9 +122,9 @@ impl HttpApi {
             .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT)
             .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW)
             .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
-            // Following a redirect would take the key to another host.
+            // Following a redirect would send the key to another host.
             .redirect(reqwest::redirect::Policy::none())
-            // Repeating is the retry layer's, which counts it.
+            // Retries belong to the retry layer, which counts them.
             .retry(reqwest::retry::never())
             .build()
             .map_err(HttpConfigError::Client)?;
@@ -157,7 +158,7 @@ impl HttpApi {
         Ok(Reply { request_id, body })
     }
 
-    /// Sends the request and awaits the head of its answer.
+    /// Sends the request and waits for the response headers.
     async fn head(&self, attempt: &Attempt) -> Result<Response, UpstreamError> {
         let request = self.request(attempt);
         let sent = request.body().and_then(|body| body.as_bytes());
@@ -183,7 +184,8 @@ impl HttpApi {
             Payload::Models(query) => (Method::GET, page(&shared.models, query), None),
         };
         let mut request = Request::new(method, url);
-        // Room for those that the client adds too, so that it never grows.
+        // Includes the headers that the client adds, so that the map never
+        // grows.
         *request.headers_mut() = HeaderMap::with_capacity(HEADERS);
         let headers = request.headers_mut();
         headers.insert(VERSION, shared.version.clone());
@@ -227,7 +229,7 @@ impl HttpApi {
             .map_err(|_| UpstreamError::Malformed("the body does not match the documented format"))
     }
 
-    /// The error that an answer is.
+    /// Converts an error response into an error.
     async fn failure(&self, response: Response) -> UpstreamError {
         let status = response.status().as_u16();
         let headers = response.headers();
@@ -238,7 +240,7 @@ impl HttpApi {
             request_id: headers::request_id(headers),
             ..ApiFailure::default()
         };
-        // The status says enough when the body does not come.
+        // The status is enough if the body does not arrive.
         if let Ok(body) = self.read(response, MAX_ERROR_BODY).await {
             let body = ErrorBody::read(&body);
             failure.kind = body.kind;
@@ -249,7 +251,7 @@ impl HttpApi {
         UpstreamError::Api(Box::new(failure))
     }
 
-    /// Reads a body to its end.
+    /// Reads a body to its end, up to a maximum size.
     async fn read(&self, mut response: Response, most: usize) -> Result<Vec<u8>, UpstreamError> {
         let read_timeout = self.shared.read_timeout;
         let announced = response.content_length().unwrap_or(0);
@@ -268,7 +270,7 @@ impl HttpApi {
     }
 }
 
-/// The whole answer that events make.
+/// Assembles events into a complete response.
 async fn gathered(
     mut events: impl Stream<Item = Result<crate::claude::event::StreamEvent, UpstreamError>> + Unpin,
 ) -> Result<Box<Message>, UpstreamError> {
@@ -295,7 +297,7 @@ fn page(models: &Url, query: &ModelsQuery) -> Url {
     url
 }
 
-/// An `error` event need not repeat the id that the head has told.
+/// An `error` event may lack the request id, which the headers had.
 fn with_request_id(mut error: UpstreamError, request_id: Option<String>) -> UpstreamError {
     if let UpstreamError::Api(failure) = &mut error
         && failure.request_id.is_none()
@@ -305,8 +307,7 @@ fn with_request_id(mut error: UpstreamError, request_id: Option<String>) -> Upst
     error
 }
 
-/// What kind of failure it was. The error itself names the address and goes
-/// nowhere.
+/// The kind of failure. The error itself contains the URL and is discarded.
 fn transport_error(error: &reqwest::Error) -> UpstreamError {
     if error.is_connect() {
         UpstreamError::Connect
@@ -321,7 +322,7 @@ impl Service<Attempt> for HttpApi {
     type Future = BoxFuture<'static, Result<Reply, UpstreamError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        // The limit on calls in flight is a layer of its own.
+        // The concurrency limit is a layer of its own.
         Poll::Ready(Ok(()))
     }
 

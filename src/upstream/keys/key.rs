@@ -1,4 +1,4 @@
-//! One API key, and for what it is quarantined.
+//! One API key and its quarantine.
 
 use crate::{
     secrets::{UnusableKey, authorization},
@@ -17,28 +17,28 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How long a refused key is quarantined: it may be repaired meanwhile.
+/// How long a rejected key is quarantined: it may be repaired in the meantime.
 const QUARANTINE: Duration = Duration::from_secs(60);
 
-/// Callers name the models: beyond so many for which a key was refused, the
-/// oldest is forgotten.
+/// Callers name the models: beyond this number of models for which a key was
+/// rejected, the oldest one is forgotten.
 const MAX_REFUSALS: usize = 64;
 
-/// One API key.
+/// An API key with its name, header and quarantine.
 pub struct Key {
-    /// Tells keys apart without showing them.
+    /// Identifies the key in logs and metrics without revealing it.
     name: Arc<str>,
     fingerprint: Fingerprint,
     /// `authorization`, marked as sensitive.
     authorization: HeaderValue,
     refusals: Mutex<Vec<Refusal>>,
-    /// Their number, to be read without the lock.
+    /// The number of rejections, to be read without the lock.
     refused: AtomicUsize,
 }
 
 /// Why and until when a key is quarantined.
 struct Refusal {
-    /// For this model only: a key may lack the permission for one.
+    /// Only for this model: a key may lack the permission for one.
     model: Option<Arc<str>>,
     until: Instant,
     error: UpstreamError,
@@ -47,11 +47,12 @@ struct Refusal {
 // === impl Key ===
 
 impl Key {
-    /// A key as it was configured, and a name to tell it apart by. Blanks
-    /// around it are dropped: files end in a newline.
+    /// A key as configured, with a name for logs and metrics. Whitespace around
+    /// it is removed: files end in a newline.
     ///
     /// # Errors
-    /// [`UnusableKey`] when it is empty or no header can carry it.
+    /// [`UnusableKey`] when it is empty or contains characters that are not
+    /// allowed in a header.
     pub fn new(name: &str, secret: &SecretString) -> Result<Key, UnusableKey> {
         let authorization = authorization(secret)?;
         Ok(Key {
@@ -63,22 +64,23 @@ impl Key {
         })
     }
 
-    /// Keys in their order, named `key-1`, `key-2` and so on.
+    /// Keys in order, named `key-1`, `key-2` and so on.
     ///
     /// # Errors
-    /// [`UnusableKey`] when one is empty or no header can carry it.
+    /// [`UnusableKey`] when one is empty or contains characters that are not
+    /// allowed in a header.
     pub fn numbered(secrets: &[SecretString]) -> Result<Vec<Key>, UnusableKey> {
         let keys = secrets.iter().enumerate();
         keys.map(|(index, secret)| Key::new(&format!("key-{}", index + 1), secret))
             .collect()
     }
 
-    /// Its name.
+    /// The name in logs and metrics.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// What all replicas know it by.
+    /// Identifies the key in all replicas.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
@@ -103,13 +105,13 @@ impl Key {
         Some(refusal.error.clone())
     }
 
-    /// Keeps the key away from a model, or from all, for [`QUARANTINE`].
+    /// Quarantines the key for a model, or for all models, for [`QUARANTINE`].
     pub fn quarantine(&self, model: Option<Arc<str>>, error: &UpstreamError) {
         let mut refusals = self.refusals();
         if refusals.iter().any(|it| it.model == model) {
             return;
         }
-        // So rare that it may be a span of its own among those of calls.
+        // Rare enough to be a span of its own among those of the calls.
         let _span = tracing::error_span!("key quarantined", key = %self.name).entered();
         tracing::error!(key = %self.name, model = model.as_deref(), %error, "the Claude API rejected an API key, quarantining it");
         if refusals.len() >= MAX_REFUSALS {

@@ -15,17 +15,17 @@ pub struct Keys(Arc<RwLock<Arc<[Arc<Key>]>>>);
 // === impl Keys ===
 
 impl Keys {
-    /// These keys.
+    /// A set of keys, in order.
     pub fn new(keys: impl IntoIterator<Item = Key>) -> Self {
         Keys(Arc::new(RwLock::new(ring(keys))))
     }
 
-    /// These keys from now on. Attempts under way keep theirs.
+    /// Replaces all keys. Attempts in flight keep theirs.
     pub fn replace(&self, keys: impl IntoIterator<Item = Key>) {
         *self.0.write() = ring(keys);
     }
 
-    /// All keys, with why each is quarantined altogether, if it is.
+    /// All keys, with the reason if a key is quarantined for all models.
     pub fn refused(&self) -> Vec<(Arc<str>, Option<UpstreamError>)> {
         let keys = self.current();
         let states = keys
@@ -34,7 +34,7 @@ impl Keys {
         states.collect()
     }
 
-    /// The keys in force.
+    /// The current keys.
     pub fn current(&self) -> Arc<[Arc<Key>]> {
         Arc::clone(&self.0.read())
     }

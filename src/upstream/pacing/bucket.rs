@@ -4,14 +4,14 @@ use crate::{token_bucket::TokenBucket, upstream::limits};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// However much others take: something is always taken for left, so that the
-/// time does not become infinite.
+/// However much others use, this share of the refill is assumed to be left, so
+/// that the wait stays finite.
 const LEAST_LEFT: f64 = 0.02;
 
-/// What one call takes from each bucket, or several calls together.
+/// The cost of one call, or of several, per bucket.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Cost {
-    /// Requests.
+    /// Number of requests.
     pub requests: f64,
     /// Input tokens.
     pub input_tokens: f64,
@@ -20,7 +20,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Both together.
+    /// The sum of two costs.
     pub fn plus(self, more: Cost) -> Cost {
         Cost {
             requests: self.requests + more.requests,
@@ -29,7 +29,7 @@ impl Cost {
         }
     }
 
-    /// So many times this.
+    /// The cost, multiplied by a factor.
     pub fn times(self, factor: f64) -> Cost {
         Cost {
             requests: self.requests * factor,
@@ -38,7 +38,7 @@ impl Cost {
         }
     }
 
-    /// This without that.
+    /// The difference of two costs.
     pub fn minus(self, less: Cost) -> Cost {
         Cost {
             requests: self.requests - less.requests,
@@ -48,17 +48,17 @@ impl Cost {
     }
 }
 
-/// A bucket of the API: our count of it, corrected by what the API says.
+/// A bucket of the API: our own count, corrected by the reports of the API.
 #[derive(Debug, Clone, Copy)]
 pub struct ApiBucket {
     tokens: TokenBucket,
     at: Instant,
-    /// The API's figures may be off by this much, by rounding.
+    /// The API's numbers may be off by this much because of rounding.
     rounding: f64,
 }
 
 impl ApiBucket {
-    /// A bucket as the API reported it.
+    /// A bucket as reported by the API.
     pub fn new(told: &limits::Bucket, rounding: f64, now: Instant) -> Self {
         ApiBucket::with(told.limit as f64, told.remaining as f64, rounding, now)
     }
@@ -72,34 +72,35 @@ impl ApiBucket {
         }
     }
 
-    /// What a full bucket holds.
+    /// The capacity of the bucket.
     pub fn limit(&self) -> f64 {
         self.tokens.limit()
     }
 
-    /// What is left.
+    /// What is left; negative when in debt.
     pub fn level(&self) -> f64 {
         self.tokens.level()
     }
 
-    /// Refills up to now.
+    /// Refills up to `now`.
     pub fn refill(&mut self, now: Instant) {
         self.tokens.refill(now.saturating_duration_since(self.at));
         self.at = now;
     }
 
-    /// Takes out, also more than is left; a negative amount is put back.
+    /// Takes an amount, even if it is more than is left; a negative amount is
+    /// returned.
     pub fn take(&mut self, amount: f64) {
         self.tokens.take(amount);
     }
 
-    /// How long until an amount can be taken. More than the bucket holds can be
-    /// taken when it is full.
+    /// Time until an amount is available. An amount above the limit is
+    /// available when the bucket is full.
     pub fn ready_in(&self, amount: f64) -> Duration {
         self.tokens.ready_in(amount)
     }
 
-    /// How long until several calls that need an amount together have had their
+    /// Time until several calls that need an amount together have had their
     /// turns, while others take `others` per second before them.
     pub fn ready_in_turn(&self, amount: f64, others: f64) -> Duration {
         let missing = amount - self.level();
@@ -111,19 +112,19 @@ impl ApiBucket {
         Duration::try_from_secs_f64(missing / left).unwrap_or(Duration::MAX)
     }
 
-    /// Believes the API where it differs from our own count, since others may
-    /// use the same key. The API took its figure some time between the reservation
-    /// (when our count was `at_charge`) and now, so anything between our two
-    /// counts agrees with it.
+    /// Adopts the API's report where it differs from our own count, since
+    /// others may use the same key. The API took its number some time between
+    /// the reservation (when our count was `at_charge`) and now, so any value
+    /// between our two counts agrees with it.
     pub fn correct(&mut self, told: &limits::Bucket, at_charge: f64) {
         let level = self.believed(told, at_charge, self.level());
         self.tokens = TokenBucket::with_level(told.limit as f64, level);
     }
 
-    /// The same of an answer that refused a call: the API has not charged it,
-    /// and here it is going to be given back. That too little is left for it is
-    /// exact, whatever is rounded: else each next call would be too early by as
-    /// much again.
+    /// As [`correct`](Self::correct), for a response that rejected a call: the
+    /// API has not counted it, and its reservation will be returned. That too
+    /// little is left for it is exact, despite rounding; otherwise each next
+    /// call would come too early by the same amount again.
     pub fn correct_refused(&mut self, told: &limits::Bucket, at_charge: f64, charged: f64) {
         let mut level = self.believed(told, at_charge + charged, self.level() + charged);
         let (limit, remaining) = (told.limit as f64, told.remaining as f64);
@@ -133,7 +134,7 @@ impl ApiBucket {
         self.tokens = TokenBucket::with_level(limit, level - charged);
     }
 
-    /// The level that agrees with what the API reported, at most its limit.
+    /// The level that agrees with the API's report, at most the limit.
     fn believed(&self, told: &limits::Bucket, at_charge: f64, level: f64) -> f64 {
         let (limit, remaining) = (told.limit as f64, told.remaining as f64);
         let (low, high) = (at_charge.min(level), at_charge.max(level));
@@ -174,7 +175,7 @@ mod tests {
     async fn the_api_is_believed_only_where_it_really_differs() {
         let mut bucket = ApiBucket::new(&told(1000, 500), 1.0, Instant::now());
         bucket.take(100.0);
-        // Anything between the count at the reservation and the count of now.
+        // Any value between the count at the reservation and the count now.
         bucket.correct(&told(1000, 450), 500.0);
         assert_eq!(bucket.level(), 400.0);
         bucket.correct(&told(1000, 300), 400.0);
@@ -187,11 +188,11 @@ mod tests {
     async fn a_refusal_tells_exactly_that_too_little_is_left() {
         let mut bucket = ApiBucket::new(&told(60, 1), 1.0, Instant::now());
         bucket.take(1.0);
-        // No more off than by rounding, and still too much.
+        // Within the rounding, and still too high.
         bucket.correct_refused(&told(60, 0), 0.0, 1.0);
         bucket.take(-1.0);
         assert_eq!(bucket.level(), 0.0);
-        // Where there was room, nothing is concluded from it.
+        // If there was room, the rejection says nothing about this bucket.
         let mut bucket = ApiBucket::new(&told(60, 40), 1.0, Instant::now());
         bucket.take(10.0);
         bucket.correct_refused(&told(60, 40), 30.0, 10.0);

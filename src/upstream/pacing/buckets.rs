@@ -8,10 +8,10 @@ use tokio::time::Instant;
 /// The API rounds tokens to thousands.
 const TOKEN_ROUNDING: f64 = 1000.0;
 
-/// A request that is refilling just now.
+/// A request that is only partly refilled.
 const REQUEST_ROUNDING: f64 = 1.0;
 
-/// The buckets that the API told of.
+/// The buckets that the API reported.
 #[derive(Debug, Clone, Copy)]
 pub struct Buckets {
     requests: Option<ApiBucket>,
@@ -19,11 +19,11 @@ pub struct Buckets {
     output_tokens: Option<ApiBucket>,
 }
 
-/// Levels of the buckets; 0 where there is none.
+/// Levels of the buckets; 0 if a bucket is absent.
 pub type Levels = Cost;
 
 impl Buckets {
-    /// The buckets as the API told of them.
+    /// The buckets as reported by the API.
     pub fn new(told: &RateLimits) -> Self {
         let now = Instant::now();
         let bucket = |told: &Option<_>, rounding| {
@@ -58,12 +58,12 @@ impl Buckets {
         self.each(Cost::default(), |bucket, _| bucket.refill(now));
     }
 
-    /// Takes a cost out; a negative one is put back.
+    /// Takes a cost; a negative one is returned.
     pub fn take(&mut self, cost: Cost) {
         self.each(cost, ApiBucket::take);
     }
 
-    /// How long until a cost fits.
+    /// Time until a cost fits.
     pub fn ready_in(&mut self, cost: Cost) -> Duration {
         let mut longest = Duration::ZERO;
         self.each(cost, |bucket, amount| {
@@ -72,8 +72,8 @@ impl Buckets {
         longest
     }
 
-    /// How long until calls that cost so much together have had their turns,
-    /// while others take so much a second before them.
+    /// Time until calls with this total cost have had their turns, while others
+    /// take `others` per second before them.
     pub fn ready_in_turn(&mut self, cost: Cost, others: Cost) -> Duration {
         let mut longest = Duration::ZERO;
         let each = [
@@ -103,15 +103,15 @@ impl Buckets {
         }
     }
 
-    /// Level and limit of each bucket that there is: requests, input tokens,
+    /// Level and limit of each bucket that is known: requests, input tokens,
     /// output tokens.
     pub fn figures(&self) -> [Option<(f64, f64)>; 3] {
         [&self.requests, &self.input_tokens, &self.output_tokens]
             .map(|bucket| bucket.map(|it| (it.level(), it.limit())))
     }
 
-    /// Believes the API where it differs (see [`ApiBucket::correct`]), after a call
-    /// that was charged so much.
+    /// Adopts the API's report where it differs (see [`ApiBucket::correct`]),
+    /// after a call that reserved `charged`.
     pub fn correct(&mut self, told: &RateLimits, at_charge: &Levels, charged: Cost) {
         let refused = told.refused;
         let fresh = Buckets::new(told);

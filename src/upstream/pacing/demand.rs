@@ -1,10 +1,10 @@
-//! What calls of one kind take from the buckets, as of lately.
+//! The recent rate at which calls of one kind take from the buckets.
 
 use super::bucket::Cost;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a call is remembered, about.
+/// Approximately how long a call is remembered.
 const MEMORY: Duration = Duration::from_secs(10);
 
 /// A decaying sum of costs, and so a rate.
@@ -15,13 +15,13 @@ pub struct Demand {
 }
 
 impl Demand {
-    /// Adds what a call takes; a negative cost is one that was given back.
+    /// Adds the cost of a call; a negative cost was returned.
     pub fn add(&mut self, cost: Cost) {
         self.sum = self.decayed().plus(cost);
         self.at = Some(Instant::now());
     }
 
-    /// Taken a second.
+    /// The cost per second.
     pub fn rate(&self) -> Cost {
         self.decayed().times(1.0 / MEMORY.as_secs_f64())
     }

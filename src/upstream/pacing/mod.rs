@@ -1,15 +1,15 @@
-//! Holds calls back until the API's own limits have room for them.
+//! Paces calls until the API's own limits have room for them.
 //!
-//! The headers of every answer tell what is left. Instead of sending a call to
-//! be refused, it waits here until it fits; a call that cannot fit before its
-//! deadline is refused at once.
+//! The headers of every response report what is left. Instead of being sent and
+//! rejected, a call waits here until it fits; a call that cannot fit before its
+//! deadline is rejected at once.
 //!
-//! Each process has its own rate limiter, and learns from the headers what others use.
-//! With a store that replicas share, they keep one together (`shared`),
-//! and so the API's limits as one would.
+//! Each process has its own rate limiter, and learns from the headers what
+//! others use. With a shared store, all replicas share one (`shared`), and keep
+//! the API's limits together.
 //!
-//! Below the choice of a key, since each key has limits of its own, and above
-//! the permits: a call that waits for the API's limits holds no permit.
+//! Below key selection, since each key has limits of its own, and above the
+//! concurrency limit: a call that waits for the API's limits holds no permit.
 
 mod bucket;
 mod buckets;
@@ -35,7 +35,7 @@ use reservation::QuotaReservation;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Lets an attempt begin when the API's limits have room for it.
+/// Lets an attempt start when the API's limits have room for it.
 #[derive(Debug)]
 pub struct Pace {
     rate_limiter: RateLimiter,
@@ -43,7 +43,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Attempts are paced by this rate limiter, if enabled.
+    /// Paces attempts with this rate limiter, if enabled.
     pub fn new(rate_limiter: RateLimiter, enabled: bool) -> Self {
         Pace {
             rate_limiter,
@@ -52,7 +52,7 @@ impl Pace {
     }
 }
 
-/// What a call takes from the API's buckets at its beginning.
+/// The initial cost of a call in the API's buckets.
 pub fn cost(call: &Call) -> Cost {
     Cost {
         requests: 1.0,
@@ -71,8 +71,8 @@ impl Rule<Attempt> for Pace {
         mut attempt: Attempt,
         mut next: impl Next<Attempt, Reply, UpstreamError>,
     ) -> Result<Reply, UpstreamError> {
-        // Counting tokens and the catalogue have limits of their own, which no
-        // header tells.
+        // Token counting and the list of models have limits of their own, which
+        // no header reports.
         let is_message = matches!(attempt.call.payload, Payload::Messages { .. });
         if !(self.enabled && is_message) {
             return next.run(attempt).await;
@@ -87,7 +87,8 @@ impl Rule<Attempt> for Pace {
                 .map_err(|retry_after| UpstreamError::QuotaExhausted { retry_after })?,
             Some(shared) => {
                 let admitted = shared::admit(&quota, shared, cost, priority, deadline);
-                // Boxed, so that a call that is paced alone is no larger for it.
+                // Boxed, so that the future of a call without a shared store is
+                // no larger.
                 Box::pin(admitted).await?
             }
         };
@@ -126,7 +127,8 @@ fn settled(
     }
 }
 
-/// The reservation of a stream, settled by its usage when it ends or is dropped.
+/// The reservation of a stream, settled by its usage when it ends or is
+/// dropped.
 struct StreamReservation {
     reservation: QuotaReservation,
     meter: UsageMeter,
@@ -140,7 +142,7 @@ impl Drop for StreamReservation {
     }
 }
 
-/// What the API charges for a call: reading from the cache is free.
+/// What the API counts for a call: cache reads are free.
 fn used(usage: &Usage) -> Cost {
     let fresh = usage.input_tokens.unwrap_or(0);
     let written = usage.cache_creation_input_tokens.unwrap_or(0);

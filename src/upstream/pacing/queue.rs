@@ -1,10 +1,10 @@
-//! Calls of one priority that wait: first come, first served.
+//! Waiting calls of one priority: first come, first served.
 
 use super::bucket::Cost;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::Notify;
 
-/// The queue.
+/// The queue of one priority.
 #[derive(Debug, Default)]
 pub struct Queue {
     /// By id, so in order of arrival.
@@ -19,22 +19,22 @@ struct Waiter {
 }
 
 impl Queue {
-    /// Whether nobody waits.
+    /// Whether no call waits.
     pub fn is_empty(&self) -> bool {
         self.waiters.is_empty()
     }
 
-    /// How many wait.
+    /// Number of waiting calls.
     pub fn len(&self) -> usize {
         self.waiters.len()
     }
 
-    /// What all who wait cost together.
+    /// The total cost of the waiting calls.
     pub fn cost(&self) -> Cost {
         self.cost
     }
 
-    /// Puts a call at the end; it is woken when its turn comes.
+    /// Appends a call; it is notified when its turn comes.
     pub fn push(&mut self, id: u64, cost: Cost) -> Arc<Notify> {
         let turn = Arc::new(Notify::new());
         let waiter = Waiter {
@@ -46,18 +46,18 @@ impl Queue {
         turn
     }
 
-    /// Takes a call out, wherever it stands.
+    /// Removes a call, wherever it is.
     pub fn remove(&mut self, id: u64) {
         if let Some(waiter) = self.waiters.remove(&id) {
             self.cost = match self.waiters.is_empty() {
-                // No rounding error outlives the queue.
+                // Resets rounding errors when the queue is empty.
                 true => Cost::default(),
                 false => self.cost.minus(waiter.cost),
             };
         }
     }
 
-    /// The first in line, and how to wake it.
+    /// The first call in the queue, and how to notify it.
     pub fn first(&self) -> Option<(u64, &Notify)> {
         let (id, waiter) = self.waiters.first_key_value()?;
         Some((*id, &waiter.turn))

@@ -1,4 +1,4 @@
-//! A call that waits.
+//! A call that waits in the queue.
 
 use super::{bucket::Cost, quota::Quota, reservation::QuotaReservation, state::State};
 use crate::call::{Deadline, Priority};
@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// A place in the queue, given up when dropped.
+/// A position in the queue, given up when dropped.
 pub struct QueuePosition {
     quota: Arc<Quota>,
     id: u64,
@@ -20,7 +20,7 @@ pub struct QueuePosition {
 // === impl QueuePosition ===
 
 impl QueuePosition {
-    /// A place that was taken.
+    /// The position of the call that was enqueued with `id`.
     pub fn new(quota: Arc<Quota>, id: u64, priority: Priority, turn: Arc<Notify>) -> Self {
         QueuePosition {
             quota,
@@ -31,7 +31,7 @@ impl QueuePosition {
         }
     }
 
-    /// The quota.
+    /// The quota that the call waits for.
     pub fn quota(&self) -> &Arc<Quota> {
         &self.quota
     }
@@ -46,12 +46,12 @@ impl QueuePosition {
         self.since.elapsed()
     }
 
-    /// Whether it is the first in line.
+    /// Whether it is the first in the queue.
     pub fn is_next(&self, state: &State) -> bool {
         state.next().is_some_and(|(first, _)| first == self.id)
     }
 
-    /// Waits for so long, or until woken.
+    /// Waits for this time, or until notified.
     pub async fn sleep(&self, time: Duration) {
         tokio::select! {
             () = self.turn.notified() => {}
@@ -62,8 +62,8 @@ impl QueuePosition {
     /// Waits until the call fits, and reserves it.
     ///
     /// # Errors
-    /// When those before it took longer than could be foreseen, so that there
-    /// is no time left for an answer: after how long another try would fit.
+    /// When the calls before it took longer than expected, so that there is no
+    /// time left for a response: the time until it would fit.
     pub async fn wait(self, cost: Cost, deadline: Deadline) -> Result<QuotaReservation, Duration> {
         loop {
             let fits_in = {

@@ -1,13 +1,14 @@
-//! What is left of the API's limits for one key and model, and who waits.
+//! What is left of the API's limits for one key and model, and the calls that
+//! wait for it.
 //!
-//! Calls are charged when they begin, by estimate, and settled when the API
-//! has counted, as the API itself does. Calls that do not fit wait in a queue:
-//! interactive ones first, else first come, first served. The first in line
-//! sleeps until it fits; whoever leaves wakes the next. There is no task
-//! behind it.
+//! Calls reserve their estimated cost when they begin, and are settled when the
+//! API has counted, as the API itself does. Calls that do not fit wait in a
+//! queue: interactive ones first, otherwise first come, first served. The first
+//! in the queue sleeps until it fits; every call that leaves notifies the next
+//! one. There is no background task.
 //!
-//! A call is let in only if it will have its turn, and time left for its
-//! answer, before its deadline. Otherwise calls would reach the front of the
+//! A call is admitted only if it will have its turn, and time left for its
+//! response, before its deadline. Otherwise calls would reach the front of the
 //! queue just in time to fail.
 
 use super::{
@@ -29,29 +30,29 @@ use std::{sync::Arc, time::Duration};
 #[derive(Debug, Default)]
 pub struct Quota {
     state: Mutex<State>,
-    /// Where other replicas have the same quota.
+    /// The shared part, if other replicas use the same quota.
     shared: Option<SharedQuota>,
 }
 
-/// What is left, for people and metrics.
+/// What is left, for the status page and metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct QuotaRemaining {
-    /// Requests left and the limit.
+    /// Remaining requests and the limit.
     pub requests: Option<(f64, f64)>,
-    /// Input tokens left and the limit.
+    /// Remaining input tokens and the limit.
     pub input_tokens: Option<(f64, f64)>,
-    /// Output tokens left and the limit.
+    /// Remaining output tokens and the limit.
     pub output_tokens: Option<(f64, f64)>,
-    /// Interactive calls that wait.
+    /// Number of interactive calls that wait.
     pub waiting_interactive: usize,
-    /// Batch calls that wait.
+    /// Number of batch calls that wait.
     pub waiting_batch: usize,
 }
 
 // === impl Quota ===
 
 impl Quota {
-    /// A quota that other replicas have too.
+    /// A quota that is shared with other replicas.
     pub fn sharing(shared: SharedQuota) -> Self {
         Quota {
             shared: Some(shared),
@@ -59,7 +60,7 @@ impl Quota {
         }
     }
 
-    /// Where other replicas have the same quota.
+    /// The shared part, if other replicas use the same quota.
     pub fn shared(&self) -> Option<&SharedQuota> {
         self.shared.as_ref()
     }
@@ -67,8 +68,8 @@ impl Quota {
     /// Waits until a call fits, and reserves it.
     ///
     /// # Errors
-    /// At once, when it cannot fit before its deadline: after how long it
-    /// would.
+    /// At once, when it cannot fit before its deadline: the time until it would
+    /// fit.
     pub async fn admit(
         self: &Arc<Self>,
         cost: Cost,
@@ -89,7 +90,7 @@ impl Quota {
         place.wait(cost, deadline).await
     }
 
-    /// How long a call would wait as of now.
+    /// How long a call would currently wait.
     pub fn wait(&self, cost: Cost, priority: Priority) -> Duration {
         let mut state = self.lock();
         if !state.anyone_before(priority) {
@@ -98,7 +99,7 @@ impl Quota {
         state.wait(cost, priority)
     }
 
-    /// What is left, and who waits.
+    /// What is left, and how many calls wait.
     pub fn remaining(&self) -> QuotaRemaining {
         let mut state = self.lock();
         state.refill();
@@ -112,14 +113,14 @@ impl Quota {
         }
     }
 
-    /// Whether nobody uses it.
+    /// Whether no call uses or waits for the quota.
     pub fn is_idle(&self) -> bool {
         let state = self.lock();
         state.in_flight == 0 && state.interactive.is_empty() && state.batch.is_empty()
     }
 
-    /// Takes over what the head of an answer told after a call was charged so
-    /// much, and wakes who waits.
+    /// Applies the response headers of a call that reserved `charged`, and
+    /// notifies waiting calls.
     pub fn observe(&self, told: &RateLimits, at_charge: &Levels, charged: Cost) {
         let mut state = self.lock();
         state.refill();
@@ -127,7 +128,7 @@ impl Quota {
         state.wake_next();
     }
 
-    /// Takes over what the head of an answer told.
+    /// Applies the response headers of a call.
     pub(super) fn take_over(&self, told: &RateLimits, at_charge: &Levels, charged: Cost) {
         let mut state = self.lock();
         state.refill();
@@ -142,7 +143,7 @@ impl Quota {
         self.state.lock()
     }
 
-    /// A place at the end of the queue.
+    /// A position at the end of the queue.
     pub(super) fn place(
         self: &Arc<Self>,
         state: &mut State,
@@ -153,7 +154,7 @@ impl Quota {
         QueuePosition::new(Arc::clone(self), id, priority, turn)
     }
 
-    /// Charges a call here, and nowhere else.
+    /// Reserves a call in this process only.
     pub(super) fn reserve(
         self: &Arc<Self>,
         state: &mut State,

@@ -1,4 +1,4 @@
-//! How calls wait, and who goes first.
+//! How calls wait, and which ones go first.
 
 use super::{super::state::CALLS_BEFORE_LIMITS_ARE_KNOWN, *};
 use crate::upstream::limits;
@@ -25,7 +25,7 @@ fn minute() -> Deadline {
     Deadline::after(Duration::from_secs(60))
 }
 
-/// A quota with one request left, of sixty a minute.
+/// A quota with one request left, of sixty per minute.
 async fn nearly_empty() -> Arc<Quota> {
     let quota = Arc::new(Quota::default());
     let reservation = quota.admit(ONE, Priority::Batch, minute()).await.unwrap();
@@ -86,7 +86,7 @@ async fn what_cannot_fit_in_time_is_refused_at_once_and_truly() {
     let refused = quota.admit(ONE, Priority::Interactive, soon).now_or_never();
     let retry_after = refused.unwrap().unwrap_err();
     assert_eq!(retry_after, Duration::from_secs(2));
-    // It was true: so much later there is room, and not before.
+    // The estimate was right: after this time there is room, and not before.
     tokio::time::advance(retry_after).await;
     waiting.await.unwrap();
     assert!(
@@ -100,7 +100,7 @@ async fn what_cannot_fit_in_time_is_refused_at_once_and_truly() {
 #[tokio::test(start_paused = true)]
 async fn batch_is_told_of_the_interactive_calls_that_will_come_before_it() {
     let quota = nearly_empty().await;
-    // Half of what refills goes to interactive calls.
+    // Half of the refill goes to interactive calls.
     for _ in 0..60 {
         tokio::time::advance(Duration::from_secs(2)).await;
         quota
@@ -191,7 +191,7 @@ async fn until_the_limits_are_known_only_some_calls_are_in_flight() {
     }
     let mut next = Box::pin(quota.admit(ONE, Priority::Batch, minute()));
     assert!((&mut next).now_or_never().is_none());
-    // An API that names no limits is not paced.
+    // An API that reports no limits is not paced.
     quota.observe(&RateLimits::default(), &reservations[0].levels(), ONE);
     next.await.unwrap();
 }

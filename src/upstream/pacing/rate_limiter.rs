@@ -11,8 +11,8 @@ use crate::{
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
 
-/// Callers name the models, so there may be any number of them: beyond so many
-/// quotas, idle ones are forgotten.
+/// Callers name the models, so there may be any number of them: beyond this
+/// number of quotas, idle ones are dropped.
 const MAX_QUOTAS: usize = 256;
 
 /// All quotas. Cloning is cheap.
@@ -22,7 +22,7 @@ pub struct RateLimiter(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     quotas: Mutex<HashMap<Name, Entry>>,
-    /// Where replicas share them.
+    /// The shared quotas, if there is a store.
     shared: Option<Arc<SharedQuotas>>,
 }
 
@@ -41,7 +41,7 @@ struct Entry {
 // === impl RateLimiter ===
 
 impl RateLimiter {
-    /// Accounts that all replicas share, if there is a store.
+    /// Quotas that all replicas share, if there is a store.
     pub fn new(store: Option<Store>) -> Self {
         let shared = store.map(|store| Arc::new(SharedQuotas::new(store)));
         RateLimiter(Arc::new(Inner {
@@ -50,7 +50,7 @@ impl RateLimiter {
         }))
     }
 
-    /// The quota of a key and model; a new one is made for the first call.
+    /// The quota of a key and model; created at the first call.
     pub fn quota(&self, key: &Key, model: &Arc<str>) -> Arc<Quota> {
         let name = Name {
             key: key.fingerprint(),

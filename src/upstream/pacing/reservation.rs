@@ -1,4 +1,4 @@
-//! A call that was let in.
+//! The reservation of an admitted call.
 
 use super::{
     bucket::Cost,
@@ -10,8 +10,8 @@ use crate::{call::Priority, upstream::LimitsSeen};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// A call that was charged. It is settled when dropped: by what it used as far
-/// as that is known.
+/// A reservation. It is settled when dropped: by the usage, as far as it is
+/// known.
 #[derive(Debug)]
 pub struct QuotaReservation {
     quota: Arc<Quota>,
@@ -27,7 +27,7 @@ pub struct QuotaReservation {
 // === impl QuotaReservation ===
 
 impl QuotaReservation {
-    /// A reservation that was made, with the levels right after it.
+    /// A reservation, with the levels right after it.
     pub fn new(
         quota: &Arc<Quota>,
         cost: Cost,
@@ -49,8 +49,8 @@ impl QuotaReservation {
         reservation
     }
 
-    /// From now on it counts as sent: dropped without another word, the call
-    /// was cancelled, and the API has read it.
+    /// Marks the call as sent: if dropped without another outcome, the call was
+    /// cancelled, and the API has read it.
     pub fn begin(&mut self) {
         self.used = Cost {
             output_tokens: 0.0,
@@ -64,8 +64,8 @@ impl QuotaReservation {
         self.levels
     }
 
-    /// Takes over what the head of the answer tells, long before a streamed
-    /// answer ends.
+    /// Applies the response headers as soon as they arrive, long before a
+    /// streamed response ends.
     pub fn limits_seen(&self) -> LimitsSeen {
         let (quota, levels) = (Arc::clone(&self.quota), self.levels);
         let (scope, cost) = (self.scope, self.cost);
@@ -79,22 +79,22 @@ impl QuotaReservation {
         }
     }
 
-    /// The answer has come, or has begun to.
+    /// The response has arrived, or has begun to.
     pub fn answered(&self) {
         self.quota.lock().answered(self.began.elapsed());
     }
 
-    /// What the call has used so far.
+    /// Sets what the call has used so far.
     pub fn uses(&mut self, used: Cost) {
         self.used = used;
     }
 
-    /// The call failed: the API charges nothing for it.
+    /// The call failed: the API counts nothing for it.
     pub fn refund(&mut self) {
         self.used = Cost::default();
     }
 
-    /// The API refused the call, and will refuse every other until then.
+    /// The API rejected the call, and will reject every other one until then.
     pub fn refused(mut self, until: Instant) {
         self.refund();
         self.quota.lock().block(until);

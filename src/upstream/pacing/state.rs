@@ -1,4 +1,4 @@
-//! The state of a quota: what is known of the limits, and the queues.
+//! The state of a quota: what is known about the limits, and the queues.
 
 use super::{
     bucket::Cost,
@@ -13,13 +13,14 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::Instant};
 
-/// Until the first answer has told the limits, so many calls may be in flight.
+/// Maximum number of calls in flight until the first response has reported the
+/// limits.
 pub(super) const CALLS_BEFORE_LIMITS_ARE_KNOWN: usize = 16;
 
-/// Weight of one more answer in how long answers take.
+/// Weight of the latest response in the average response time.
 const NEWEST: f64 = 0.1;
 
-/// What other replicas say is as good as unsaid after so long.
+/// After this time, the reports of other replicas are ignored.
 const OTHERS_ARE_KNOWN_FOR: Duration = Duration::from_secs(2);
 
 /// The state of a quota.
@@ -27,38 +28,38 @@ const OTHERS_ARE_KNOWN_FOR: Duration = Duration::from_secs(2);
 pub struct State {
     meter: Meter,
     pub(super) in_flight: usize,
-    /// Charges of the calls in flight.
+    /// Reservations of the calls in flight.
     outstanding: Cost,
     pub(super) interactive: Queue,
     pub(super) batch: Queue,
     next_id: u64,
-    /// What interactive calls take before batch has its turn.
+    /// The rate of interactive calls, which go before batch calls.
     interactive_demand: Demand,
-    /// How long an answer takes, on average of lately.
+    /// The recent average response time.
     answer_time: Option<Duration>,
-    /// The API refused a call and said until when.
+    /// Until when the API rejects calls, after it has rejected one.
     blocked_until: Option<Instant>,
-    /// What other replicas wait for, and when that was known.
+    /// What other replicas wait for, and when they reported it.
     others: Option<(OtherReplicas, Instant)>,
 }
 
-/// What the replicas do that share the quota.
+/// The demand of the other replicas that share the quota.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct OtherReplicas {
-    /// What interactive calls at the other replicas wait for.
+    /// Total cost of the interactive calls that wait in other replicas.
     pub interactive: Cost,
-    /// What batch calls at the other replicas wait for.
+    /// Total cost of the batch calls that wait in other replicas.
     pub batch: Cost,
-    /// What interactive calls of all replicas take a second.
+    /// Cost per second of the interactive calls of all replicas.
     pub interactive_demand: Cost,
 }
 
-/// What is known of the limits.
+/// What is known about the limits.
 #[derive(Debug, Default)]
 enum Meter {
     #[default]
     Unknown,
-    /// The API did not name any.
+    /// The API reported no limits.
     Unmetered,
     Metered(Buckets),
 }
@@ -73,7 +74,7 @@ impl State {
         }
     }
 
-    /// Puts a call into its queue: its place, and how it is woken.
+    /// Puts a call into its queue: returns its id, and how it is notified.
     pub(super) fn enqueue(&mut self, cost: Cost, priority: Priority) -> (u64, Arc<Notify>) {
         let id = self.next_id;
         self.next_id += 1;
@@ -106,8 +107,8 @@ impl State {
         }
     }
 
-    /// How long until a call fits that nobody is before. `None` as long as
-    /// nobody can say: an answer will wake whoever waits.
+    /// Time until a call fits that is first in the queue. `None` while that is
+    /// not known: a response will notify the waiting calls.
     pub(super) fn fits_in(&mut self, cost: Cost) -> Option<Duration> {
         self.refill();
         let by_limits = match &mut self.meter {
@@ -119,8 +120,8 @@ impl State {
         Some(by_limits.max(self.blocked_for()))
     }
 
-    /// How long until a call has its turn behind those that wait, and those
-    /// that will come and go before it.
+    /// Time until a call has its turn behind the waiting calls, and behind
+    /// those that will arrive before it is served.
     pub(super) fn wait(&mut self, cost: Cost, priority: Priority) -> Duration {
         let before = match priority {
             Priority::Interactive => self.interactive.cost(),
@@ -129,7 +130,8 @@ impl State {
         self.wait_behind(before, cost, priority)
     }
 
-    /// The same, behind those of this replica that cost so much.
+    /// As [`wait`](Self::wait), behind calls of this replica with the total
+    /// cost `before`.
     pub(super) fn wait_behind(&mut self, before: Cost, cost: Cost, priority: Priority) -> Duration {
         self.refill();
         let others = self.others();
@@ -156,8 +158,8 @@ impl State {
         (at.elapsed() < OTHERS_ARE_KNOWN_FOR).then_some(others)
     }
 
-    /// Takes over what is known of the quota elsewhere. Buckets that are not
-    /// known there stay as they are.
+    /// Adopts what Redis knows about the quota. Buckets that are not known
+    /// there stay unchanged.
     pub(super) fn adopt(
         &mut self,
         figures: [Option<(f64, f64)>; 3],
@@ -174,12 +176,12 @@ impl State {
         }
     }
 
-    /// No call begins before then.
+    /// No call starts before `until`.
     pub(super) fn block(&mut self, until: Instant) {
         self.blocked_until = self.blocked_until.max(Some(until));
     }
 
-    /// Level and limit of each bucket; `None` where there is none.
+    /// Level and limit of each bucket; `None` if it is not known.
     pub(super) fn figures(&self) -> [Option<(f64, f64)>; 3] {
         match &self.meter {
             Meter::Metered(buckets) => buckets.figures(),
@@ -191,7 +193,7 @@ impl State {
         matches!(self.meter, Meter::Unmetered)
     }
 
-    /// Notes how long an answer took.
+    /// Records how long a response took.
     pub(super) fn answered(&mut self, took: Duration) {
         self.answer_time = Some(match self.answer_time {
             None => took,
@@ -199,13 +201,13 @@ impl State {
         });
     }
 
-    /// Counts a call in.
+    /// Counts a call as in flight.
     pub(super) fn begin(&mut self, cost: Cost) {
         self.in_flight += 1;
         self.outstanding = self.outstanding.plus(cost);
     }
 
-    /// Counts a call out, and corrects its reservation.
+    /// Removes a call from those in flight, and corrects its reservation.
     pub(super) fn end(&mut self, charged: Cost, used: Cost, priority: Priority) {
         self.refill();
         self.in_flight -= 1;
@@ -213,7 +215,7 @@ impl State {
         self.take(used.minus(charged), priority);
     }
 
-    /// Whether a call that waits so long has time left for its answer.
+    /// Whether a call that waits for this time has time left for its response.
     pub(super) fn leaves_time(&self, wait: Duration, deadline: Deadline) -> bool {
         let answer = self.answer_time.unwrap_or_default();
         wait.saturating_add(answer) <= deadline.remaining()
@@ -246,7 +248,7 @@ impl State {
             Meter::Metered(buckets) => buckets.correct(told, at_charge, charged),
             Meter::Unknown | Meter::Unmetered => {
                 let mut buckets = Buckets::new(told);
-                // Calls in flight may not be in the API's figures yet.
+                // The API's numbers may not include calls in flight yet.
                 buckets.take(self.outstanding);
                 self.meter = Meter::Metered(buckets);
             }

@@ -15,15 +15,16 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// The first in line asks again at least so often: what it waits for may come
-/// sooner than foreseen, and the others have to know that it is still there.
+/// Maximum interval of the queries by the first in the queue: there may be room
+/// sooner than expected, and other replicas must know that it is still waiting.
 const HEARTBEAT: Duration = Duration::from_millis(250);
 
-/// What the first in line does next.
+/// What the first in the queue does next.
 enum Turn {
-    /// Not the first yet, or nothing to ask for: waits so long, or until woken.
+    /// Not the first yet, or nothing to query: wait for this time, or until
+    /// notified.
     Sleep(Duration),
-    /// It is charged, in this process alone.
+    /// The call has a reservation, in this process only.
     Charged(Box<QuotaReservation>),
     AdmissionRequest(AdmissionRequest),
 }
@@ -31,8 +32,8 @@ enum Turn {
 /// Waits until a call fits into the shared quota, and reserves it.
 ///
 /// # Errors
-/// At once, when it cannot fit before its deadline, or when Redis is gone and
-/// nothing is to go without it.
+/// At once, when it cannot fit before its deadline, or when Redis is
+/// unreachable and configured to fail closed.
 pub async fn admit(
     quota: &Arc<Quota>,
     shared: &SharedQuota,
@@ -46,7 +47,8 @@ pub async fn admit(
         if is_straight && state.is_unmetered() && state.fits_in(cost) == Some(Duration::ZERO) {
             return Ok(quota.reserve(&mut state, cost, priority));
         }
-        // Who comes straight to the front asks at once, and so learns more.
+        // A call that is the first at once queries at once, which also updates
+        // the state.
         let wait = match is_straight {
             true => Duration::ZERO,
             false => state.wait(cost, priority),
@@ -76,7 +78,7 @@ impl QueuePosition {
                 Turn::Charged(reservation) => return Ok(*reservation),
                 Turn::Sleep(time) => time,
                 Turn::AdmissionRequest(ask) => match asked(self.quota(), shared, ask).await {
-                    // The next turn sees to that.
+                    // The next turn handles that.
                     None if shared.store().health().is_down() => continue,
                     None => HEARTBEAT,
                     Some(Ok(mut reservation)) => {
@@ -99,9 +101,11 @@ impl QueuePosition {
         }
     }
 
+    /// Decides what the first in the queue does next.
+    ///
     /// # Errors
-    /// When there is no time left for an answer, or nothing is to go without
-    /// Redis.
+    /// When there is no time left for a response, or when Redis is unreachable
+    /// and configured to fail closed.
     fn turn(
         &self,
         shared: &SharedQuota,
@@ -156,9 +160,9 @@ impl QueuePosition {
     }
 }
 
-/// Asks Redis: for the reservation, or how long to wait. `None` when there is no
-/// answer. In a task of its own, since a caller may leave at any moment: what
-/// was taken for it is then given back.
+/// Queries Redis: for the reservation, or the time to wait. `None` when there
+/// is no answer. In a task of its own, since a caller may leave at any moment:
+/// its reservation is then returned.
 async fn asked(
     quota: &Arc<Quota>,
     shared: &SharedQuota,
@@ -188,7 +192,7 @@ impl Quota {
         state.begin(ask.cost);
         let mut reservation =
             QuotaReservation::new(self, ask.cost, ask.priority, state.levels(), scope);
-        // Not sent yet.
+        // The call was not sent.
         reservation.refund();
         Ok(reservation)
     }

@@ -1,20 +1,23 @@
--- Charges the first in line of a replica, or tells how long it has to wait.
+-- Reserves the first call in the queue of a replica, or returns how long it must
+-- wait.
 -- ARGV: 1 whether it is interactive, 2-4 its cost, 5 milliseconds that it has
--- waited, 6-8 what interactive calls wait for at the replica besides it, 9-11
--- what batch calls do, 12-17 level and limit of each bucket as the replica
--- knows them (-1: not), 18 calls in flight before the limits are known, 19
--- milliseconds for which the API refuses calls, as the replica knows, 20 the
--- replica.
+-- waited, 6-8 the total cost of the other interactive calls that wait in the
+-- replica, 9-11 that of the batch calls, 12-17 level and limit of each bucket as
+-- far as the replica knows them (-1: unknown), 18 the maximum number of calls in
+-- flight before the limits are known, 19 milliseconds for which the API rejects
+-- calls, as far as the replica knows, 20 the replica.
 local is_interactive = arg[1] == 1
 local cost = { arg[2], arg[3], arg[4] }
 local since = now - arg[5] / 1000
 local own = 'w:' .. ARGV[20]
--- Not for the time that an answer takes: the replica may have it from here.
+-- Only a later time counts, with a margin for the round trip: the replica may
+-- have its time from here.
 if arg[19] > 0 and now + arg[19] / 1000 > blocked + 0.05 then
   blocked = now + arg[19] / 1000
 end
 
--- A Redis that has forgotten learns from the first replica that remembers.
+-- A Redis that has lost its data gets the state from the first replica that
+-- remembers it.
 if not is_known() then
   for b = 1, 3 do
     local seen, most = arg[10 + 2 * b], arg[11 + 2 * b]
@@ -24,13 +27,15 @@ if not is_known() then
   end
 end
 
--- What waits elsewhere, and of that what goes before: the interactive calls
--- before batch, and those first in line of the same kind that are older.
+-- What waits in other replicas, and how much of it goes first: for a batch call
+-- all interactive calls, and calls of the same kind that are first in their queue
+-- and older.
 local interactive, batch, ahead = { 0, 0, 0 }, { 0, 0, 0 }, { 0, 0, 0 }
 for name, line in pairs(stored) do
   if string.sub(name, 1, 2) == 'w:' and name ~= own then
-    -- Until when it holds; whether the first in line is interactive (-1: there
-    -- is none), since when it waits, its cost; then what waits, it included.
+    -- The time until which the entry is valid; whether the first in the queue is
+    -- interactive (-1: the queue is empty), since when it waits, its cost; then
+    -- the total costs of what waits, including it.
     local it = {}
     for number in string.gmatch(line, '%S+') do
       it[#it + 1] = tonumber(number)
@@ -56,7 +61,7 @@ local wait = math.max(0, blocked - now)
 if is_known() then
   for b = 1, 3 do
     if limit[b] and cost[b] > 0 then
-      -- More than the bucket holds can be taken when it is full.
+      -- More than the limit is available when the bucket is full.
       local missing = math.min(limit[b], cost[b] + ahead[b]) - level[b]
       if missing > 0 then
         wait = math.max(wait, missing * 60 / math.max(limit[b], 1e-9))
@@ -80,7 +85,7 @@ elseif wait <= 0 then
   keep('na', now)
 end
 
--- The replica asks again much sooner than that: else it is gone.
+-- The replica queries again much sooner than that, unless it is gone.
 local line = { text(now + 1.5) }
 local function say(numbers)
   for b = 1, 3 do

@@ -1,35 +1,37 @@
 //! A quota that all replicas share, in Redis.
 //!
-//! What belongs to the API is shared: what is left of its limits, until when it
-//! refuses, and what waits for it where. What belongs to a caller stays with
-//! its replica: its place in the queue, its deadline, how long answers take.
+//! The state of the API is shared: what is left of its limits, until when it
+//! rejects calls, and which calls wait for it in which replica. The state of a
+//! caller stays in its replica: its position in the queue, its deadline, how
+//! long responses take.
 //!
-//! Only the first in line of a replica asks, and each question is one script,
-//! so one round trip that no other decision comes between: it reserves for the call,
-//! or tells how long to wait. Each question also tells what waits at the
-//! replica, and holds the place of the first in line for a moment. So a batch
-//! call is let in only beside what the interactive calls of all replicas wait
-//! for, and among equals the older one goes first: no two of them wait for the
-//! same token, and nobody is overtaken forever. A replica that dies is
-//! forgotten when the moment is over.
+//! Only the first in the queue of a replica queries Redis, and each query is
+//! one script, so one atomic round trip: it reserves the call, or returns the
+//! time to wait. Each query also reports what waits in the replica, and keeps
+//! the position of the first in the queue for a moment. So a batch call is
+//! admitted only if the waiting interactive calls of all replicas leave room
+//! for it, and among equals the older one goes first: no two of them wait for
+//! the same token, and no call is overtaken forever. A replica that dies is
+//! forgotten after that moment.
 //!
-//! The quota here is kept up as if it were alone and takes over the figures
-//! of each answer. So estimates need no round trip, and when Redis is gone the
-//! replica goes on with what it knows. A Redis that has forgotten everything is
-//! told by the first replica that asks.
+//! The local quota is maintained as if it were the only one, and adopts the
+//! state in each answer. So estimates need no round trip, and when Redis is
+//! unreachable the replica continues with what it knows. A Redis that has lost
+//! its data gets the state from the first replica that queries it.
 //!
-//! A reservation is settled, and the head of an answer taken over, beside the call
-//! and without waiting. What gets lost (a replica is killed, Redis goes away) is
-//! made up for by the next answer of the API: its figures are believed where
-//! they differ. They may lie anywhere between the count at the reservation and the
-//! count of now; that holds for a shared count too, since what the replicas
-//! have in flight lies in it.
+//! Settling a reservation and applying response headers happen in the
+//! background, without waiting. What gets lost (a replica is killed, Redis
+//! fails) is corrected by the next response of the API: its numbers are adopted
+//! where they differ. They may be anywhere between the count at the reservation
+//! and the count now; that holds for a shared count too, since it includes what
+//! the replicas have in flight.
 //!
-//! What others wait for is known as of their last question, so an estimate may
-//! be a quarter of a second old. The first in line of a replica asks alone, so
-//! a replica begins one call of a model for each round trip at most.
+//! What other replicas wait for is known as of their last query, so an estimate
+//! may be a quarter of a second old. Only the first in the queue of a replica
+//! queries Redis, so a replica starts at most one call of a model per round
+//! trip.
 //!
-//! The key in Redis has the API key's fingerprint in it, never the key.
+//! The key in Redis contains the API key's fingerprint, never the key.
 
 mod admission;
 mod quotas;
@@ -46,26 +48,26 @@ use tokio::time::Instant;
 /// Where a reservation is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReservationScope {
-    /// In this process alone.
+    /// In this process only.
     Local,
-    /// In Redis too.
+    /// In this process and in Redis.
     Shared,
-    /// In Redis too, which did not know the limits yet.
+    /// In Redis too, before it knew the limits.
     SharedEarly,
 }
 
-/// What became of a reservation.
+/// The outcome of a reservation.
 #[derive(Debug)]
 pub struct Settlement {
-    /// Where it is counted.
+    /// Where the reservation is counted.
     pub scope: ReservationScope,
-    /// Of the call.
+    /// Priority of the call.
     pub priority: Priority,
-    /// What was charged.
+    /// The reserved cost.
     pub charged: Cost,
-    /// What was used.
+    /// The actual cost.
     pub used: Cost,
-    /// Until when the API refuses calls, if it refused this one.
+    /// Until when the API rejects calls, if it rejected this one.
     pub refused_until: Option<Instant>,
 }
 
@@ -73,16 +75,16 @@ pub struct Settlement {
 #[derive(Debug, Clone)]
 pub struct SharedQuota {
     quotas: Arc<SharedQuotas>,
-    /// Its key in Redis.
+    /// Name of its key in Redis.
     name: Arc<str>,
 }
 
 // === impl SharedQuota ===
 
 impl SharedQuota {
-    /// The quota of an API key, by its fingerprint, and a model.
+    /// The quota of an API key, identified by its fingerprint, and a model.
     pub fn new(quotas: &Arc<SharedQuotas>, fingerprint: &str, model: &str) -> Self {
-        // The braces are what a cluster chooses the node by.
+        // A Redis cluster selects the node by the part in braces.
         let name = format!("claude-grpc:{{{fingerprint}:{model}}}:quota");
         SharedQuota {
             quotas: Arc::clone(quotas),
@@ -94,8 +96,8 @@ impl SharedQuota {
         self.quotas.store()
     }
 
-    /// Takes over what the head of an answer told, here at once and in Redis
-    /// soon.
+    /// Applies the response headers of a call, here at once and in Redis in the
+    /// background.
     pub fn observe(
         &self,
         quota: &Arc<Quota>,
@@ -128,7 +130,8 @@ impl SharedQuota {
         });
     }
 
-    /// Settles a reservation that was settled here, in Redis too, soon.
+    /// Settles a reservation in Redis, in the background. It is already settled
+    /// here.
     pub fn settle(&self, quota: &Arc<Quota>, settlement: &Settlement) {
         let Settlement {
             scope,

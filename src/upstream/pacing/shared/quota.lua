@@ -1,9 +1,9 @@
--- The account of one key and model, as each of the scripts begins with it.
--- KEYS: the account. Its fields: l1-l3 the limits of requests, input and output
--- tokens, v1-v3 the levels at the time `at`; d1-d3 the interactive demand at
--- `da`; until the limits are known, n calls in flight that cost u1-u3, the last
--- begun at `na`; `blocked` until when the API refuses; `w:` and a replica: what
--- waits there.
+-- The quota of one key and model: the beginning of each script.
+-- KEYS: the quota. Its fields: l1-l3 the limits of requests, input and output
+-- tokens; v1-v3 the levels at the time `at`; d1-d3 the interactive demand at
+-- `da`; until the limits are known, n calls in flight with the costs u1-u3, the
+-- last one started at `na`; `blocked` until when the API rejects calls; `w:` and
+-- a replica: what waits there.
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 
@@ -43,7 +43,7 @@ for b = 1, 3 do
   demand[b] = (figure('d' .. b) or 0) * faded
 end
 
--- Takes an amount of each; a negative one is put back.
+-- Takes an amount from each bucket; a negative one is returned.
 local function take(amounts, is_interactive)
   for b = 1, 3 do
     if limit[b] then
@@ -55,8 +55,8 @@ local function take(amounts, is_interactive)
   end
 end
 
--- Calls in flight that began before the limits were known. Of a replica that
--- died nothing is heard again.
+-- Calls in flight that started before the limits were known. A replica that
+-- died never reports their end, so they are dropped after a minute.
 local early = figure('n') or 0
 local early_cost = { figure('u1') or 0, figure('u2') or 0, figure('u3') or 0 }
 if now - (figure('na') or now) > 60 then
@@ -81,6 +81,6 @@ local function save()
   keep('n', early)
   keep('blocked', blocked)
   redis.call('HSET', KEYS[1], unpack(set))
-  -- Idle for so long, all buckets are full.
+  -- After that time without calls, all buckets are full.
   redis.call('EXPIRE', KEYS[1], is_known() and 300 or 60)
 end

@@ -1,4 +1,4 @@
-//! The scripts, and how they are called.
+//! The Redis scripts and their calls.
 
 use crate::upstream::pacing::{
     bucket::Cost,
@@ -15,17 +15,17 @@ use redis::{Script, ScriptInvocation};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::Semaphore};
 
-/// Most settlements and observations under way at once. Beyond, they are
-/// dropped, and the API's next answer corrects the count.
+/// Maximum number of settlements and observations in progress. More are
+/// dropped, and the API's next response corrects the count.
 const MAX_IN_BACKGROUND: usize = 1024;
 
-/// Figures in the answer of the script that admits.
+/// Number of values in the response of the admission script.
 const RESPONSE_LEN: usize = 18;
 
-/// The quotas of all replicas.
+/// The quotas of all replicas, in one Redis.
 pub struct SharedQuotas {
     store: Store,
-    /// Tells this replica from others.
+    /// Random id of this replica.
     replica: String,
     admit: Script,
     settle: Script,
@@ -33,69 +33,70 @@ pub struct SharedQuotas {
     background: Arc<Semaphore>,
 }
 
-/// What the first in line asks, and what it tells of those behind it.
+/// What the first in the queue asks for, and what it reports about those behind
+/// it.
 #[derive(Debug, Clone, Copy)]
 pub struct AdmissionRequest {
-    /// What it costs.
+    /// Cost of the call.
     pub cost: Cost,
-    /// Its priority.
+    /// Priority of the call.
     pub priority: Priority,
-    /// How long it has waited.
+    /// How long the call has waited.
     pub waited: Duration,
-    /// What interactive calls wait for besides it.
+    /// Total cost of the other interactive calls that wait.
     pub interactive: Cost,
-    /// What batch calls wait for besides it.
+    /// Total cost of the other batch calls that wait.
     pub batch: Cost,
     /// Level and limit of each bucket, as far as known here.
     pub figures: [Option<(f64, f64)>; 3],
-    /// How long the API refuses calls yet, as far as known here.
+    /// How much longer the API rejects calls, as far as known here.
     pub blocked: Duration,
 }
 
-/// What Redis decided.
+/// The decision of the script.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum AdmissionDecision {
-    /// The call is charged.
+    /// The call is reserved.
     Charged,
-    /// The call is charged, though nobody knows the limits yet.
+    /// The call is reserved, although the limits are not known yet.
     ChargedEarly,
-    /// It has to wait so long.
+    /// The call must wait for this time.
     Wait(Duration),
 }
 
-/// The answer to [`AdmissionRequest`].
+/// The response to [`AdmissionRequest`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdmissionResponse {
-    /// What was decided.
+    /// Whether the call was admitted.
     pub decision: AdmissionDecision,
-    /// How long the API refuses calls yet.
+    /// How much longer the API rejects calls.
     pub blocked: Duration,
-    /// Level and limit of each bucket after that.
+    /// Level and limit of each bucket after the decision.
     pub figures: [Option<(f64, f64)>; 3],
-    /// What the other replicas do.
+    /// The demand of the other replicas.
     pub others: OtherReplicas,
 }
 
-/// What the head of an answer told.
+/// What the response headers of a call reported.
 #[derive(Debug)]
 pub struct Observation {
-    /// The API's figures.
+    /// The limits that the API reported.
     pub told: RateLimits,
-    /// The levels after the call was charged; `None` when it was not charged
-    /// to known limits in Redis.
+    /// The levels after the reservation of the call; `None` if it was not
+    /// reserved in Redis with known limits.
     pub at_charge: Option<Levels>,
-    /// What was charged before the limits were known.
+    /// What was reserved before the limits were known.
     pub early: Cost,
-    /// What is given back in Redis when the API refused the call.
+    /// What is returned in Redis if the API rejected the call.
     pub back: Cost,
-    /// What the call costs.
+    /// Cost of the call.
     pub cost: Cost,
 }
 
 // === impl SharedQuotas ===
 
 impl SharedQuotas {
-    /// Accounts in this Redis.
+    /// Quotas in this Redis.
     pub fn new(store: Store) -> Self {
         let quota = include_str!("quota.lua");
         let script = |code: &str| Script::new(&format!("{quota}{code}"));
@@ -109,12 +110,12 @@ impl SharedQuotas {
         }
     }
 
-    /// The Redis.
+    /// The underlying Redis.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Asks for a call to be let in. `None` when Redis does not answer.
+    /// Requests admission of a call. `None` when Redis is unreachable.
     pub async fn admit(&self, name: &str, ask: &AdmissionRequest) -> Option<AdmissionResponse> {
         let mut script = self.admit.key(name);
         script.arg(u8::from(ask.priority == Priority::Interactive));
@@ -136,8 +137,8 @@ impl SharedQuotas {
         AdmissionResponse::read(&asked.await?)
     }
 
-    /// Settles a reservation: `difference` is what was used beyond it, `early` what
-    /// was charged before the limits were known.
+    /// Settles a reservation: `difference` is the usage beyond it, `early` what
+    /// was reserved before the limits were known.
     pub async fn settle(
         &self,
         name: &str,
@@ -158,7 +159,7 @@ impl SharedQuotas {
         asked.await
     }
 
-    /// Takes over what the head of an answer told.
+    /// Applies the response headers of a call.
     pub async fn observe(&self, name: &str, observation: &Observation) -> Option<()> {
         let mut script = self.observe.key(name);
         let told = &observation.told;
@@ -179,8 +180,8 @@ impl SharedQuotas {
         asked.await
     }
 
-    /// Does something beside the calls, and wakes who waits. Without room or
-    /// without a runtime it is not done.
+    /// Runs work in the background, and then notifies waiting calls. Dropped
+    /// when too much is in progress or there is no runtime.
     pub fn in_background(
         &self,
         quota: &Arc<Quota>,
@@ -235,7 +236,7 @@ impl AdmissionResponse {
             decision: match figures[0] {
                 1.0 => AdmissionDecision::Charged,
                 2.0 => AdmissionDecision::ChargedEarly,
-                // Timers are no finer.
+                // Timers have a resolution of one millisecond.
                 _ => AdmissionDecision::Wait(millis(figures[1]).max(Duration::from_millis(1))),
             },
             blocked: millis(figures[2]),
@@ -243,7 +244,7 @@ impl AdmissionResponse {
             others: OtherReplicas {
                 interactive: cost(9),
                 batch: cost(12),
-                // Of about ten seconds.
+                // The sum covers about ten seconds.
                 interactive_demand: cost(15).times(0.1),
             },
         })

@@ -1,7 +1,8 @@
--- Settles a charge.
--- ARGV: 1 whether it was interactive, 2-4 what was used beyond the charge
--- (negative: less), 5 whether it was let in before the limits were known, 6-8
--- then what was charged, 9 milliseconds for which the API refuses calls.
+-- Settles a reservation.
+-- ARGV: 1 whether it was interactive, 2-4 what was used beyond the reservation
+-- (negative: less), 5 whether it was admitted before the limits were known, 6-8
+-- what was reserved in that case, 9 milliseconds for which the API rejects
+-- calls.
 take({ arg[2], arg[3], arg[4] }, is_known() and arg[1] == 1)
 if arg[5] == 1 then
   early = math.max(0, early - 1)

@@ -1,5 +1,5 @@
-//! The scripts, in a real Redis. Its clock cannot be stopped: limits are such
-//! that a test's own time hardly refills them.
+//! The scripts in a real Redis. Its clock cannot be paused: limits are chosen
+//! so that the time of a test hardly refills them.
 
 #[path = "../../../../tests/replicas/redis_server.rs"]
 #[allow(dead_code)] // It is not stopped in the middle of these.
@@ -20,7 +20,7 @@ use crate::{
 use redis_server::RedisServer;
 use secrecy::SecretString;
 
-/// The quota.
+/// The key of the quota under test.
 const NAME: &str = "claude-grpc:{test}:quota";
 
 const ONE: Cost = Cost {
@@ -29,7 +29,7 @@ const ONE: Cost = Cost {
     output_tokens: 100.0,
 };
 
-/// One request a second, and of tokens as many as anybody wants.
+/// One request per second, and as many tokens as needed.
 fn told(requests: u64) -> RateLimits {
     RateLimits {
         requests: Some(Bucket {
@@ -79,8 +79,8 @@ impl Replica {
         self.0.observe(NAME, &observation).await.unwrap();
     }
 
-    /// What is left of the requests. Asking reserves nothing: it is more than
-    /// there ever is.
+    /// The remaining requests. The query reserves nothing: it asks for more
+    /// than there ever is.
     async fn left(&self) -> f64 {
         let more = Cost {
             requests: 1000.0,
@@ -96,7 +96,7 @@ impl Replica {
     }
 }
 
-/// Two replicas of a quota with so many requests left.
+/// Two replicas of a quota with this number of requests left.
 async fn with_left(requests: u64) -> (RedisServer, Replica, Replica) {
     let redis = RedisServer::start().await;
     let (one, two) = (Replica::of(&redis), Replica::of(&redis));
@@ -145,7 +145,7 @@ async fn until_the_limits_are_known_only_some_calls_of_all_replicas_are_in_fligh
     for replica in [&one, &two] {
         waits(&replica.asks(ask(Priority::Interactive)).await);
     }
-    // One is over: it used less than it was charged.
+    // One call has ended: it used less than it reserved.
     let less = Cost {
         output_tokens: -90.0,
         ..Cost::default()
@@ -156,7 +156,8 @@ async fn until_the_limits_are_known_only_some_calls_of_all_replicas_are_in_fligh
     settled.await.unwrap();
     let answer = one.asks(ask(Priority::Batch)).await;
     assert_eq!(answer.decision, AdmissionDecision::ChargedEarly);
-    // The first answer tells the limits. The other fifteen may not be in it.
+    // The first response reports the limits. The other fifteen calls may not be
+    // included.
     let observation = Observation {
         told: told(40),
         at_charge: None,
@@ -181,11 +182,11 @@ async fn batch_fits_only_beside_what_interactive_calls_wait_for_elsewhere() {
     assert_about(waits(&answer), 6.0);
     assert_eq!(answer.others.interactive, ONE.times(5.0));
     assert_eq!(answer.others.batch, Cost::default());
-    // An interactive call waits for the older one that is first in line.
+    // An interactive call waits for the older one that is first in the queue.
     assert_about(waits(&two.asks(ask(Priority::Interactive)).await), 2.0);
-    // The replica has gone: what waited there is forgotten.
+    // The replica is gone: what waited there is forgotten.
     let forgotten = async {
-        // Beside the five there would be room after six seconds.
+        // In addition to the five there would be room after six seconds.
         while two.asks(ask(Priority::Batch)).await.decision != AdmissionDecision::Charged {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -207,7 +208,7 @@ async fn among_equals_the_one_that_waits_longer_goes_first() {
     assert_about(waits(&two.asks(waited(2)).await), 2.0);
     assert_about(waits(&one.asks(waited(5)).await), 1.0);
     assert_about(waits(&two.asks(waited(8)).await), 1.0);
-    // Interactive calls know nothing of batch.
+    // Interactive calls ignore batch calls.
     assert_about(waits(&two.asks(ask(Priority::Interactive)).await), 1.0);
 }
 
@@ -257,7 +258,7 @@ async fn the_api_is_believed_only_where_it_really_differs() {
     for _ in 0..10 {
         one.asks(ask(Priority::Batch)).await;
     }
-    // Anything between the count at the reservation and the count of now.
+    // Any value between the count at the reservation and the count now.
     two.is_told(told(45), Some(50.0)).await;
     assert_about(two.left().await, 40.0);
     // Somebody else uses the key.
@@ -265,7 +266,7 @@ async fn the_api_is_believed_only_where_it_really_differs() {
     assert_about(two.left().await, 30.0);
     two.is_told(told(55), Some(50.0)).await;
     assert_about(two.left().await, 35.0);
-    // Whoever was not counted here cannot know what is in flight.
+    // A call that was not counted here cannot know what is in flight.
     two.is_told(told(55), None).await;
     assert_about(two.left().await, 35.0);
     two.is_told(told(5), None).await;
@@ -278,21 +279,21 @@ async fn a_refusal_tells_exactly_that_too_little_is_left() {
     let (_redis, one, two) = with_left(2).await;
     let charged = one.asks(ask(Priority::Batch)).await;
     assert_eq!(charged.decision, AdmissionDecision::Charged);
-    // No more off than by rounding, and still too much.
+    // Within the rounding, and still too high.
     let refusal = RateLimits {
         refused: true,
         ..told(0)
     };
     one.is_told(refusal, Some(1.0)).await;
     assert_about(two.left().await, -1.0);
-    // What was charged is given back.
+    // The reservation is returned.
     let back = Cost::default().minus(ONE);
     let settled = one
         .0
         .settle(NAME, Priority::Batch, back, None, Duration::ZERO);
     settled.await.unwrap();
     assert_about(two.left().await, 0.0);
-    // Where there was room, nothing is concluded from it.
+    // If there was room, the rejection says nothing about this bucket.
     two.is_told(told(40), Some(0.0)).await;
     let charged = two.asks(ask(Priority::Batch)).await;
     assert_eq!(charged.decision, AdmissionDecision::Charged);
@@ -314,7 +315,7 @@ async fn a_redis_that_has_forgotten_is_told_by_the_first_who_asks() {
         ..ask(Priority::Batch)
     });
     assert_eq!(answer.await.decision, AdmissionDecision::Charged);
-    // The second remembers something else, and is not believed.
+    // The second replica remembers other numbers, which are not adopted.
     let answer = two.asks(AdmissionRequest {
         figures: [Some((60.0, 60.0)), None, None],
         ..ask(Priority::Batch)
@@ -337,7 +338,7 @@ async fn nothing_stays_forever_and_the_key_is_not_in_it() {
         let seconds: Option<i64> = asked.await;
         seconds.unwrap()
     };
-    // Callers name the models, so there may be many that do not exist.
+    // Callers name the models, so many of them may not exist.
     one.asks(ask(Priority::Batch)).await;
     assert!((50..=60).contains(&lives().await));
     one.is_told(told(50), None).await;
@@ -346,9 +347,9 @@ async fn nothing_stays_forever_and_the_key_is_not_in_it() {
     assert_eq!(&*shared.name, "claude-grpc:{f00:claude}:quota");
 }
 
-/// A quota in a Redis that is not there.
+/// A quota in a Redis that is unreachable.
 fn without_redis(on_failure: StoreFailureMode) -> Arc<Quota> {
-    // Nobody listens at port 1.
+    // Nothing listens on port 1.
     let address = StoreAddress::Redis(SecretString::from("redis://127.0.0.1:1"));
     let store = Store::open(&address, on_failure).unwrap().unwrap();
     let quotas = Arc::new(SharedQuotas::new(store));
@@ -377,13 +378,13 @@ async fn without_redis_calls_go_by_what_is_known_here() {
     let quota = without_redis(StoreFailureMode::FailOpen);
     let reservation = admitted(&quota).await.unwrap();
     reservation.limits_seen().tell(|| told(2));
-    // The API had counted it, and it is not over.
+    // The API has counted the call, which has not ended.
     assert_eq!(quota.remaining().requests.unwrap().1, 60.0);
     let began = Instant::now();
     for _ in 0..2 {
         admitted(&quota).await.unwrap();
     }
-    // One was left, the other had to wait for it.
+    // One request was left; the other call had to wait for it.
     assert!(began.elapsed() > Duration::from_millis(800));
     drop(reservation);
 }
