@@ -6,7 +6,9 @@ use thiserror::Error;
 
 /// A key is empty, or contains characters that are not allowed in a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("an API key must not be empty or contain characters that an HTTP header cannot carry")]
+#[error(
+    "an API key must not be empty or contain characters that are not allowed in an HTTP header"
+)]
 pub struct UnusableKey;
 
 /// The `authorization` header for a key, marked as sensitive. Whitespace around

@@ -113,7 +113,7 @@ fn api_message(failure: &ApiFailure) -> String {
         }
         Reason::UpstreamNotFound => return explained("unknown model or resource"),
         Reason::UpstreamAuth => {
-            "the Claude API refused the service's own key; contact the operator of this service"
+            "the Claude API rejected the service's own key; contact the operator of this service"
         }
         Reason::UpstreamBilling => "the service's account at the Claude API cannot be billed",
         Reason::UpstreamSpendLimit => {

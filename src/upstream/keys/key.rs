@@ -105,7 +105,7 @@ impl Key {
         Some(refusal.error.clone())
     }
 
-    /// Quarantines the key for a model, or for all models, for [`QUARANTINE`].
+    /// Quarantines the key for a model, or for all models, for a minute.
     pub fn quarantine(&self, model: Option<Arc<str>>, error: &UpstreamError) {
         let mut refusals = self.refusals();
         if refusals.iter().any(|it| it.model == model) {
