@@ -12,7 +12,7 @@ use std::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// A failure that is still to be reported.
-    Told {
+    Explained {
         /// The exit code.
         exit: Exit,
         /// The reasons, one line each.
@@ -28,7 +28,7 @@ pub enum Failure {
 impl Failure {
     /// Makes a failure with a single reason.
     pub fn new(exit: Exit, reason: impl Into<String>) -> Self {
-        Failure::Told {
+        Failure::Explained {
             exit,
             reasons: vec![reason.into()],
         }
@@ -42,9 +42,9 @@ impl Failure {
     /// Prefixes each reason with `subject`, such as a file name.
     pub fn about(self, subject: &str) -> Self {
         match self {
-            Failure::Told { exit, reasons } => {
+            Failure::Explained { exit, reasons } => {
                 let about = |reason| format!("{subject}: {reason}");
-                Failure::Told {
+                Failure::Explained {
                     exit,
                     reasons: reasons.into_iter().map(about).collect(),
                 }
@@ -55,16 +55,18 @@ impl Failure {
 
     /// Prints the reasons to stderr and returns the exit code.
     pub fn report(&self) -> ExitCode {
-        self.tell();
+        self.print();
         match self {
-            Failure::Told { exit, .. } | Failure::Reported(exit) => ExitCode::from(*exit as u8),
+            Failure::Explained { exit, .. } | Failure::Reported(exit) => {
+                ExitCode::from(*exit as u8)
+            }
             Failure::PipeClosed => ExitCode::SUCCESS,
         }
     }
 
     /// Prints the reasons to stderr.
-    pub fn tell(&self) {
-        if let Failure::Told { reasons, .. } = self {
+    pub fn print(&self) {
+        if let Failure::Explained { reasons, .. } = self {
             for reason in reasons {
                 // If stderr is closed, there is nowhere to report that.
                 let _ = writeln!(std::io::stderr(), "claude-grpc: {}", one_line(reason));
@@ -88,7 +90,7 @@ pub fn one_line(text: &str) -> String {
 
 impl From<ConfigErrors> for Failure {
     fn from(errors: ConfigErrors) -> Self {
-        Failure::Told {
+        Failure::Explained {
             exit: Exit::Usage,
             reasons: errors.0.iter().map(ToString::to_string).collect(),
         }

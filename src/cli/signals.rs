@@ -57,7 +57,7 @@ impl Signals {
         drain.begin();
         self.stop().await;
         tracing::warn!("received a second signal, aborting in-flight calls");
-        drain.cut();
+        drain.abort();
         std::future::pending().await
     }
 

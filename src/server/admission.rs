@@ -64,7 +64,7 @@ impl<B: Send + 'static> Rule<Request<B>> for Admission {
             () = tokio::time::sleep_until(deadline.0) => {
                 return Ok(status::deadline_exceeded().into_http());
             }
-            () = self.drain.until_cut() => return Ok(status::draining().into_http()),
+            () = self.drain.until_aborted() => return Ok(status::draining().into_http()),
         };
         match answered {
             Ok(response) => {

@@ -80,7 +80,7 @@ impl DeadlineBody {
             waker: waker.cloned(),
             _guard: guard.take(),
         })));
-        let (deadline, cut) = (*deadline, drain.until_cut());
+        let (deadline, cut) = (*deadline, drain.until_aborted());
         let watched = Arc::clone(&shared);
         let watcher = tokio::spawn(async move {
             let status = tokio::select! {

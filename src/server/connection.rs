@@ -90,7 +90,7 @@ impl Connections {
         };
         let accepted = tokio::select! {
             accepted = tls.accept(stream) => accepted,
-            () = self.drain.until_cut() => return,
+            () = self.drain.until_aborted() => return,
         };
         // A failed handshake concerns only the caller, which gets a TLS alert.
         let Ok((stream, names)) = accepted else {
@@ -118,7 +118,7 @@ impl Connections {
         tokio::select! {
             _ = connection.as_mut() => return,
             () = sleep(self.grace) => {}
-            () = self.drain.until_cut() => {}
+            () = self.drain.until_aborted() => {}
         }
         let _ = tokio::time::timeout(FLUSH, connection).await;
     }

@@ -34,7 +34,7 @@ impl Drain {
     }
 
     /// Ends the drain at once: aborts calls in flight.
-    pub fn cut(&self) {
+    pub fn abort(&self) {
         self.begun.cancel();
         self.cut.cancel();
     }
@@ -50,7 +50,7 @@ impl Drain {
     }
 
     /// Waits until calls in flight are aborted.
-    pub fn until_cut(&self) -> WaitForCancellationFutureOwned {
+    pub fn until_aborted(&self) -> WaitForCancellationFutureOwned {
         self.cut.clone().cancelled_owned()
     }
 

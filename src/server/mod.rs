@@ -177,10 +177,10 @@ impl Draining<'_> {
             () = sleep(self.longest) => {
                 tracing::warn!(calls = self.drain.running(), "drain timeout reached, aborting in-flight calls");
             }
-            () = self.drain.until_cut() => {}
+            () = self.drain.until_aborted() => {}
         }
 
-        self.drain.cut();
+        self.drain.abort();
         checking.close();
         tokio::join!(serving.wait(), checking.wait());
         tracing::info!("drained");

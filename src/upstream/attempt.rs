@@ -1,6 +1,6 @@
 //! One attempt of a call, with the key that was selected for it.
 
-use super::{Call, keys::Key, limits::LimitsSeen};
+use super::{Call, keys::Key, limits::RateLimitObserver};
 use http::HeaderValue;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub struct Attempt {
     /// The selected API key.
     pub key: Arc<Key>,
     /// Receives the rate limits in the response headers.
-    pub limits_seen: LimitsSeen,
+    pub rate_limit_observer: RateLimitObserver,
     /// Passes the trace on to the API.
     pub traceparent: Option<HeaderValue>,
     /// Vendor data of the trace.

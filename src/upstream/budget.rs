@@ -55,11 +55,11 @@ impl Rule<Call> for ChargeBudget {
         if !is_charged || !limits_tokens(&caller.limits) {
             return next.run(call).await;
         }
-        let running = Running::begin(&self.usage_store, &caller, &call).await?;
+        let charged = ChargedCall::begin(&self.usage_store, &caller, &call).await?;
         let mut outcome = next.run(call).await;
         match &mut outcome {
-            Ok(reply) => running.answered(&mut reply.body),
-            Err(error) => running.failed(error),
+            Ok(reply) => charged.answered(&mut reply.body),
+            Err(error) => charged.failed(error),
         }
         outcome
     }
@@ -75,7 +75,7 @@ fn limits_tokens(limits: &ClientLimits) -> bool {
 }
 
 /// A call with a reservation, which is settled on drop.
-struct Running {
+struct ChargedCall {
     reservation: UsageReservation,
     model: Arc<str>,
     attempts: Attempts,
@@ -85,7 +85,7 @@ struct Running {
     is_free: bool,
 }
 
-impl Running {
+impl ChargedCall {
     async fn begin(
         usage_store: &UsageStore,
         caller: &Arc<Identity>,
@@ -100,7 +100,7 @@ impl Running {
             .reserve_usage(caller, &call.model, &estimated)
             .await;
         let reservation = charged.map_err(UpstreamError::AccessDenied)?;
-        Ok(Running {
+        Ok(ChargedCall {
             reservation,
             model: Arc::clone(&call.model),
             attempts: call.attempts.clone(),
@@ -141,7 +141,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ChargedCall {
     fn drop(&mut self) {
         self.reservation.settle(&self.model, self.used().as_ref());
     }

@@ -32,7 +32,7 @@ use std::{
 
 /// The identity of a call: equal for calls that may share a response.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Question {
+struct RequestKey {
     tenant: Option<Arc<str>>,
     body: Bytes,
 }
@@ -56,7 +56,7 @@ struct InFlight {
 
 #[derive(Default)]
 struct Table {
-    calls: Mutex<HashMap<Question, InFlight>>,
+    calls: Mutex<HashMap<RequestKey, InFlight>>,
     next_id: AtomicU64,
     joined: AtomicU64,
 }
@@ -84,13 +84,13 @@ impl Coalesce {
     /// The call to wait for, and whether another caller started it.
     fn join_or_begin(
         &self,
-        question: Question,
+        key: RequestKey,
         call: Call,
         mut next: impl Next<Call, Reply, UpstreamError>,
     ) -> (SharedCall, Option<CoalescedWait>) {
         let table = Arc::clone(&self.0);
         let mut calls = table.calls.lock();
-        if let Some(in_flight) = calls.get(&question)
+        if let Some(in_flight) = calls.get(&key)
             && let Some(shared) = in_flight.call.upgrade()
         {
             return (shared, Some(call.record.joined(&in_flight.record)));
@@ -98,7 +98,7 @@ impl Coalesce {
         let id = table.next_id.fetch_add(1, Ordering::Relaxed);
         let entry = Entry {
             table: Arc::clone(&table),
-            question: question.clone(),
+            key: key.clone(),
             id,
         };
         let attempts = call.attempts.clone();
@@ -123,7 +123,7 @@ impl Coalesce {
                 call: weak,
                 record,
             };
-            calls.insert(question, call);
+            calls.insert(key, call);
         }
         (shared, None)
     }
@@ -132,7 +132,7 @@ impl Coalesce {
 /// Removes a call from the table when it ends or is dropped.
 struct Entry {
     table: Arc<Table>,
-    question: Question,
+    key: RequestKey,
     id: u64,
 }
 
@@ -140,18 +140,18 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let mut calls = self.table.calls.lock();
         // Another call may have replaced it.
-        if calls.get(&self.question).is_some_and(|it| it.id == self.id) {
-            calls.remove(&self.question);
+        if calls.get(&self.key).is_some_and(|it| it.id == self.id) {
+            calls.remove(&self.key);
         }
     }
 }
 
-fn question(call: &Call) -> Option<Question> {
+fn key(call: &Call) -> Option<RequestKey> {
     match &call.payload {
         Payload::Messages {
             body,
             transport: Transport::Whole | Transport::Gathered,
-        } if call.coalesce => Some(Question {
+        } if call.coalesce => Some(RequestKey {
             tenant: call.tenant.clone(),
             body: body.clone(),
         }),
@@ -177,11 +177,11 @@ impl Rule<Call> for Coalesce {
         call: Call,
         mut next: impl Next<Call, Reply, UpstreamError>,
     ) -> Result<Reply, UpstreamError> {
-        let Some(question) = question(&call) else {
+        let Some(key) = key(&call) else {
             return next.run(call).await;
         };
         loop {
-            let (shared, joined) = self.join_or_begin(question.clone(), call.clone(), next.clone());
+            let (shared, joined) = self.join_or_begin(key.clone(), call.clone(), next.clone());
             if joined.is_some() {
                 self.0.joined.fetch_add(1, Ordering::Relaxed);
             }

@@ -9,7 +9,7 @@ use super::{
     ApiFailure, Call, Payload, Reply, UpstreamError,
     attempt::Attempt,
     keys::{Key, Keys},
-    limits::LimitsSeen,
+    limits::RateLimitObserver,
     pacing::{self, RateLimiter},
 };
 use crate::layer::{Next, Rule};
@@ -92,7 +92,7 @@ impl Rule<Call> for SelectKey {
                 tracestate: None,
                 call: call.clone(),
                 key: Arc::clone(&key),
-                limits_seen: LimitsSeen::default(),
+                rate_limit_observer: RateLimitObserver::default(),
             };
             let error = match next.run(attempt).await {
                 Ok(reply) => return Ok(reply),

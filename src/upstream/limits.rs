@@ -32,28 +32,28 @@ impl RateLimits {
     }
 }
 
-type Told = dyn Fn(&RateLimits) + Send + Sync;
+type Observe = dyn Fn(&RateLimits) + Send + Sync;
 
 /// Receives the rate limits as soon as the response headers have arrived.
 #[derive(Clone, Default)]
-pub struct LimitsSeen(Option<Arc<Told>>);
+pub struct RateLimitObserver(Option<Arc<Observe>>);
 
-impl LimitsSeen {
+impl RateLimitObserver {
     /// Calls this function.
     pub fn new(told: impl Fn(&RateLimits) + Send + Sync + 'static) -> Self {
-        LimitsSeen(Some(Arc::new(told)))
+        RateLimitObserver(Some(Arc::new(told)))
     }
 
     /// Reports the limits, which are parsed only if somebody listens.
-    pub fn tell(&self, read: impl FnOnce() -> RateLimits) {
+    pub fn observe(&self, read: impl FnOnce() -> RateLimits) {
         if let Some(told) = &self.0 {
             told(&read());
         }
     }
 }
 
-impl fmt::Debug for LimitsSeen {
+impl fmt::Debug for RateLimitObserver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LimitsSeen")
+        f.write_str("RateLimitObserver")
     }
 }

@@ -34,7 +34,7 @@ pub use concurrency_limit::ConcurrencyLimit;
 pub use config::{BreakerConfig, RetryConfig, UpstreamConfig};
 pub use error::{ApiFailure, SPEND_LIMIT_REACHED, UpstreamError};
 pub use keys::{Key, Keys};
-pub use limits::{Bucket, LimitsSeen, RateLimits};
+pub use limits::{Bucket, RateLimitObserver, RateLimits};
 pub use pacing::{Quota, QuotaRemaining, RateLimiter};
 pub use reply::{Body, EventStream, Reply};
 pub use stack::{Upstream, charging};

@@ -193,7 +193,7 @@ pub struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.drain.cut();
+        self.drain.abort();
     }
 }
 
@@ -259,7 +259,7 @@ impl Setup {
 impl Running {
     /// Stops the server, and waits until nothing of it is left.
     pub async fn stop(mut self) {
-        self.drain.cut();
+        self.drain.abort();
         let _ = (&mut self.task).await;
     }
 

@@ -116,7 +116,7 @@ impl Replica {
 
 impl Drop for Replica {
     fn drop(&mut self) {
-        self.drain.cut();
+        self.drain.abort();
     }
 }
 

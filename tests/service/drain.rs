@@ -108,7 +108,7 @@ async fn what_is_left_at_the_end_gets_a_status() {
         let began = std::time::Instant::now();
         world.drain.begin();
         if cut_early {
-            world.drain.cut();
+            world.drain.abort();
         }
         assert_draining(&soon(running).await.unwrap().unwrap_err());
         assert_draining(&end(stream).await.unwrap_err());

@@ -39,7 +39,7 @@ impl BatchFlags {
                 let told = answer.and_then(|answer| print(source, answer));
                 told.map_err(|failure| {
                     let failure = source.failure(failure);
-                    failure.tell();
+                    failure.print();
                     failure
                 })
             });
@@ -47,7 +47,7 @@ impl BatchFlags {
             match told {
                 Ok(()) => {}
                 Err(Failure::PipeClosed) => return Err(Failure::PipeClosed),
-                Err(Failure::Told { exit, .. } | Failure::Reported(exit)) => {
+                Err(Failure::Explained { exit, .. } | Failure::Reported(exit)) => {
                     failed = match failed {
                         Some(other) if other != exit => Some(Exit::Failed),
                         _ => Some(exit),

@@ -106,7 +106,7 @@ mod tests {
 
     fn told(status: &Status) -> (Exit, String) {
         match failed(status) {
-            Failure::Told { exit, reasons } => (exit, reasons.join("\n")),
+            Failure::Explained { exit, reasons } => (exit, reasons.join("\n")),
             other => panic!("{other:?}"),
         }
     }

@@ -1,6 +1,6 @@
 //! Parses the model's answer and checks it against the contract.
 
-use super::schema::{Question, confidence_key};
+use super::schema::{LabelChoice, confidence_key};
 use crate::{claude::answer::Message, proto::v1};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -45,7 +45,7 @@ struct Answer {
 /// # Errors
 /// When it breaks the contract. Nothing is guessed to fix it: the caller may
 /// ask once more.
-pub fn read(message: &Message, question: Question<'_>) -> Result<Classification, Breach> {
+pub fn read(message: &Message, choice: LabelChoice<'_>) -> Result<Classification, Breach> {
     match message.stop_reason.as_deref() {
         Some("refusal") => {
             let details = message.stop_details.as_ref();
@@ -57,26 +57,26 @@ pub fn read(message: &Message, question: Question<'_>) -> Result<Classification,
     let answer: Answer = serde_json::from_str(&message.text())
         .map_err(|_| Breach::Mismatch("it does not match the requested schema"))?;
     Ok(Classification {
-        labels: chosen(&answer, question)?,
-        confidences: confidences(&answer.confidences, question.labels)?,
-        reason: reason(answer.reason, question)?,
+        labels: chosen(&answer, choice)?,
+        confidences: confidences(&answer.confidences, choice.labels)?,
+        reason: reason(answer.reason, choice)?,
     })
 }
 
-fn chosen(answer: &Answer, question: Question<'_>) -> Result<Vec<String>, Breach> {
+fn chosen(answer: &Answer, choice: LabelChoice<'_>) -> Result<Vec<String>, Breach> {
     let chosen: Vec<&str> = match (&answer.labels, &answer.label) {
-        (Some(labels), None) if question.multi_label => labels.iter().map(String::as_str).collect(),
-        (None, label) if !question.multi_label => label.as_deref().into_iter().collect(),
+        (Some(labels), None) if choice.multi_label => labels.iter().map(String::as_str).collect(),
+        (None, label) if !choice.multi_label => label.as_deref().into_iter().collect(),
         _ => return Err(Breach::Mismatch("it does not name the chosen labels")),
     };
-    if chosen.is_empty() && !question.allow_none {
+    if chosen.is_empty() && !choice.allow_none {
         return Err(Breach::Mismatch("it chose no label"));
     }
-    let in_set = |name: &&str| question.labels.iter().any(|label| label.name == *name);
+    let in_set = |name: &&str| choice.labels.iter().any(|label| label.name == *name);
     if !chosen.iter().all(in_set) {
         return Err(Breach::Mismatch("it chose a label outside the set"));
     }
-    let in_order = question
+    let in_order = choice
         .labels
         .iter()
         .filter(|label| chosen.contains(&label.name.as_str()));
@@ -108,10 +108,10 @@ fn confidences(
         .collect()
 }
 
-fn reason(reason: Option<String>, question: Question<'_>) -> Result<String, Breach> {
+fn reason(reason: Option<String>, choice: LabelChoice<'_>) -> Result<String, Breach> {
     match reason {
-        Some(reason) if question.include_reason => Ok(reason),
-        None if !question.include_reason => Ok(String::new()),
+        Some(reason) if choice.include_reason => Ok(reason),
+        None if !choice.include_reason => Ok(String::new()),
         Some(_) => Err(Breach::Mismatch("it has a reason that was not requested")),
         None => Err(Breach::Mismatch("it has no reason")),
     }
@@ -149,13 +149,13 @@ mod tests {
         allow_none: bool,
     ) -> Result<Classification, Breach> {
         let labels = labels();
-        let question = Question {
+        let choice = LabelChoice {
             labels: &labels,
             multi_label,
             allow_none,
             include_reason: false,
         };
-        read(&message(text, "end_turn"), question)
+        read(&message(text, "end_turn"), choice)
     }
 
     #[test]
@@ -192,18 +192,15 @@ mod tests {
     fn a_cut_or_refused_answer_is_a_breach_even_if_it_reads_well() {
         let text = r#"{"label":"bug","confidences":{"label_1":1,"label_2":0}}"#;
         let labels = labels();
-        let question = Question {
+        let choice = LabelChoice {
             labels: &labels,
             multi_label: false,
             allow_none: false,
             include_reason: false,
         };
+        assert_eq!(read(&message(text, "max_tokens"), choice), Err(Breach::Cut));
         assert_eq!(
-            read(&message(text, "max_tokens"), question),
-            Err(Breach::Cut)
-        );
-        assert_eq!(
-            read(&message(text, "refusal"), question),
+            read(&message(text, "refusal"), choice),
             Err(Breach::Refused(None))
         );
     }

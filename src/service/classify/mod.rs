@@ -13,7 +13,7 @@ use crate::{
     status::{self, Path, Violations},
 };
 use classification::{Breach, Classification};
-use schema::Question;
+use schema::LabelChoice;
 use tonic::{Request, Response, Status};
 
 /// The largest field of a request, named when the request is too large.
@@ -55,7 +55,7 @@ impl Rpcs {
             let used = answer::usage(&message.usage);
             usage.service_tier.clone_from(&used.service_tier);
             answer::add_usage(&mut usage, &used);
-            match classification::read(&message, question(&request)) {
+            match classification::read(&message, choice(&request)) {
                 Ok(Classification {
                     labels,
                     confidences,
@@ -107,16 +107,16 @@ impl Rpcs {
         let count = u32::try_from(request.labels.len()).unwrap_or(u32::MAX);
         let enough = OTHER_TOKENS.saturating_add(count.saturating_mul(TOKENS_PER_LABEL));
         let max_tokens = max_tokens(request.max_tokens, config.max_tokens.max(enough), wrong);
-        let question = question(request);
+        let choice = choice(request);
         MessagesRequest {
             model,
             max_tokens: Some(max_tokens),
-            system: Some(SystemPrompt::Text(prompt::system(question, &request.task))),
+            system: Some(SystemPrompt::Text(prompt::system(choice, &request.task))),
             messages: vec![prompt::message(&request.text)],
             output_config: Some(OutputConfig {
                 effort: config.effort,
                 format: Some(OutputFormat::JsonSchema {
-                    schema: schema::schema(question),
+                    schema: schema::schema(choice),
                 }),
             }),
             ..MessagesRequest::default()
@@ -124,8 +124,8 @@ impl Rpcs {
     }
 }
 
-fn question(request: &v1::ClassifyRequest) -> Question<'_> {
-    Question {
+fn choice(request: &v1::ClassifyRequest) -> LabelChoice<'_> {
+    LabelChoice {
         labels: &request.labels,
         multi_label: request.multi_label,
         allow_none: request.allow_none,

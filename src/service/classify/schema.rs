@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// What to decide about a text.
 #[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
+pub struct LabelChoice<'a> {
     /// The labels to choose from.
     pub labels: &'a [v1::Label],
     /// Whether several labels may apply.
@@ -29,20 +29,20 @@ pub fn confidence_key(index: usize) -> String {
 
 /// The schema of an answer. The reason comes first, so that the choice follows
 /// from it.
-pub fn schema(question: Question<'_>) -> JsonObject {
+pub fn schema(choice: LabelChoice<'_>) -> JsonObject {
     let mut properties = JsonObject::new();
-    if question.include_reason {
+    if choice.include_reason {
         properties.insert(
             "reason".to_owned(),
             json!({"type": "string", "description": "Why, in one short sentence."}),
         );
     }
-    if question.multi_label {
-        properties.insert("labels".to_owned(), several(question));
+    if choice.multi_label {
+        properties.insert("labels".to_owned(), several(choice));
     } else {
-        properties.insert("label".to_owned(), one(question));
+        properties.insert("label".to_owned(), one(choice));
     }
-    properties.insert("confidences".to_owned(), confidences(question.labels));
+    properties.insert("confidences".to_owned(), confidences(choice.labels));
     object(properties)
 }
 
@@ -50,9 +50,9 @@ fn names(labels: &[v1::Label]) -> Value {
     labels.iter().map(|label| label.name.as_str()).collect()
 }
 
-fn one(question: Question<'_>) -> Value {
-    let label = json!({"type": "string", "enum": names(question.labels)});
-    if question.allow_none {
+fn one(choice: LabelChoice<'_>) -> Value {
+    let label = json!({"type": "string", "enum": names(choice.labels)});
+    if choice.allow_none {
         json!({
             "description": "The label that fits best; null if none fits.",
             "anyOf": [label, {"type": "null"}],
@@ -62,13 +62,13 @@ fn one(question: Question<'_>) -> Value {
     }
 }
 
-fn several(question: Question<'_>) -> Value {
+fn several(choice: LabelChoice<'_>) -> Value {
     let mut labels = json!({
         "type": "array",
         "description": "Every label that fits.",
-        "items": {"type": "string", "enum": names(question.labels)},
+        "items": {"type": "string", "enum": names(choice.labels)},
     });
-    if !question.allow_none {
+    if !choice.allow_none {
         labels["minItems"] = json!(1);
     }
     labels
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn the_choice_is_an_enum_of_the_names() {
         let labels = [label("billing"), label("bug")];
-        let question = Question {
+        let choice = LabelChoice {
             labels: &labels,
             multi_label: false,
             allow_none: false,
@@ -147,7 +147,7 @@ mod tests {
             "additionalProperties": false,
         });
         assert_eq!(
-            serde_json::to_string(&schema(question)).unwrap(),
+            serde_json::to_string(&schema(choice)).unwrap(),
             expected.to_string()
         );
     }
@@ -155,22 +155,22 @@ mod tests {
     #[test]
     fn none_is_a_null_or_an_empty_list_and_only_when_allowed() {
         let labels = [label("spam")];
-        let mut question = Question {
+        let mut choice = LabelChoice {
             labels: &labels,
             multi_label: true,
             allow_none: false,
             include_reason: false,
         };
-        assert_eq!(schema(question)["properties"]["labels"]["minItems"], 1);
-        question.allow_none = true;
+        assert_eq!(schema(choice)["properties"]["labels"]["minItems"], 1);
+        choice.allow_none = true;
         assert!(
-            schema(question)["properties"]["labels"]
+            schema(choice)["properties"]["labels"]
                 .get("minItems")
                 .is_none()
         );
-        question.multi_label = false;
+        choice.multi_label = false;
         assert_eq!(
-            schema(question)["properties"]["label"]["anyOf"][1],
+            schema(choice)["properties"]["label"]["anyOf"][1],
             json!({"type": "null"})
         );
     }

@@ -145,8 +145,8 @@ impl HttpApi {
         attempt.call.attempts.begin();
         let response = self.head(&attempt).await?;
         attempt
-            .limits_seen
-            .tell(|| headers::rate_limits(response.status(), response.headers()));
+            .rate_limit_observer
+            .observe(|| headers::rate_limits(response.status(), response.headers()));
         if !response.status().is_success() {
             return Err(self.failure(response).await);
         }

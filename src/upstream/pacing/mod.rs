@@ -92,7 +92,7 @@ impl Rule<Attempt> for Pace {
                 Box::pin(admitted).await?
             }
         };
-        attempt.limits_seen = reservation.limits_seen();
+        attempt.rate_limit_observer = reservation.rate_limit_observer();
         settled(next.run(attempt).await, reservation)
     }
 }

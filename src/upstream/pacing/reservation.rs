@@ -6,7 +6,7 @@ use super::{
     quota::Quota,
     shared::{ReservationScope, Settlement},
 };
-use crate::{call::Priority, upstream::LimitsSeen};
+use crate::{call::Priority, upstream::RateLimitObserver};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -66,12 +66,12 @@ impl QuotaReservation {
 
     /// Applies the response headers as soon as they arrive, long before a
     /// streamed response ends.
-    pub fn limits_seen(&self) -> LimitsSeen {
+    pub fn rate_limit_observer(&self) -> RateLimitObserver {
         let (quota, levels) = (Arc::clone(&self.quota), self.levels);
         let (scope, cost) = (self.scope, self.cost);
         match quota.shared() {
-            None => LimitsSeen::new(move |told| quota.observe(told, &levels, cost)),
-            Some(_) => LimitsSeen::new(move |told| {
+            None => RateLimitObserver::new(move |told| quota.observe(told, &levels, cost)),
+            Some(_) => RateLimitObserver::new(move |told| {
                 if let Some(shared) = quota.shared() {
                     shared.observe(&quota, told, scope, &levels, cost);
                 }

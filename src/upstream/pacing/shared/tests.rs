@@ -377,7 +377,7 @@ async fn an_api_that_names_no_limits_is_not_asked_about() {
 async fn without_redis_calls_go_by_what_is_known_here() {
     let quota = without_redis(StoreFailureMode::FailOpen);
     let reservation = admitted(&quota).await.unwrap();
-    reservation.limits_seen().tell(|| told(2));
+    reservation.rate_limit_observer().observe(|| told(2));
     // The API has counted the call, which has not ended.
     assert_eq!(quota.remaining().requests.unwrap().1, 60.0);
     let began = Instant::now();
