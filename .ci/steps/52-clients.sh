@@ -29,7 +29,7 @@ python_client() {
     project python
     block python docs/clients/python.md >"$project/summarize.py"
     (
-        cd "$project"
+        cd "$project" || exit
         "$venv/bin/python" -m grpc_tools.protoc -I proto --python_out=. --grpc_python_out=. proto/claude/v1/*.proto
         "$venv/bin/python" summarize.py | is_summary
     )
@@ -41,7 +41,7 @@ go_client() {
     sed 's/^module .*/module example/' tests/deployment/load/go.mod >"$project/go.mod"
     cp tests/deployment/load/go.sum "$project"
     (
-        cd "$project"
+        cd "$project" || exit
         PATH=$protoc/bin:$go_plugins:$PATH protoc -I proto --go_out=. --go-grpc_out=. proto/claude/v1/*.proto
         go vet .
         go run . | is_summary
@@ -61,7 +61,7 @@ typescript_client() {
     echo '{"type": "module"}' >"$project/package.json"
     ln -s "$packages/node_modules" "$project/node_modules"
     (
-        cd "$project"
+        cd "$project" || exit
         node_modules/.bin/tsc --strict --module nodenext --target es2022 --skipLibCheck --types node summarize.ts
         node summarize.js | is_summary
     )
@@ -73,7 +73,7 @@ java_client() {
     block xml docs/clients/java.md >"$project/pom.xml"
     block java docs/clients/java.md >"$project/src/main/java/Summarize.java"
     (
-        cd "$project"
+        cd "$project" || exit
         mvn --batch-mode --quiet compile org.codehaus.mojo:exec-maven-plugin:3.5.1:java \
             -Dexec.mainClass=Summarize | is_summary
     )
