@@ -16,10 +16,6 @@ pub enum Retry {
     After(Duration),
 }
 
-/// The limit that rejected a call, as the metric
-/// `claude_grpc.limit.rejections` names it.
-pub type LimitLabel = &'static str;
-
 /// The exit codes of the command line, as documented in `--help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -71,8 +67,9 @@ macro_rules! reasons {
                 match self { $(Reason::$variant => $retry,)* }
             }
 
-            /// The limit that rejected the call, if any.
-            pub const fn limit(self) -> Option<LimitLabel> {
+            /// The limit that rejected the call, if any, as the metric
+            /// `claude_grpc.limit.rejections` names it.
+            pub const fn limit(self) -> Option<&'static str> {
                 match self { $(Reason::$variant => $limit,)* }
             }
 

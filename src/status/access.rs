@@ -23,18 +23,6 @@ pub fn denied(refused: &AccessError) -> Status {
     }
 }
 
-/// The reason of a rejection.
-pub(super) fn reason(refused: &AccessError) -> Reason {
-    match refused {
-        AccessError::Limit(_) => Reason::ClientLimitReached,
-        AccessError::StoreUnreachable => Reason::LimitsUnreachable,
-        AccessError::NotAllowed(RejectReason::Method | RejectReason::Model) => {
-            Reason::PermissionDenied
-        }
-        AccessError::NotAllowed(_) => Reason::Unauthenticated,
-    }
-}
-
 /// The status for a rejection. What is wrong with the credentials is not
 /// disclosed: it would only help an attacker.
 pub fn rejected(cause: RejectReason) -> Status {
@@ -48,7 +36,7 @@ pub fn rejected(cause: RejectReason) -> Status {
 }
 
 /// RESOURCE_EXHAUSTED with each exceeded limit and when to retry.
-pub fn limit_exceeded(reached: &LimitExceeded) -> Status {
+fn limit_exceeded(reached: &LimitExceeded) -> Status {
     let mut draft = Draft::new(Reason::ClientLimitReached, reached.to_string())
         .retry_after(Some(reached.retry_after()));
     let violations = reached

@@ -11,7 +11,7 @@ mod server;
 mod upstream;
 mod violations;
 
-pub use access::{denied, limit_exceeded, rejected};
+pub use access::{denied, rejected};
 pub use answer::invalid_answer;
 pub use server::{
     deadline_exceeded, detailed, draining, invalid_timeout, malformed_message, message_too_large,

@@ -15,14 +15,27 @@ const MAX_EXPLANATION: usize = 500;
 /// request, named when the request is too large.
 pub fn upstream_failed(failed: &Failed, payload_field: &'static str) -> Status {
     let error = &failed.error;
-    let (reason, message) = match error {
+    let reason = match error {
         UpstreamError::AccessDenied(refused) => return access::denied(refused),
-        UpstreamError::Api(failure) => (api_reason(failure), api_message(failure)),
-        _ => (reason(error), error.to_string()),
+        UpstreamError::Api(failure) => api_reason(failure),
+        UpstreamError::Connect => Reason::UpstreamUnreachable,
+        UpstreamError::Broken => Reason::UpstreamConnectionBroken,
+        UpstreamError::Stalled(_) => Reason::UpstreamTimeout,
+        UpstreamError::Malformed(_) => Reason::UpstreamMalformed,
+        UpstreamError::TooLarge { .. } => Reason::RequestTooLarge,
+        UpstreamError::DeadlineExceeded(_) => Reason::DeadlineExceeded,
+        UpstreamError::ConcurrencyLimitExceeded { .. } => Reason::Overloaded,
+        UpstreamError::CircuitOpen { .. } => Reason::CircuitOpen,
+        UpstreamError::QuotaExhausted { .. } => Reason::UpstreamQuotaExhausted,
+        UpstreamError::StoreUnreachable => Reason::QuotaUnreachable,
+        // The caller's credentials are valid; the service's own key is not.
+        UpstreamError::NoUsableKey => Reason::UpstreamAuth,
     };
-    let request_id = match error {
-        UpstreamError::Api(failure) => failure.request_id.as_deref(),
-        _ => None,
+    let (message, request_id) = match error {
+        UpstreamError::Api(failure) => {
+            (api_message(reason, failure), failure.request_id.as_deref())
+        }
+        _ => (error.to_string(), None),
     };
     let mut draft = Draft::new(reason, message.as_str())
         .metadata(reason, metadata(failed))
@@ -66,25 +79,6 @@ fn retry_after(error: &UpstreamError) -> Option<Duration> {
     }
 }
 
-fn reason(error: &UpstreamError) -> Reason {
-    match error {
-        UpstreamError::Api(failure) => api_reason(failure),
-        UpstreamError::Connect => Reason::UpstreamUnreachable,
-        UpstreamError::Broken => Reason::UpstreamConnectionBroken,
-        UpstreamError::Stalled(_) => Reason::UpstreamTimeout,
-        UpstreamError::Malformed(_) => Reason::UpstreamMalformed,
-        UpstreamError::TooLarge { .. } => Reason::RequestTooLarge,
-        UpstreamError::DeadlineExceeded(_) => Reason::DeadlineExceeded,
-        UpstreamError::ConcurrencyLimitExceeded { .. } => Reason::Overloaded,
-        UpstreamError::CircuitOpen { .. } => Reason::CircuitOpen,
-        UpstreamError::QuotaExhausted { .. } => Reason::UpstreamQuotaExhausted,
-        UpstreamError::StoreUnreachable => Reason::QuotaUnreachable,
-        UpstreamError::AccessDenied(refused) => access::reason(refused),
-        // The caller's credentials are valid; the service's own key is not.
-        UpstreamError::NoUsableKey => Reason::UpstreamAuth,
-    }
-}
-
 fn api_reason(failure: &ApiFailure) -> Reason {
     match failure.status {
         400 | 422 => Reason::UpstreamInvalidRequest,
@@ -102,9 +96,9 @@ fn api_reason(failure: &ApiFailure) -> Reason {
 
 /// The message for the caller. The API's explanation is included only if the
 /// caller can fix the request: otherwise it is about the service's own account.
-fn api_message(failure: &ApiFailure) -> String {
+fn api_message(reason: Reason, failure: &ApiFailure) -> String {
     let explained = |what: &str| format!("{what}: {}", explanation(&failure.message));
-    let text = match api_reason(failure) {
+    let text = match reason {
         Reason::UpstreamInvalidRequest => {
             return explained("the Claude API rejected the request");
         }
