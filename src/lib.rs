@@ -50,6 +50,7 @@ pub mod telemetry;
 #[doc(hidden)]
 pub mod upstream;
 
+mod duration_limits;
 mod token_bucket;
 
 /// Compiles the program in docs/clients/rust.md.

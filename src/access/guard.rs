@@ -30,7 +30,7 @@ struct Inner {
     clock: Clock,
     /// Signatures of unknown keys are checked with this secret, so that they
     /// take the same time as those of known keys.
-    nobodys: SecretString,
+    decoy: SecretString,
 }
 
 /// The identity of a caller, or what must be verified first.
@@ -77,7 +77,7 @@ impl Access {
             usage_store,
             refusals: Refusals::default(),
             clock,
-            nobodys: SecretString::from("nobody's secret, as long as anybody's".to_owned()),
+            decoy: SecretString::from("nobody's secret, as long as anybody's".to_owned()),
         }))
     }
 
@@ -162,7 +162,7 @@ impl Access {
             nonce: &header.nonce,
             message,
         };
-        let secret = key.map_or(&self.0.nobodys, |key| &key.secret);
+        let secret = key.map_or(&self.0.decoy, |key| &key.secret);
         let (true, Some(key)) = (signed.is_mac(secret, &header.mac), key) else {
             return Err(RejectReason::WrongSignature);
         };

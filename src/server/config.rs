@@ -1,11 +1,9 @@
 //! `[server]`: the gRPC port, its limits, and TLS.
 
+use crate::duration_limits;
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::sync::Semaphore;
-
-/// Maximum of every duration, so that adding them up cannot overflow.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// The gRPC port: its address, its limits and what it serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,22 +157,14 @@ impl ServerConfig {
         at_least_one("max_calls", self.max_calls, usize::MAX);
         at_least_one("max_connections", self.max_connections, max_connections);
 
-        for (key, time, may_be_zero) in [
+        let durations = [
             ("max_deadline", self.max_deadline, false),
             ("drain_timeout", self.drain_timeout, true),
             ("max_connection_age", self.max_connection_age, false),
             ("keepalive_interval", self.keepalive_interval, false),
             ("keepalive_timeout", self.keepalive_timeout, false),
-        ] {
-            if time > LONGEST || (time.is_zero() && !may_be_zero) {
-                let least = if may_be_zero {
-                    ""
-                } else {
-                    "greater than 0 and "
-                };
-                wrong(key, format!("must be {least}at most a year"));
-            }
-        }
+        ];
+        duration_limits::check(durations, wrong);
 
         self.tls.check(wrong);
 

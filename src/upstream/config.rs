@@ -1,14 +1,11 @@
 //! `[upstream]`: how the Claude API is called.
 
-use crate::claude;
+use crate::{claude, duration_limits};
 use http::HeaderValue;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, time::Duration};
 use tokio::sync::Semaphore;
-
-/// Maximum of every duration, so that adding them up cannot overflow.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// The Claude API: its address, timeouts, connections and concurrency.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -173,7 +170,7 @@ impl UpstreamConfig {
             let maximum = Semaphore::MAX_PERMITS;
             wrong("max_in_flight", format!("must be between 1 and {maximum}"));
         }
-        for (key, time, may_be_zero) in [
+        let durations = [
             ("acquire_timeout", self.acquire_timeout, true),
             ("connect_timeout", self.connect_timeout, false),
             ("write_timeout", self.write_timeout, false),
@@ -184,16 +181,8 @@ impl UpstreamConfig {
             ("retry.max_retry_after", self.retry.max_retry_after, true),
             ("breaker.window", self.breaker.window, false),
             ("breaker.open_duration", self.breaker.open_duration, false),
-        ] {
-            if time > LONGEST || (time.is_zero() && !may_be_zero) {
-                let least = if may_be_zero {
-                    ""
-                } else {
-                    "greater than 0 and "
-                };
-                wrong(key, format!("must be {least}at most a year"));
-            }
-        }
+        ];
+        duration_limits::check(durations, wrong);
         self.retry.check(wrong);
         self.breaker.check(wrong);
     }

@@ -40,14 +40,14 @@ pub struct RateLimitObserver(Option<Arc<Observe>>);
 
 impl RateLimitObserver {
     /// Calls this function.
-    pub fn new(told: impl Fn(&RateLimits) + Send + Sync + 'static) -> Self {
-        RateLimitObserver(Some(Arc::new(told)))
+    pub fn new(observe: impl Fn(&RateLimits) + Send + Sync + 'static) -> Self {
+        RateLimitObserver(Some(Arc::new(observe)))
     }
 
     /// Reports the limits, which are parsed only if somebody listens.
     pub fn observe(&self, read: impl FnOnce() -> RateLimits) {
-        if let Some(told) = &self.0 {
-            told(&read());
+        if let Some(observe) = &self.0 {
+            observe(&read());
         }
     }
 }

@@ -165,12 +165,12 @@ mod tests {
 
     #[test]
     fn the_api_has_the_last_word() {
-        let told = |should_retry| ApiFailure {
+        let asking = |should_retry| ApiFailure {
             should_retry: Some(should_retry),
             ..api(if should_retry { 400 } else { 529 })
         };
-        assert_eq!(repeat_of(told(true)), RetryDecision::Backoff);
-        assert_eq!(repeat_of(told(false)), RetryDecision::No);
+        assert_eq!(repeat_of(asking(true)), RetryDecision::Backoff);
+        assert_eq!(repeat_of(asking(false)), RetryDecision::No);
         let spent = ApiFailure {
             code: Some(crate::upstream::SPEND_LIMIT_REACHED.to_owned()),
             should_retry: Some(true),

@@ -35,16 +35,16 @@ impl BatchFlags {
         let mut failed = None;
         while let Some((source, answer)) = answers.next().await {
             // Suspends the bar: both may write to the same terminal.
-            let told = progress.suspend(|| {
-                let told = answer.and_then(|answer| print(source, answer));
-                told.map_err(|failure| {
+            let printed = progress.suspend(|| {
+                let printed = answer.and_then(|answer| print(source, answer));
+                printed.map_err(|failure| {
                     let failure = source.failure(failure);
                     failure.print();
                     failure
                 })
             });
             progress.inc(1);
-            match told {
+            match printed {
                 Ok(()) => {}
                 Err(Failure::PipeClosed) => return Err(Failure::PipeClosed),
                 Err(Failure::Explained { exit, .. } | Failure::Reported(exit)) => {

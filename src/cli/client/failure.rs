@@ -79,8 +79,8 @@ pub fn complete(stop_reason: StopReason, refusal: Option<&Refusal>) -> Result<()
         StopReason::Refusal => {
             let mut reason = "the model refused to answer".to_owned();
             if let Some(refusal) = refusal {
-                let told = [&refusal.category, &refusal.explanation];
-                for part in told.into_iter().filter(|part| !part.is_empty()) {
+                let details = [&refusal.category, &refusal.explanation];
+                for part in details.into_iter().filter(|part| !part.is_empty()) {
                     let _ = write!(reason, ": {part}");
                 }
             }
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use tonic_types::ErrorDetails;
 
-    fn told(status: &Status) -> (Exit, String) {
+    fn described(status: &Status) -> (Exit, String) {
         match failed(status) {
             Failure::Explained { exit, reasons } => (exit, reasons.join("\n")),
             other => panic!("{other:?}"),
@@ -127,7 +127,7 @@ mod tests {
         let status = Status::with_error_details(Code::InvalidArgument, message, details);
         let line = "INVALID_ARGUMENT: text: must not be empty; labels[0].name: is too long; \
                     retry in 2s 500ms (request id req_1)";
-        assert_eq!(told(&status), (Exit::Usage, line.to_owned()));
+        assert_eq!(described(&status), (Exit::Usage, line.to_owned()));
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
             (Status::unavailable("tcp connect error"), Exit::Unreachable),
             (Status::cancelled("Timeout expired"), Exit::Failed),
         ] {
-            assert_eq!(told(&status).0, exit, "{status:?}");
+            assert_eq!(described(&status).0, exit, "{status:?}");
         }
     }
 

@@ -88,23 +88,23 @@ impl SummaryRequest {
     }
 
     fn instructions(&self) -> String {
-        let mut told = String::from("Summarize the document above.");
+        let mut text = String::from("Summarize the document above.");
         if !self.title.is_empty() {
-            push(&mut told, format_args!("The document is: {}", self.title));
+            push(&mut text, format_args!("The document is: {}", self.title));
         }
-        push(&mut told, self.form());
+        push(&mut text, self.form());
         if !self.focus.is_empty() {
-            push(&mut told, format_args!("Dwell on: {}", self.focus));
+            push(&mut text, format_args!("Dwell on: {}", self.focus));
         }
         if self.language.is_empty() {
-            push(&mut told, "Write in the language of the document.");
+            push(&mut text, "Write in the language of the document.");
         } else {
             push(
-                &mut told,
+                &mut text,
                 format_args!("Write in this language: {}", self.language),
             );
         }
-        told
+        text
     }
 
     fn form(&self) -> String {
@@ -136,9 +136,9 @@ impl SummaryRequest {
     }
 }
 
-fn push(told: &mut String, line: impl std::fmt::Display) {
+fn push(text: &mut String, line: impl std::fmt::Display) {
     // Writing to a String cannot fail.
-    let _ = write!(told, "\n{line}");
+    let _ = write!(text, "\n{line}");
 }
 
 /// Settings are on a line of their own: one that contained line breaks could
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn every_setting_is_told() {
-        let told = instructions(v1::SummarizeRequest {
+        let text = instructions(v1::SummarizeRequest {
             length: Some(Length::Sentences(3)),
             format: v1::SummaryFormat::Bullets.into(),
             focus: "costs\nand dates".to_owned(),
@@ -209,7 +209,7 @@ mod tests {
             ..v1::SummarizeRequest::default()
         });
         assert_eq!(
-            told,
+            text,
             "Summarize the document above.\n\
              The document is: a &lt;/document> report\n\
              Write a list, one point a line, each line beginning with \"- \". Write exactly 3 bullets.\n\

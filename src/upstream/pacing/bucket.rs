@@ -59,8 +59,13 @@ pub struct ApiBucket {
 
 impl ApiBucket {
     /// A bucket as reported by the API.
-    pub fn new(told: &limits::Bucket, rounding: f64, now: Instant) -> Self {
-        ApiBucket::with(told.limit as f64, told.remaining as f64, rounding, now)
+    pub fn new(reported: &limits::Bucket, rounding: f64, now: Instant) -> Self {
+        ApiBucket::with(
+            reported.limit as f64,
+            reported.remaining as f64,
+            rounding,
+            now,
+        )
     }
 
     /// A bucket at a known level.
@@ -114,20 +119,25 @@ impl ApiBucket {
 
     /// Adopts the API's report where it differs from our own count, since
     /// others may use the same key. The API took its number some time between
-    /// the reservation (when our count was `at_charge`) and now, so any value
+    /// the reservation (when our count was `at_reservation`) and now, so any value
     /// between our two counts agrees with it.
-    pub fn correct(&mut self, told: &limits::Bucket, at_charge: f64) {
-        let level = self.believed(told, at_charge, self.level());
-        self.tokens = TokenBucket::with_level(told.limit as f64, level);
+    pub fn correct(&mut self, reported: &limits::Bucket, at_reservation: f64) {
+        let level = self.believed(reported, at_reservation, self.level());
+        self.tokens = TokenBucket::with_level(reported.limit as f64, level);
     }
 
     /// As [`correct`](Self::correct), for a response that rejected a call: the
     /// API has not counted it, and its reservation will be returned. That too
     /// little is left for it is exact, despite rounding; otherwise each next
     /// call would come too early by the same amount again.
-    pub fn correct_refused(&mut self, told: &limits::Bucket, at_charge: f64, charged: f64) {
-        let mut level = self.believed(told, at_charge + charged, self.level() + charged);
-        let (limit, remaining) = (told.limit as f64, told.remaining as f64);
+    pub fn correct_refused(
+        &mut self,
+        reported: &limits::Bucket,
+        at_reservation: f64,
+        charged: f64,
+    ) {
+        let mut level = self.believed(reported, at_reservation + charged, self.level() + charged);
+        let (limit, remaining) = (reported.limit as f64, reported.remaining as f64);
         if remaining < charged.min(limit) {
             level = level.min(remaining);
         }
@@ -135,9 +145,9 @@ impl ApiBucket {
     }
 
     /// The level that agrees with the API's report, at most the limit.
-    fn believed(&self, told: &limits::Bucket, at_charge: f64, level: f64) -> f64 {
-        let (limit, remaining) = (told.limit as f64, told.remaining as f64);
-        let (low, high) = (at_charge.min(level), at_charge.max(level));
+    fn believed(&self, reported: &limits::Bucket, at_reservation: f64, level: f64) -> f64 {
+        let (limit, remaining) = (reported.limit as f64, reported.remaining as f64);
+        let (low, high) = (at_reservation.min(level), at_reservation.max(level));
         let believed = if remaining < low - self.rounding {
             level - (low - remaining)
         } else if remaining > high + self.rounding {
@@ -153,13 +163,13 @@ impl ApiBucket {
 mod tests {
     use super::*;
 
-    fn told(limit: u64, remaining: u64) -> limits::Bucket {
+    fn reported(limit: u64, remaining: u64) -> limits::Bucket {
         limits::Bucket { limit, remaining }
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_refills_over_a_minute() {
-        let mut bucket = ApiBucket::new(&told(60, 0), 0.0, Instant::now());
+        let mut bucket = ApiBucket::new(&reported(60, 0), 0.0, Instant::now());
         assert_eq!(bucket.ready_in(1.0), Duration::from_secs(1));
         tokio::time::advance(Duration::from_secs(30)).await;
         bucket.refill(Instant::now());
@@ -173,29 +183,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_api_is_believed_only_where_it_really_differs() {
-        let mut bucket = ApiBucket::new(&told(1000, 500), 1.0, Instant::now());
+        let mut bucket = ApiBucket::new(&reported(1000, 500), 1.0, Instant::now());
         bucket.take(100.0);
         // Any value between the count at the reservation and the count now.
-        bucket.correct(&told(1000, 450), 500.0);
+        bucket.correct(&reported(1000, 450), 500.0);
         assert_eq!(bucket.level(), 400.0);
-        bucket.correct(&told(1000, 300), 400.0);
+        bucket.correct(&reported(1000, 300), 400.0);
         assert_eq!(bucket.level(), 300.0);
-        bucket.correct(&told(1000, 900), 400.0);
+        bucket.correct(&reported(1000, 900), 400.0);
         assert_eq!(bucket.level(), 800.0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_tells_exactly_that_too_little_is_left() {
-        let mut bucket = ApiBucket::new(&told(60, 1), 1.0, Instant::now());
+        let mut bucket = ApiBucket::new(&reported(60, 1), 1.0, Instant::now());
         bucket.take(1.0);
         // Within the rounding, and still too high.
-        bucket.correct_refused(&told(60, 0), 0.0, 1.0);
+        bucket.correct_refused(&reported(60, 0), 0.0, 1.0);
         bucket.take(-1.0);
         assert_eq!(bucket.level(), 0.0);
         // If there was room, the rejection says nothing about this bucket.
-        let mut bucket = ApiBucket::new(&told(60, 40), 1.0, Instant::now());
+        let mut bucket = ApiBucket::new(&reported(60, 40), 1.0, Instant::now());
         bucket.take(10.0);
-        bucket.correct_refused(&told(60, 40), 30.0, 10.0);
+        bucket.correct_refused(&reported(60, 40), 30.0, 10.0);
         assert_eq!(bucket.level(), 30.0);
     }
 }

@@ -24,16 +24,16 @@ pub type Levels = Cost;
 
 impl Buckets {
     /// The buckets as reported by the API.
-    pub fn new(told: &RateLimits) -> Self {
+    pub fn new(reported: &RateLimits) -> Self {
         let now = Instant::now();
-        let bucket = |told: &Option<_>, rounding| {
-            let told = told.as_ref()?;
-            Some(ApiBucket::new(told, rounding, now))
+        let bucket = |reported: &Option<_>, rounding| {
+            let reported = reported.as_ref()?;
+            Some(ApiBucket::new(reported, rounding, now))
         };
         Buckets {
-            requests: bucket(&told.requests, REQUEST_ROUNDING),
-            input_tokens: bucket(&told.input_tokens, TOKEN_ROUNDING),
-            output_tokens: bucket(&told.output_tokens, TOKEN_ROUNDING),
+            requests: bucket(&reported.requests, REQUEST_ROUNDING),
+            input_tokens: bucket(&reported.input_tokens, TOKEN_ROUNDING),
+            output_tokens: bucket(&reported.output_tokens, TOKEN_ROUNDING),
         }
     }
 
@@ -112,38 +112,38 @@ impl Buckets {
 
     /// Adopts the API's report where it differs (see [`ApiBucket::correct`]),
     /// after a call that reserved `charged`.
-    pub fn correct(&mut self, told: &RateLimits, at_charge: &Levels, charged: Cost) {
-        let refused = told.refused;
-        let fresh = Buckets::new(told);
+    pub fn correct(&mut self, reported: &RateLimits, at_reservation: &Levels, charged: Cost) {
+        let refused = reported.refused;
+        let fresh = Buckets::new(reported);
         let each = [
             (
                 &mut self.requests,
                 fresh.requests,
-                &told.requests,
-                at_charge.requests,
+                &reported.requests,
+                at_reservation.requests,
                 charged.requests,
             ),
             (
                 &mut self.input_tokens,
                 fresh.input_tokens,
-                &told.input_tokens,
-                at_charge.input_tokens,
+                &reported.input_tokens,
+                at_reservation.input_tokens,
                 charged.input_tokens,
             ),
             (
                 &mut self.output_tokens,
                 fresh.output_tokens,
-                &told.output_tokens,
-                at_charge.output_tokens,
+                &reported.output_tokens,
+                at_reservation.output_tokens,
                 charged.output_tokens,
             ),
         ];
-        for (bucket, fresh, told, at_charge, charged) in each {
-            match (bucket, told) {
-                (Some(bucket), Some(told)) if refused => {
-                    bucket.correct_refused(told, at_charge, charged);
+        for (bucket, fresh, reported, at_reservation, charged) in each {
+            match (bucket, reported) {
+                (Some(bucket), Some(reported)) if refused => {
+                    bucket.correct_refused(reported, at_reservation, charged);
                 }
-                (Some(bucket), Some(told)) => bucket.correct(told, at_charge),
+                (Some(bucket), Some(reported)) => bucket.correct(reported, at_reservation),
                 (bucket @ None, Some(_)) => *bucket = fresh,
                 (_, None) => {}
             }

@@ -121,18 +121,18 @@ impl Quota {
 
     /// Applies the response headers of a call that reserved `charged`, and
     /// notifies waiting calls.
-    pub fn observe(&self, told: &RateLimits, at_charge: &Levels, charged: Cost) {
+    pub fn observe(&self, reported: &RateLimits, at_reservation: &Levels, charged: Cost) {
         let mut state = self.lock();
         state.refill();
-        state.observe(told, at_charge, charged);
+        state.observe(reported, at_reservation, charged);
         state.wake_next();
     }
 
     /// Applies the response headers of a call.
-    pub(super) fn take_over(&self, told: &RateLimits, at_charge: &Levels, charged: Cost) {
+    pub(super) fn take_over(&self, reported: &RateLimits, at_reservation: &Levels, charged: Cost) {
         let mut state = self.lock();
         state.refill();
-        state.observe(told, at_charge, charged);
+        state.observe(reported, at_reservation, charged);
     }
 
     pub(super) fn wake_next(&self) {

@@ -5,7 +5,7 @@ use crate::upstream::limits;
 use futures::FutureExt;
 use tokio::time::Instant;
 
-fn told(requests: u64) -> RateLimits {
+fn reported(requests: u64) -> RateLimits {
     RateLimits {
         requests: Some(limits::Bucket {
             limit: 60,
@@ -29,7 +29,7 @@ fn minute() -> Deadline {
 async fn nearly_empty() -> Arc<Quota> {
     let quota = Arc::new(Quota::default());
     let reservation = quota.admit(ONE, Priority::Batch, minute()).await.unwrap();
-    quota.observe(&told(2), &reservation.levels(), ONE);
+    quota.observe(&reported(2), &reservation.levels(), ONE);
     assert_eq!(quota.remaining().requests, Some((1.0, 60.0)));
     quota
 }

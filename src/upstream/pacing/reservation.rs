@@ -70,10 +70,10 @@ impl QuotaReservation {
         let (quota, levels) = (Arc::clone(&self.quota), self.levels);
         let (scope, cost) = (self.scope, self.cost);
         match quota.shared() {
-            None => RateLimitObserver::new(move |told| quota.observe(told, &levels, cost)),
-            Some(_) => RateLimitObserver::new(move |told| {
+            None => RateLimitObserver::new(move |reported| quota.observe(reported, &levels, cost)),
+            Some(_) => RateLimitObserver::new(move |reported| {
                 if let Some(shared) = quota.shared() {
-                    shared.observe(&quota, told, scope, &levels, cost);
+                    shared.observe(&quota, reported, scope, &levels, cost);
                 }
             }),
         }

@@ -237,17 +237,22 @@ impl State {
         }
     }
 
-    pub(super) fn observe(&mut self, told: &RateLimits, at_charge: &Levels, charged: Cost) {
-        if told.is_empty() {
+    pub(super) fn observe(
+        &mut self,
+        reported: &RateLimits,
+        at_reservation: &Levels,
+        charged: Cost,
+    ) {
+        if reported.is_empty() {
             if matches!(self.meter, Meter::Unknown) {
                 self.meter = Meter::Unmetered;
             }
             return;
         }
         match &mut self.meter {
-            Meter::Metered(buckets) => buckets.correct(told, at_charge, charged),
+            Meter::Metered(buckets) => buckets.correct(reported, at_reservation, charged),
             Meter::Unknown | Meter::Unmetered => {
-                let mut buckets = Buckets::new(told);
+                let mut buckets = Buckets::new(reported);
                 // The API's numbers may not include calls in flight yet.
                 buckets.take(self.outstanding);
                 self.meter = Meter::Metered(buckets);

@@ -43,10 +43,10 @@ fn a_classification_makes_sense() {
         "required": ["reason", "label", "confidences"],
         "additionalProperties": false,
     });
-    let told = r#"{"label":"bug","description":"The software fails"}
+    let text = r#"{"label":"bug","description":"The software fails"}
 {"label":"billing","description":"Refunds, payments"}
 {"label":"praise"}"#;
-    let answer = answer(schema.as_object().unwrap(), &prompt(told));
+    let answer = answer(schema.as_object().unwrap(), &prompt(text));
     assert_eq!(answer["label"], "billing");
     assert!(answer["reason"].as_str().unwrap().starts_with(MARK));
     let confidence = |key: &str| answer["confidences"][key].as_f64().unwrap();

@@ -101,19 +101,19 @@ impl SharedQuota {
     pub fn observe(
         &self,
         quota: &Arc<Quota>,
-        told: &RateLimits,
+        reported: &RateLimits,
         scope: ReservationScope,
-        at_charge: &Levels,
+        at_reservation: &Levels,
         charged: Cost,
     ) {
-        quota.take_over(told, at_charge, charged);
-        if told.is_empty() {
+        quota.take_over(reported, at_reservation, charged);
+        if reported.is_empty() {
             quota.wake_next();
             return;
         }
         let observation = Observation {
-            told: told.clone(),
-            at_charge: (scope == ReservationScope::Shared).then_some(*at_charge),
+            reported: reported.clone(),
+            at_reservation: (scope == ReservationScope::Shared).then_some(*at_reservation),
             early: match scope {
                 ReservationScope::SharedEarly => charged,
                 _ => Cost::default(),

@@ -6,12 +6,12 @@
 local refused = arg[14] == 1
 local rounding = { 1, 1000, 1000 }
 for b = 1, 3 do
-  local told, most = arg[2 * b - 1], arg[2 * b]
+  local reported, most = arg[2 * b - 1], arg[2 * b]
   if most >= 0 and not limit[b] then
     -- The API's numbers may not include other calls in flight yet.
     limit[b] = most
     local own = refused and 0 or arg[10 + b]
-    level[b] = told - math.max(0, early_cost[b] - own)
+    level[b] = reported - math.max(0, early_cost[b] - own)
   elseif most >= 0 then
     -- The API took its number some time between the reservation and now, so
     -- any value between the two counts agrees with it. A reservation that was
@@ -22,15 +22,15 @@ for b = 1, 3 do
     if arg[7] == 1 then
       low, high = math.min(low, arg[7 + b] + back), math.max(low, arg[7 + b] + back)
     end
-    if told < low - rounding[b] then
-      level[b] = level[b] - (low - told)
-    elseif told > high + rounding[b] then
-      level[b] = level[b] + (told - high)
+    if reported < low - rounding[b] then
+      level[b] = level[b] - (low - reported)
+    elseif reported > high + rounding[b] then
+      level[b] = level[b] + (reported - high)
     end
     -- That too little is left for the call is exact, despite rounding; otherwise
     -- the next call would come too early by the same amount again.
-    if refused and told < math.min(most, arg[17 + b]) then
-      level[b] = math.min(level[b], told - back)
+    if refused and reported < math.min(most, arg[17 + b]) then
+      level[b] = math.min(level[b], reported - back)
     end
     limit[b] = most
     level[b] = math.min(level[b], most)

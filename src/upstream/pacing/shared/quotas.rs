@@ -81,10 +81,10 @@ pub struct AdmissionResponse {
 #[derive(Debug)]
 pub struct Observation {
     /// The limits that the API reported.
-    pub told: RateLimits,
+    pub reported: RateLimits,
     /// The levels after the reservation of the call; `None` if it was not
     /// reserved in Redis with known limits.
-    pub at_charge: Option<Levels>,
+    pub at_reservation: Option<Levels>,
     /// What was reserved before the limits were known.
     pub early: Cost,
     /// What is returned in Redis if the API rejected the call.
@@ -162,16 +162,21 @@ impl SharedQuotas {
     /// Applies the response headers of a call.
     pub async fn observe(&self, name: &str, observation: &Observation) -> Option<()> {
         let mut script = self.observe.key(name);
-        let told = &observation.told;
-        for bucket in [&told.requests, &told.input_tokens, &told.output_tokens] {
-            let told = bucket.map(|Bucket { limit, remaining }| (remaining as f64, limit as f64));
-            let (left, limit) = told.unwrap_or((-1.0, -1.0));
+        let reported = &observation.reported;
+        for bucket in [
+            &reported.requests,
+            &reported.input_tokens,
+            &reported.output_tokens,
+        ] {
+            let reported =
+                bucket.map(|Bucket { limit, remaining }| (remaining as f64, limit as f64));
+            let (left, limit) = reported.unwrap_or((-1.0, -1.0));
             script.arg(left).arg(limit);
         }
-        script.arg(u8::from(observation.at_charge.is_some()));
-        with_cost(&mut script, observation.at_charge.unwrap_or_default());
+        script.arg(u8::from(observation.at_reservation.is_some()));
+        with_cost(&mut script, observation.at_reservation.unwrap_or_default());
         with_cost(&mut script, observation.early);
-        script.arg(u8::from(told.refused));
+        script.arg(u8::from(reported.refused));
         with_cost(&mut script, observation.back);
         with_cost(&mut script, observation.cost);
         let asked = self

@@ -30,7 +30,7 @@ const ONE: Cost = Cost {
 };
 
 /// One request per second, and as many tokens as needed.
-fn told(requests: u64) -> RateLimits {
+fn reported(requests: u64) -> RateLimits {
     RateLimits {
         requests: Some(Bucket {
             limit: 60,
@@ -65,10 +65,10 @@ impl Replica {
         self.0.admit(NAME, &ask).await.unwrap()
     }
 
-    async fn is_told(&self, told: RateLimits, at_charge: Option<f64>) {
+    async fn observes(&self, reported: RateLimits, at_reservation: Option<f64>) {
         let observation = Observation {
-            told,
-            at_charge: at_charge.map(|requests| Levels {
+            reported,
+            at_reservation: at_reservation.map(|requests| Levels {
                 requests,
                 ..Levels::default()
             }),
@@ -100,7 +100,7 @@ impl Replica {
 async fn with_left(requests: u64) -> (RedisServer, Replica, Replica) {
     let redis = RedisServer::start().await;
     let (one, two) = (Replica::of(&redis), Replica::of(&redis));
-    one.is_told(told(requests), None).await;
+    one.observes(reported(requests), None).await;
     (redis, one, two)
 }
 
@@ -159,8 +159,8 @@ async fn until_the_limits_are_known_only_some_calls_of_all_replicas_are_in_fligh
     // The first response reports the limits. The other fifteen calls may not be
     // included.
     let observation = Observation {
-        told: told(40),
-        at_charge: None,
+        reported: reported(40),
+        at_reservation: None,
         early: ONE,
         back: ONE,
         cost: ONE,
@@ -259,17 +259,17 @@ async fn the_api_is_believed_only_where_it_really_differs() {
         one.asks(ask(Priority::Batch)).await;
     }
     // Any value between the count at the reservation and the count now.
-    two.is_told(told(45), Some(50.0)).await;
+    two.observes(reported(45), Some(50.0)).await;
     assert_about(two.left().await, 40.0);
     // Somebody else uses the key.
-    two.is_told(told(30), Some(50.0)).await;
+    two.observes(reported(30), Some(50.0)).await;
     assert_about(two.left().await, 30.0);
-    two.is_told(told(55), Some(50.0)).await;
+    two.observes(reported(55), Some(50.0)).await;
     assert_about(two.left().await, 35.0);
     // A call that was not counted here cannot know what is in flight.
-    two.is_told(told(55), None).await;
+    two.observes(reported(55), None).await;
     assert_about(two.left().await, 35.0);
-    two.is_told(told(5), None).await;
+    two.observes(reported(5), None).await;
     assert_about(two.left().await, 5.0);
 }
 
@@ -282,9 +282,9 @@ async fn a_refusal_tells_exactly_that_too_little_is_left() {
     // Within the rounding, and still too high.
     let refusal = RateLimits {
         refused: true,
-        ..told(0)
+        ..reported(0)
     };
-    one.is_told(refusal, Some(1.0)).await;
+    one.observes(refusal, Some(1.0)).await;
     assert_about(two.left().await, -1.0);
     // The reservation is returned.
     let back = Cost::default().minus(ONE);
@@ -294,14 +294,14 @@ async fn a_refusal_tells_exactly_that_too_little_is_left() {
     settled.await.unwrap();
     assert_about(two.left().await, 0.0);
     // If there was room, the rejection says nothing about this bucket.
-    two.is_told(told(40), Some(0.0)).await;
+    two.observes(reported(40), Some(0.0)).await;
     let charged = two.asks(ask(Priority::Batch)).await;
     assert_eq!(charged.decision, AdmissionDecision::Charged);
     let refusal = RateLimits {
         refused: true,
-        ..told(40)
+        ..reported(40)
     };
-    two.is_told(refusal, Some(39.0)).await;
+    two.observes(refusal, Some(39.0)).await;
     assert_about(two.left().await, 39.0);
 }
 
@@ -341,7 +341,7 @@ async fn nothing_stays_forever_and_the_key_is_not_in_it() {
     // Callers name the models, so many of them may not exist.
     one.asks(ask(Priority::Batch)).await;
     assert!((50..=60).contains(&lives().await));
-    one.is_told(told(50), None).await;
+    one.observes(reported(50), None).await;
     assert!((290..=300).contains(&lives().await));
     let shared = SharedQuota::new(&Arc::new(one.0), "f00", "claude");
     assert_eq!(&*shared.name, "claude-grpc:{f00:claude}:quota");
@@ -377,7 +377,7 @@ async fn an_api_that_names_no_limits_is_not_asked_about() {
 async fn without_redis_calls_go_by_what_is_known_here() {
     let quota = without_redis(StoreFailureMode::FailOpen);
     let reservation = admitted(&quota).await.unwrap();
-    reservation.rate_limit_observer().observe(|| told(2));
+    reservation.rate_limit_observer().observe(|| reported(2));
     // The API has counted the call, which has not ended.
     assert_eq!(quota.remaining().requests.unwrap().1, 60.0);
     let began = Instant::now();
