@@ -64,7 +64,7 @@ fn raise(references: &mut References, costs: &Costs, message: &str) -> Vec<Strin
     let mut unnamed = Vec::new();
     for (name, count) in &costs.counts {
         let reference = references.entry(name.clone()).or_insert(*count);
-        if is_above(*count, *reference) {
+        if is_above(name, *count, *reference) {
             if !is_named(name, message) {
                 unnamed.push(format!(
                     "{name} {} -> {}",

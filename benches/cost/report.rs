@@ -49,9 +49,9 @@ pub fn compare(stored: &Costs, measured: &Costs) -> Result<(), String> {
             continue;
         };
         let (old_text, new_text) = (figure(*old), figure(*count));
-        if is_above(*count, *old) {
+        if is_above(name, *count, *old) {
             wrong.push(format!("{name} rose: {old_text} -> {new_text}"));
-        } else if is_below(*count, *old) {
+        } else if is_below(name, *count, *old) {
             wrong.push(format!("{name} fell: {old_text} -> {new_text}"));
         }
     }
