@@ -27,9 +27,9 @@ const CALLERS: usize = 16;
 fn limit(way: Way) -> f64 {
     match way {
         Way::Generate => 2.3,
-        Way::GenerateDefault => 3.0,
-        Way::GenerateStream => 3.0,
-        Way::Classify => 3.0,
+        Way::GenerateDefault => 2.3,
+        Way::GenerateStream => 1.7,
+        Way::Classify => 1.7,
     }
 }
 
