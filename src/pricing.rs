@@ -175,13 +175,18 @@ impl PriceTable {
     fn price(&self, model: &str) -> Option<&ModelPrice> {
         let exact = self.0.iter().find(|price| price.model == model);
         exact.or_else(|| {
-            let dated = |price: &&ModelPrice| {
-                let date = model.strip_prefix(&*price.model)?.strip_prefix('-')?;
-                Some(date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()))
-            };
-            self.0.iter().find(|price| dated(price) == Some(true))
+            let dateless = without_date(model)?;
+            self.0.iter().find(|price| price.model == dateless)
         })
     }
+}
+
+/// The id of a model without its date, if it has one: `claude-haiku-4-5` for
+/// `claude-haiku-4-5-20251001`.
+pub fn without_date(model: &str) -> Option<&str> {
+    let (id, date) = model.rsplit_once('-')?;
+    let is_date = date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit());
+    is_date.then_some(id)
 }
 
 impl ModelPrice {

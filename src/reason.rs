@@ -121,7 +121,7 @@ reasons! {
     Draining "DRAINING": Unavailable, ELSEWHERE, None, Busy,
         "The replica is shutting down; another one accepts the call.";
     CircuitOpen "CIRCUIT_OPEN": Unavailable, SDK_BACKOFF, Some("breaker"), Busy,
-        "The Claude API is failing and the circuit breaker is open. `RetryInfo` says when it lets a call through.";
+        "The model or the connection to the Claude API is failing and the circuit breaker is open. `RetryInfo` says when it lets a call through.";
     UpstreamQuotaExhausted "UPSTREAM_QUOTA_EXHAUSTED": ResourceExhausted, SDK_BACKOFF, Some("rate_limit"), Busy,
         "The rate limits of the Claude API have no room for the call before its deadline. It was not sent.";
     QuotaUnreachable "QUOTA_UNREACHABLE": Unavailable, ONE_SECOND, Some("rate_limit"), Busy,
@@ -145,7 +145,7 @@ reasons! {
     UpstreamMalformed "UPSTREAM_MALFORMED": Internal, Retry::No, None, Failed,
         "The answer of the Claude API is not in its documented format.";
     UpstreamUnexpected "UPSTREAM_UNEXPECTED": Internal, Retry::No, None, Failed,
-        "The Claude API answered with a status that it does not document.";
+        "The Claude API answered with a status that it does not document, or an edge or proxy in front of it blocked the request (401, 402 or 403 without an error of the API).";
     UpstreamAuth "UPSTREAM_AUTH": Internal, Retry::No, None, Failed,
         "The Claude API refused every configured API key (401 or 403). The operator must replace it.";
     UpstreamBilling "UPSTREAM_BILLING": FailedPrecondition, Retry::No, None, Failed,

@@ -6,9 +6,9 @@ use crate::{
     access::Refusals,
     telemetry::{
         metrics::Family,
-        names::{attribute as a, metric as m},
+        names::{OTHER_LABEL, attribute as a, metric as m},
     },
-    upstream::{CircuitState, QuotaRemaining},
+    upstream::{CircuitScope, CircuitState, QuotaRemaining},
 };
 use std::collections::BTreeMap;
 
@@ -64,10 +64,17 @@ impl ServiceView {
 fn read(view: &ServiceView, families: &mut Vec<Family>) {
     let upstream = &view.upstream;
     let mut breaker = Family::new(&m::BREAKER);
-    let state = upstream.breaker.state();
-    for (one, name) in BREAKER_STATES {
-        let figure = if one == state { 1.0 } else { 0.0 };
-        breaker.number(&[(a::STATE, name)], figure);
+    for (scope, state) in upstream.breaker.states() {
+        let model = match &scope {
+            // Empty attributes are not exported.
+            CircuitScope::Connection => "",
+            CircuitScope::Model(model) => model,
+            CircuitScope::OtherModels => OTHER_LABEL,
+        };
+        for (one, name) in BREAKER_STATES {
+            let figure = if one == state { 1.0 } else { 0.0 };
+            breaker.number(&[(a::REQUEST_MODEL, model), (a::STATE, name)], figure);
+        }
     }
     let keys = upstream.keys.refused();
     let refused = keys.iter().filter(|(_, refusal)| refusal.is_some()).count();

@@ -171,6 +171,7 @@ mod tests {
             call_quantiles: [Some(Duration::from_micros(420)), None],
             overhead_quantiles: [Some(Duration::from_micros(1_260_000)), None],
             breaker: "half_open",
+            failing: vec!["claude-opus-5-5".to_owned()],
             permits: (8, 8, 3),
             keys: (1, 2),
             rate_limits: Vec::new(),
@@ -190,6 +191,7 @@ mod tests {
             "0.42 ms",
             "1.3 s",
             "half open",
+            "claude-opus-5-5",
             "8 / 8",
             "no calls yet",
         ] {

@@ -5,10 +5,13 @@ use super::{
     last_minute::LastMinute,
     view::ServiceView,
 };
-use crate::telemetry::{
-    FailedCall,
-    metrics::{Family, Point, PointValue},
-    names::{Metric, attribute as a, metric as m},
+use crate::{
+    telemetry::{
+        FailedCall,
+        metrics::{Family, Point, PointValue},
+        names::{Metric, attribute as a, metric as m},
+    },
+    upstream::{CircuitScope, CircuitState},
 };
 use std::{
     collections::BTreeMap,
@@ -37,8 +40,10 @@ pub struct StatusReport {
     pub call_quantiles: [Option<Duration>; 2],
     /// Median and 99th percentile of the time that the gateway added to calls.
     pub overhead_quantiles: [Option<Duration>; 2],
-    /// State of the circuit breaker.
+    /// The worst state of the circuits of the circuit breaker.
     pub breaker: &'static str,
+    /// What its circuits that are not closed protect.
+    pub failing: Vec<String>,
     /// Permits in use, the limit, and attempts that wait for one.
     pub permits: (usize, usize, usize),
     /// API keys that are quarantined, and all.
@@ -87,6 +92,7 @@ impl StatusReport {
         let refused = keys.iter().filter(|(_, refusal)| refusal.is_some()).count();
         let permits = &upstream.concurrency_limit;
         let state = upstream.breaker.state();
+        let circuits = upstream.breaker.states();
         let breaker = BREAKER_STATES.iter().find(|(one, _)| *one == state);
         StatusReport {
             at: now,
@@ -99,6 +105,7 @@ impl StatusReport {
             call_quantiles: [window.call(0.5), window.call(0.99)],
             overhead_quantiles: [window.overhead(0.5), window.overhead(0.99)],
             breaker: breaker.map_or("", |(_, name)| name),
+            failing: failing(circuits),
             permits: (permits.in_use(), permits.limit(), permits.waiting()),
             keys: (refused, keys.len()),
             rate_limits,
@@ -108,6 +115,19 @@ impl StatusReport {
             failures: view.telemetry.failures(),
         }
     }
+}
+
+fn failing(circuits: Vec<(CircuitScope, CircuitState)>) -> Vec<String> {
+    let failing = circuits
+        .into_iter()
+        .filter(|(_, state)| *state != CircuitState::Closed);
+    failing
+        .map(|(scope, _)| match scope {
+            CircuitScope::Connection => "connection".to_owned(),
+            CircuitScope::Model(model) => model.to_string(),
+            CircuitScope::OtherModels => "other models".to_owned(),
+        })
+        .collect()
 }
 
 fn upstream_errors(families: &[Family]) -> Vec<(String, f64)> {

@@ -65,7 +65,13 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         let reloading = reloading.instrument(process.start.clone()).await?;
         let keys = Key::numbered(&reloading.current().keys);
         let keys = Keys::new(keys.map_err(|error| Failure::usage(error.to_string()))?);
-        let upstream = connect(&config.upstream, keys, security.store.clone(), &security)?;
+        let upstream = connect(
+            &config,
+            &config.upstream,
+            keys,
+            security.store.clone(),
+            &security,
+        )?;
         follow(&reloading, upstream.keys.clone());
         security.reloads.push(reloading.as_reload());
         let host = host(&config.upstream.base_url);
@@ -188,13 +194,19 @@ fn follow(reloading: &Reloadable<ApiKeys>, keys: Keys) {
 }
 
 fn connect(
-    config: &UpstreamConfig,
+    config: &Config,
+    api: &UpstreamConfig,
     keys: Keys,
     store: Option<Store>,
     security: &Security,
 ) -> Result<Upstream, Failure> {
-    Upstream::with(config, keys, store, security.access.as_ref())
-        .map_err(|error| Failure::usage(with_causes(&error)))
+    let upstream = Upstream::with(api, keys, store, security.access.as_ref())
+        .map_err(|error| Failure::usage(with_causes(&error)))?;
+    let priced = config.limits.prices.iter().map(|price| &*price.model);
+    for model in config.service.models().chain(priced) {
+        upstream.breaker.add_model(model);
+    }
+    Ok(upstream)
 }
 
 /// Binds the port of the simulator.
@@ -226,7 +238,7 @@ fn connect_to_simulator(
     let key = Key::new("simulator", &key)
         .map_err(|error| Failure::usage(format!("simulator.api_keys: {error}")))?;
     // The simulator of each process has its own rate limits: nothing to share.
-    connect(&upstream, Keys::new([key]), None, security)
+    connect(config, &upstream, Keys::new([key]), None, security)
 }
 
 /// The host of the API, for the log: the full URL could contain a secret.

@@ -104,6 +104,17 @@ impl Default for ClassifyConfig {
 }
 
 impl ServiceConfig {
+    /// Every model that is named here.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        let defaults = [
+            &self.generate.model,
+            &self.summarize.model,
+            &self.classify.model,
+        ];
+        let models = defaults.into_iter().chain(&self.allowed_models);
+        models.map(String::as_str)
+    }
+
     /// Validates what the types do not express. Calls `wrong` with the key and
     /// the problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {

@@ -3,7 +3,7 @@
 use super::{Draft, access};
 use crate::{
     reason::Reason,
-    upstream::{ApiFailure, Failed, UpstreamError},
+    upstream::{ApiFailure, Failed, LONGEST_RETRY_AFTER, UpstreamError},
 };
 use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
@@ -69,14 +69,16 @@ fn metadata(failed: &Failed) -> HashMap<String, String> {
     metadata
 }
 
+/// When to retry, at most in an hour.
 fn retry_after(error: &UpstreamError) -> Option<Duration> {
-    match error {
+    let delay = match error {
         UpstreamError::Api(failure) => failure.retry_after,
         UpstreamError::ConcurrencyLimitExceeded { retry_after }
         | UpstreamError::CircuitOpen { retry_after }
         | UpstreamError::QuotaExhausted { retry_after } => Some(*retry_after),
         _ => None,
-    }
+    };
+    delay.map(|delay| delay.min(LONGEST_RETRY_AFTER))
 }
 
 fn api_reason(failure: &ApiFailure) -> Reason {
@@ -84,6 +86,8 @@ fn api_reason(failure: &ApiFailure) -> Reason {
         400 | 422 => Reason::UpstreamInvalidRequest,
         413 => Reason::RequestTooLarge,
         404 => Reason::UpstreamNotFound,
+        // An edge or a proxy blocked the request; the key may be valid.
+        401..=403 if !failure.is_from_api() => Reason::UpstreamUnexpected,
         401 | 403 => Reason::UpstreamAuth,
         402 => Reason::UpstreamBilling,
         429 if failure.is_spend_limit() => Reason::UpstreamSpendLimit,
@@ -116,6 +120,9 @@ fn api_message(reason: Reason, failure: &ApiFailure) -> String {
         Reason::UpstreamRateLimited => "the rate limit of the Claude API is reached",
         Reason::UpstreamOverloaded => "the Claude API is overloaded",
         Reason::UpstreamError => "the Claude API failed",
+        Reason::UpstreamUnexpected if !failure.is_from_api() => {
+            "something between the service and the Claude API rejected the request"
+        }
         _ => "the Claude API answered with an undocumented status",
     };
     text.to_owned()

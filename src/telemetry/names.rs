@@ -185,7 +185,7 @@ pub mod attribute {
     pub const REASON: &str = "claude_grpc.reason";
     /// The limit that rejected a call.
     pub const LIMIT: &str = "claude_grpc.limit";
-    /// State of the circuit breaker.
+    /// State of a circuit of the circuit breaker.
     pub const STATE: &str = "claude_grpc.state";
     /// The limited resource: `requests`, `input_tokens` or `output_tokens`.
     pub const RESOURCE: &str = "claude_grpc.resource";
@@ -284,7 +284,7 @@ metrics! {
     CONCURRENCY_LIMIT: Gauge "claude_grpc.upstream.concurrency.limit" in "{permit}",
         "Maximum number of concurrent attempts.";
     BREAKER: Gauge "claude_grpc.upstream.breaker" in "",
-        "State of the circuit breaker: 1 for the current state, 0 for the others.";
+        "State of the circuit breaker for each model, for `other` models, and, without a model, for the connection: 1 for the current state, 0 for the others.";
     RATE_LIMIT_REMAINING: Gauge "claude_grpc.upstream.rate_limit.remaining" in "",
         "Remaining rate limit of the Claude API, of the API key with the least left.";
     RATE_LIMIT: Gauge "claude_grpc.upstream.rate_limit.limit" in "",

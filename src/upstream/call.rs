@@ -41,6 +41,29 @@ pub struct Call {
     pub record: CallRecord,
 }
 
+#[cfg(test)]
+impl Call {
+    /// A call with an empty body and a minute of time.
+    pub fn for_tests() -> Self {
+        Call {
+            payload: Payload::Messages {
+                body: Bytes::new(),
+                transport: Transport::Whole,
+            },
+            model: Arc::from("m"),
+            deadline: Deadline::after(std::time::Duration::from_secs(60)),
+            priority: Priority::default(),
+            coalesce: false,
+            tenant: None,
+            caller: None,
+            input_tokens: 0,
+            max_tokens: 1,
+            attempts: Attempts::default(),
+            record: CallRecord::default(),
+        }
+    }
+}
+
 /// A request to the API.
 #[derive(Debug, Clone)]
 pub enum Payload {

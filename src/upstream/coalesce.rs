@@ -205,11 +205,7 @@ impl Rule<Call> for Coalesce {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        call::{Deadline, Priority},
-        layer::rule,
-        upstream::Attempts,
-    };
+    use crate::{call::Deadline, layer::rule};
     use std::time::Duration;
     use tower::{Layer, Service};
     use tower_test::mock;
@@ -220,16 +216,9 @@ mod tests {
                 body: Bytes::from_static(body.as_bytes()),
                 transport: Transport::Whole,
             },
-            model: Arc::from("m"),
             deadline: Deadline::after(deadline),
-            priority: Priority::default(),
             coalesce: true,
-            tenant: None,
-            caller: None,
-            input_tokens: 0,
-            max_tokens: 1,
-            attempts: Attempts::default(),
-            record: crate::telemetry::CallRecord::default(),
+            ..Call::for_tests()
         }
     }
 

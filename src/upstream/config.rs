@@ -73,7 +73,8 @@ pub struct RetryConfig {
     #[serde(with = "humantime_serde")]
     pub max_backoff: Duration,
     /// Maximum `retry-after` of the API to wait for. If the API asks for a
-    /// longer wait, the call fails and passes it on in `RetryInfo`.
+    /// longer wait, the call fails and passes it on in `RetryInfo`, up to an
+    /// hour.
     #[serde(with = "humantime_serde")]
     pub max_retry_after: Duration,
     /// Retry budget: the maximum ratio of retries to successful calls of the
@@ -85,9 +86,10 @@ pub struct RetryConfig {
     pub min_retries_per_second: u32,
 }
 
-/// Circuit breaker: while the API is failing, calls fail immediately. It counts
-/// calls after their retries; errors that the caller or a rate limit causes do
-/// not count.
+/// Circuit breaker: while the API is failing, calls fail immediately. It has a
+/// circuit for each configured or priced model, one for all other models, and
+/// one for the connection. It counts calls after their retries; errors that the
+/// caller or a rate limit causes, and answers that cannot be read, do not count.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BreakerConfig {

@@ -85,6 +85,10 @@ pub struct ApiFailure {
     pub should_retry: Option<bool>,
 }
 
+/// Maximum time that callers are asked to wait because of the API: an hour
+/// later it is worth asking again, whatever the API said.
+pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+
 /// The `error_code` of a 429 that lasts until the end of the month.
 pub const SPEND_LIMIT_REACHED: &str = "enforced_spend_limit_reached";
 
@@ -94,6 +98,11 @@ impl ApiFailure {
             "" => self.status.to_string(),
             kind => format!("{} {kind}", self.status),
         }
+    }
+
+    /// Whether the body is an error of the API, and not that of a proxy.
+    pub fn is_from_api(&self) -> bool {
+        !self.kind.is_empty()
     }
 
     /// Whether the organization's spend limit is exhausted, so that retries do

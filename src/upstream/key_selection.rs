@@ -3,10 +3,12 @@
 //! Calls are spread over the usable keys: the one whose limits have room first,
 //! round robin among equals. A key that the API rejects is quarantined, and the
 //! call continues with another one at once, which does not count as a retry.
-//! Only when no other key is left does the caller see the rejection.
+//! Only when no other key is left does the caller see the rejection. A key that
+//! lacks a permission is only avoided for the model, since one caller could
+//! otherwise stop the others by asking for what the key may not do.
 
 use super::{
-    ApiFailure, Call, Payload, Reply, UpstreamError,
+    Call, Payload, Reply, UpstreamError,
     attempt::Attempt,
     keys::{Key, Keys},
     limits::RateLimitObserver,
@@ -39,7 +41,9 @@ impl SelectKey {
         }
     }
 
-    /// The best of the keys that were not tried yet.
+    /// The best of the keys that were not tried yet. One that was rejected for
+    /// the model is better than none: it may only lack what an earlier call
+    /// asked for, such as a beta feature.
     ///
     /// # Errors
     /// Why no key is usable.
@@ -48,11 +52,14 @@ impl SelectKey {
         let mut refusal = UpstreamError::NoUsableKey;
         let mut usable: Vec<&Arc<Key>> = Vec::with_capacity(keys.len());
         for key in keys.iter() {
-            match key.refusal(&call.model) {
+            match key.refusal() {
                 Some(error) => refusal = error,
                 None if tried.iter().any(|one| Arc::ptr_eq(one, key)) => {}
                 None => usable.push(key),
             }
+        }
+        if usable.len() > 1 && !usable.iter().all(|key| key.is_refused_for(&call.model)) {
+            usable.retain(|key| !key.is_refused_for(&call.model));
         }
         if let [] | [_] = usable[..] {
             return usable.first().map(|key| Arc::clone(key)).ok_or(refusal);
@@ -114,16 +121,19 @@ impl Rule<Call> for SelectKey {
 }
 
 /// What a failure says about the key.
+#[derive(Debug, PartialEq)]
 enum Blame {
     Nobody,
     /// The key is not usable.
     Key,
-    /// The key is not usable for this model.
+    /// The key is not usable for this call, and perhaps not for its model.
     KeyForModel,
     /// The key's limits are reached; another key has its own limits.
     Limits,
 }
 
+/// Only an error of the API says something about the key: the page of a proxy
+/// with the same status does not.
 fn blame(error: &UpstreamError) -> Blame {
     let UpstreamError::Api(failure) = error else {
         return match error {
@@ -131,11 +141,38 @@ fn blame(error: &UpstreamError) -> Blame {
             _ => Blame::Nobody,
         };
     };
-    match failure.status {
-        401 | 402 => Blame::Key,
-        403 => Blame::KeyForModel,
-        429 if ApiFailure::is_spend_limit(failure) => Blame::Key,
-        429 => Blame::Limits,
+    match failure.kind.as_str() {
+        "authentication_error" | "billing_error" => Blame::Key,
+        "permission_error" => Blame::KeyForModel,
+        _ if failure.is_spend_limit() => Blame::Key,
+        _ if failure.status == 429 => Blame::Limits,
         _ => Blame::Nobody,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::ApiFailure;
+
+    fn api(status: u16, kind: &str) -> UpstreamError {
+        UpstreamError::Api(Box::new(ApiFailure {
+            status,
+            kind: kind.to_owned(),
+            ..ApiFailure::default()
+        }))
+    }
+
+    #[test]
+    fn only_an_error_of_the_api_is_blamed_on_the_key() {
+        for status in [400, 401, 402, 403, 404, 407, 500, 503] {
+            assert_eq!(blame(&api(status, "")), Blame::Nobody, "{status}");
+            let unknown = api(status, "new_error");
+            assert_eq!(blame(&unknown), Blame::Nobody, "{status}");
+        }
+        assert_eq!(blame(&api(401, "authentication_error")), Blame::Key);
+        assert_eq!(blame(&api(402, "billing_error")), Blame::Key);
+        assert_eq!(blame(&api(403, "permission_error")), Blame::KeyForModel);
+        assert_eq!(blame(&api(429, "rate_limit_error")), Blame::Limits);
     }
 }

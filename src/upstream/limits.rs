@@ -14,6 +14,8 @@ pub struct RateLimits {
     /// The response was a 429: the request was not counted, since one of these
     /// had no room for it.
     pub refused: bool,
+    /// The response was a success: an API that then reports no bucket has none.
+    pub accepted: bool,
 }
 
 /// One token bucket, as of one response. It refills continuously.

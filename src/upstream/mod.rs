@@ -26,13 +26,13 @@ mod trace;
 mod usage_meter;
 
 pub use self::http::HttpConfigError;
-pub use breaker::{CircuitBreaker, CircuitState};
+pub use breaker::{CircuitBreaker, CircuitScope, CircuitState};
 pub use call::{Attempts, Call, ModelsQuery, Payload, Transport};
 pub use client::{Answered, CallOptions, Client, Failed};
 pub use coalesce::Coalesced;
 pub use concurrency_limit::ConcurrencyLimit;
 pub use config::{BreakerConfig, RetryConfig, UpstreamConfig};
-pub use error::{ApiFailure, SPEND_LIMIT_REACHED, UpstreamError};
+pub use error::{ApiFailure, LONGEST_RETRY_AFTER, SPEND_LIMIT_REACHED, UpstreamError};
 pub use keys::{Key, Keys};
 pub use limits::{Bucket, RateLimitObserver, RateLimits};
 pub use pacing::{Quota, QuotaRemaining, RateLimiter};

@@ -6,6 +6,7 @@
 mod any_request;
 mod attacks;
 mod bad_requests;
+mod blame;
 mod classify;
 mod corpus;
 mod count_tokens;
@@ -24,6 +25,7 @@ mod overload;
 mod raw_grpc;
 mod sample_requests;
 mod sample_texts;
+mod scripted;
 mod server;
 mod streams;
 mod summarize;

@@ -1,211 +1,180 @@
 //! The circuit breaker: while the API fails, calls fail immediately.
 //!
+//! It has one circuit for each known model, since one model can be overloaded
+//! while the others answer, and one for the connection, without which no model
+//! can be reached. Models that nobody configured share a circuit, and so does
+//! the list of models: callers may invent names, which must neither fill the
+//! memory nor stop anyone else. Which outcome counts against which circuit is
+//! in [`signal`], and whose calls an open circuit stops is in [`sources`].
+//!
 //! It is above the retries and so counts calls, not attempts. Partial failures
 //! of the API are handled by the retries: when one attempt in nine fails, one
 //! call in several thousand fails, and five in a row never occur by chance,
 //! while attempts would open the breaker every few seconds. When the API is
 //! down, calls fail as well, and quickly, since the retry budget is soon
 //! exhausted.
-//!
-//! Only errors that indicate the API's health count as failures: no connection,
-//! a broken or stalled one, 408, 5xx and 529 after all retries. What the caller
-//! or our own limits caused (4xx, 429, a deadline, no permit) counts neither as
-//! a success nor as a failure.
 
+mod circuit;
+mod signal;
+mod sources;
 mod window;
 
+pub use circuit::CircuitState;
+
 use super::{BreakerConfig, Call, Reply, UpstreamError};
-use crate::layer::{Next, Rule};
-use parking_lot::{Mutex, MutexGuard};
-use std::{sync::Arc, time::Duration};
-use tokio::time::Instant;
-use window::Window;
+use crate::{
+    layer::{Next, Rule},
+    pricing,
+};
+use circuit::{Circuit, CircuitPermit};
+use parking_lot::RwLock;
+use sources::CallSource;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+/// Maximum number of models with a circuit of their own.
+const MAX_MODELS: usize = 256;
 
 /// The breaker, shared by the layer and anyone who reads its state. Cloning is
 /// cheap.
 #[derive(Debug, Clone)]
-pub struct CircuitBreaker {
-    config: Arc<BreakerConfig>,
-    inner: Arc<Mutex<Inner>>,
-}
-
-/// Whether calls are let through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CircuitState {
-    /// Calls are let through.
-    Closed,
-    /// Calls fail immediately.
-    Open,
-    /// One call is let through as a probe.
-    HalfOpen,
-}
+pub struct CircuitBreaker(Arc<Circuits>);
 
 #[derive(Debug)]
-struct Inner {
-    state: State,
-    consecutive: u32,
-    window: Window,
+struct Circuits {
+    config: Arc<BreakerConfig>,
+    connection: Arc<Circuit>,
+    models: RwLock<HashMap<Target, Arc<Circuit>>>,
+    others: Arc<Circuit>,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum State {
-    Closed,
-    Open { until: Instant },
-    HalfOpen { probing: bool },
+/// What a circuit stands for. With a second host, the host belongs here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Target {
+    model: Arc<str>,
 }
 
-/// What an outcome says about the API's health.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Signal {
-    Healthy,
-    Failing,
-    Nothing,
+/// What one of the circuits protects.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CircuitScope {
+    /// The connection, and so every call.
+    Connection,
+    /// The calls to one model.
+    Model(Arc<str>),
+    /// The calls to all models that nobody configured.
+    OtherModels,
 }
 
 // === impl CircuitBreaker ===
 
 impl CircuitBreaker {
-    /// A breaker that is closed at first.
+    /// A breaker that is closed at first, and knows the models of the price
+    /// list.
     pub fn new(config: &BreakerConfig) -> Self {
-        CircuitBreaker {
-            config: Arc::new(config.clone()),
-            inner: Arc::new(Mutex::new(Inner {
-                state: State::Closed,
-                consecutive: 0,
-                window: Window::new(config.window),
-            })),
+        let config = Arc::new(config.clone());
+        let circuit = |name: &str| Arc::new(Circuit::new(Arc::from(name), &config));
+        let breaker = CircuitBreaker(Arc::new(Circuits {
+            connection: circuit("connection"),
+            models: RwLock::default(),
+            others: circuit("other models"),
+            config: Arc::clone(&config),
+        }));
+        for price in pricing::list_prices() {
+            breaker.add_model(&price.model);
         }
+        breaker
     }
 
-    /// The current state.
+    /// Gives a configured model a circuit of its own, up to 256 models.
+    pub fn add_model(&self, model: &str) {
+        let mut models = self.0.models.write();
+        if models.len() >= MAX_MODELS {
+            return;
+        }
+        let model: Arc<str> = Arc::from(model);
+        let target = Target {
+            model: Arc::clone(&model),
+        };
+        let circuit = || Arc::new(Circuit::new(model, &self.0.config));
+        models.entry(target).or_insert_with(circuit);
+    }
+
+    /// The worst state of all circuits.
     pub fn state(&self) -> CircuitState {
-        match self.lock().state {
-            State::Closed => CircuitState::Closed,
-            State::Open { until } if Instant::now() < until => CircuitState::Open,
-            State::Open { .. } | State::HalfOpen { .. } => CircuitState::HalfOpen,
-        }
+        let states = self.states().into_iter().map(|(_, state)| state);
+        let worst = states.max_by_key(|state| match state {
+            CircuitState::Closed => 0,
+            CircuitState::HalfOpen => 1,
+            CircuitState::Open => 2,
+        });
+        worst.unwrap_or(CircuitState::Closed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock()
+    /// The state of each circuit, in order of their names.
+    pub fn states(&self) -> Vec<(CircuitScope, CircuitState)> {
+        let models = self.0.models.read();
+        let mut states: Vec<_> = models
+            .iter()
+            .map(|(target, circuit)| {
+                let scope = CircuitScope::Model(Arc::clone(&target.model));
+                (scope, circuit.state())
+            })
+            .collect();
+        states.push((CircuitScope::Connection, self.0.connection.state()));
+        states.push((CircuitScope::OtherModels, self.0.others.state()));
+        states.sort_by(|(one, _), (other, _)| one.cmp(other));
+        states
+    }
+
+    /// The circuit of a model, or of the model whose dated id it is.
+    fn known(&self, model: &Arc<str>) -> Option<Arc<Circuit>> {
+        let models = self.0.models.read();
+        let of = |model: Arc<str>| models.get(&Target { model }).map(Arc::clone);
+        of(Arc::clone(model)).or_else(|| of(Arc::from(pricing::without_date(model)?)))
+    }
+
+    fn circuit(&self, call: &Call) -> Arc<Circuit> {
+        if let Some(circuit) = self.known(&call.model) {
+            return circuit;
+        }
+        let names_it = |one: &String| **one == *call.model;
+        let caller = call.caller.as_deref();
+        if caller.is_some_and(|caller| caller.models.iter().any(names_it)) {
+            self.add_model(&call.model);
+        }
+        let others = || Arc::clone(&self.0.others);
+        self.known(&call.model).unwrap_or_else(others)
     }
 
     /// Lets a call through, or returns when to retry.
-    fn admit(&self) -> Result<BreakerPermit, Duration> {
-        let mut inner = self.lock();
-        let is_probe = match inner.state {
-            State::Closed => false,
-            State::Open { until } => {
-                let left = until.saturating_duration_since(Instant::now());
-                if !left.is_zero() {
-                    return Err(left);
-                }
-                true
-            }
-            // The probe is still running, so its outcome is not known.
-            State::HalfOpen { probing: true } => return Err(Duration::from_secs(1)),
-            State::HalfOpen { probing: false } => true,
-        };
-        if is_probe {
-            inner.state = State::HalfOpen { probing: true };
-        }
+    fn admit(&self, call: &Call) -> Result<BreakerPermit, Duration> {
+        let client = call.caller.as_ref().map(|caller| &*caller.name);
+        let model = pricing::without_date(&call.model).unwrap_or(&call.model);
+        let source = CallSource::of(client, model);
         Ok(BreakerPermit {
-            breaker: self.clone(),
-            is_probe,
-            is_recorded: false,
+            model: self.circuit(call).admit(source)?,
+            // No caller can make a connection fail: it stops all of them.
+            connection: self.0.connection.admit(CallSource::of(None, ""))?,
         })
-    }
-
-    fn record(&self, signal: Signal, is_probe: bool) {
-        let mut inner = self.lock();
-        let now = Instant::now();
-        match (inner.state, signal) {
-            (State::HalfOpen { .. }, Signal::Healthy) if is_probe => inner.close(),
-            (State::HalfOpen { .. }, Signal::Failing) if is_probe => self.open(&mut inner, now),
-            (State::HalfOpen { .. }, Signal::Nothing) if is_probe => {
-                inner.state = State::HalfOpen { probing: false };
-            }
-            (State::Closed, Signal::Healthy) => {
-                inner.consecutive = 0;
-                inner.window.count(now, false);
-            }
-            (State::Closed, Signal::Failing) => {
-                inner.consecutive += 1;
-                inner.window.count(now, true);
-                let (calls, failures) = inner.window.totals();
-                let too_many = calls >= self.config.min_calls
-                    && f64::from(failures) >= f64::from(calls) * self.config.failure_rate;
-                if inner.consecutive >= self.config.consecutive_failures || too_many {
-                    self.open(&mut inner, now);
-                }
-            }
-            // A call from before the breaker opened says nothing new.
-            _ => {}
-        }
-    }
-
-    fn open(&self, inner: &mut Inner, now: Instant) {
-        tracing::error!(open_duration = ?self.config.open_duration, "the Claude API is failing, opening the circuit breaker");
-        inner.state = State::Open {
-            until: now + self.config.open_duration,
-        };
-    }
-}
-
-impl Inner {
-    fn close(&mut self) {
-        tracing::info!("the Claude API has recovered, closing the circuit breaker");
-        self.state = State::Closed;
-        self.consecutive = 0;
-        self.window.clear();
     }
 }
 
 /// Permission for one call. Dropped without an outcome, it counts neither way.
 #[derive(Debug)]
 struct BreakerPermit {
-    breaker: CircuitBreaker,
-    is_probe: bool,
-    is_recorded: bool,
+    model: CircuitPermit,
+    connection: CircuitPermit,
 }
 
 impl BreakerPermit {
-    fn outcome(mut self, outcome: &Result<Reply, UpstreamError>) {
-        self.is_recorded = true;
-        let signal = match outcome {
-            Ok(_) => Signal::Healthy,
-            Err(error) => signal(error, self.is_probe),
-        };
-        self.breaker.record(signal, self.is_probe);
+    fn outcome(self, outcome: &Result<Reply, UpstreamError>) {
+        self.connection.record(signal::of_connection(outcome));
+        let signal = signal::of_model(outcome, self.model.is_probe());
+        self.model.record(signal);
     }
 }
 
-impl Drop for BreakerPermit {
-    fn drop(&mut self) {
-        if !self.is_recorded && self.is_probe {
-            self.breaker.record(Signal::Nothing, true);
-        }
-    }
-}
-
-fn signal(error: &UpstreamError, is_probe: bool) -> Signal {
-    match error {
-        UpstreamError::Connect
-        | UpstreamError::Broken
-        | UpstreamError::Stalled(_)
-        | UpstreamError::Malformed(_) => Signal::Failing,
-        UpstreamError::Api(failure) => match failure.status {
-            408 | 500.. => Signal::Failing,
-            // A rejection shows that the API is up, which is all that a probe
-            // tests.
-            _ if is_probe => Signal::Healthy,
-            _ => Signal::Nothing,
-        },
-        _ => Signal::Nothing,
-    }
-}
-
-/// Lets calls through while the breaker is closed.
+/// Lets calls through while the circuits of their model and of the connection
+/// are closed.
 impl Rule<Call> for CircuitBreaker {
     type Inner = Call;
     type Response = Reply;
@@ -217,7 +186,7 @@ impl Rule<Call> for CircuitBreaker {
         mut next: impl Next<Call, Reply, UpstreamError>,
     ) -> Result<Reply, UpstreamError> {
         let permit = self
-            .admit()
+            .admit(&call)
             .map_err(|retry_after| UpstreamError::CircuitOpen { retry_after })?;
         let outcome = next.run(call).await;
         permit.outcome(&outcome);
@@ -228,84 +197,91 @@ impl Rule<Call> for CircuitBreaker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::ApiFailure;
+    use crate::upstream::{ApiFailure, Call};
+
+    const OPUS: &str = "claude-opus-5-5";
+    const HAIKU: &str = "claude-haiku-5-5";
 
     fn breaker() -> CircuitBreaker {
         CircuitBreaker::new(&BreakerConfig::default())
     }
 
-    fn fails(breaker: &CircuitBreaker, error: &UpstreamError) {
-        let permit = breaker.admit().expect("it is closed or half open");
-        permit.outcome(&Err(error.clone()));
+    fn call(model: &str) -> Call {
+        Call {
+            model: Arc::from(model),
+            ..Call::for_tests()
+        }
     }
 
-    fn api(status: u16) -> UpstreamError {
+    fn fails(breaker: &CircuitBreaker, model: &str, error: &UpstreamError) {
+        if let Ok(permit) = breaker.admit(&call(model)) {
+            permit.outcome(&Err(error.clone()));
+        }
+    }
+
+    fn overloaded() -> UpstreamError {
         UpstreamError::Api(Box::new(ApiFailure {
-            status,
+            status: 529,
             ..ApiFailure::default()
         }))
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn five_failures_in_a_row_open_it_for_a_minute() {
-        let breaker = breaker();
-        for _ in 0..5 {
-            assert_eq!(breaker.state(), CircuitState::Closed);
-            fails(&breaker, &api(529));
-        }
-        assert_eq!(breaker.state(), CircuitState::Open);
-        assert_eq!(breaker.admit().err(), Some(Duration::from_secs(60)));
-        tokio::time::advance(Duration::from_secs(60)).await;
-        assert_eq!(breaker.state(), CircuitState::HalfOpen);
+    fn admits(breaker: &CircuitBreaker, model: &str) -> bool {
+        breaker.admit(&call(model)).is_ok()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn half_open_lets_one_probe_through() {
-        let breaker = breaker();
-        (0..5).for_each(|_| fails(&breaker, &UpstreamError::Connect));
-        tokio::time::advance(Duration::from_secs(60)).await;
-        let probe = breaker.admit().expect("a probe");
-        assert!(breaker.admit().is_err(), "a second probe");
-        // The caller hung up: the next call may probe.
-        drop(probe);
-        fails(&breaker, &UpstreamError::Connect);
-        assert_eq!(breaker.state(), CircuitState::Open);
-        tokio::time::advance(Duration::from_secs(60)).await;
-        // A rejection shows that the API is up.
-        fails(&breaker, &api(400));
-        assert_eq!(breaker.state(), CircuitState::Closed);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_callers_and_our_own_failures_do_not_count() {
+    async fn one_overloaded_model_does_not_stop_another() {
         let breaker = breaker();
         for _ in 0..100 {
-            fails(&breaker, &api(400));
-            fails(&breaker, &api(429));
-            fails(&breaker, &UpstreamError::DeadlineExceeded("in a test"));
+            fails(&breaker, OPUS, &overloaded());
         }
-        assert_eq!(breaker.state(), CircuitState::Closed);
+        assert!(!admits(&breaker, OPUS));
+        assert!(!admits(&breaker, &format!("{OPUS}-20261001")));
+        for model in [HAIKU, "new-model", ""] {
+            assert!(admits(&breaker, model), "{model}");
+        }
+        assert_eq!(breaker.state(), CircuitState::Open);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_high_rate_opens_it_and_old_failures_are_forgotten() {
+    async fn without_a_connection_no_model_is_asked() {
         let breaker = breaker();
-        let succeeds = || breaker.record(Signal::Healthy, false);
-        for _ in 0..9 {
-            fails(&breaker, &api(500));
-            succeeds();
+        for model in [OPUS, HAIKU, "new-model", OPUS, HAIKU] {
+            fails(&breaker, model, &UpstreamError::Connect);
         }
-        tokio::time::advance(Duration::from_secs(31)).await;
-        fails(&breaker, &api(500));
-        assert_eq!(
-            breaker.state(),
-            CircuitState::Closed,
-            "too few calls lately"
-        );
-        for _ in 0..10 {
-            succeeds();
-            fails(&breaker, &api(500));
+        assert!(!admits(&breaker, OPUS) && !admits(&breaker, "claude-sonnet-5-5"));
+        let is_open = |(_, state): &(CircuitScope, CircuitState)| *state == CircuitState::Open;
+        let open: Vec<_> = breaker.states().into_iter().filter(is_open).collect();
+        assert_eq!(open, [(CircuitScope::Connection, CircuitState::Open)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn invented_models_stop_nobody_and_fill_nothing() {
+        let breaker = breaker();
+        breaker.add_model("ours");
+        let circuits = breaker.states().len();
+        for _ in 0..5 {
+            fails(&breaker, "invented", &overloaded());
         }
-        assert_eq!(breaker.state(), CircuitState::Open);
+        assert!(!admits(&breaker, "invented"));
+        assert!(admits(&breaker, "rare"), "it has not failed");
+        for index in 0..10_000 {
+            fails(&breaker, &format!("invented-{index}"), &overloaded());
+        }
+        assert_eq!(breaker.states().len(), circuits);
+        assert!(!admits(&breaker, "invented-again"));
+        for model in ["ours", HAIKU] {
+            assert!(admits(&breaker, model), "{model}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_that_cannot_be_read_open_nothing() {
+        let breaker = breaker();
+        for _ in 0..100 {
+            fails(&breaker, OPUS, &UpstreamError::Malformed("in a test"));
+        }
+        assert_eq!(breaker.state(), CircuitState::Closed);
     }
 }

@@ -1,6 +1,6 @@
 //! Parses the headers of a response.
 
-use crate::upstream::{Bucket, RateLimits};
+use crate::upstream::{Bucket, LONGEST_RETRY_AFTER, RateLimits};
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use std::time::{Duration, SystemTime};
 
@@ -27,22 +27,25 @@ pub fn should_retry(headers: &HeaderMap) -> Option<bool> {
 
 /// When the API wants the call to be retried: `retry-after-ms`, otherwise
 /// `retry-after` in seconds or as an HTTP date (the order of the official
-/// SDKs).
+/// SDKs). A time that is not in the future says nothing, and none is longer
+/// than an hour.
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let millis = text(headers, "retry-after-ms").and_then(|text| positive(text, 1000.0));
-    millis.or_else(|| {
+    let given = millis.or_else(|| {
         let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
         positive(text, 1.0).or_else(|| {
             let date = httpdate::parse_http_date(text).ok()?;
-            // A date in the past means now.
-            Some(date.duration_since(now).unwrap_or_default())
+            date.duration_since(now).ok()
         })
-    })
+    })?;
+    (!given.is_zero()).then(|| given.min(LONGEST_RETRY_AFTER))
 }
 
+/// A time above 0 that is written as a figure.
 fn positive(text: &str, per_second: f64) -> Option<Duration> {
-    let figure: f64 = text.parse().ok()?;
-    Duration::try_from_secs_f64(figure / per_second).ok()
+    let seconds = text.parse::<f64>().ok()? / per_second;
+    let is_time = seconds.is_finite() && seconds > 0.0;
+    is_time.then(|| Duration::from_secs_f64(seconds.min(LONGEST_RETRY_AFTER.as_secs_f64())))
 }
 
 /// The rate limits in the headers of a response. The `-reset` of a bucket adds
@@ -66,15 +69,18 @@ pub fn rate_limits(status: StatusCode, headers: &HeaderMap) -> RateLimits {
     }
     RateLimits {
         refused: status == StatusCode::TOO_MANY_REQUESTS,
+        accepted: status.is_success(),
         requests: bucket(requests),
         input_tokens: bucket(input),
         output_tokens: bucket(output),
     }
 }
 
+/// A bucket that both of its headers report. A limit of 0 says nothing: it
+/// would allow no call, ever.
 fn bucket([limit, remaining]: [Option<u64>; 2]) -> Option<Bucket> {
     Some(Bucket {
-        limit: limit?,
+        limit: limit.filter(|it| *it > 0)?,
         remaining: remaining?,
     })
 }
@@ -111,11 +117,22 @@ mod tests {
             Some(Duration::from_secs(60))
         );
         assert_eq!(
-            of(&[("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")]),
-            Some(Duration::ZERO)
+            of(&[("retry-after-ms", "0"), ("retry-after", "2")]),
+            Some(Duration::from_secs(2))
         );
-        for nonsense in ["", "-1", "NaN", "inf", "soon", "1e400"] {
-            assert_eq!(of(&[("retry-after", nonsense)]), None, "{nonsense:?}");
+        let past = "Sun, 06 Nov 1994 08:00:00 GMT";
+        let now = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let nothing = [
+            "", "0", "0.0", "-0", "-1", "-1e300", "NaN", "inf", "soon", "1e400", "1e-400", past,
+            now,
+        ];
+        for text in nothing {
+            assert_eq!(of(&[("retry-after", text)]), None, "{text:?}");
+            assert_eq!(of(&[("retry-after-ms", text)]), None, "{text:?}");
+        }
+        for never in ["3601", "1e300", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+            let capped = of(&[("retry-after", never)]);
+            assert_eq!(capped, Some(Duration::from_secs(3600)), "{never:?}");
         }
     }
 
@@ -132,6 +149,8 @@ mod tests {
                 remaining: 999,
             })
         );
+        given.insert("anthropic-ratelimit-requests-limit", "0".parse().unwrap());
+        assert!(rate_limits(StatusCode::OK, &given).is_empty());
         given.remove("anthropic-ratelimit-requests-remaining");
         assert!(rate_limits(StatusCode::OK, &given).is_empty());
     }

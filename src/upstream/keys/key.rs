@@ -90,8 +90,17 @@ impl Key {
         self.authorization.clone()
     }
 
-    /// Why the key is quarantined for a model, if it is.
-    pub fn refusal(&self, model: &str) -> Option<UpstreamError> {
+    /// Why the key is quarantined, if it is.
+    pub fn refusal(&self) -> Option<UpstreamError> {
+        self.find(|model| model.is_none())
+    }
+
+    /// Whether the API has rejected the key for this model.
+    pub fn is_refused_for(&self, model: &str) -> bool {
+        self.find(|only| only == Some(model)).is_some()
+    }
+
+    fn find(&self, of: impl Fn(Option<&str>) -> bool) -> Option<UpstreamError> {
         if self.refused.load(Ordering::Relaxed) == 0 {
             return None;
         }
@@ -99,13 +108,11 @@ impl Key {
         let now = Instant::now();
         refusals.retain(|refusal| refusal.until > now);
         self.refused.store(refusals.len(), Ordering::Relaxed);
-        let refusal = refusals
-            .iter()
-            .find(|it| it.model.as_deref().is_none_or(|only| only == model))?;
+        let refusal = refusals.iter().find(|it| of(it.model.as_deref()))?;
         Some(refusal.error.clone())
     }
 
-    /// Quarantines the key for a model, or for all models, for a minute.
+    /// Quarantines the key for a minute, or avoids it for a model.
     pub fn quarantine(&self, model: Option<Arc<str>>, error: &UpstreamError) {
         let mut refusals = self.refusals();
         if refusals.iter().any(|it| it.model == model) {
@@ -114,8 +121,10 @@ impl Key {
         // Rare enough to be a span of its own among those of the calls.
         let _span = tracing::error_span!("key quarantined", key = %self.name).entered();
         tracing::error!(key = %self.name, model = model.as_deref(), %error, "the Claude API rejected an API key, quarantining it");
-        if refusals.len() >= MAX_REFUSALS {
-            refusals.remove(0);
+        if refusals.len() >= MAX_REFUSALS
+            && let Some(oldest) = refusals.iter().position(|it| it.model.is_some())
+        {
+            refusals.remove(oldest);
         }
         refusals.push(Refusal {
             model,
@@ -163,12 +172,11 @@ mod tests {
     async fn a_refused_key_comes_back_after_a_while() {
         let key = key("a").unwrap();
         key.quarantine(Some(Arc::from("opus")), &UpstreamError::NoUsableKey);
-        assert!(key.refusal("opus").is_some());
-        assert!(key.refusal("haiku").is_none());
+        assert!(key.is_refused_for("opus") && !key.is_refused_for("haiku"));
+        assert!(key.refusal().is_none());
         key.quarantine(None, &UpstreamError::NoUsableKey);
-        assert!(key.refusal("haiku").is_some());
+        assert!(key.refusal().is_some());
         tokio::time::advance(QUARANTINE).await;
-        assert!(key.refusal("haiku").is_none());
-        assert!(key.refusal("opus").is_none());
+        assert!(key.refusal().is_none() && !key.is_refused_for("opus"));
     }
 }

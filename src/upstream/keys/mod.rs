@@ -25,12 +25,12 @@ impl Keys {
         *self.0.write() = ring(keys);
     }
 
-    /// All keys, with the reason if a key is quarantined for all models.
+    /// All keys, with the reason if a key is quarantined.
     pub fn refused(&self) -> Vec<(Arc<str>, Option<UpstreamError>)> {
         let keys = self.current();
         let states = keys
             .iter()
-            .map(|key| (Arc::clone(key.name()), key.refusal("")));
+            .map(|key| (Arc::clone(key.name()), key.refusal()));
         states.collect()
     }
 

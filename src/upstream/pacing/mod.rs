@@ -13,6 +13,7 @@
 
 mod bucket;
 mod buckets;
+mod cold_start;
 mod demand;
 mod queue;
 mod queue_position;

@@ -68,11 +68,7 @@ impl QueuePosition {
         loop {
             let fits_in = {
                 let mut state = self.quota.lock();
-                let fits_in = match self.is_next(&state) {
-                    true => state.fits_in(cost),
-                    false => None,
-                };
-                match fits_in {
+                match self.is_next(&state).then(|| state.fits_in(cost)) {
                     Some(wait) if !state.leaves_time(wait, deadline) => {
                         return Err(state.wait(cost, self.priority));
                     }

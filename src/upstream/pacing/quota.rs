@@ -78,7 +78,7 @@ impl Quota {
     ) -> Result<QuotaReservation, Duration> {
         let place = {
             let mut state = self.lock();
-            if !state.anyone_before(priority) && state.fits_in(cost) == Some(Duration::ZERO) {
+            if !state.anyone_before(priority) && state.fits_in(cost).is_zero() {
                 return Ok(self.reserve(&mut state, cost, priority));
             }
             let wait = state.wait(cost, priority);
@@ -94,7 +94,7 @@ impl Quota {
     pub fn wait(&self, cost: Cost, priority: Priority) -> Duration {
         let mut state = self.lock();
         if !state.anyone_before(priority) {
-            return state.fits_in(cost).unwrap_or_default();
+            return state.fits_in(cost);
         }
         state.wait(cost, priority)
     }

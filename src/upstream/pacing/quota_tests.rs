@@ -1,6 +1,6 @@
 //! How calls wait, and which ones go first.
 
-use super::{super::state::CALLS_BEFORE_LIMITS_ARE_KNOWN, *};
+use super::{super::cold_start::FIRST_CALLS, *};
 use crate::upstream::limits;
 use futures::FutureExt;
 use tokio::time::Instant;
@@ -186,12 +186,36 @@ async fn what_was_charged_too_much_is_given_back() {
 async fn until_the_limits_are_known_only_some_calls_are_in_flight() {
     let quota = Arc::new(Quota::default());
     let mut reservations = Vec::new();
-    for _ in 0..CALLS_BEFORE_LIMITS_ARE_KNOWN {
+    for _ in 0..FIRST_CALLS {
         reservations.push(quota.admit(ONE, Priority::Batch, minute()).await.unwrap());
     }
     let mut next = Box::pin(quota.admit(ONE, Priority::Batch, minute()));
     assert!((&mut next).now_or_never().is_none());
+    let unlimited = |accepted| RateLimits {
+        accepted,
+        ..RateLimits::default()
+    };
+    // A failure says nothing about the limits.
+    quota.observe(&unlimited(false), &reservations[0].levels(), ONE);
+    assert!((&mut next).now_or_never().is_none());
     // An API that reports no limits is not paced.
-    quota.observe(&RateLimits::default(), &reservations[0].levels(), ONE);
+    quota.observe(&unlimited(true), &reservations[0].levels(), ONE);
     next.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_answers_do_not_throttle_an_api_that_names_no_limits() {
+    let quota = Arc::new(Quota::default());
+    let began = Instant::now();
+    let calls = (0..60).map(|_| {
+        let quota = Arc::clone(&quota);
+        async move {
+            let deadline = Deadline::after(Duration::from_secs(6));
+            let admitted = quota.admit(ONE, Priority::Interactive, deadline).await;
+            let _reservation = admitted.unwrap();
+            tokio::time::sleep(Duration::from_secs(4)).await;
+        }
+    });
+    futures::future::join_all(calls).await;
+    assert!(began.elapsed() < Duration::from_secs(5));
 }

@@ -3,6 +3,7 @@
 use super::{
     bucket::Cost,
     buckets::{Buckets, Levels},
+    cold_start::ColdStart,
     demand::Demand,
     queue::Queue,
 };
@@ -12,10 +13,6 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::Instant};
-
-/// Maximum number of calls in flight until the first response has reported the
-/// limits.
-pub(super) const CALLS_BEFORE_LIMITS_ARE_KNOWN: usize = 16;
 
 /// Weight of the latest response in the average response time.
 const NEWEST: f64 = 0.1;
@@ -27,6 +24,7 @@ const OTHERS_ARE_KNOWN_FOR: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub struct State {
     meter: Meter,
+    cold_start: ColdStart,
     pub(super) in_flight: usize,
     /// Reservations of the calls in flight.
     outstanding: Cost,
@@ -107,17 +105,15 @@ impl State {
         }
     }
 
-    /// Time until a call fits that is first in the queue. `None` while that is
-    /// not known: a response will notify the waiting calls.
-    pub(super) fn fits_in(&mut self, cost: Cost) -> Option<Duration> {
+    /// Time until a call fits that is first in the queue.
+    pub(super) fn fits_in(&mut self, cost: Cost) -> Duration {
         self.refill();
         let by_limits = match &mut self.meter {
             Meter::Unmetered => Duration::ZERO,
-            Meter::Unknown if self.in_flight < CALLS_BEFORE_LIMITS_ARE_KNOWN => Duration::ZERO,
-            Meter::Unknown => return None,
+            Meter::Unknown => self.cold_start.fits_in(self.in_flight),
             Meter::Metered(buckets) => buckets.ready_in(cost),
         };
-        Some(by_limits.max(self.blocked_for()))
+        by_limits.max(self.blocked_for())
     }
 
     /// Time until a call has its turn behind the waiting calls, and behind
@@ -203,6 +199,9 @@ impl State {
 
     /// Counts a call as in flight.
     pub(super) fn begin(&mut self, cost: Cost) {
+        if matches!(self.meter, Meter::Unknown) {
+            self.cold_start.sent(self.in_flight);
+        }
         self.in_flight += 1;
         self.outstanding = self.outstanding.plus(cost);
     }
@@ -245,7 +244,11 @@ impl State {
     ) {
         if reported.is_empty() {
             if matches!(self.meter, Meter::Unknown) {
-                self.meter = Meter::Unmetered;
+                if reported.refused {
+                    self.cold_start.rejected();
+                } else if reported.accepted {
+                    self.meter = Meter::Unmetered;
+                }
             }
             return;
         }

@@ -44,7 +44,7 @@ pub async fn admit(
     let (place, is_straight) = {
         let mut state = quota.lock();
         let is_straight = !state.anyone_before(priority);
-        if is_straight && state.is_unmetered() && state.fits_in(cost) == Some(Duration::ZERO) {
+        if is_straight && state.is_unmetered() && state.fits_in(cost).is_zero() {
             return Ok(quota.reserve(&mut state, cost, priority));
         }
         // A call that is the first at once queries at once, which also updates
@@ -133,12 +133,12 @@ impl QueuePosition {
             }
         }
         match state.fits_in(cost) {
-            Some(Duration::ZERO) => {
+            Duration::ZERO => {
                 let reservation = self.quota().reserve(&mut state, cost, self.priority());
                 Ok(Turn::Charged(Box::new(reservation)))
             }
-            Some(wait) if !state.leaves_time(wait, deadline) => Err(exhausted(wait)),
-            wait => Ok(Turn::Sleep(wait.unwrap_or(Duration::MAX).min(HEARTBEAT))),
+            wait if !state.leaves_time(wait, deadline) => Err(exhausted(wait)),
+            wait => Ok(Turn::Sleep(wait.min(HEARTBEAT))),
         }
     }
 

@@ -3,9 +3,10 @@
 -- ARGV: 1 whether it is interactive, 2-4 its cost, 5 milliseconds that it has
 -- waited, 6-8 the total cost of the other interactive calls that wait in the
 -- replica, 9-11 that of the batch calls, 12-17 level and limit of each bucket as
--- far as the replica knows them (-1: unknown), 18 the maximum number of calls in
--- flight before the limits are known, 19 milliseconds for which the API rejects
--- calls, as far as the replica knows, 20 the replica.
+-- far as the replica knows them (-1: unknown), 18 the number of calls in flight
+-- that are always admitted before the limits are known, 19 milliseconds for which the API rejects
+-- calls, as far as the replica knows, 20 the replica, 21 milliseconds after which a
+-- call that is still in flight was accepted.
 local is_interactive = arg[1] == 1
 local cost = { arg[2], arg[3], arg[4] }
 local since = now - arg[5] / 1000
@@ -68,8 +69,13 @@ if is_known() then
       end
     end
   end
-elseif early >= arg[18] then
-  wait = math.max(wait, 0.25)
+elseif early >= math.max(arg[18], most_early) then
+  -- Calls that are in flight for that time were accepted: twice as many may be.
+  local left = (figure('na') or 0) + arg[21] / 1000 - now
+  if left <= 0 then
+    most_early = 2 * early
+  end
+  wait = math.max(wait, left)
 end
 
 local verdict = 0

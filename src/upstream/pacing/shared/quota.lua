@@ -1,8 +1,8 @@
 -- The quota of one key and model: the beginning of each script.
 -- KEYS: the quota. Its fields: l1-l3 the limits of requests, input and output
 -- tokens; v1-v3 the levels at the time `at`; d1-d3 the interactive demand at
--- `da`; until the limits are known, n calls in flight with the costs u1-u3, the
--- last one started at `na`; `blocked` until when the API rejects calls; `w:` and
+-- `da`; until the limits are known, n calls in flight (at most `nm`) with the
+-- costs u1-u3, the last one started at `na`; `blocked` until when the API rejects calls; `w:` and
 -- a replica: what waits there.
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
@@ -62,6 +62,7 @@ local early_cost = { figure('u1') or 0, figure('u2') or 0, figure('u3') or 0 }
 if now - (figure('na') or now) > 60 then
   early, early_cost = 0, { 0, 0, 0 }
 end
+local most_early = early > 0 and figure('nm') or 0
 
 local blocked = figure('blocked') or 0
 local set = { 'at', text(now), 'da', text(now) }
@@ -79,6 +80,7 @@ local function save()
     keep('u' .. b, early_cost[b])
   end
   keep('n', early)
+  keep('nm', most_early)
   keep('blocked', blocked)
   redis.call('HSET', KEYS[1], unpack(set))
   -- After that time without calls, all buckets are full.

@@ -3,8 +3,9 @@
 use crate::upstream::pacing::{
     bucket::Cost,
     buckets::Levels,
+    cold_start::{ACCEPTED_AFTER, FIRST_CALLS},
     quota::Quota,
-    state::{CALLS_BEFORE_LIMITS_ARE_KNOWN, OtherReplicas},
+    state::OtherReplicas,
 };
 use crate::{
     call::Priority,
@@ -128,9 +129,10 @@ impl SharedQuotas {
             script.arg(level).arg(limit);
         }
         script
-            .arg(CALLS_BEFORE_LIMITS_ARE_KNOWN)
+            .arg(FIRST_CALLS)
             .arg(ask.blocked.as_secs_f64() * 1000.0)
-            .arg(&self.replica);
+            .arg(&self.replica)
+            .arg(ACCEPTED_AFTER.as_secs_f64() * 1000.0);
         let asked = self
             .store
             .query(async |mut redis| script.invoke_async::<Vec<f64>>(&mut redis).await);

@@ -11,6 +11,7 @@ if arg[5] == 1 then
   end
 end
 if arg[9] > 0 then
+  most_early = 0
   blocked = math.max(blocked, now + arg[9] / 1000)
 end
 save()

@@ -14,7 +14,7 @@ use crate::{
     store::{StoreAddress, StoreFailureMode},
     upstream::{
         Bucket, UpstreamError,
-        pacing::{reservation::QuotaReservation, state::CALLS_BEFORE_LIMITS_ARE_KNOWN},
+        pacing::{cold_start::FIRST_CALLS, reservation::QuotaReservation},
     },
 };
 use redis_server::RedisServer;
@@ -136,7 +136,7 @@ async fn what_one_replica_takes_the_other_has_not() {
 async fn until_the_limits_are_known_only_some_calls_of_all_replicas_are_in_flight() {
     let redis = RedisServer::start().await;
     let (one, two) = (Replica::of(&redis), Replica::of(&redis));
-    for _ in 0..CALLS_BEFORE_LIMITS_ARE_KNOWN / 2 {
+    for _ in 0..FIRST_CALLS / 2 {
         for replica in [&one, &two] {
             let answer = replica.asks(ask(Priority::Batch)).await;
             assert_eq!(answer.decision, AdmissionDecision::ChargedEarly);
@@ -367,7 +367,11 @@ async fn an_api_that_names_no_limits_is_not_asked_about() {
     let quota = without_redis(StoreFailureMode::FailClosed);
     let refused = admitted(&quota).await.unwrap_err();
     assert!(matches!(refused, UpstreamError::StoreUnreachable));
-    quota.observe(&RateLimits::default(), &Levels::default(), ONE);
+    let unlimited = RateLimits {
+        accepted: true,
+        ..RateLimits::default()
+    };
+    quota.observe(&unlimited, &Levels::default(), ONE);
     for _ in 0..100 {
         admitted(&quota).await.unwrap();
     }
