@@ -50,6 +50,7 @@ pub mod telemetry;
 #[doc(hidden)]
 pub mod upstream;
 
+mod certificates;
 mod duration_limits;
 mod token_bucket;
 

@@ -459,6 +459,41 @@ fn the_simulator_alone_stands_in_for_the_api() {
     );
 }
 
+#[test]
+fn the_simulator_serves_tls_that_the_service_can_trust() {
+    let files = Files::new(&[]);
+    let ca_file = files.path("ca.crt");
+    let command = binary(&[
+        "simulate",
+        "--listen",
+        "127.0.0.1:0",
+        "--tls-generated-ca-file",
+        &ca_file,
+        "--max-concurrent-streams",
+        "10",
+    ]);
+    let simulator = Running::start(command, "simulator listening on ");
+    assert!(simulator.address.starts_with("https://127.0.0.1:"));
+    // The same CA by the configuration, and by the variable of OpenSSL.
+    for variable in ["CLAUDE_GRPC_UPSTREAM__CA_FILE", "SSL_CERT_FILE"] {
+        let upstream = ["--upstream-url", &simulator.address];
+        let mut command = binary(&[&["serve", "--listen", "127.0.0.1:0"][..], &upstream].concat());
+        command.env("CLAUDE_API_KEY", "any").env(variable, &ca_file);
+        let service = Running::start(command, "claude-grpc listening on ");
+        let answer = service.run(&["generate", "hello"]).succeeded();
+        assert!(answer.stdout.starts_with("[simulated]"), "{answer:?}");
+    }
+    let missing = files.path("missing.crt");
+    let ended = run(&[
+        "simulate",
+        "--tls-cert-file",
+        &missing,
+        "--tls-key-file",
+        &missing,
+    ]);
+    assert!(ended.failed(2).reason().contains("missing.crt"));
+}
+
 // === the verbs ===
 
 #[test]

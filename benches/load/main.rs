@@ -17,14 +17,15 @@ mod scenarios;
 mod traffic;
 
 use mimalloc::MiMalloc;
-use scenarios::{checklist, faults, outage, overhead, quota, replicas, soak};
+use rig::Protocol;
+use scenarios::{checklist, faults, outage, overhead, pool, quota, replicas, soak};
 use std::process::ExitCode;
 
 /// The service's allocator: this program is also the floors.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-const USAGE: &str = "scenarios: checklist, faults, outage, overhead, quota, replicas, soak";
+const USAGE: &str = "scenarios: checklist, faults, outage, overhead, pool, quota, replicas, soak";
 
 fn main() -> ExitCode {
     // Cargo adds `--bench`.
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         "faults",
         "outage",
         "overhead",
+        "pool",
         "quota",
         "replicas",
     ];
@@ -52,13 +54,14 @@ fn main() -> ExitCode {
     for name in chosen {
         println!("\n=== {name}");
         held &= match name {
-            "checklist" => runtime.block_on(checklist::run()),
-            "faults" => runtime.block_on(faults::run()),
-            "outage" => runtime.block_on(outage::run()),
+            "checklist" => runtime.block_on(over_each(checklist::run)),
+            "faults" => runtime.block_on(over_each(faults::run)),
+            "outage" => runtime.block_on(over_each(outage::run)),
             "overhead" => runtime.block_on(overhead::run()),
+            "pool" => runtime.block_on(pool::run()),
             "quota" => runtime.block_on(quota::run()),
             "replicas" => runtime.block_on(replicas::run()),
-            "soak" => runtime.block_on(soak::run()),
+            "soak" => runtime.block_on(over_each(soak::run)),
             other => {
                 eprintln!("there is no scenario {other}; {USAGE}");
                 return ExitCode::from(2);
@@ -70,6 +73,16 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Runs a scenario over each protocol, one after the other.
+async fn over_each(scenario: impl AsyncFn(Protocol) -> bool) -> bool {
+    let mut held = true;
+    for protocol in Protocol::ALL {
+        println!("over {}", protocol.name());
+        held &= scenario(protocol).await;
+    }
+    held
 }
 
 /// Prints one figure beside its bound; tells whether it holds.

@@ -12,6 +12,26 @@ use std::net::SocketAddr;
 use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 
+/// How the service reaches the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 in plaintext.
+    Http1,
+    /// HTTP/2 over TLS.
+    Http2,
+}
+
+impl Protocol {
+    pub const ALL: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Http1 => "HTTP/1.1",
+            Protocol::Http2 => "HTTP/2 over TLS",
+        }
+    }
+}
+
 pub type Client = ClaudeServiceClient<Channel>;
 
 /// A running service and its simulator.
@@ -24,10 +44,20 @@ pub struct Rig {
 }
 
 impl Rig {
-    pub async fn start(mut upstream: UpstreamConfig, mut simulator: SimulatorConfig) -> Rig {
+    pub async fn start(
+        protocol: Protocol,
+        mut upstream: UpstreamConfig,
+        mut simulator: SimulatorConfig,
+    ) -> Rig {
         simulator.listen = any_port();
+        let certificates = tempfile::tempdir().expect("a folder");
+        if protocol == Protocol::Http2 {
+            let ca_file = certificates.path().join("ca.crt");
+            simulator.tls.generated_ca_file = Some(ca_file.clone());
+            upstream.ca_file = Some(ca_file);
+        }
         let simulator = Simulator::bind(simulator).await.expect("a free port");
-        upstream.base_url = format!("http://{}", simulator.local_addr().expect("its address"));
+        upstream.base_url = simulator.base_url().expect("its address");
         let handle = simulator.handle();
         let key = Key::new("key-1", &SecretString::from("sk-load-test")).expect("a key");
         let upstream = Upstream::new(&upstream, Keys::new([key])).expect("a valid address");

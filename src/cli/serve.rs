@@ -14,13 +14,13 @@ use crate::{
     secrets::{ApiKeys, KeySource, Reloadable, Watcher},
     server::Server,
     service::Rpcs,
-    simulator::{Simulator, SimulatorConfig},
+    simulator::{Simulator, SimulatorConfig, SimulatorTlsConfig},
     store::Store,
     upstream::{Key, Keys, Upstream, UpstreamConfig},
 };
 use reqwest::Url;
 use secrecy::SecretString;
-use std::net::TcpListener;
+use std::{io, net::TcpListener};
 use tracing::{Instrument, Span};
 
 /// Flags of `serve`.
@@ -78,7 +78,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         return serve(config, process, security, upstream, &host).await;
     }
 
-    let simulator = bind_simulator(config.simulator.clone()).await?;
+    let simulator = bind_simulator(SimulatorConfig {
+        // Both ends are in this process.
+        tls: SimulatorTlsConfig::default(),
+        ..config.simulator.clone()
+    })
+    .await?;
     let upstream = connect_to_simulator(&config, &simulator, &security)?;
     tokio::select! {
         served = serve(config, process, security, upstream, "simulator") => served,
@@ -212,10 +217,14 @@ fn connect(
 /// Binds the port of the simulator.
 ///
 /// # Errors
-/// [`Exit::Failed`] when the port is unavailable.
+/// [`Exit::Usage`] when its certificate cannot be loaded, [`Exit::Failed`] when
+/// the port is unavailable.
 pub async fn bind_simulator(config: SimulatorConfig) -> Result<Simulator, Failure> {
     let listen = config.listen;
     Simulator::bind(config).await.map_err(|error| {
+        if error.kind() == io::ErrorKind::InvalidInput {
+            return Failure::usage(format!("simulator: {error}"));
+        }
         let reason = format!("failed to listen on {listen} (simulator.listen): {error}");
         Failure::new(Exit::Failed, reason)
     })
@@ -228,9 +237,8 @@ fn connect_to_simulator(
     simulator: &Simulator,
     security: &Security,
 ) -> Result<Upstream, Failure> {
-    let address = simulator.local_addr().map_err(address_unknown)?;
     let upstream = UpstreamConfig {
-        base_url: format!("http://{address}"),
+        base_url: simulator.base_url().map_err(address_unknown)?,
         ..config.upstream.clone()
     };
     let accepted = config.simulator.api_keys.first();

@@ -8,7 +8,7 @@ use super::{
     signals::Signals,
 };
 use crate::{config::Environment, telemetry};
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Flags of `simulate`.
 #[derive(Debug, clap::Args)]
@@ -24,6 +24,20 @@ pub struct Args {
     /// Output tokens per second of each response; 0 means unlimited.
     #[arg(long, value_name = "NUMBER")]
     tokens_per_second: Option<f64>,
+    /// Serve TLS with this certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_key_file")]
+    tls_cert_file: Option<PathBuf>,
+    /// Private key of the certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
+    tls_key_file: Option<PathBuf>,
+    /// Serve TLS with a certificate for localhost that is made now, and write its
+    /// CA to this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "tls_cert_file")]
+    tls_generated_ca_file: Option<PathBuf>,
+    /// Maximum number of concurrent HTTP/2 streams per connection; 0 means
+    /// unlimited.
+    #[arg(long, value_name = "NUMBER")]
+    max_concurrent_streams: Option<u32>,
     /// Fault to inject, with the fraction of requests that it affects; repeat for
     /// more, such as `--fault overloaded=0.1 --fault cut=0.05`.
     #[arg(long = "fault", value_name = "NAME=RATE", value_parser = fault)]
@@ -52,6 +66,22 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         "--tokens-per-second",
         tokens_per_second,
     );
+    for (key, flag, file) in [
+        ("cert_file", "--tls-cert-file", args.tls_cert_file),
+        ("key_file", "--tls-key-file", args.tls_key_file),
+        (
+            "generated_ca_file",
+            "--tls-generated-ca-file",
+            args.tls_generated_ca_file,
+        ),
+    ] {
+        values.set(format!("simulator.tls.{key}"), flag, file);
+    }
+    values.set(
+        "simulator.connections.max_concurrent_streams",
+        "--max-concurrent-streams",
+        args.max_concurrent_streams,
+    );
     for (name, share) in args.faults {
         values.set(format!("simulator.faults.{name}"), "--fault", Some(share));
     }
@@ -62,8 +92,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let mut signals = Signals::take()?;
 
     let simulator = bind_simulator(config.simulator).await?;
-    let address = simulator.local_addr().map_err(address_unknown)?;
-    let _ = output::line(&format!("simulator listening on http://{address}"));
+    let url = simulator.base_url().map_err(address_unknown)?;
+    let _ = output::line(&format!("simulator listening on {url}"));
     tokio::select! {
         () = signals.stop() => {}
         () = simulator.run() => {}

@@ -4,15 +4,13 @@
 use super::config::TlsConfig;
 use crate::{
     access::PeerNames,
+    certificates::{PemFileError, certificates, private_key},
     secrets::{LoadError, Reloadable},
 };
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{
-        CertificateDer, PrivateKeyDer,
-        pem::{self, PemObject},
-    },
+    pki_types::CertificateDer,
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 use std::{io, path::Path, sync::Arc, time::Duration};
@@ -28,13 +26,11 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 #[derive(Debug, Error)]
 pub enum TlsError {
     /// A file cannot be read, or contains no certificate or key.
-    #[error("{file}: {reason}")]
-    File {
-        /// Path of the file.
-        file: String,
-        /// What is wrong with the file.
-        reason: String,
-    },
+    #[error(transparent)]
+    File(#[from] PemFileError),
+    /// One of the two files is not configured.
+    #[error("server.tls: cert_file and key_file must both be set")]
+    Incomplete,
     /// For example, the certificate and the key do not match.
     #[error("failed to load the certificate: {0}")]
     Unusable(#[from] rustls::Error),
@@ -94,12 +90,7 @@ fn build(config: &TlsConfig, grpc_web: bool) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let (chain, key) = match (&config.cert_file, &config.key_file) {
         (Some(cert), Some(key)) => (certificates(cert)?, private_key(key)?),
-        _ => {
-            return Err(wrong(
-                Path::new("server.tls"),
-                "cert_file and key_file must both be set",
-            ));
-        }
+        _ => return Err(TlsError::Incomplete),
     };
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?;
@@ -132,41 +123,6 @@ fn verifier(
     })
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = read.map_err(|error| wrong(path, unquoted(&error)))?;
-    if chain.is_empty() {
-        return Err(wrong(path, "must contain a certificate"));
-    }
-    Ok(chain)
-}
-
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| wrong(path, unquoted(&error)))
-}
-
-/// What is wrong with a PEM file. The error's own text quotes the line, and a
-/// key that has lost its line breaks is all on one line.
-fn unquoted(error: &pem::Error) -> String {
-    match error {
-        pem::Error::MissingSectionEnd { .. } => "has a section without an END line".to_owned(),
-        pem::Error::IllegalSectionStart { .. } => {
-            "has a malformed BEGIN line; the line breaks may be missing".to_owned()
-        }
-        pem::Error::Base64Decode(_) => "is not valid Base64 between BEGIN and END".to_owned(),
-        pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => "must contain a PEM section of the expected kind".to_owned(),
-        _ => "is not a valid PEM file".to_owned(),
-    }
-}
-
-fn wrong(path: &Path, reason: impl ToString) -> TlsError {
-    TlsError::File {
-        file: path.display().to_string(),
-        reason: reason.to_string(),
-    }
-}
-
 /// The URIs (SPIFFE ids included) and DNS names of a verified certificate.
 fn names(certificate: &CertificateDer<'_>) -> PeerNames {
     let Ok(certificate) = EndEntityCert::try_from(certificate) else {
@@ -175,28 +131,4 @@ fn names(certificate: &CertificateDer<'_>) -> PeerNames {
     let uris = certificate.valid_uri_names();
     let names = uris.chain(certificate.valid_dns_names());
     PeerNames(names.map(str::to_owned).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Without line breaks, and cut off: what a template may make of a key.
-    #[test]
-    fn a_broken_key_is_not_quoted() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("tls.key");
-        for text in [
-            "-----BEGIN PRIVATE KEY-----canary-----END PRIVATE KEY-----",
-            "-----BEGIN PRIVATE KEY-----\ncanary\n-----END canary-----\n",
-            "-----BEGIN PRIVATE KEY-----\ncanary!\n-----END PRIVATE KEY-----\n",
-            "-----BEGIN canary-----\ncanary\n-----END canary-----\n",
-            "canary",
-        ] {
-            std::fs::write(&path, text).unwrap();
-            let error = private_key(&path).unwrap_err().to_string();
-            let in_numbers = error.contains(&format!("{:?}", b"canary")[1..20]);
-            assert!(!error.contains("canary") && !in_numbers, "{error}");
-        }
-    }
 }

@@ -35,6 +35,14 @@ pub enum Behaviour {
     /// `drop`: the connection is closed before any byte of the answer (with
     /// HTTP/2, the stream is reset).
     Drop,
+    /// `disconnect`: the connection is closed at once, with every stream on it.
+    Disconnect,
+    /// `refused_stream`: the stream is reset with `REFUSED_STREAM`, which says
+    /// that the request was not processed (with HTTP/1.1, as `drop`).
+    RefusedStream,
+    /// `goaway`: an ordinary answer, after which the connection accepts no
+    /// further request.
+    GoAway,
     /// `cut=3`: the stream breaks off after three events, at the latest before
     /// `message_stop`; a plain answer breaks off half way.
     Cut {
@@ -134,6 +142,9 @@ fn parse(name: &str, value: Option<&str>) -> Option<Behaviour> {
         ("spend_limit", None) => Behaviour::SpendLimit,
         ("overloaded", None) => Behaviour::Overloaded,
         ("drop", None) => Behaviour::Drop,
+        ("disconnect", None) => Behaviour::Disconnect,
+        ("refused_stream", None) => Behaviour::RefusedStream,
+        ("goaway", None) => Behaviour::GoAway,
         ("hang", None) => Behaviour::Hang,
         ("garbage", None) => Behaviour::Garbage,
         ("html_error", None) => Behaviour::HtmlError,
@@ -160,6 +171,9 @@ impl fmt::Display for Behaviour {
                 write!(f, "should_retry={should_retry},{status}")
             }
             Behaviour::Drop => f.write_str("drop"),
+            Behaviour::Disconnect => f.write_str("disconnect"),
+            Behaviour::RefusedStream => f.write_str("refused_stream"),
+            Behaviour::GoAway => f.write_str("goaway"),
             Behaviour::Cut { after_events } => write!(f, "cut={after_events}"),
             Behaviour::ErrorEvent { after_events } => write!(f, "error_event={after_events}"),
             Behaviour::Hang => f.write_str("hang"),
@@ -254,6 +268,9 @@ mod tests {
                 Behaviour::SpendLimit,
                 Behaviour::Overloaded,
                 Behaviour::Drop,
+                Behaviour::Disconnect,
+                Behaviour::RefusedStream,
+                Behaviour::GoAway,
                 Behaviour::Hang,
                 Behaviour::Garbage,
                 Behaviour::HtmlError,

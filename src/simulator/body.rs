@@ -11,10 +11,17 @@ use std::{
 };
 use thiserror::Error;
 
-/// The simulator breaks off here on purpose: hyper closes the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("broken off on purpose")]
-pub(super) struct BrokenOff;
+/// The simulator breaks off here on purpose: hyper closes the connection, or
+/// resets the stream.
+#[derive(Debug, Error)]
+pub(super) enum BrokenOff {
+    #[error("broken off on purpose")]
+    Cut,
+    /// As a server does that has not looked at the request: hyper takes the code
+    /// of the reset from the source.
+    #[error("refused on purpose")]
+    Refused(#[source] h2::Error),
+}
 
 /// Pieces of a body, each produced when it is polled for.
 pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, BrokenOff>> + Send>>;

@@ -1,7 +1,7 @@
 //! `[simulator]`: the simulator of the Claude API.
 
 use serde::{Deserialize, Serialize};
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use thiserror::Error;
 
 /// The simulator of the Claude API. It runs only under `serve --simulate` and
@@ -28,6 +28,10 @@ pub struct SimulatorConfig {
     /// Whether to keep the last 20,000 requests in memory for inspection, bodies
     /// included.
     pub record: bool,
+    /// TLS of `simulate`.
+    pub tls: SimulatorTlsConfig,
+    /// Limits of each connection.
+    pub connections: ConnectionsConfig,
     /// Injected faults.
     pub faults: FaultRates,
     /// Rate limits per API key and model.
@@ -43,6 +47,8 @@ impl fmt::Debug for SimulatorConfig {
             .field("tokens_per_second", &self.tokens_per_second)
             .field("retry_after", &self.retry_after)
             .field("record", &self.record)
+            .field("tls", &self.tls)
+            .field("connections", &self.connections)
             .field("faults", &self.faults)
             .field("limits", &self.limits)
             .finish()
@@ -58,10 +64,43 @@ impl Default for SimulatorConfig {
             tokens_per_second: 0.0,
             retry_after: Duration::from_secs(1),
             record: false,
+            tls: SimulatorTlsConfig::default(),
+            connections: ConnectionsConfig::default(),
             faults: FaultRates::default(),
             limits: SimulatorLimitsConfig::default(),
         }
     }
+}
+
+/// TLS of `simulate`, with HTTP/2 and HTTP/1.1; without a certificate, the
+/// simulator serves plaintext. Under `serve --simulate` it always does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SimulatorTlsConfig {
+    /// File with the certificate (PEM), followed by its intermediate
+    /// certificates. Requires `key_file`.
+    pub cert_file: Option<PathBuf>,
+    /// File with the private key of the certificate (PEM). Requires `cert_file`.
+    pub key_file: Option<PathBuf>,
+    /// File to write a CA to (PEM) that is made at each start, with a certificate
+    /// for `localhost`, `127.0.0.1` and `::1`. Enables TLS without `cert_file`;
+    /// clients must trust the CA.
+    pub generated_ca_file: Option<PathBuf>,
+}
+
+/// Limits of each connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConnectionsConfig {
+    /// Maximum number of concurrent HTTP/2 streams per connection
+    /// (`SETTINGS_MAX_CONCURRENT_STREAMS`). 0 means unlimited.
+    pub max_concurrent_streams: u32,
+    /// Number of requests after which a connection is closed gracefully: with
+    /// GOAWAY, or `connection: close` in HTTP/1.1. 0 means never.
+    pub max_requests: u32,
+    /// Age at which a connection is closed gracefully. `0s` means never.
+    #[serde(with = "humantime_serde")]
+    pub max_age: Duration,
 }
 
 /// Injected faults. Each rate is the fraction of requests to `/v1/messages` and
@@ -79,8 +118,15 @@ pub struct FaultRates {
     pub overloaded: f64,
     /// Rate of responses with status 500 (`api_error`).
     pub error: f64,
-    /// Rate of connections that are closed without a response.
+    /// Rate of connections that are closed without a response. In HTTP/2, the
+    /// stream is reset.
     pub drop: f64,
+    /// Rate of requests that close their connection at once, with every stream
+    /// on it.
+    pub disconnect: f64,
+    /// Rate of requests that are refused without being processed
+    /// (`REFUSED_STREAM`). In HTTP/1.1, as `drop`.
+    pub refused_stream: f64,
     /// Rate of responses that are truncated in the middle.
     pub cut: f64,
     /// Rate of streams with an `error` event in the middle. A request without a
@@ -96,12 +142,14 @@ pub struct FaultRates {
 
 impl FaultRates {
     /// All rates by the name of their key.
-    pub(super) fn named(&self) -> [(&'static str, f64); 9] {
+    pub(super) fn named(&self) -> [(&'static str, f64); 11] {
         [
             ("rate_limited", self.rate_limited),
             ("overloaded", self.overloaded),
             ("error", self.error),
             ("drop", self.drop),
+            ("disconnect", self.disconnect),
+            ("refused_stream", self.refused_stream),
             ("cut", self.cut),
             ("error_event", self.error_event),
             ("hang", self.hang),
@@ -155,6 +203,18 @@ impl SimulatorConfig {
         }
         if !(0.0..=1e9).contains(&self.tokens_per_second) {
             return wrong("tokens_per_second".to_owned(), "must be between 0 and 1e9");
+        }
+        if self.tls.cert_file.is_some() != self.tls.key_file.is_some() {
+            return wrong(
+                "tls.cert_file".to_owned(),
+                "cert_file and key_file must be set together",
+            );
+        }
+        if self.tls.cert_file.is_some() && self.tls.generated_ca_file.is_some() {
+            return wrong(
+                "tls.generated_ca_file".to_owned(),
+                "must not be set together with cert_file",
+            );
         }
         if self.api_keys.iter().any(String::is_empty) {
             return wrong("api_keys".to_owned(), "must not contain an empty key");

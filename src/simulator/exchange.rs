@@ -2,6 +2,8 @@
 
 use super::{
     behaviour::{Behaviour, RequestedBehaviour},
+    body::BrokenOff,
+    connection::ConnectionControl,
     error::ApiError,
     limits::RateLimitHeaders,
     state::{RecordedRequest, SimulatorState},
@@ -13,6 +15,8 @@ use std::sync::Arc;
 /// A request whose body has arrived, and the behaviour that it meets.
 pub(super) struct Exchange {
     pub(super) state: Arc<SimulatorState>,
+    /// The connection that the request came on.
+    pub(super) connection: Arc<ConnectionControl>,
     pub(super) request_id: String,
     /// Number of the request since the start.
     pub(super) number: u64,
@@ -26,8 +30,10 @@ pub(super) struct Exchange {
 pub(super) enum ExchangeError {
     /// The API's answer is an error.
     Api(ApiError),
-    /// The connection is closed on purpose.
-    BrokenOff,
+    /// The stream, or with HTTP/1.1 its connection, is closed on purpose.
+    BrokenOff(BrokenOff),
+    /// The connection is closed on purpose, with every stream on it.
+    Disconnected,
 }
 
 impl From<ApiError> for ExchangeError {
@@ -38,11 +44,12 @@ impl From<ApiError> for ExchangeError {
 
 impl Exchange {
     /// The exchange of a request that has just arrived.
-    pub(super) fn new(state: Arc<SimulatorState>) -> Self {
+    pub(super) fn new(state: Arc<SimulatorState>, connection: Arc<ConnectionControl>) -> Self {
         let number = state.number();
         Exchange {
             request_id: format!("req_sim_{number:012}"),
             state,
+            connection,
             number,
             key: String::new(),
             behaviour: None,

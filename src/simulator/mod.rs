@@ -1,4 +1,5 @@
-//! A stand-in for the Claude API over real HTTP.
+//! A stand-in for the Claude API over real HTTP/1.1 and HTTP/2, in plaintext or
+//! over TLS.
 //!
 //! It serves `/v1/messages` (plain and as server-sent events),
 //! `/v1/messages/count_tokens` and `/v1/models`, holds requests to the API's
@@ -26,6 +27,8 @@
 //!   whole bucket.
 //! - The prompt cache forgets when the process ends, and needs 1,024 tokens
 //!   with every model.
+//! - A connection lives for ever and takes any number of streams, unless
+//!   [`ConnectionsConfig`] says otherwise.
 //! - Signatures of thinking are not checked when they come back.
 
 mod answer;
@@ -35,6 +38,7 @@ mod cache;
 mod catalogue;
 mod check;
 mod config;
+mod connection;
 mod error;
 mod exchange;
 mod generate;
@@ -42,9 +46,13 @@ mod limits;
 mod routes;
 mod server;
 mod state;
+mod tls;
 mod tokens;
 
 pub use behaviour::{Behaviour, UnknownBehaviour};
-pub use config::{ConfigError, FaultRates, SimulatorConfig, SimulatorLimitsConfig};
+pub use config::{
+    ConfigError, ConnectionsConfig, FaultRates, SimulatorConfig, SimulatorLimitsConfig,
+    SimulatorTlsConfig,
+};
 pub use server::Simulator;
 pub use state::{Counts, Handle, RecordedRequest};

@@ -5,6 +5,7 @@ use super::{
     behaviour::Behaviour,
     body::{AnswerBody, BrokenOff, Whole},
     catalogue, check,
+    connection::ConnectionControl,
     error::ApiError,
     exchange::{Exchange, ExchangeError},
     state::SimulatorState,
@@ -21,10 +22,11 @@ use std::sync::Arc;
 /// stream) without an answer.
 pub(super) async fn answer(
     state: Arc<SimulatorState>,
+    connection: Arc<ConnectionControl>,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, BrokenOff> {
     let mut in_flight = state.begin();
-    let mut exchange = Exchange::new(state);
+    let mut exchange = Exchange::new(state, connection);
     let (parts, body) = request.into_parts();
     let answered = match read(body).await {
         Ok(body) => {
@@ -39,9 +41,15 @@ pub(super) async fn answer(
     let mut response = match answered {
         Ok(response) => response,
         Err(ExchangeError::Api(error)) => error.respond(&exchange.request_id),
-        Err(ExchangeError::BrokenOff) => {
+        Err(ExchangeError::BrokenOff(broken_off)) => {
             in_flight.answered();
-            return Err(BrokenOff);
+            return Err(broken_off);
+        }
+        Err(ExchangeError::Disconnected) => {
+            in_flight.answered();
+            exchange.connection.cut();
+            // Ends with the connection.
+            return std::future::pending().await;
         }
     };
     exchange.add_headers(response.headers_mut());
@@ -91,7 +99,7 @@ async fn route(
     exchange.behaviour = exchange.choose_behaviour(&parts.headers, model.is_none())?;
     if let Some(behaviour) = &exchange.behaviour {
         // The request ends here: nothing of it is looked at.
-        if let Some(response) = meet(behaviour).await? {
+        if let Some(response) = meet(behaviour, &exchange.connection).await? {
             return Ok(response);
         }
     }
@@ -115,7 +123,10 @@ async fn route(
 
 /// Applies a behaviour that concerns any request, valid or not; `None` when it
 /// concerns the answer to a valid one.
-async fn meet(behaviour: &Behaviour) -> Result<Option<Response<AnswerBody>>, ExchangeError> {
+async fn meet(
+    behaviour: &Behaviour,
+    connection: &ConnectionControl,
+) -> Result<Option<Response<AnswerBody>>, ExchangeError> {
     let said = |status: u16| format!("[simulated] an answer with status {status}");
     Err(match behaviour {
         Behaviour::RateLimited { retry_after } => {
@@ -127,7 +138,16 @@ async fn meet(behaviour: &Behaviour) -> Result<Option<Response<AnswerBody>>, Exc
         Behaviour::ShouldRetry(should_retry, status) => ApiError::new(*status, said(*status))
             .should_retry(*should_retry)
             .into(),
-        Behaviour::Drop => ExchangeError::BrokenOff,
+        Behaviour::Drop => ExchangeError::BrokenOff(BrokenOff::Cut),
+        Behaviour::RefusedStream => {
+            let refused = h2::Error::from(h2::Reason::REFUSED_STREAM);
+            ExchangeError::BrokenOff(BrokenOff::Refused(refused))
+        }
+        Behaviour::Disconnect => ExchangeError::Disconnected,
+        Behaviour::GoAway => {
+            connection.drain();
+            return Ok(None);
+        }
         // Held here, the request is still counted as under way, and seen as
         // hung up when its client closes.
         Behaviour::Hang => std::future::pending().await,

@@ -54,7 +54,8 @@ pub struct Counts {
     /// Requests that the simulator ended: with a whole answer, an error, or a
     /// connection that it cut or dropped.
     pub answered: u64,
-    /// Requests whose client disconnected before the answer was complete.
+    /// Requests whose client disconnected before the answer was complete, or
+    /// whose connection was cut by another request.
     pub hung_up: u64,
     /// Requests rejected by the rate limits.
     pub rate_limited: u64,
@@ -213,6 +214,8 @@ fn by_rate(rates: &FaultRates, roll: f64, retry_after: Duration) -> Option<Behav
         "overloaded" => Behaviour::Overloaded,
         "error" => Behaviour::Error(500),
         "drop" => Behaviour::Drop,
+        "disconnect" => Behaviour::Disconnect,
+        "refused_stream" => Behaviour::RefusedStream,
         "cut" => Behaviour::Cut { after_events },
         "error_event" => Behaviour::ErrorEvent { after_events },
         "hang" => Behaviour::Hang,

@@ -19,6 +19,10 @@ pub struct UpstreamConfig {
     /// it, and it takes precedence over `ANTHROPIC_API_KEY` and
     /// `CLAUDE_API_KEY`. It is reloaded within seconds when it changes.
     pub api_key_file: Option<PathBuf>,
+    /// File with CAs (PEM) that certificates of the API may be signed by, in
+    /// addition to the CAs of the system: the CA of a proxy that inspects TLS, for
+    /// example. It is read at the start.
+    pub ca_file: Option<PathBuf>,
     /// Value of the `anthropic-version` header of every request.
     pub api_version: String,
     /// Maximum number of concurrent calls to the API, streams included; at least
@@ -116,6 +120,7 @@ impl Default for UpstreamConfig {
         UpstreamConfig {
             base_url: "https://api.anthropic.com".to_owned(),
             api_key_file: None,
+            ca_file: None,
             api_version: claude::API_VERSION.to_owned(),
             max_in_flight: 200,
             acquire_timeout: Duration::from_secs(5),

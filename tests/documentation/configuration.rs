@@ -22,6 +22,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "upstream.api_key_file",
         "\"/run/secrets/anthropic-api-key\"",
     ),
+    ("upstream.ca_file", "\"/etc/ssl/proxy-ca.crt\""),
     ("access.clients_file", "\"/etc/claude-grpc/clients.toml\""),
     (
         "limits.budget_file",
@@ -45,6 +46,9 @@ const EXAMPLES: &[(&str, &str)] = &[
         "\"https://vpce-….kms.eu-central-1.vpce.amazonaws.com\"",
     ),
     ("secrets.kms.region", "\"eu-central-1\""),
+    ("simulator.tls.cert_file", "\"/run/tls/tls.crt\""),
+    ("simulator.tls.key_file", "\"/run/tls/tls.key\""),
+    ("simulator.tls.generated_ca_file", "\"simulator-ca.crt\""),
     ("admin.listen", "\"127.0.0.1:9464\""),
 ];
 

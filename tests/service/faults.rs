@@ -1,6 +1,8 @@
 //! The fault matrix: what each failure of the API becomes for the caller.
 
-use crate::support::{World, ask, dead_address, pushback, reason, soon, streamed, within};
+use crate::support::{
+    PROTOCOLS, Protocol, World, ask, dead_address, pushback, reason, soon, streamed, within,
+};
 use claude_grpc::{proto::v1, simulator::Behaviour, upstream::CircuitState};
 use std::time::{Duration, Instant};
 use tokio_stream::StreamExt;
@@ -19,6 +21,13 @@ const WAYS: [Way; 3] = [Way::Unary, Way::Gathered, Way::Streamed];
 
 /// Far enough for every fault that is not about time.
 const AMPLE: Duration = Duration::from_secs(15);
+
+/// Each way to make a call, over each way to the API.
+fn ways() -> impl Iterator<Item = (Protocol, Way)> {
+    PROTOCOLS
+        .into_iter()
+        .flat_map(|protocol| WAYS.map(|way| (protocol, way)))
+}
 
 /// Makes a call to its end.
 async fn call(world: &World, way: Way, deadline: Option<Duration>) -> Result<(), Status> {
@@ -69,7 +78,8 @@ fn fault(behaviour: Behaviour, code: Code, reason: &'static str, attempts: u64) 
 
 fn matrix() -> Vec<Fault> {
     use Behaviour::{
-        Cut, Drop, Error, ErrorEvent, Garbage, HtmlError, Overloaded, ShouldRetry, SpendLimit,
+        Cut, Disconnect, Drop, Error, ErrorEvent, Garbage, HtmlError, Overloaded, RefusedStream,
+        ShouldRetry, SpendLimit,
     };
     let mut faults = vec![
         fault(Overloaded, Code::Unavailable, "UPSTREAM_OVERLOADED", 4),
@@ -81,6 +91,18 @@ fn matrix() -> Vec<Fault> {
         ),
         fault(HtmlError, Code::Unavailable, "UPSTREAM_ERROR", 4),
         fault(Drop, Code::Unavailable, "UPSTREAM_CONNECTION_BROKEN", 4),
+        fault(
+            Disconnect,
+            Code::Unavailable,
+            "UPSTREAM_CONNECTION_BROKEN",
+            4,
+        ),
+        fault(
+            RefusedStream,
+            Code::Unavailable,
+            "UPSTREAM_CONNECTION_BROKEN",
+            4,
+        ),
         fault(Garbage, Code::Internal, "UPSTREAM_MALFORMED", 1),
         fault(
             ShouldRetry(false, 529),
@@ -146,39 +168,65 @@ fn matrix() -> Vec<Fault> {
 }
 
 #[tokio::test]
-async fn each_fault_has_its_status_and_its_number_of_attempts() {
+async fn each_fault_has_its_status_and_its_number_of_attempts_over_http1() {
+    assert_faults(Protocol::Http1).await;
+}
+
+#[tokio::test]
+async fn each_fault_has_its_status_and_its_number_of_attempts_over_http2() {
+    assert_faults(Protocol::Http2).await;
+}
+
+async fn assert_faults(protocol: Protocol) {
     for row in matrix() {
         for (way, attempts) in WAYS.into_iter().zip(row.attempts) {
             for deadline in [None, Some(AMPLE)] {
-                let world = World::start().await;
-                world.simulator.always(Some(row.behaviour.clone()));
-                let status = soon(call(&world, way, deadline)).await.unwrap_err();
-                let what = format!("{} {way:?} {deadline:?}: {status:?}", row.behaviour);
-                assert_eq!(status.code(), row.code, "{what}");
-                assert_eq!(reason(&status), row.reason, "{what}");
-                assert_eq!(world.attempts(), attempts, "{what}");
-                assert_eq!(world.upstream.concurrency_limit.in_use(), 0, "{what}");
-                assert_eq!(
-                    world.upstream.breaker.state(),
-                    CircuitState::Closed,
-                    "{what}"
-                );
+                assert_fault(protocol, &row, way, deadline, attempts).await;
             }
         }
     }
 }
 
+async fn assert_fault(
+    protocol: Protocol,
+    row: &Fault,
+    way: Way,
+    deadline: Option<Duration>,
+    attempts: u64,
+) {
+    let world = World::over(protocol, |_| {}).await;
+    world.simulator.always(Some(row.behaviour.clone()));
+    let status = soon(call(&world, way, deadline)).await.unwrap_err();
+    let what = format!(
+        "{protocol:?} {} {way:?} {deadline:?}: {status:?}",
+        row.behaviour
+    );
+    assert_eq!(status.code(), row.code, "{what}");
+    assert_eq!(reason(&status), row.reason, "{what}");
+    assert_eq!(world.attempts(), attempts, "{what}");
+    assert_eq!(world.upstream.concurrency_limit.in_use(), 0, "{what}");
+    assert_eq!(
+        world.upstream.breaker.state(),
+        CircuitState::Closed,
+        "{what}"
+    );
+}
+
 #[tokio::test]
 async fn a_fault_that_passes_is_never_seen() {
-    use Behaviour::{Cut, Drop, Error, Overloaded};
-    for way in WAYS {
-        let world = World::start().await;
+    use Behaviour::{Cut, Disconnect, Drop, Error, Overloaded, RefusedStream};
+    for (protocol, way) in ways() {
+        let what = format!("{protocol:?} {way:?}");
+        let world = World::over(protocol, |_| {}).await;
         world.simulator.next([Overloaded, Drop, Error(500)]);
         soon(call(&world, way, None)).await.unwrap();
-        assert_eq!(world.attempts(), 4, "{way:?}");
+        assert_eq!(world.attempts(), 4, "{what}");
+        world.simulator.next([Disconnect, RefusedStream]);
+        soon(call(&world, way, None)).await.unwrap();
+        assert_eq!(world.attempts(), 7, "{what}");
         world.simulator.next([Cut { after_events: 0 }]);
         soon(call(&world, way, None)).await.unwrap();
-        assert_eq!(world.attempts(), 6, "{way:?}");
+        assert_eq!(world.attempts(), 9, "{what}");
     }
 }
 
@@ -191,9 +239,9 @@ async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
 #[tokio::test]
 async fn a_hanging_upstream_costs_the_deadline_and_no_more() {
     const DEADLINE: Duration = Duration::from_millis(300);
-    for way in WAYS {
+    for (protocol, way) in ways() {
         for behaviour in [Behaviour::Hang, Behaviour::HangAfter { events: 4 }] {
-            let world = World::start().await;
+            let world = World::over(protocol, |_| {}).await;
             world.simulator.always(Some(behaviour.clone()));
             // A timer that runs next to the call shows by how much this
             // machine is late.
@@ -205,11 +253,11 @@ async fn a_hanging_upstream_costs_the_deadline_and_no_more() {
             assert_eq!(
                 status.code(),
                 Code::DeadlineExceeded,
-                "{way:?} {behaviour}: {status:?}"
+                "{protocol:?} {way:?} {behaviour}: {status:?}"
             );
             assert!(
                 took < timer + Duration::from_millis(100),
-                "{way:?}: {took:?}, the timer {timer:?}"
+                "{protocol:?} {way:?}: {took:?}, the timer {timer:?}"
             );
             soon(world.simulator.until(|counts| counts.hung_up == 1)).await;
             assert_eq!(world.attempts(), 1);
@@ -229,11 +277,17 @@ async fn the_servers_own_deadline_covers_callers_that_send_none() {
 
 #[tokio::test]
 async fn silence_on_the_line_is_noticed_without_a_deadline() {
-    for (way, behaviour) in [
+    let silences = [
         (Way::Unary, Behaviour::Hang),
         (Way::Streamed, Behaviour::HangAfter { events: 4 }),
-    ] {
-        let world = World::with(|setup| {
+    ];
+    let over = |protocol| {
+        silences
+            .clone()
+            .map(|(way, silence)| (protocol, way, silence))
+    };
+    for (protocol, way, behaviour) in PROTOCOLS.into_iter().flat_map(over) {
+        let world = World::over(protocol, |setup| {
             setup.upstream.read_timeout = Duration::from_secs(10);
         })
         .await;

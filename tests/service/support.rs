@@ -25,6 +25,17 @@ pub type HttpClient = Client<HttpConnector, tonic::body::Body>;
 /// No test waits longer than this for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How the service reaches the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 in plaintext.
+    Http1,
+    /// HTTP/2 over TLS.
+    Http2,
+}
+
+pub const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
+
 /// What a test may change before the start.
 pub struct Setup {
     pub server: ServerConfig,
@@ -75,10 +86,21 @@ impl World {
     }
 
     pub async fn with(change: impl FnOnce(&mut Setup)) -> World {
+        World::over(Protocol::Http1, change).await
+    }
+
+    /// A service that reaches its API in this way.
+    pub async fn over(protocol: Protocol, change: impl FnOnce(&mut Setup)) -> World {
         let mut setup = Setup::default();
         change(&mut setup);
+        let certificates = tempfile::tempdir().unwrap();
+        if protocol == Protocol::Http2 {
+            let ca_file = certificates.path().join("ca.crt");
+            setup.simulator.tls.generated_ca_file = Some(ca_file.clone());
+            setup.upstream.ca_file = Some(ca_file);
+        }
         let simulator = Simulator::bind(setup.simulator).await.unwrap();
-        setup.upstream.base_url = format!("http://{}", simulator.local_addr().unwrap());
+        setup.upstream.base_url = simulator.base_url().unwrap();
         let handle = simulator.handle();
         let simulating = tokio::spawn(simulator.run());
         let keys = setup.keys.iter().enumerate().map(|(index, secret)| {

@@ -1,9 +1,10 @@
 //! The connections to the API: kept, reused, and given up in time.
 
-use crate::support::{PATIENCE, World, ask, reason, soon};
+use crate::support::{PATIENCE, PROTOCOLS, Protocol, World, ask, reason, soon, streamed};
 use claude_grpc::{
     proto::v1,
     service::{Rpcs, ServiceConfig},
+    simulator::Behaviour,
     upstream::{Key, Keys, RetryConfig, Upstream, UpstreamConfig},
 };
 use secrecy::SecretString;
@@ -12,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_stream::StreamExt;
 use tonic::{Code, Request, Status};
 
 /// Calls a service whose API is at an address of the test's own.
@@ -40,27 +42,74 @@ async fn call(
 
 #[tokio::test]
 async fn one_connection_serves_one_call_after_the_other() {
-    let mut world = World::start().await;
-    for number in 0..20 {
-        let request = v1::GenerateRequest {
-            // Whole and gathered answers both give their connection back.
-            max_tokens: Some(if number % 2 == 0 { 64 } else { 64_000 }),
-            ..ask(&format!("call {number}"))
-        };
-        soon(world.grpc.generate(request)).await.unwrap();
+    for protocol in PROTOCOLS {
+        let mut world = World::over(protocol, |_| {}).await;
+        for number in 0..20 {
+            let request = v1::GenerateRequest {
+                // Whole and gathered answers both give their connection back.
+                max_tokens: Some(if number % 2 == 0 { 64 } else { 64_000 }),
+                ..ask(&format!("call {number}"))
+            };
+            soon(world.grpc.generate(request)).await.unwrap();
+        }
+        let counts = world.simulator.counts();
+        let counts = (counts.requests, counts.connections_accepted);
+        assert_eq!(counts, (20, 1), "{protocol:?}");
     }
-    let counts = world.simulator.counts();
-    assert_eq!((counts.requests, counts.connections_accepted), (20, 1));
+}
+
+#[tokio::test]
+async fn an_api_that_closes_connections_gracefully_loses_no_call() {
+    for protocol in PROTOCOLS {
+        let mut world = World::over(protocol, |setup| {
+            setup.upstream.retry.max_retries = 0;
+            setup.simulator.connections.max_requests = 3;
+        })
+        .await;
+        for number in 0..12 {
+            let request = ask(&format!("call {number}"));
+            soon(world.grpc.generate(request)).await.unwrap();
+        }
+        let counts = world.simulator.counts();
+        assert_eq!(counts.requests, 12, "{protocol:?}");
+        assert_eq!(counts.connections_accepted, 4, "{protocol:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_loses_only_its_own_calls() {
+    let world = World::over(Protocol::Http2, |_| {}).await;
+    world
+        .simulator
+        .next([Behaviour::HangAfter { events: 4 }, Behaviour::Disconnect]);
+    let mut stream = world.grpc.clone();
+    let opened = stream.generate_stream(streamed(ask("a stream")));
+    let mut events = soon(opened).await.unwrap().into_inner();
+    soon(events.next()).await.unwrap().unwrap();
+
+    // On the connection of the stream, which it takes down with it; its second
+    // attempt has a connection of its own.
+    let mut grpc = world.grpc.clone();
+    soon(grpc.generate(ask("hello"))).await.unwrap();
+    let status = loop {
+        if let Err(status) = soon(events.next()).await.expect("not the end of an answer") {
+            break status;
+        }
+    };
+    assert_eq!(reason(&status), "UPSTREAM_CONNECTION_BROKEN");
+    assert_eq!(world.simulator.counts().connections_accepted, 2);
 }
 
 #[tokio::test]
 async fn an_idle_connection_is_given_up_after_its_time() {
-    let mut world = World::with(|setup| {
-        setup.upstream.idle_timeout = Duration::from_millis(200);
-    })
-    .await;
-    soon(world.grpc.generate(ask("hello"))).await.unwrap();
-    soon(world.simulator.until(|counts| counts.connections_open == 0)).await;
+    for protocol in PROTOCOLS {
+        let mut world = World::over(protocol, |setup| {
+            setup.upstream.idle_timeout = Duration::from_millis(200);
+        })
+        .await;
+        soon(world.grpc.generate(ask("hello"))).await.unwrap();
+        soon(world.simulator.until(|counts| counts.connections_open == 0)).await;
+    }
 }
 
 #[tokio::test]

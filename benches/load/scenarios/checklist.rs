@@ -2,7 +2,7 @@
 
 use crate::{
     bound, figure,
-    rig::Rig,
+    rig::{Protocol, Rig},
     traffic::{Numbers, Outcome, ask, quantile, success},
 };
 use claude_grpc::{simulator::SimulatorConfig, upstream::UpstreamConfig};
@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-pub async fn run() -> bool {
+pub async fn run(protocol: Protocol) -> bool {
     let simulator = SimulatorConfig {
         time_to_first_token: Duration::from_millis(20),
         ..SimulatorConfig::default()
     };
-    let rig = Rig::start(UpstreamConfig::default(), simulator).await;
+    let rig = Rig::start(protocol, UpstreamConfig::default(), simulator).await;
     let client = rig.client().await;
     let numbers = Numbers::default();
     let at_once = async |calls: usize| -> Vec<Outcome> {

@@ -3,7 +3,7 @@
 
 use crate::{
     bound, figure,
-    rig::Rig,
+    rig::{Protocol, Rig},
     traffic::{Numbers, Outcome, ask, closed_loop, quantile, success},
 };
 use claude_grpc::{
@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// What a deadline may be overrun by: the machine's scheduling.
 const GRACE: Duration = Duration::from_millis(250);
 
-pub async fn run() -> bool {
+pub async fn run(protocol: Protocol) -> bool {
     let simulator = SimulatorConfig {
         time_to_first_token: Duration::from_millis(100),
         faults: FaultRates {
@@ -31,7 +31,7 @@ pub async fn run() -> bool {
         },
         ..SimulatorConfig::default()
     };
-    let rig = Rig::start(UpstreamConfig::default(), simulator).await;
+    let rig = Rig::start(protocol, UpstreamConfig::default(), simulator).await;
     let client = rig.client().await;
     let numbers = Numbers::default();
     let outcomes = closed_loop(CALLERS, TIME, move |_| {

@@ -4,6 +4,7 @@ pub mod checklist;
 pub mod faults;
 pub mod outage;
 pub mod overhead;
+pub mod pool;
 pub mod quota;
 pub mod replicas;
 pub mod soak;

@@ -2,7 +2,7 @@
 
 use crate::{
     bound, figure,
-    rig::Rig,
+    rig::{Protocol, Rig},
     traffic::{Numbers, Outcome, ask, closed_loop, quantile, success},
 };
 use claude_grpc::{
@@ -22,14 +22,14 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// Callers that failed wait a little, as callers do.
 const PAUSE: Duration = Duration::from_millis(20);
 
-pub async fn run() -> bool {
+pub async fn run(protocol: Protocol) -> bool {
     let mut upstream = UpstreamConfig::default();
     upstream.breaker.open_duration = PROBE_INTERVAL;
     let simulator = SimulatorConfig {
         time_to_first_token: Duration::from_millis(50),
         ..SimulatorConfig::default()
     };
-    let rig = Rig::start(upstream, simulator).await;
+    let rig = Rig::start(protocol, upstream, simulator).await;
     let client = rig.client().await;
     let numbers = Numbers::default();
     let time = BEFORE + OUTAGE + PROBE_INTERVAL + Duration::from_secs(10);

@@ -3,7 +3,7 @@
 
 use crate::{
     bound, figure,
-    rig::{Client, Rig},
+    rig::{Client, Protocol, Rig},
     traffic::{Outcome, ask, open_loop, quantile},
 };
 use claude_grpc::{
@@ -95,7 +95,7 @@ async fn measure(pacing: bool) -> Figures {
         pacing,
         ..UpstreamConfig::default()
     };
-    let rig = Rig::start(upstream, simulator()).await;
+    let rig = Rig::start(Protocol::Http1, upstream, simulator()).await;
     drive(&[rig.client().await], &rig.simulator).await
 }
 

@@ -1,13 +1,14 @@
 //! Full load for a long time, with cancels, faults and slow readers: nothing
 //! may leak, and every call has to be accounted for.
 //!
-//! `SOAK_SECONDS` sets the length (default 600, at most 3600). The service is
+//! `SOAK_SECONDS` sets the length over each protocol (default 300, at most 3600).
+//! The service is
 //! the library in this process, as in the other runs, so what is measured is
 //! the memory of service, simulator and callers together.
 
 use crate::{
     bound, figure,
-    rig::Rig,
+    rig::{Protocol, Rig},
     traffic::{Numbers, ask},
 };
 use claude_grpc::{
@@ -40,11 +41,11 @@ struct Accounts {
     slow: AtomicU64,
 }
 
-pub async fn run() -> bool {
+pub async fn run(protocol: Protocol) -> bool {
     let asked = std::env::var("SOAK_SECONDS")
         .ok()
         .and_then(|it| it.parse().ok());
-    let time = Duration::from_secs(asked.unwrap_or(600).clamp(90, 3600));
+    let time = Duration::from_secs(asked.unwrap_or(300).clamp(90, 3600));
     let simulator = SimulatorConfig {
         time_to_first_token: Duration::from_millis(20),
         tokens_per_second: 500.0,
@@ -62,7 +63,7 @@ pub async fn run() -> bool {
         },
         ..SimulatorConfig::default()
     };
-    let rig = Rig::start(UpstreamConfig::default(), simulator).await;
+    let rig = Rig::start(protocol, UpstreamConfig::default(), simulator).await;
     let accounts = Arc::new(Accounts::default());
     let until = Instant::now() + time;
     let numbers = Numbers::default();

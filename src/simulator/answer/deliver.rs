@@ -67,7 +67,7 @@ pub(in crate::simulator) fn plain(
         Some(Behaviour::Cut { .. }) => Box::pin(async_stream::stream! {
             yield Ok(bytes.slice(..bytes.len() / 2));
             flushed().await;
-            yield Err(BrokenOff);
+            yield Err(BrokenOff::Cut);
         }),
         Some(Behaviour::HangAfter { .. }) => Box::pin(async_stream::stream! {
             yield Ok(bytes.slice(..bytes.len() / 2));
@@ -104,7 +104,7 @@ fn stream(
             match behaviour {
                 Some(Behaviour::Cut { after_events }) if ends(&event, position, after_events) => {
                     flushed().await;
-                    yield Err(BrokenOff);
+                    yield Err(BrokenOff::Cut);
                     return;
                 }
                 Some(Behaviour::ErrorEvent { after_events })

@@ -6,12 +6,14 @@
 
 mod events;
 mod headers;
+mod tls;
 
 use super::{
     ApiFailure, Body, EventStream, ModelsQuery, Payload, Reply, Transport, UpstreamConfig,
     UpstreamError, attempt::Attempt,
 };
 use crate::{
+    certificates::TrustError,
     claude::{answer::Message, error::ErrorBody, gather::Gather},
     telemetry::context::{TRACEPARENT, TRACESTATE},
 };
@@ -90,7 +92,10 @@ pub enum HttpConfigError {
     /// `api_version` is not valid in a header.
     #[error("upstream.api_version must contain only characters that are valid in an HTTP header")]
     ApiVersion,
-    /// TLS could not be initialized.
+    /// The CAs of the system or of `ca_file` cannot be loaded.
+    #[error("failed to load the CAs of the Claude API")]
+    Trust(#[from] TrustError),
+    /// The HTTP client could not be initialized.
     #[error("failed to build the HTTP client")]
     Client(#[source] reqwest::Error),
 }
@@ -108,7 +113,12 @@ impl HttpApi {
                 .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
                 .ok_or(HttpConfigError::BaseUrl)
         };
-        let http = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if url("/")?.scheme() == "https" {
+            let tls = tls::client_config(config.ca_file.as_deref())?;
+            builder = builder.tls_backend_preconfigured(tls);
+        }
+        let http = builder
             .user_agent(concat!("claude-grpc/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(config.connect_timeout)
             .pool_max_idle_per_host(config.max_idle_connections)

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod connections;
+
 use claude_grpc::simulator::{
     Behaviour, Handle, Simulator, SimulatorConfig, SimulatorLimitsConfig,
 };
@@ -28,7 +30,7 @@ impl Drop for Running {
 async fn start(config: SimulatorConfig) -> Running {
     let simulator = Simulator::bind(config).await.unwrap();
     Running {
-        base: format!("http://{}", simulator.local_addr().unwrap()),
+        base: simulator.base_url().unwrap(),
         handle: simulator.handle(),
         client: Client::new(),
         serving: tokio::spawn(simulator.run()),
