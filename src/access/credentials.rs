@@ -40,6 +40,11 @@ impl<'a> Credentials<'a> {
     }
 }
 
+/// Whether a call is signed, validly or not.
+pub fn has_signature(headers: &HeaderMap) -> bool {
+    headers.contains_key(SIGNATURE)
+}
+
 /// Removes the credentials from an authenticated call, so that nothing below
 /// can pass them on.
 pub fn remove_credentials(headers: &mut HeaderMap) {

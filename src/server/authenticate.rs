@@ -1,5 +1,6 @@
 //! The layer that authenticates calls.
 
+use super::signed_calls::SignatureUse;
 use crate::{
     access::{
         Access, Credential, Identity, RejectReason, remove_credentials,
@@ -92,6 +93,9 @@ where
         Unread::TooLarge => status::message_too_large(max_bytes),
         Unread::Malformed => status::malformed_message(),
     })?;
+    if let Some(signature_use) = parts.extensions.get::<SignatureUse>() {
+        signature_use.begin();
+    }
     let identity = access
         .verified(&header, parts.uri.path(), &message)
         .await

@@ -11,6 +11,7 @@ mod error_details;
 mod health;
 mod reflection;
 mod router;
+mod signed_calls;
 mod stack;
 mod timeout;
 mod tls;

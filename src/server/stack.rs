@@ -3,7 +3,7 @@
 use super::{
     admission::Admission, authenticate::Authenticate, call_limits::LimitCalls,
     config::ServerConfig, drain::Drain, error_details::AddErrorDetails, health::HealthServices,
-    reflection, router::Router, web,
+    reflection, router::Router, signed_calls::ForbidSignedRetries, web,
 };
 use crate::{
     access::Access, layer::rule, proto::v1::claude_service_server::ClaudeServiceServer,
@@ -79,6 +79,8 @@ fn inbound(
     let calls = ServiceBuilder::new()
         // Outermost, so that every status that a caller sees is recorded.
         .layer(telemetry.record_layer())
+        // Outside everything that ends a call whose signature may be used.
+        .layer(rule(ForbidSignedRetries))
         // Adds details to every error from below.
         .layer(rule(AddErrorDetails))
         // The deadline covers reading the message as well as the response.

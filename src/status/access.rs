@@ -70,3 +70,21 @@ fn quota_metric(limit: Limit) -> &'static str {
         Limit::DollarsPerDay | Limit::DollarsPerMonth => "dollars",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::limits::LIMITS;
+    use std::{sync::Arc, time::Duration};
+
+    /// All limits at once, with the longest name and the longest figures.
+    #[test]
+    fn every_limit_at_once_has_room_in_the_trailers() {
+        let over = LIMITS.map(|limit| (limit, u64::MAX, Duration::MAX));
+        let status = limit_exceeded(&LimitExceeded {
+            client: Arc::from("c".repeat(64)),
+            limits: over.to_vec(),
+        });
+        crate::status::size::tests::assert_arrives(&status);
+    }
+}

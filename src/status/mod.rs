@@ -3,11 +3,15 @@
 //! Every status carries `google.rpc.ErrorInfo` with a [`Reason`]; if the API
 //! responded, `RequestInfo` with its request id; if a retry makes sense,
 //! `RetryInfo`. `grpc-retry-pushback-ms` (gRFC A6) repeats this for gRPC
-//! clients: when to retry, or, once the service itself has retried, not to.
+//! clients: when to retry, or, once the service itself has retried or the call
+//! must be signed again, not to.
+//!
+//! A status always fits into the trailers that clients accept ([`size`]).
 
 mod access;
 mod answer;
 mod server;
+mod size;
 mod upstream;
 mod violations;
 
@@ -24,12 +28,25 @@ use crate::{
     proto::ERROR_DOMAIN,
     reason::{Reason, Retry},
 };
+use http::{HeaderMap, HeaderValue};
 use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
+use tonic_types::ErrorDetails;
 
 /// The metadata that tells gRPC clients when to retry (gRFC A6).
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
+/// Tells a gRPC client not to repeat the call of this response, if it failed.
+/// `RetryInfo` still says when it may succeed.
+///
+/// Covers statuses in the headers: with headers that are not a status, the
+/// client does not retry anyway.
+pub fn forbid_retry(headers: &mut HeaderMap) {
+    let status = headers.get(Status::GRPC_STATUS);
+    if status.is_some_and(|code| code != "0") {
+        headers.insert(PUSHBACK, HeaderValue::from_static("-1"));
+    }
+}
 
 /// A status under construction.
 struct Draft {
@@ -52,8 +69,12 @@ impl Draft {
         }
     }
 
-    /// Puts `metadata` into the `ErrorInfo`.
-    fn metadata(mut self, reason: Reason, metadata: HashMap<String, String>) -> Self {
+    /// Puts `metadata` into the `ErrorInfo`. Its values are identifiers.
+    fn metadata(mut self, reason: Reason, metadata: &[(&str, &str)]) -> Self {
+        let metadata: HashMap<String, String> = metadata
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), size::identifier(value)))
+            .collect();
         self.details
             .set_error_info(reason.name(), ERROR_DOMAIN, metadata);
         self
@@ -62,7 +83,8 @@ impl Draft {
     /// Adds the API's request id, for support.
     fn request_id(mut self, request_id: Option<&str>) -> Self {
         if let Some(request_id) = request_id {
-            self.details.set_request_info(request_id, "");
+            self.details
+                .set_request_info(size::identifier(request_id), "");
         }
         self
     }
@@ -85,7 +107,7 @@ impl Draft {
             self.details.set_retry_info(Some(delay));
         }
         let pushback = self.pushback();
-        let mut status = Status::with_error_details(self.code, self.message, self.details);
+        let mut status = size::fitting(self.code, &self.message, self.details);
         if let Some(pushback) = pushback {
             status.metadata_mut().insert(PUSHBACK, pushback.into());
         }

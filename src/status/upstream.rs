@@ -1,11 +1,11 @@
 //! Maps upstream errors to gRPC statuses.
 
-use super::{Draft, access};
+use super::{Draft, access, size};
 use crate::{
     reason::Reason,
     upstream::{ApiFailure, Failed, LONGEST_RETRY_AFTER, UpstreamError},
 };
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 use tonic::{Code, Status};
 
 /// Maximum length, in characters, of the API's explanation in a status.
@@ -37,36 +37,40 @@ pub fn upstream_failed(failed: &Failed, payload_field: &'static str) -> Status {
         }
         _ => (error.to_string(), None),
     };
-    let mut draft = Draft::new(reason, message.as_str())
-        .metadata(reason, metadata(failed))
+    let mut draft = failure_details(Draft::new(reason, message.as_str()), reason, failed)
         .request_id(request_id)
         .retry_after(retry_after(error))
         .attempts(failed.attempts);
+    let description = size::within(&message, size::MAX_DESCRIPTION);
     if reason.code() == Code::ResourceExhausted {
         draft
             .details
-            .add_quota_failure_violation("claude-api", message.as_str());
+            .add_quota_failure_violation("claude-api", description.as_str());
     }
     if reason.code() == Code::InvalidArgument {
         draft
             .details
-            .add_bad_request_violation(payload_field, message);
+            .add_bad_request_violation(payload_field, description);
     }
     draft.build()
 }
 
-fn metadata(failed: &Failed) -> HashMap<String, String> {
-    let mut metadata = HashMap::from([("attempts".to_owned(), failed.attempts.to_string())]);
-    if let UpstreamError::Api(failure) = &failed.error {
-        metadata.insert("upstreamStatus".to_owned(), failure.status.to_string());
-        if !failure.kind.is_empty() {
-            metadata.insert("upstreamType".to_owned(), failure.kind.clone());
-        }
-        if let Some(code) = &failure.code {
-            metadata.insert("upstreamCode".to_owned(), code.clone());
-        }
+/// Adds what the API's error consists of.
+fn failure_details(draft: Draft, reason: Reason, failed: &Failed) -> Draft {
+    let attempts = failed.attempts.to_string();
+    let mut metadata = vec![("attempts", attempts.as_str())];
+    let UpstreamError::Api(failure) = &failed.error else {
+        return draft.metadata(reason, &metadata);
+    };
+    let status = failure.status.to_string();
+    metadata.push(("upstreamStatus", status.as_str()));
+    if !failure.kind.is_empty() {
+        metadata.push(("upstreamType", failure.kind.as_str()));
     }
-    metadata
+    if let Some(code) = &failure.code {
+        metadata.push(("upstreamCode", code.as_str()));
+    }
+    draft.metadata(reason, &metadata)
 }
 
 /// When to retry, at most in an hour.

@@ -1,21 +1,14 @@
 //! Collects the invalid fields of a request.
 
-use super::Draft;
+use super::{Draft, size};
 use crate::reason::Reason;
 use std::fmt;
 use tonic::Status;
 use tonic_types::FieldViolation;
 
-/// Many peers reject trailers over 8 KiB, and details are sent in Base64:
-/// violations beyond this many bytes are counted instead of listed.
-const MAX_LISTED_BYTES: usize = 3 * 1024;
-
-/// Maximum length of a description, in characters: one of them must not use up
-/// the space of all others.
-const MAX_DESCRIPTION: usize = 1000;
-
-/// Maximum length of the summary for humans, in characters.
-const MAX_SUMMARY: usize = 1000;
+/// Maximum size of the summary for humans, in bytes: what a message has room for
+/// next to a full list of violations, in any script.
+const MAX_SUMMARY: usize = 600;
 
 /// The path of a field, as spelled in `google.rpc.BadRequest`:
 /// `messages[2].content[0].image.data`. Lives on the stack; formatted only if
@@ -95,9 +88,12 @@ impl Violations {
             Some(parent) => format!("{parent}.{field}"),
             None => field.to_string(),
         };
-        let violation = FieldViolation::new(field, shortened(description.into(), MAX_DESCRIPTION));
-        let bytes = violation.field.len() + violation.description.len();
-        if self.listed_bytes + bytes > MAX_LISTED_BYTES {
+        let violation = FieldViolation::new(
+            size::within(&field, size::MAX_FIELD),
+            size::within(&description.into(), size::MAX_DESCRIPTION),
+        );
+        let bytes = violation.field.len() + violation.description.len() + size::VIOLATION_OVERHEAD;
+        if self.listed_bytes + bytes > size::MAX_VIOLATIONS {
             self.unlisted += 1;
             return;
         }
@@ -120,7 +116,8 @@ impl Violations {
         draft.build()
     }
 
-    /// One line for humans: the first violations in words.
+    /// One line for humans: the first violations in words, and how many more
+    /// there are.
     fn summary(&self) -> String {
         const IN_WORDS: usize = 3;
         let first: Vec<String> = self
@@ -130,21 +127,14 @@ impl Violations {
             .map(|violation| format!("{}: {}", violation.field, violation.description))
             .collect();
         let more = self.listed.len().saturating_sub(IN_WORDS) + self.unlisted;
-        let first = shortened(first.join("; "), MAX_SUMMARY);
-        match more {
-            0 => format!("invalid request: {first}"),
-            _ => format!("invalid request: {first}; and {more} more"),
-        }
+        let more = match (more, self.unlisted) {
+            (0, _) => String::new(),
+            (more, 0) => format!("; and {more} more"),
+            (more, unlisted) => format!("; and {more} more, {unlisted} of them not listed"),
+        };
+        let words = size::within(&first.join("; "), MAX_SUMMARY);
+        format!("invalid request: {words}{more}")
     }
-}
-
-/// A text, shortened to at most `limit` characters.
-fn shortened(mut text: String, limit: usize) -> String {
-    if let Some((end, _)) = text.char_indices().nth(limit) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]

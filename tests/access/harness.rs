@@ -86,12 +86,24 @@ impl Hands {
 pub struct Api {
     calls: Arc<AtomicU64>,
     stalls: Arc<AtomicBool>,
+    rejects: Arc<AtomicBool>,
+    hangs: Arc<AtomicBool>,
 }
 
 impl Api {
     /// From now on, streams stand still after their first text.
     pub fn stall(&self, stalls: bool) {
         self.stalls.store(stalls, Ordering::SeqCst);
+    }
+
+    /// From now on, calls find the circuit breaker open.
+    pub fn reject(&self, rejects: bool) {
+        self.rejects.store(rejects, Ordering::SeqCst);
+    }
+
+    /// From now on, calls get no answer.
+    pub fn hang(&self) {
+        self.hangs.store(true, Ordering::SeqCst);
     }
 
     fn events(&self) -> EventStream {
@@ -135,7 +147,17 @@ impl Api {
         let api = self.clone();
         BoxStack::new(tower::service_fn(move |call: Call| {
             let api = api.clone();
-            async move { Ok::<_, UpstreamError>(api.answer(&call)) }
+            async move {
+                if api.rejects.load(Ordering::SeqCst) {
+                    let retry_after = Duration::from_secs(7);
+                    return Err(UpstreamError::CircuitOpen { retry_after });
+                }
+                let answer = api.answer(&call);
+                if api.hangs.load(Ordering::SeqCst) {
+                    std::future::pending::<()>().await;
+                }
+                Ok(answer)
+            }
         }))
     }
 
@@ -261,6 +283,11 @@ impl Running {
     pub async fn stop(mut self) {
         self.drain.abort();
         let _ = (&mut self.task).await;
+    }
+
+    /// Aborts the calls in flight, as at the end of a drain.
+    pub fn abort_calls(&self) {
+        self.drain.abort();
     }
 
     pub async fn channel(&self) -> Channel {

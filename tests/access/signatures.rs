@@ -14,6 +14,7 @@ use prost::Message;
 use secrecy::SecretString;
 use std::{io::Write, time::Duration};
 use tonic::{Code, Status, body::Body, transport::Channel};
+use tonic_types::StatusExt;
 use tower::ServiceExt;
 
 const SECRET: &str = "cgs_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -145,6 +146,64 @@ async fn a_replay_is_refused_for_as_long_as_its_signature_is_good() {
         RejectReason::OutsideTolerance,
     )
     .await;
+}
+
+fn pushback(status: &Status) -> &str {
+    let value = status.metadata().get("grpc-retry-pushback-ms").unwrap();
+    value.to_str().unwrap()
+}
+
+/// The retry of a gRPC client has the same signature, so it must not be made.
+#[tokio::test]
+async fn a_failed_call_arrives_and_is_not_repeated_with_its_signature() {
+    let server = Setup::new(CLIENTS).start().await;
+    let channel = server.channel().await;
+    server.api.reject(true);
+    let signature = signed("new", SECRET, START, &nonce(1));
+    let status = Raw::new(&signature).send(&channel).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(pushback(&status), "-1");
+    let details = status.get_error_details();
+    assert_eq!(details.error_info().unwrap().reason, "CIRCUIT_OPEN");
+    let after = details.retry_info().unwrap().retry_delay;
+    assert_eq!(after, Some(Duration::from_secs(7)));
+
+    // Used is used, also by a call that failed.
+    server.api.reject(false);
+    refused(&server, Raw::new(&signature), RejectReason::Replayed).await;
+    let signed_again = signed("new", SECRET, START, &nonce(2));
+    Raw::new(&signed_again).send(&channel).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_aborted_call_is_not_repeated_with_its_signature() {
+    let server = Setup::new(CLIENTS).start().await;
+    let channel = server.channel().await;
+    server.api.hang();
+    let signature = signed("new", SECRET, START, &nonce(1));
+    let call = async { Raw::new(&signature).send(&channel).await };
+    let abort = async {
+        while server.api.calls() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        server.abort_calls();
+    };
+    let (outcome, ()) = tokio::join!(call, abort);
+    let status = outcome.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(pushback(&status), "-1");
+}
+
+#[tokio::test]
+async fn a_call_whose_signature_was_not_used_may_be_repeated() {
+    let mut setup = Setup::new(CLIENTS);
+    setup.server.max_calls = 0;
+    let server = setup.start().await;
+    let signature = signed("new", SECRET, START, &nonce(1));
+    let status = Raw::new(&signature).send(&server.channel().await).await;
+    let status = status.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(pushback(&status), "1000");
 }
 
 #[tokio::test]

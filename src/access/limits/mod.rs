@@ -16,7 +16,7 @@ mod usage_store;
 
 pub use crate::store::{StoreAddress, StoreFailureMode, StoreHealth};
 pub use config::LimitsConfig;
-pub use exceeded::{AccessError, Limit, LimitExceeded};
+pub use exceeded::{AccessError, LIMITS, Limit, LimitExceeded};
 pub use memory::ClientSpend;
 pub(super) use usage_store::SharedNonce;
 pub use usage_store::{UsageReservation, UsageStore, UsageStoreError};
