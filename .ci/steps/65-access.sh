@@ -14,7 +14,8 @@ signers() {
     go run examples/signing/sign.go --check "$vectors"
 }
 
-# The scripts of pacing on their own, and replicas that share Redis.
+# The scripts of pacing on their own, and replicas that share Redis: with TLS,
+# sentinels and a cluster, also while it fails over.
 in_redis() {
     cargo test --lib pacing -- --ignored
     cargo test --test access -- --ignored
@@ -26,7 +27,7 @@ need go
 step "Fernet as Python has it" access_python
 step "signers in Python, JavaScript and Go" signers
 if packages redis-server; then
-    step "limits, nonces and the API's quota in Redis" in_redis
+    step "limits, nonces and quota in Redis, alone, with sentinels and in a cluster" in_redis
 else
-    skip "limits, nonces and the API's quota in Redis" "redis-server is missing, and apt is not available to install it"
+    skip "limits, nonces and quota in Redis, alone, with sentinels and in a cluster" "redis-server is missing, and apt is not available to install it"
 fi

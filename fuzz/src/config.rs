@@ -2,9 +2,10 @@
 
 use super::quoted::{blanked, with_other_secrets};
 use claude_grpc::{
-    access::limits::{LimitsConfig, StoreAddress},
+    access::limits::{RedisConfig, StoreAddress},
     config::{Config, ConfigErrors, Environment, Sources},
 };
+use secrecy::SecretString;
 use std::{fs, path::PathBuf, sync::OnceLock};
 use tempfile::TempDir;
 use toml::Value;
@@ -25,6 +26,7 @@ pub fn check(data: &[u8]) {
         // Neither is printed.
         config.simulator.api_keys.clear();
         config.limits.store = StoreAddress::Memory;
+        config.limits.redis = RedisConfig::default();
         let printed = toml::to_string(&config).expect("what is accepted can be printed");
         let again = load(&printed, Environment::default());
         assert_eq!(again, Ok(config), "{printed}");
@@ -58,26 +60,16 @@ fn other_secret(path: &[&str], value: &Value) -> Option<Value> {
     }
 }
 
-/// Another password, or another text that is no address either.
+/// Another password, or another text with the same fault.
 fn other_store(text: &str) -> Option<String> {
-    if text == "memory" {
-        return None;
-    }
-    if !is_store(text) {
-        return Some(blanked(text));
-    }
-    let (credentials, host) = text.rsplit_once('@')?;
-    let (scheme, credentials) = credentials.split_once("://")?;
-    let other = format!("{scheme}://{}@{host}", blanked(credentials));
-    is_store(&other).then_some(other)
-}
-
-fn is_store(text: &str) -> bool {
-    let table = toml::Table::from_iter([("store".to_owned(), Value::from(text))]);
-    let mut fits = true;
-    match table.try_into::<LimitsConfig>() {
-        Ok(config) => config.check(&mut |_, _| fits = false),
-        Err(_) => fits = false,
-    }
-    fits
+    let fault = |text: &str| StoreAddress::Redis(SecretString::from(text)).parse().err();
+    let with_other_password = || {
+        let (login, host) = text.rsplit_once('@')?;
+        let (scheme, login) = login.split_once("://")?;
+        let (user, password) = login.split_once(':')?;
+        Some(format!("{scheme}://{user}:{}@{host}", blanked(password)))
+    };
+    let others = [with_other_password(), Some(blanked(text))];
+    let mut others = others.into_iter().flatten();
+    others.find(|other| text != "memory" && fault(other) == fault(text))
 }

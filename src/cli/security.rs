@@ -34,7 +34,8 @@ impl Security {
             .map_err(|exposed| Failure::usage(exposed.to_string()))?;
         let tls = Tls::load(&config.server.tls, config.server.grpc_web).await;
         let tls = tls.map_err(unusable)?;
-        let store = Store::open(&config.limits.store, config.limits.store_failure_mode)
+        let limits = &config.limits;
+        let store = Store::open(&limits.store, &limits.redis, limits.store_failure_mode)
             .map_err(|error| Failure::usage(error.to_string()))?;
         let access = access(config, store.clone()).await?;
 

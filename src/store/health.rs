@@ -1,19 +1,17 @@
-//! Whether Redis is reachable.
+//! Whether Redis serves, as calls, metrics and the log see it.
 
+use super::failure::{RedisFailure, RedisFailureKind};
 use parking_lot::Mutex;
-use redis::RedisError;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-/// A Redis that fails again within this time has not really recovered.
-const STEADY: Duration = Duration::from_secs(10);
-
-/// Whether Redis is reachable. Clones share the counters.
+/// Whether Redis serves. Clones share the counters.
+///
+/// Calls and metrics follow each change at once. The log has one line for each
+/// cause of an outage, and one when the outage is over: when Redis has served for
+/// a while, so that one that comes and goes fills no log.
 #[derive(Debug, Clone, Default)]
 pub struct StoreHealth(Arc<Health>);
 
@@ -21,13 +19,16 @@ pub struct StoreHealth(Arc<Health>);
 struct Health {
     down: AtomicBool,
     failures: AtomicU64,
-    back_since: Mutex<Option<Instant>>,
+    /// The causes of the present outage that have been logged.
+    logged: Mutex<Vec<RedisFailureKind>>,
+    /// Whether a rejected command has been logged since the last outage.
+    refusal_logged: AtomicBool,
 }
 
 // === impl StoreHealth ===
 
 impl StoreHealth {
-    /// Whether the last query failed.
+    /// Whether Redis does not serve, as far as is known.
     pub fn is_down(&self) -> bool {
         self.0.down.load(Ordering::Relaxed)
     }
@@ -37,34 +38,56 @@ impl StoreHealth {
         self.0.failures.load(Ordering::Relaxed)
     }
 
-    /// Records that Redis is unreachable; returns whether that is new, and logs
-    /// it if so.
-    pub(super) fn gone(&self, error: &RedisError) -> bool {
+    /// Counts a query that failed.
+    pub(super) fn count_failure(&self) {
         self.0.failures.fetch_add(1, Ordering::Relaxed);
-        let is_new = !self.0.down.swap(true, Ordering::Relaxed);
-        if is_new {
+    }
+
+    /// Records that Redis does not serve, and logs the cause unless that was done
+    /// in this outage.
+    pub(super) fn down(&self, failure: &RedisFailure) {
+        self.0.down.store(true, Ordering::Relaxed);
+        let mut logged = self.0.logged.lock();
+        if !logged.contains(&failure.kind) {
+            logged.push(failure.kind);
             tracing::error!(
-                kind = ?error.kind(),
-                "redis is unreachable: limits are not shared between replicas"
+                cause = failure.kind.name(),
+                detail = failure.detail.as_deref(),
+                "{}: limits are not shared between replicas",
+                failure.kind.says()
             );
         }
-        is_new
     }
 
-    /// Records that Redis is reachable again, and logs it.
-    pub(super) fn back(&self) {
-        *self.back_since() = Some(Instant::now());
-        if self.0.down.swap(false, Ordering::Relaxed) {
-            tracing::info!("redis is reachable again: limits are shared between replicas");
+    /// Logs, once, that Redis rejects a command although it serves others.
+    pub(super) fn refused(&self, failure: &RedisFailure) {
+        if !self.0.refusal_logged.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                cause = failure.kind.name(),
+                detail = failure.detail.as_deref(),
+                "{}: a limit is not shared between replicas",
+                failure.kind.says()
+            );
         }
     }
 
-    /// Whether it failed only shortly before.
-    pub(super) fn is_shaky(&self) -> bool {
-        self.back_since().is_some_and(|at| at.elapsed() < STEADY)
+    /// Whether there is an outage, or was until a moment ago.
+    pub(super) fn is_outage(&self) -> bool {
+        !self.0.logged.lock().is_empty()
     }
 
-    fn back_since(&self) -> parking_lot::MutexGuard<'_, Option<Instant>> {
-        self.0.back_since.lock()
+    /// Records that Redis serves.
+    pub(super) fn up(&self) {
+        self.0.down.store(false, Ordering::Relaxed);
+    }
+
+    /// Ends the outage: Redis has served for a while.
+    pub(super) fn settled(&self) {
+        self.0.refusal_logged.store(false, Ordering::Relaxed);
+        let mut logged = self.0.logged.lock();
+        if !logged.is_empty() {
+            logged.clear();
+            tracing::info!("redis serves again: limits are shared between replicas");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Certificates for the port.
 
-use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use rcgen::{CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 use std::{fs, path::Path};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Error, Identity};
 
@@ -26,9 +26,13 @@ impl Ca {
         self.0.pem()
     }
 
-    fn sign(&self, name: SanType) -> Signed {
+    fn sign(&self, names: Vec<SanType>) -> Signed {
         let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![name];
+        params.subject_alt_names = names;
+        // OpenSSL takes a certificate for self-signed whose subject is its issuer.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "claude-grpc test");
         let key = KeyPair::generate().unwrap();
         Signed {
             cert: params.signed_by(&key, &self.0).unwrap().pem(),
@@ -36,12 +40,16 @@ impl Ca {
         }
     }
 
+    /// For a server that is reached by its name, or at its address.
     pub fn server(&self) -> Signed {
-        self.sign(SanType::DnsName("localhost".try_into().unwrap()))
+        self.sign(vec![
+            SanType::DnsName("localhost".try_into().unwrap()),
+            SanType::IpAddress([127, 0, 0, 1].into()),
+        ])
     }
 
     pub fn caller(&self, id: &str) -> Signed {
-        self.sign(SanType::URI(id.try_into().unwrap()))
+        self.sign(vec![SanType::URI(id.try_into().unwrap())])
     }
 
     /// A connection to a server of this CA.

@@ -11,6 +11,10 @@ mod limits;
 mod process;
 mod quota;
 mod redis;
+mod redis_connection;
+mod redis_failover;
+#[path = "../replicas/redis_group.rs"]
+mod redis_group;
 #[path = "../replicas/redis_server.rs"]
 #[allow(dead_code)] // Load runs ask first whether there is one.
 mod redis_server;

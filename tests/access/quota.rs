@@ -12,7 +12,7 @@ use claude_grpc::{
     server::{Drain, Server, ServerConfig},
     service::{Rpcs, ServiceConfig},
     simulator::{Behaviour, Handle, Simulator, SimulatorConfig, SimulatorLimitsConfig},
-    store::{Store, StoreAddress},
+    store::{RedisConfig, Store, StoreAddress},
     upstream::{Key, Keys, QuotaRemaining, Upstream, UpstreamConfig},
 };
 use futures::future::join_all;
@@ -80,7 +80,9 @@ impl Replica {
             base_url: api.url.clone(),
             ..UpstreamConfig::default()
         };
-        let store = Store::open(redis, on_failure).unwrap().unwrap();
+        let store = Store::open(redis, &RedisConfig::default(), on_failure)
+            .unwrap()
+            .unwrap();
         let key = Key::new("key-1", &SecretString::from("sk-test")).unwrap();
         let keys = Keys::new([key]);
         let upstream = Upstream::with(&config, keys, Some(store.clone()), None).unwrap();
@@ -347,15 +349,15 @@ async fn a_redis_that_goes_and_comes_is_logged_once_and_shown_in_metrics() {
     let back = async { while metric("claude_grpc_store_down ").await > 0.0 {} };
     timeout(PATIENCE, back).await.unwrap();
     let text = || std::fs::read_to_string(&log).unwrap();
-    until(|| text().contains("redis is reachable again")).await;
+    until(|| text().contains("redis serves again")).await;
     let text = text();
-    for line in ["redis is unreachable", "redis is reachable again"] {
+    for line in ["redis cannot be reached", "redis serves again"] {
         assert_eq!(text.matches(line).count(), 1, "{text}");
     }
 }
 
 /// A page of the admin port.
-async fn get(address: SocketAddr, path: &str) -> String {
+pub async fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

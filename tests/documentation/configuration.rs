@@ -29,6 +29,18 @@ const EXAMPLES: &[(&str, &str)] = &[
         "\"/var/lib/claude-grpc/budgets.redb\"",
     ),
     (
+        "limits.redis.password_file",
+        "\"/run/secrets/redis-password\"",
+    ),
+    ("limits.redis.ca_file", "\"/run/tls/redis-ca.crt\""),
+    ("limits.redis.cert_file", "\"/run/tls/tls.crt\""),
+    ("limits.redis.key_file", "\"/run/tls/tls.key\""),
+    ("limits.redis.sentinel_user", "\"claude-grpc\""),
+    (
+        "limits.redis.sentinel_password_file",
+        "\"/run/secrets/sentinel-password\"",
+    ),
+    (
         "secrets.encrypted_env_file",
         "\"/etc/claude-grpc/.env.enc\"",
     ),

@@ -1,11 +1,13 @@
-//! A real Redis for one test or run: on a free port, with nothing on disk. It
+//! A real Redis for one test or run: on a free port, in a folder of its own. It
 //! ends when it is dropped.
 
 use std::{
     net::TcpListener,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
+use tempfile::TempDir;
 use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
@@ -15,6 +17,9 @@ use tokio::{
 pub struct RedisServer {
     port: u16,
     child: Option<Child>,
+    folder: TempDir,
+    args: Vec<String>,
+    tls: Option<PathBuf>,
 }
 
 impl RedisServer {
@@ -28,19 +33,57 @@ impl RedisServer {
     }
 
     pub async fn start() -> RedisServer {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("its address").port();
-        drop(listener);
-        let mut redis = RedisServer { port, child: None };
+        RedisServer::start_with(&[]).await
+    }
+
+    pub async fn start_with(args: &[&str]) -> RedisServer {
+        let mut redis = RedisServer::stopped(free_port(), args);
         redis.run().await;
         redis
     }
 
-    /// Starts it again, with nothing in it.
+    /// One that is not started yet.
+    pub fn stopped(port: u16, args: &[&str]) -> RedisServer {
+        RedisServer {
+            port,
+            child: None,
+            folder: tempfile::tempdir().expect("a folder"),
+            args: args.iter().map(|it| (*it).to_owned()).collect(),
+            tls: None,
+        }
+    }
+
+    /// The same over TLS alone, also to other servers, with the certificate, key
+    /// and CA in a folder.
+    pub fn with_tls(mut self, folder: &Path) -> RedisServer {
+        self.tls = Some(folder.to_owned());
+        self
+    }
+
+    /// Starts it, or starts it again: with what it has on disk, which by default
+    /// is nothing.
     pub async fn run(&mut self) {
-        let child = Command::new("redis-server")
+        let port = self.port.to_string();
+        let mut command = Command::new("redis-server");
+        match &self.tls {
+            Some(folder) => {
+                let both = ["--tls-replication", "yes", "--tls-auth-clients", "optional"];
+                command
+                    .args(["--port", "0", "--tls-port", &port])
+                    .args(both);
+                for (name, file) in TLS_FILES {
+                    command.arg(format!("--{name}")).arg(folder.join(file));
+                }
+            }
+            None => {
+                command.args(["--port", &port]);
+            }
+        }
+        let child = command
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(["--port", &self.port.to_string()])
+            .arg("--dir")
+            .arg(self.folder.path())
+            .args(&self.args)
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server runs");
@@ -63,8 +106,22 @@ impl RedisServer {
         }
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The folder of its certificates, where it has TLS.
+    pub fn tls(&self) -> Option<&Path> {
+        self.tls.as_deref()
+    }
+
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Runs a command with redis-cli; returns what it prints.
+    pub fn ask(&self, words: &[&str]) -> String {
+        ask(self.port, self.tls(), words)
     }
 }
 
@@ -72,4 +129,31 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// The settings and files of TLS.
+pub const TLS_FILES: [(&str, &str); 3] = [
+    ("tls-cert-file", "tls.crt"),
+    ("tls-key-file", "tls.key"),
+    ("tls-ca-cert-file", "ca.crt"),
+];
+
+/// Runs a command at a port with redis-cli; returns what it prints.
+pub fn ask(port: u16, tls: Option<&Path>, words: &[&str]) -> String {
+    let mut command = Command::new("redis-cli");
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
+    if let Some(folder) = tls {
+        command
+            .arg("--tls")
+            .arg("--cacert")
+            .arg(folder.join("ca.crt"));
+    }
+    let output = command.args(words).output().expect("redis-cli runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A port on which nothing listens.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
 }

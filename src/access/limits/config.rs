@@ -2,7 +2,7 @@
 
 use crate::{
     pricing::{self, ModelPrice, Rates},
-    store::{StoreAddress, StoreFailureMode},
+    store::{RedisConfig, StoreAddress, StoreFailureMode},
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -13,8 +13,13 @@ use std::path::PathBuf;
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
     /// Store of usage: `memory` for this process only, or a Redis URL,
-    /// `redis://host:port`, for limits that hold across all replicas: those of
-    /// the clients and the rate limits of the API (`upstream.pacing`).
+    /// `redis://user@host:port/database`, for limits that hold across all replicas:
+    /// those of the clients and the rate limits of the API (`upstream.pacing`).
+    /// `redis+sentinel://host:port,host:port/master/database` names sentinels and
+    /// the master, `redis+cluster://host:port,host:port` nodes of a cluster, and
+    /// `rediss` instead of `redis` has TLS. The password can be in the URL
+    /// (`user:password@`, percent-encoded), and better is in
+    /// `limits.redis.password_file`.
     pub store: StoreAddress,
     /// Behaviour while Redis does not answer: `fail_open` counts per process;
     /// `fail_closed` rejects calls of clients that have limits and, with
@@ -28,6 +33,8 @@ pub struct LimitsConfig {
     /// the price of its undated id. Setting this list replaces the default
     /// entirely.
     pub prices: Vec<ModelPrice>,
+    /// How Redis is reached.
+    pub redis: RedisConfig,
 }
 
 impl Default for LimitsConfig {
@@ -37,6 +44,7 @@ impl Default for LimitsConfig {
             store_failure_mode: StoreFailureMode::default(),
             budget_file: None,
             prices: pricing::list_prices(),
+            redis: RedisConfig::default(),
         }
     }
 }
@@ -45,9 +53,7 @@ impl LimitsConfig {
     /// Validates what the types do not express. Calls `wrong` with the key and
     /// the problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
-        if !self.store.is_usable() {
-            wrong("store", "must be memory or redis://host:port".to_owned());
-        }
+        self.redis.check(&self.store, wrong);
         for (index, price) in self.prices.iter().enumerate() {
             let mut fault = |problem: &str| wrong(&format!("prices.{index}"), problem.to_owned());
             if price.model.is_empty() {

@@ -14,7 +14,7 @@ mod memory;
 mod redis;
 mod usage_store;
 
-pub use crate::store::{StoreAddress, StoreFailureMode, StoreHealth};
+pub use crate::store::{RedisConfig, StoreAddress, StoreFailureMode, StoreHealth};
 pub use config::LimitsConfig;
 pub use exceeded::{AccessError, LIMITS, Limit, LimitExceeded};
 pub use memory::ClientSpend;

@@ -6,8 +6,11 @@ use super::{
     calendar::Date,
     exceeded::{LIMITS, Limit},
 };
-use crate::{access::ClientLimits, store::Store};
-use ::redis::Script;
+use crate::{
+    access::ClientLimits,
+    store::{RedisCommand, RedisScript, Store},
+};
+use data_encoding::HEXLOWER;
 use std::{fmt, time::Duration};
 
 /// Reserves an amount: `{}` on success, otherwise pairs of the number of a
@@ -17,12 +20,16 @@ const TAKE: &str = include_str!("take.lua");
 /// Corrects a reservation.
 const CORRECT: &str = include_str!("correct.lua");
 
+/// Records a nonce; returns whether it is new.
+const NOTE: &str = include_str!("note.lua");
+
 /// The usage of all clients of all replicas.
 #[derive(Clone)]
 pub struct RedisStore {
     store: Store,
-    take: Script,
-    correct: Script,
+    take: RedisScript,
+    correct: RedisScript,
+    note: RedisScript,
     /// How long a call counts as concurrent: after that, its replica must have
     /// died.
     lease: Duration,
@@ -33,8 +40,9 @@ impl RedisStore {
     pub fn new(store: Store, lease: Duration) -> Self {
         RedisStore {
             store,
-            take: Script::new(TAKE),
-            correct: Script::new(CORRECT),
+            take: RedisScript::new(TAKE),
+            correct: RedisScript::new(CORRECT),
+            note: RedisScript::new(NOTE),
             lease,
         }
     }
@@ -55,8 +63,7 @@ impl RedisStore {
         now: Duration,
     ) -> Option<Result<(), Vec<(Limit, Duration)>>> {
         let date = Date::from_unix(now);
-        let mut script = self.take.prepare_invoke();
-        script.key(usage_key(client)).key(leases_key(client));
+        let mut script = self.take.on(&usage_key(client), &[&leases_key(client)]);
         for figure in figures(limits) {
             script.arg(figure.map_or(-1, |it| i64::try_from(it).unwrap_or(i64::MAX)));
         }
@@ -72,10 +79,7 @@ impl RedisStore {
             .arg(date.month)
             .arg(millis(date.day_left))
             .arg(millis(date.month_left));
-        let asked = self
-            .store
-            .query(async |mut redis| script.invoke_async(&mut redis).await);
-        let over: Vec<u64> = asked.await?;
+        let over: Vec<u64> = self.store.query(script).await?;
         if over.is_empty() {
             return Some(Ok(()));
         }
@@ -94,8 +98,7 @@ impl RedisStore {
         correction: Correction,
     ) -> Option<()> {
         let figures = figures(limits);
-        let mut script = self.correct.prepare_invoke();
-        script.key(usage_key(client));
+        let mut script = self.correct.on(&usage_key(client), &[]);
         for figure in [figures[1], figures[2]] {
             script.arg(figure.map_or(-1, |it| i64::try_from(it).unwrap_or(i64::MAX)));
         }
@@ -105,39 +108,28 @@ impl RedisStore {
             .arg(correction.nanodollars)
             .arg(correction.day)
             .arg(correction.month);
-        let asked = self
-            .store
-            .query(async |mut redis| script.invoke_async(&mut redis).await);
-        asked.await
+        self.store.query(script).await
     }
 
     /// Releases a concurrent call. `None` when Redis is unreachable; the call
     /// is then released when its lease expires.
     pub async fn release(&self, client: &str, lease: &str) -> Option<()> {
-        let mut command = ::redis::cmd("ZREM");
-        command.arg(leases_key(client)).arg(lease);
-        let asked = self
-            .store
-            .query(async |mut redis| command.query_async(&mut redis).await);
-        asked.await
+        let mut command = RedisCommand::new("ZREM", &leases_key(client));
+        command.arg(lease);
+        self.store.query(command).await
     }
 
     /// Records a nonce for a time; returns whether it is new. `None` when Redis
     /// is unreachable, or out of memory.
     pub async fn note(&self, key_id: &str, nonce: &str, kept_for: Duration) -> Option<bool> {
-        let mut command = ::redis::cmd("SET");
-        command
-            .arg(format!("claude-grpc:nonce:{key_id}:{nonce}"))
-            .arg(1)
-            .arg("NX")
-            .arg("PX")
+        // A key of its own, and so a slot of its own in a cluster.
+        let key = format!("claude-grpc:nonce:{key_id}:{nonce}");
+        let mut script = self.note.on(&key, &[]);
+        script
+            .arg(HEXLOWER.encode(&rand::random::<[u8; 16]>()))
             // The last moment of the time itself still counts.
             .arg(millis(kept_for) + 1000);
-        let asked = self
-            .store
-            .query(async |mut redis| command.query_async(&mut redis).await);
-        let set: Option<String> = asked.await?;
-        Some(set.is_some())
+        self.store.query(script).await
     }
 }
 
@@ -147,7 +139,8 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-/// The braces keep both keys of a client on one node of a Redis cluster.
+/// The braces keep both keys of a client in one slot of a Redis cluster, and
+/// those of different clients in different ones.
 fn usage_key(client: &str) -> String {
     format!("claude-grpc:{{{client}}}:usage")
 }

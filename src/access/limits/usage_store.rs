@@ -13,7 +13,7 @@ use crate::{
     access::{Clock, Identity},
     claude::answer::Usage,
     pricing::{PriceTable, Tokens},
-    store::{NoAddress, Store, StoreFailureMode, StoreHealth},
+    store::{Store, StoreError, StoreFailureMode, StoreHealth},
 };
 use data_encoding::HEXLOWER;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -30,9 +30,9 @@ pub enum UsageStoreError {
         /// The underlying error.
         source: Box<redb::Error>,
     },
-    /// `limits.store` is not valid.
+    /// Redis cannot be used as configured.
     #[error(transparent)]
-    Address(#[from] NoAddress),
+    Redis(#[from] StoreError),
 }
 
 /// What the replicas together know about a nonce.
@@ -76,14 +76,14 @@ impl UsageStore {
     /// is the maximum time for which a call counts as concurrent.
     ///
     /// # Errors
-    /// When the budget file cannot be opened or the Redis URL is not valid.
-    /// Redis itself need not be reachable.
+    /// When the budget file cannot be opened, or the Redis URL or a file of
+    /// `limits.redis` cannot be used. Redis itself need not be reachable.
     pub fn open(
         config: &LimitsConfig,
         longest_call: Duration,
         clock: Clock,
     ) -> Result<UsageStore, UsageStoreError> {
-        let store = Store::open(&config.store, config.store_failure_mode)?;
+        let store = Store::open(&config.store, &config.redis, config.store_failure_mode)?;
         UsageStore::with_store(config, store, longest_call, clock)
     }
 

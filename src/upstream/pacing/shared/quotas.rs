@@ -9,10 +9,9 @@ use crate::upstream::pacing::{
 };
 use crate::{
     call::Priority,
-    store::Store,
+    store::{RedisCommand, RedisScript, Store},
     upstream::{Bucket, RateLimits},
 };
-use redis::{Script, ScriptInvocation};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::Semaphore};
 
@@ -28,9 +27,9 @@ pub struct SharedQuotas {
     store: Store,
     /// Random id of this replica.
     replica: String,
-    admit: Script,
-    settle: Script,
-    observe: Script,
+    admit: RedisScript,
+    settle: RedisScript,
+    observe: RedisScript,
     background: Arc<Semaphore>,
 }
 
@@ -100,7 +99,7 @@ impl SharedQuotas {
     /// Quotas in this Redis.
     pub fn new(store: Store) -> Self {
         let quota = include_str!("quota.lua");
-        let script = |code: &str| Script::new(&format!("{quota}{code}"));
+        let script = |code: &str| RedisScript::new(&format!("{quota}{code}"));
         SharedQuotas {
             store,
             replica: format!("{:016x}", rand::random::<u64>()),
@@ -118,7 +117,7 @@ impl SharedQuotas {
 
     /// Requests admission of a call. `None` when Redis is unreachable.
     pub async fn admit(&self, name: &str, ask: &AdmissionRequest) -> Option<AdmissionResponse> {
-        let mut script = self.admit.key(name);
+        let mut script = self.admit.on(name, &[]);
         script.arg(u8::from(ask.priority == Priority::Interactive));
         with_cost(&mut script, ask.cost);
         script.arg(ask.waited.as_secs_f64() * 1000.0);
@@ -133,10 +132,8 @@ impl SharedQuotas {
             .arg(ask.blocked.as_secs_f64() * 1000.0)
             .arg(&self.replica)
             .arg(ACCEPTED_AFTER.as_secs_f64() * 1000.0);
-        let asked = self
-            .store
-            .query(async |mut redis| script.invoke_async::<Vec<f64>>(&mut redis).await);
-        AdmissionResponse::read(&asked.await?)
+        let figures: Vec<f64> = self.store.query(script).await?;
+        AdmissionResponse::read(&figures)
     }
 
     /// Settles a reservation: `difference` is the usage beyond it, `early` what
@@ -149,21 +146,18 @@ impl SharedQuotas {
         early: Option<Cost>,
         refused_for: Duration,
     ) -> Option<()> {
-        let mut script = self.settle.key(name);
+        let mut script = self.settle.on(name, &[]);
         script.arg(u8::from(priority == Priority::Interactive));
         with_cost(&mut script, difference);
         script.arg(u8::from(early.is_some()));
         with_cost(&mut script, early.unwrap_or_default());
         script.arg(refused_for.as_secs_f64() * 1000.0);
-        let asked = self
-            .store
-            .query(async |mut redis| script.invoke_async(&mut redis).await);
-        asked.await
+        self.store.query(script).await
     }
 
     /// Applies the response headers of a call.
     pub async fn observe(&self, name: &str, observation: &Observation) -> Option<()> {
-        let mut script = self.observe.key(name);
+        let mut script = self.observe.on(name, &[]);
         let reported = &observation.reported;
         for bucket in [
             &reported.requests,
@@ -181,10 +175,7 @@ impl SharedQuotas {
         script.arg(u8::from(reported.refused));
         with_cost(&mut script, observation.back);
         with_cost(&mut script, observation.cost);
-        let asked = self
-            .store
-            .query(async |mut redis| script.invoke_async(&mut redis).await);
-        asked.await
+        self.store.query(script).await
     }
 
     /// Runs work in the background, and then notifies waiting calls. Dropped
@@ -214,7 +205,7 @@ impl fmt::Debug for SharedQuotas {
     }
 }
 
-fn with_cost(script: &mut ScriptInvocation<'_>, cost: Cost) {
+fn with_cost(script: &mut RedisCommand, cost: Cost) {
     script
         .arg(cost.requests)
         .arg(cost.input_tokens)

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     call::Deadline,
-    store::{StoreAddress, StoreFailureMode},
+    store::{RedisCommand, RedisConfig, StoreAddress, StoreFailureMode},
     upstream::{
         Bucket, UpstreamError,
         pacing::{cold_start::FIRST_CALLS, reservation::QuotaReservation},
@@ -57,7 +57,12 @@ struct Replica(SharedQuotas);
 impl Replica {
     fn of(redis: &RedisServer) -> Replica {
         let address = StoreAddress::Redis(SecretString::from(redis.url()));
-        let store = Store::open(&address, StoreFailureMode::FailClosed).unwrap();
+        let store = Store::open(
+            &address,
+            &RedisConfig::default(),
+            StoreFailureMode::FailClosed,
+        )
+        .unwrap();
         Replica(SharedQuotas::new(store.unwrap()))
     }
 
@@ -329,13 +334,15 @@ async fn nothing_stays_forever_and_the_key_is_not_in_it() {
     let redis = RedisServer::start().await;
     let one = Replica::of(&redis);
     let address = StoreAddress::Redis(SecretString::from(redis.url()));
-    let store = Store::open(&address, StoreFailureMode::FailClosed)
-        .unwrap()
-        .unwrap();
+    let store = Store::open(
+        &address,
+        &RedisConfig::default(),
+        StoreFailureMode::FailClosed,
+    )
+    .unwrap()
+    .unwrap();
     let lives = async || {
-        let command = redis::cmd("TTL").arg(NAME).to_owned();
-        let asked = store.query(async move |mut redis| command.query_async(&mut redis).await);
-        let seconds: Option<i64> = asked.await;
+        let seconds: Option<i64> = store.query(RedisCommand::new("TTL", NAME)).await;
         seconds.unwrap()
     };
     // Callers name the models, so many of them may not exist.
@@ -351,7 +358,9 @@ async fn nothing_stays_forever_and_the_key_is_not_in_it() {
 fn without_redis(on_failure: StoreFailureMode) -> Arc<Quota> {
     // Nothing listens on port 1.
     let address = StoreAddress::Redis(SecretString::from("redis://127.0.0.1:1"));
-    let store = Store::open(&address, on_failure).unwrap().unwrap();
+    let store = Store::open(&address, &RedisConfig::default(), on_failure)
+        .unwrap()
+        .unwrap();
     let quotas = Arc::new(SharedQuotas::new(store));
     Arc::new(Quota::sharing(SharedQuota::new(&quotas, "f00", "claude")))
 }

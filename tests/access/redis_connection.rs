@@ -1,0 +1,415 @@
+//! Redis as it is run: with TLS, users, databases, sentinels and clusters; and
+//! what is said of one that is configured wrongly.
+
+use crate::{
+    certificates::{self, Ca},
+    harness::{Running, Setup, limit_of, limited, prompt},
+    process::Process,
+    redis_group::{RedisCluster, RedisSentinels},
+    redis_server::{RedisServer, free_port},
+};
+use claude_grpc::{
+    access::limits::{RedisConfig, StoreAddress, StoreFailureMode},
+    proto::v1::claude_service_client::ClaudeServiceClient,
+    simulator::{Simulator, SimulatorConfig, SimulatorLimitsConfig},
+};
+use secrecy::SecretString;
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+use tokio::time::{sleep, timeout};
+use tonic::{Code, Status};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What docs/operations.md says that the user needs.
+const ACL: &[&str] = &[
+    "acl",
+    "setuser",
+    "app",
+    "on",
+    ">hunter2",
+    "resetkeys",
+    "~claude-grpc:*",
+    "resetchannels",
+    "-@all",
+    "+eval",
+    "+evalsha",
+    "+time",
+    "+hset",
+    "+hget",
+    "+hmget",
+    "+hgetall",
+    "+hdel",
+    "+expire",
+    "+zadd",
+    "+zcard",
+    "+zrem",
+    "+zremrangebyscore",
+    "+set",
+    "+get",
+    "+select",
+];
+
+/// Two replicas that share limits in the Redis at a URL, and reject calls that
+/// they cannot count there.
+async fn share(url: &str, redis: &RedisConfig) -> ([Running; 2], String) {
+    let (first, key) = limited("requests_per_minute = 2");
+    let second = Setup::of(first.clients.clients.clone());
+    let start = async |mut setup: Setup| {
+        setup.limits.store = StoreAddress::Redis(SecretString::from(url));
+        setup.limits.redis = redis.clone();
+        setup.limits.store_failure_mode = StoreFailureMode::FailClosed;
+        setup.start().await
+    };
+    ([start(first).await, start(second).await], key)
+}
+
+async fn generate(server: &Running, key: &str) -> Result<(), Status> {
+    let mut client = server.client(key).await;
+    client.generate(prompt()).await.map(|_| ())
+}
+
+/// What one replica counts, the other has not.
+async fn assert_shared(url: &str, redis: &RedisConfig) {
+    let ([one, two], key) = share(url, redis).await;
+    generate(&one, &key).await.unwrap();
+    generate(&two, &key).await.unwrap();
+    for server in [&one, &two] {
+        let refused = generate(server, &key).await.unwrap_err();
+        assert_eq!(limit_of(&refused).0, "requests_per_minute");
+        assert_eq!(server.access.usage_store().health().failures(), 0);
+    }
+}
+
+/// Waits until a call at a server succeeds or is refused for its limit.
+async fn until_shared(server: &Running, key: &str) {
+    let shared = async {
+        while generate(server, key)
+            .await
+            .is_err_and(|it| it.code() == Code::Unavailable)
+        {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, shared).await.unwrap();
+}
+
+/// A Redis with TLS only, and its certificate and CA in the folder.
+async fn with_tls(dir: &Path, ca: &Ca, more: &[&str]) -> RedisServer {
+    certificates::write(dir, &ca.server(), Some(ca));
+    let redis = RedisServer::stopped(free_port(), more);
+    let mut redis = redis.with_tls(dir);
+    redis.run().await;
+    redis
+}
+
+fn trusting(dir: &Path) -> RedisConfig {
+    RedisConfig {
+        ca_file: Some(dir.join("ca.crt")),
+        ..RedisConfig::default()
+    }
+}
+
+fn tls_url(redis: &RedisServer) -> String {
+    format!("rediss://127.0.0.1:{}", redis.port())
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn limits_are_shared_over_tls_with_a_private_ca() {
+    let (dir, ca) = (tempfile::tempdir().unwrap(), Ca::new());
+    let redis = with_tls(dir.path(), &ca, &[]).await;
+    assert_shared(&tls_url(&redis), &trusting(dir.path())).await;
+    // Sentinels and clusters name addresses, which the certificate has too.
+    let sentinels = RedisSentinels::start(Some(dir.path())).await;
+    assert_shared(&sentinels.url(), &trusting(dir.path())).await;
+    let cluster = RedisCluster::start(Some(dir.path())).await;
+    assert_shared(&cluster.url(), &trusting(dir.path())).await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_client_certificate_is_presented_to_redis() {
+    let (dir, ca) = (tempfile::tempdir().unwrap(), Ca::new());
+    let redis = with_tls(dir.path(), &ca, &["--tls-auth-clients", "yes"]).await;
+    let mut config = trusting(dir.path());
+    let ([without, _], key) = share(&tls_url(&redis), &config).await;
+    let refused = generate(&without, &key).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    let own = tempfile::tempdir().unwrap();
+    certificates::write(
+        own.path(),
+        &ca.caller("spiffe://example.org/claude-grpc"),
+        None,
+    );
+    config.cert_file = Some(own.path().join("tls.crt"));
+    config.key_file = Some(own.path().join("tls.key"));
+    assert_shared(&tls_url(&redis), &config).await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_new_ca_is_used_without_a_restart() {
+    let (dir, ca) = (tempfile::tempdir().unwrap(), Ca::new());
+    let mut redis = with_tls(dir.path(), &ca, &[]).await;
+    let trusted = tempfile::tempdir().unwrap();
+    let file = trusted.path().join("ca.crt");
+    certificates::replace(&file, ca.pem().as_bytes());
+    let config = trusting(trusted.path());
+    let ([one, _two], key) = share(&tls_url(&redis), &config).await;
+    generate(&one, &key).await.unwrap();
+
+    // Redis restarts with a certificate of another CA, which is not trusted yet.
+    let next = Ca::new();
+    certificates::write(dir.path(), &next.server(), Some(&next));
+    redis.stop();
+    redis.run().await;
+    let refused = generate(&one, &key).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    assert!(one.access.usage_store().health().is_down());
+
+    certificates::replace(&file, next.pem().as_bytes());
+    until_shared(&one, &key).await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn the_documented_acl_is_enough_and_a_new_password_needs_no_restart() {
+    let redis = RedisServer::start().await;
+    assert_eq!(redis.ask(ACL).trim(), "OK");
+    redis.ask(&["config", "set", "requirepass", "of-the-default-user"]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("password");
+    fs::write(&file, "hunter2\n").unwrap();
+    let url = format!("redis://app@127.0.0.1:{}/7", redis.port());
+    let config = RedisConfig {
+        password_file: Some(file.clone()),
+        ..RedisConfig::default()
+    };
+    assert_shared(&url, &config).await;
+
+    let ([one, _two], key) = share(&url, &config).await;
+    until_shared(&one, &key).await;
+    let as_default = |words: &[&str]| {
+        let login = ["-a", "of-the-default-user", "--no-auth-warning"];
+        redis.ask(&[&login, words].concat())
+    };
+    as_default(&["acl", "setuser", "app", ">next", "<hunter2"]);
+    as_default(&["client", "kill", "user", "app"]);
+    let refused = generate(&one, &key).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    fs::write(&file, "next").unwrap();
+    until_shared(&one, &key).await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn each_command_of_the_documented_acl_is_needed() {
+    let redis = RedisServer::start().await;
+    let url = format!("redis://app:hunter2@127.0.0.1:{}/1", redis.port());
+    for command in ACL.iter().filter(|it| it.starts_with('+')) {
+        redis.ask(ACL);
+        let without = format!("-{}", &command[1..]);
+        redis.ask(&["acl", "setuser", "app", &without]);
+        let ([one, _two], key) = share(&url, &RedisConfig::default()).await;
+        let refused = generate(&one, &key).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable, "{command}: {refused:?}");
+        assert!(one.access.usage_store().health().is_down(), "{command}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn limits_are_shared_in_a_master_that_sentinels_name() {
+    let group = RedisSentinels::start(None).await;
+    assert_shared(&group.url(), &RedisConfig::default()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn limits_are_shared_in_a_cluster_on_all_of_its_nodes() {
+    let cluster = RedisCluster::start(None).await;
+    // As a user of the documented ACL; a cluster forwards no such command.
+    for node in &cluster.nodes {
+        assert_eq!(node.ask(ACL).trim(), "OK");
+        let more = ["+cluster|slots", "+ping"];
+        node.ask(&[&["acl", "setuser", "app"], &more[..]].concat());
+    }
+    let url = cluster.url().replace("://", "://app:hunter2@");
+    assert_shared(&url, &RedisConfig::default()).await;
+    // Nonces, which have no hash tag, and clients spread over the nodes.
+    let nodes = |key: fn(u32) -> String| {
+        let mut nodes: Vec<_> = (0..40).map(|it| cluster.master_of(&key(it))).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes.len()
+    };
+    assert_eq!(nodes(|it| format!("claude-grpc:{{client-{it}}}:usage")), 3);
+    assert_eq!(nodes(|it| format!("claude-grpc:nonce:k:{it}")), 3);
+    // One node is enough to find the others.
+    let one = format!(
+        "redis+cluster://app:hunter2@127.0.0.1:{}",
+        cluster.nodes[4].port()
+    );
+    let ([server, _], key) = share(&one, &RedisConfig::default()).await;
+    until_shared(&server, &key).await;
+}
+
+/// A service whose Redis does not serve, and its log.
+struct Watched {
+    _process: Process,
+    address: std::net::SocketAddr,
+    admin: std::net::SocketAddr,
+    dir: tempfile::TempDir,
+}
+
+impl Watched {
+    async fn start(url: &str, variables: &[(&str, &str)]) -> Watched {
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let simulator = Simulator::bind(SimulatorConfig {
+            listen,
+            limits: SimulatorLimitsConfig {
+                requests_per_minute: 100_000,
+                ..SimulatorLimitsConfig::default()
+            },
+            ..SimulatorConfig::default()
+        });
+        let simulator = simulator.await.unwrap();
+        let api = format!("http://{}", simulator.local_addr().unwrap());
+        tokio::spawn(simulator.run());
+        let dir = tempfile::tempdir().unwrap();
+        let admin = format!("127.0.0.1:{}", free_port());
+        let mut all = vec![
+            ("CLAUDE_GRPC_LIMITS__STORE", url),
+            ("CLAUDE_GRPC_ADMIN__LISTEN", &admin),
+            ("CLAUDE_GRPC_LOG__LEVEL", "info"),
+        ];
+        all.extend(variables);
+        let process = Process::serve(&api, &all, Some(&dir.path().join("log")));
+        Watched {
+            address: process.address,
+            _process: process,
+            admin: admin.parse().unwrap(),
+            dir,
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap()
+    }
+
+    async fn is_down(&self) -> bool {
+        let metrics = crate::quota::get(self.admin, "/metrics").await;
+        metrics.contains("\nclaude_grpc_store_down 1\n")
+    }
+
+    /// Calls for this time; each is answered, and the store is down after each.
+    async fn stays_down(&self, time: Duration) {
+        let found = async {
+            while !self.is_down().await {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, found).await.unwrap();
+        let began = Instant::now();
+        let client = ClaudeServiceClient::connect(format!("http://{}", self.address));
+        let mut client = client.await.unwrap();
+        while began.elapsed() < time {
+            client.generate(prompt()).await.unwrap();
+            assert!(self.is_down().await, "{}", self.log());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The one error line, which has these words and no secret.
+    fn assert_said_once(&self, cause: &str, words: &[&str]) {
+        let log = self.log();
+        let lines: Vec<_> = log.lines().filter(|it| it.contains("ERROR")).collect();
+        assert_eq!(lines.len(), 1, "{log}");
+        assert!(lines[0].contains(cause), "{log}");
+        for word in words {
+            assert!(lines[0].contains(word), "{log}");
+        }
+        assert!(!log.contains("redis serves again"), "{log}");
+        assert!(!log.contains("hunter2"), "{log}");
+    }
+}
+
+/// Longer than several probes.
+const WATCHED: Duration = Duration::from_secs(4);
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_cluster_as_a_single_server_is_said_once_and_never_up() {
+    // The node that is named has the slot of one key of a probe, and no other.
+    let cluster = RedisCluster::of(&["9842 9842", "0 9841 9843 16383"], None).await;
+    let url = format!("redis://127.0.0.1:{}", cluster.nodes[0].port());
+    let service = Watched::start(&url, &[]).await;
+    service.stays_down(WATCHED).await;
+    service.assert_said_once("is_cluster", &["limits.store", "redis+cluster://"]);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_single_server_as_a_cluster_is_said_once() {
+    let redis = RedisServer::start().await;
+    let url = format!("redis+cluster://127.0.0.1:{}", redis.port());
+    let service = Watched::start(&url, &[]).await;
+    service.stays_down(WATCHED).await;
+    service.assert_said_once("not_cluster", &["limits.store", "redis://"]);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_wrong_login_is_said_once_without_the_password() {
+    let redis = RedisServer::start().await;
+    redis.ask(&["acl", "setuser", "app", "on", ">right", "+@all", "~*"]);
+    let url = format!("redis://app:hunter2@127.0.0.1:{}", redis.port());
+    let wrong = Watched::start(&url, &[]).await;
+    redis.ask(&[
+        "acl", "setuser", "narrow", "on", ">hunter2", "+@all", "-evalsha", "~*",
+    ]);
+    let url = format!("redis://narrow:hunter2@127.0.0.1:{}", redis.port());
+    let narrow = Watched::start(&url, &[]).await;
+    let none = RedisServer::start_with(&["--requirepass", "hunter2"]).await;
+    let without = Watched::start(&none.url(), &[]).await;
+    let database = Watched::start(&format!("{}/99", redis.url()), &[]).await;
+    tokio::join!(
+        wrong.stays_down(WATCHED),
+        narrow.stays_down(WATCHED),
+        without.stays_down(WATCHED),
+        database.stays_down(WATCHED),
+    );
+    wrong.assert_said_once(
+        "wrong_password",
+        &["limits.store", "limits.redis.password_file"],
+    );
+    narrow.assert_said_once("permission_denied", &["evalsha", "limits.store"]);
+    without.assert_said_once("password_required", &["limits.redis.password_file"]);
+    database.assert_said_once("unknown_database", &["limits.store"]);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn wrong_sentinels_and_certificates_are_said_once() {
+    let group = RedisSentinels::start(None).await;
+    let unknown = group.url().replace("/main", "/other");
+    let unknown = Watched::start(&unknown, &[]).await;
+    let server = group.servers[0].port();
+    let url = format!("redis+sentinel://127.0.0.1:{server}/main");
+    let no_sentinel = Watched::start(&url, &[]).await;
+    let (dir, ca) = (tempfile::tempdir().unwrap(), Ca::new());
+    let redis = with_tls(dir.path(), &ca, &[]).await;
+    let untrusted = Watched::start(&tls_url(&redis), &[]).await;
+    tokio::join!(
+        unknown.stays_down(WATCHED),
+        no_sentinel.stays_down(WATCHED),
+        untrusted.stays_down(WATCHED),
+    );
+    unknown.assert_said_once("unknown_master", &["limits.store"]);
+    no_sentinel.assert_said_once("not_sentinel", &["limits.store"]);
+    untrusted.assert_said_once("tls", &["limits.redis.ca_file", "UnknownIssuer"]);
+}
