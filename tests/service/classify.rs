@@ -145,16 +145,46 @@ async fn real_texts_fall_under_their_labels() {
 #[tokio::test]
 async fn none_is_an_answer_where_it_is_allowed() {
     let world = World::start().await;
-    for multi_label in [false, true] {
-        let request = v1::ClassifyRequest {
-            multi_label,
-            allow_none: true,
-            ..question("Zzz.")
-        };
-        let response = classify(&world, request.clone()).await.unwrap();
-        assert_contract(&request, &response);
-        assert!(response.labels.is_empty(), "{response:?}");
+    for text in ["Zzz.", "Zzz 42.", "7", "-3.5 zzz 1e9", "0.25, 99 % zzz"] {
+        for multi_label in [false, true] {
+            let request = v1::ClassifyRequest {
+                multi_label,
+                allow_none: true,
+                ..question(text)
+            };
+            let response = classify(&world, request.clone()).await.unwrap();
+            assert_contract(&request, &response);
+            assert!(response.labels.is_empty(), "{response:?}");
+            let mut confidences = response.confidences.iter();
+            assert!(confidences.all(|it| it.confidence < 0.5), "{response:?}");
+        }
     }
+}
+
+#[tokio::test]
+async fn labels_that_look_the_same_are_named() {
+    let world = World::start().await;
+    for twin in [
+        "BILLING",
+        " billing",
+        "bill\u{200b}ing",
+        "bill\u{ad}ing",
+        "\u{202e}billing",
+        "billing\u{fe0f}",
+        "\u{feff}billing",
+        "\u{ff42}illing",
+    ] {
+        let mut request = question("A text.");
+        request.labels[2].name = twin.to_owned();
+        let status = classify(&world, request).await.unwrap_err();
+        assert_eq!(wrong_fields(&status), ["labels[2].name"], "{twin:?}");
+        assert!(status.message().contains("labels[0].name"), "{status:?}");
+    }
+    let mut request = question("A text.");
+    request.labels[1].name = "\u{200b}\u{ad}".to_owned();
+    let status = classify(&world, request).await.unwrap_err();
+    assert_eq!(wrong_fields(&status), ["labels[1].name"]);
+    assert_eq!(world.attempts(), 0);
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! The labels of a request.
 
+use super::look::look;
 use crate::{
     proto::v1,
     service::text,
     status::{Path, Violations},
 };
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 const MAX_LABELS: usize = 200;
 const MAX_NAME: usize = 100;
@@ -13,7 +14,7 @@ const MAX_DESCRIPTION: usize = 2000;
 const MAX_EXAMPLES: usize = 20;
 const MAX_EXAMPLE: usize = 4000;
 
-/// Checks the labels: their number, and that their names are distinct.
+/// Checks the labels: their number, and that their names can be told apart.
 pub fn check(labels: &[v1::Label], one_is_enough: bool, wrong: &mut Violations) {
     let path = Path::root("labels");
     let fewest = if one_is_enough { 1 } else { 2 };
@@ -23,15 +24,22 @@ pub fn check(labels: &[v1::Label], one_is_enough: bool, wrong: &mut Violations) 
             format!("must contain {fewest} to {MAX_LABELS} labels"),
         );
     }
-    let mut names = HashSet::with_capacity(labels.len().min(MAX_LABELS));
+    let mut looks = HashMap::with_capacity(labels.len().min(MAX_LABELS));
     for (index, label) in labels.iter().enumerate() {
         check_label(label, path.item(index), wrong);
-        // Names that differ only in case or surrounding whitespace could not be
-        // distinguished by a reader, nor by a model.
-        let name = label.name.trim().to_lowercase();
-        if !name.is_empty() && !names.insert(name) {
-            let item = path.item(index);
-            wrong.add(item.field("name"), "must be unique");
+        let name = path.item(index);
+        let name = name.field("name");
+        let look = look(&label.name);
+        if look.is_empty() {
+            if !label.name.trim().is_empty() {
+                wrong.add(name, "must have a visible character");
+            }
+        } else if let Some(first) = looks.get(&look) {
+            let other = path.item(*first);
+            let other = other.field("name");
+            wrong.add(name, format!("must be unique: looks like {other}"));
+        } else {
+            looks.insert(look, index);
         }
     }
 }

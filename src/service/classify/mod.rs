@@ -2,6 +2,7 @@
 
 mod classification;
 mod labels;
+mod look;
 mod prompt;
 mod schema;
 

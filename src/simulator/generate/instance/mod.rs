@@ -111,7 +111,7 @@ impl<'a> Filling<'a> {
 
     /// The alternative to take: null only when nothing else fits the text, or
     /// deep down, where it ends the recursion.
-    fn branch<'b>(&self, branches: &'b [Value], depth: usize) -> &'b Value {
+    fn branch<'b>(&mut self, branches: &'b [Value], depth: usize) -> &'b Value {
         let is_null = |branch: &&Value| branch.get("type").and_then(Value::as_str) == Some("null");
         let first = branches.first().unwrap_or(&Value::Null);
         let null = branches.iter().find(is_null);
@@ -131,11 +131,17 @@ impl<'a> Filling<'a> {
                 other
             };
         };
-        let fits = match other.get("enum").and_then(Value::as_array) {
-            Some(values) => self.scores(values).is_none_or(|scores| scores.any()),
-            None => true,
-        };
-        if fits && depth <= DEEP { other } else { null }
+        let values = other.get("enum").and_then(Value::as_array);
+        let scores = values.and_then(|values| self.scores(values));
+        let fits = scores.as_ref().is_none_or(Scores::any);
+        if fits && depth <= DEEP {
+            return other;
+        }
+        // None of them was chosen, which is a choice that has confidences too.
+        if let Some(scores) = scores {
+            self.chosen = Some((scores, true));
+        }
+        null
     }
 
     fn scores(&self, values: &[Value]) -> Option<Scores> {
@@ -185,7 +191,7 @@ impl<'a> Filling<'a> {
     }
 
     /// An object of one number for each option, as a classification may have
-    /// it next to the chosen label.
+    /// it next to the chosen label. A number of the text is never a confidence.
     fn confidences(
         &mut self,
         schema: &Map<String, Value>,
@@ -202,7 +208,10 @@ impl<'a> Filling<'a> {
         if properties.is_empty() || !numbers || !is_confidence(name, description) {
             return None;
         }
-        let (scores, several) = self.chosen.as_ref()?;
+        let Some((scores, several)) = &self.chosen else {
+            let unsure = properties.keys().map(|key| (key.clone(), json!(0.5)));
+            return Some(Value::Object(unsure.collect()));
+        };
         let options = properties.iter().map(|(key, property)| {
             let description = property.get("description").and_then(Value::as_str);
             let label = description.unwrap_or(key);
