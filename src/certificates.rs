@@ -1,6 +1,7 @@
 //! Certificates and private keys in PEM files, and the CAs of the system: for
 //! the port, the simulator, and the connections to the API.
 
+use crate::secrets::{SecretError, read_text};
 use rustls::{
     RootCertStore,
     pki_types::{
@@ -10,6 +11,7 @@ use rustls::{
 };
 use std::path::Path;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 /// A PEM file that cannot be used. Nothing of a key is quoted.
 #[derive(Debug, Error)]
@@ -35,7 +37,8 @@ impl PemFileError {
 /// # Errors
 /// When the file cannot be read, or contains no certificate.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let read: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(content(path)?.as_bytes()).collect();
     let chain = read.map_err(|error| PemFileError::new(path, unquoted(&error)))?;
     if chain.is_empty() {
         return Err(PemFileError::new(path, "must contain a certificate"));
@@ -48,7 +51,16 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemFile
 /// # Errors
 /// When the file cannot be read, or contains no private key.
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemFileError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| PemFileError::new(path, unquoted(&error)))
+    PrivateKeyDer::from_pem_slice(content(path)?.as_bytes())
+        .map_err(|error| PemFileError::new(path, unquoted(&error)))
+}
+
+fn content(path: &Path) -> Result<Zeroizing<String>, PemFileError> {
+    read_text(path).map_err(|error| match error {
+        SecretError::Read { source, .. } => PemFileError::new(path, source),
+        SecretError::Malformed { reason, .. } => PemFileError::new(path, reason),
+        other => PemFileError::new(path, other),
+    })
 }
 
 /// The CAs of a server cannot be loaded.

@@ -1,7 +1,6 @@
 //! The binary: parses the command line and delegates.
 
-use clap::Parser;
-use claude_grpc::cli::{self, Cli};
+use claude_grpc::cli;
 use mimalloc::MiMalloc;
 use std::process::ExitCode;
 
@@ -13,5 +12,5 @@ use std::process::ExitCode;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    cli::run(Cli::parse())
+    cli::run(cli::parse())
 }

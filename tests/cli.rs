@@ -304,6 +304,50 @@ fn what_is_wrong_is_named_with_its_place() {
 }
 
 #[test]
+fn empty_variables_count_as_unset() {
+    let empty = [
+        "CLAUDE_GRPC_CONFIG",
+        "CLAUDE_GRPC_SERVER__LISTEN",
+        "CLAUDE_GRPC_SECRETS__KEY_FILE",
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_API_KEY_FILE",
+        "CLAUDE_API_KEY",
+        "CLAUDE_API_KEY_FILE",
+        "OTEL_TRACES_EXPORTER",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+    ]
+    .map(|name| (name, ""));
+    let checked = run_with(&["config", "check"], &empty).succeeded();
+    assert_eq!(checked.stdout, run(&["config", "check"]).stdout);
+
+    let service = Running::service(&empty);
+    let mut client = binary(&["generate", "hello", "--addr", &service.address]);
+    for name in ["ADDR", "CLIENT_KEY", "CLIENT_KEY_FILE", "CA_FILE"] {
+        client.env(format!("CLAUDE_GRPC_{name}"), "");
+    }
+    Ended::from(client.output().unwrap()).succeeded();
+
+    let name = "CLAUDE_GRPC_ACCESS__CLIENTS_FILE";
+    let ended = run_with(&["serve", "--simulate"], &[(name, "")]).failed(2);
+    assert!(ended.reason().starts_with(name), "{ended:?}");
+}
+
+#[test]
+fn a_file_from_another_editor_is_read() {
+    let service = Running::service(&[]);
+    let files = Files::new(&[
+        (
+            "labels",
+            b"\xef\xbb\xbfrecipe=Cooking and baking\r\nlicence\r\n",
+        ),
+        ("text", b"\xef\xbb\xbfBake the recipe.\r\n"),
+    ]);
+    let [labels, text] = ["labels", "text"].map(|name| files.path(name));
+    let ended = service.run(&["classify", "--labels-file", &labels, &text]);
+    assert!(ended.succeeded().stdout.starts_with("recipe\t"));
+}
+
+#[test]
 fn config_check_prints_what_holds_without_secrets() {
     let toml = b"[server]\ndrain_timeout = '3s'\n[simulator]\napi_keys = ['hush']\n";
     let files = Files::new(&[("claude-grpc.toml", toml), ("keys", b"hush-1\nhush-2\n")]);

@@ -33,7 +33,10 @@ pub fn check(data: &[u8]) {
             keyring.rotate(stranger).expect("it can be decrypted");
         }
     }
-    if let Ok(text) = std::str::from_utf8(rest) {
+    // A text with a NUL is taken for UTF-16.
+    if let Ok(text) = std::str::from_utf8(rest)
+        && !text.contains('\0')
+    {
         env_file(text);
     }
 }

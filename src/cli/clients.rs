@@ -61,8 +61,9 @@ pub struct Add {
     /// Maximum priority of its calls.
     #[arg(long, value_enum, default_value = "interactive")]
     priority: PriorityFlag,
-    /// Time at which its access expires, such as `2027-01-01T00:00:00Z`.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339_weak)]
+    /// Time at which its access expires, such as `2027-01-01T00:00:00Z`;
+    /// without an offset in UTC.
+    #[arg(long, value_name = "TIME", value_parser = access::parse_time)]
     expires: Option<SystemTime>,
     /// Name in TLS client certificates that identifies the client; repeat for
     /// more.

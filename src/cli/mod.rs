@@ -14,7 +14,8 @@ mod signals;
 mod simulate;
 mod systemd;
 
-use clap::{Parser, Subcommand};
+use crate::config::Environment;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 use exit::{Exit, Failure};
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
@@ -102,6 +103,29 @@ enum ConfigCommand {
     Check(config_check::Args),
 }
 
+/// Parses the command line, and ends the process if that is not possible or if
+/// it asks for help.
+pub fn parse() -> Cli {
+    let environment = Environment::of_process();
+    let command = without_empty_variables(Cli::command(), &environment);
+    let parsed = Cli::from_arg_matches(&command.get_matches());
+    parsed.unwrap_or_else(|error| error.exit())
+}
+
+/// Makes flags ignore variables that are empty, which count as unset.
+fn without_empty_variables(command: clap::Command, environment: &Environment) -> clap::Command {
+    command
+        .mut_args(|arg| {
+            let name = arg.get_env().and_then(|name| name.to_str());
+            if name.is_some_and(|name| environment.is_empty(name)) {
+                arg.env(Resettable::Reset)
+            } else {
+                arg
+            }
+        })
+        .mut_subcommands(|command| without_empty_variables(command, environment))
+}
+
 /// Runs the command. Reports failures on stderr, one per line, and returns the
 /// exit code.
 pub fn run(cli: Cli) -> ExitCode {
@@ -145,5 +169,32 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Clients(command) => clients::run(command),
         Command::Secrets(command) => secrets::run(command),
         Command::Config(ConfigCommand::Check(args)) => config_check::run(&args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables_of(command: &clap::Command, found: &mut Vec<String>) {
+        let names = command.get_arguments().filter_map(clap::Arg::get_env);
+        found.extend(names.map(|name| name.to_str().unwrap().to_owned()));
+        for command in command.get_subcommands() {
+            variables_of(command, found);
+        }
+    }
+
+    #[test]
+    fn no_flag_reads_an_empty_variable() {
+        let mut names = Vec::new();
+        variables_of(&Cli::command(), &mut names);
+        assert!(names.contains(&"CLAUDE_GRPC_ADDR".to_owned()), "{names:?}");
+        let empty: Environment = names.iter().map(|name| (name, "")).collect();
+        let mut left = Vec::new();
+        variables_of(&without_empty_variables(Cli::command(), &empty), &mut left);
+        assert!(left.is_empty(), "{left:?}");
+        let set: Environment = names.iter().map(|name| (name, "x")).collect();
+        variables_of(&without_empty_variables(Cli::command(), &set), &mut left);
+        assert_eq!(left, names);
     }
 }

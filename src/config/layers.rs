@@ -4,14 +4,24 @@ use super::{
     environment::Environment,
     fault::{Fault, Origin},
 };
+use crate::secrets::{SecretError, read_text};
 use figment::{
     Metadata, Profile, Provider, Source,
     value::{Dict, Empty, Map, Value},
 };
-use std::{ffi::OsStr, fs, path::Path};
+use std::{ffi::OsStr, path::Path};
 
 /// The prefix of the variables of the configuration.
 pub const PREFIX: &str = "CLAUDE_GRPC_";
+
+/// Keys that protect the service: an empty variable may have lost its value, and
+/// must not turn the protection off.
+const PROTECTING: [&str; 4] = [
+    "access.clients_file",
+    "server.tls.cert_file",
+    "server.tls.key_file",
+    "server.tls.client_ca_file",
+];
 
 /// Separates the sections and the key in the name of a variable.
 const SEPARATOR: &str = "__";
@@ -85,8 +95,13 @@ pub fn file(path: &Path) -> Result<Layer, Fault> {
         path: path.to_owned(),
         problem,
     };
-    let text = fs::read_to_string(path)
-        .map_err(|error| fault(format!("failed to read the configuration file: {error}")))?;
+    let text = read_text(path).map_err(|error| match error {
+        SecretError::Read { source, .. } => {
+            fault(format!("failed to read the configuration file: {source}"))
+        }
+        SecretError::Malformed { reason, .. } => fault(reason.to_owned()),
+        other => fault(other.to_string()),
+    })?;
     let table: toml::Table = toml::from_str(&text).map_err(|error| {
         let line = error
             .span()
@@ -123,7 +138,25 @@ pub fn variables(environment: &Environment, defaults: &Dict) -> Vec<Result<Layer
         .with_prefix(PREFIX)
         .filter(|(name, _)| !OF_THE_COMMAND_LINE.contains(name) && !is_service_link(name))
         .map(|(name, value)| variable(name, value, defaults))
+        .chain(emptied(environment))
         .collect()
+}
+
+/// The faults of variables that are empty and must not be.
+fn emptied(environment: &Environment) -> impl Iterator<Item = Result<Layer, Fault>> {
+    let names = PROTECTING.into_iter().map(variable_name);
+    names.filter(|name| environment.is_empty(name)).map(|name| {
+        Err(Fault::Variable {
+            name,
+            problem: "must not be empty; unset the variable to do without".to_owned(),
+        })
+    })
+}
+
+/// The name of the variable of a key.
+pub fn variable_name(key: &str) -> String {
+    let name = key.replace('.', SEPARATOR).to_ascii_uppercase();
+    format!("{PREFIX}{name}")
 }
 
 fn variable(name: &str, value: &OsStr, defaults: &Dict) -> Result<Layer, Fault> {
@@ -281,6 +314,7 @@ pub fn unknown_keys(given: &Dict, known: &Dict, prefix: &str, unknown: &mut Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn shape() -> Dict {
         let text = "flag = true\nlist = ['x']\n[log]\nlevel = 'info'\nlines = 3\nshare = 0.5";

@@ -65,7 +65,7 @@ fn a_fault_names_its_key_and_its_place() {
     let toml = "[server]\nmax_message_bytes = 0\nlisten = '127.0.0.1:1'\n[log]\nformat = 'odd'";
     let variables = [
         ("CLAUDE_GRPC_UPSTREAM__READ_TIMEOUT", "soon"),
-        ("CLAUDE_GRPC_SERVICE__GENERATE__MODEL", ""),
+        ("CLAUDE_GRPC_SERVICE__GENERATE__MODEL", "no model"),
     ];
     let flags = [("server.listen", "--listen", "nowhere")];
     assert_eq!(
@@ -82,7 +82,7 @@ fn a_fault_names_its_key_and_its_place() {
         load(toml, &variables[1..], &[]).unwrap_err(),
         [
             "server.max_message_bytes: must be between 1 and 4294967295 (in claude-grpc.toml)",
-            "service.generate.model: invalid model id \"\" \
+            "service.generate.model: invalid model id \"no model\" \
              (from CLAUDE_GRPC_SERVICE__GENERATE__MODEL)",
             "service.summarize.model: \"claude-sonnet-5-5\" must be one of service.allowed_models \
              (by default)",
@@ -137,4 +137,73 @@ fn debug_shows_no_secret() {
         load("", &wrong, &[]).unwrap_err(),
         ["simulator.api_keys.1: a number is not a string (from CLAUDE_GRPC_SIMULATOR__API_KEYS)"]
     );
+}
+
+/// The dotted names of all keys.
+fn keys_in(dict: &figment::value::Dict, prefix: &str, keys: &mut Vec<String>) {
+    for (name, value) in dict {
+        let key = format!("{prefix}{name}");
+        match value {
+            Value::Dict(_, inner) if !inner.is_empty() => {
+                keys_in(inner, &format!("{key}."), keys);
+            }
+            _ => keys.push(key),
+        }
+    }
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset_or_is_named() {
+    let mut keys = Vec::new();
+    keys_in(&layers::defaults(Config::default()), "", &mut keys);
+    assert!(keys.len() > 100, "{keys:?}");
+    let load = |key: &str, value: &str| {
+        let name = layers::variable_name(key);
+        let sources = Sources {
+            environment: [(name.as_str(), value)].into_iter().collect(),
+            ..Sources::default()
+        };
+        (name, Config::load(&sources))
+    };
+    for key in &keys {
+        for empty in ["", " ", "\r"] {
+            let (name, loaded) = load(key, empty);
+            match loaded {
+                Ok(config) => assert_eq!(config, Config::default(), "{name}"),
+                Err(errors) => {
+                    let expected = format!("{name}: must not be empty");
+                    assert!(errors.to_string().starts_with(&expected), "{errors}");
+                }
+            }
+        }
+    }
+    for key in ["access.clients_file", "server.tls.client_ca_file"] {
+        assert!(load(key, "").1.is_err(), "{key}");
+    }
+}
+
+#[test]
+fn whitespace_around_the_value_of_a_variable_is_dropped() {
+    let variables = [
+        ("CLAUDE_GRPC_SERVER__LISTEN", " 127.0.0.1:2\r"),
+        ("CLAUDE_GRPC_UPSTREAM__API_KEY_FILE", "/some/file\r\n"),
+    ];
+    let config = load("", &variables, &[]).unwrap();
+    assert_eq!(config.server.listen.port(), 2);
+    assert_eq!(config.upstream.api_key_file, Some("/some/file".into()));
+}
+
+#[test]
+fn a_file_with_a_byte_order_mark_is_read() {
+    let config = load("\u{feff}[server]\r\nmax_connections = 1\r\n", &[], &[]).unwrap();
+    assert_eq!(config.server.max_connections, 1);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("claude-grpc.toml");
+    fs::write(&path, b"\xff\xfe[\0s\0]\0").unwrap();
+    let sources = Sources {
+        file: Some(path),
+        ..Sources::default()
+    };
+    let error = Config::load(&sources).unwrap_err().to_string();
+    assert!(error.ends_with("must be UTF-8, not UTF-16"), "{error}");
 }

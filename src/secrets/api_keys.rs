@@ -7,16 +7,15 @@
 
 use super::{
     Keyring, KmsConfig, LoadError, Reloadable, SecretError, SecretsConfig, UnusableKey,
-    authorization, dotenv, encrypted_file, kms,
+    authorization, dotenv, encrypted_file, kms, read_text, text_in,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::{
     ffi::OsString,
-    fmt, fs, io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 use thiserror::Error;
-use zeroize::Zeroizing;
 
 /// Variables that name a file with the key; the first one that is set counts.
 const FILE_VARIABLES: [&str; 2] = ["ANTHROPIC_API_KEY_FILE", "CLAUDE_API_KEY_FILE"];
@@ -191,27 +190,31 @@ impl ApiKeys {
                 return Err(ApiKeysError::Unusable {
                     from: source,
                     position: 1,
-                    error: UnusableKey,
+                    error: UnusableKey::NotUtf8,
                 });
             }
             KeySource::Variable(_, HeldVariable(Some(value))) => {
-                keys(value.expose_secret().split(','))
+                let value = value.expose_secret();
+                keys(value.trim_start_matches('\u{feff}').split(','))
             }
-            KeySource::File { path, .. } => match fs::read_to_string(path).map(Zeroizing::new) {
+            KeySource::File { path, .. } => match read_text(path) {
                 Ok(text) => of_lines(&text),
-                Err(error) => {
+                Err(SecretError::Read { source: error, .. }) => {
                     return Err(ApiKeysError::Unreadable {
                         from: source,
                         error,
                     });
                 }
+                Err(error) => return Err(secret(error)),
             },
             KeySource::Encrypted { path, key_file } => {
                 of_encrypted(path, key_file).map_err(secret)?
             }
             KeySource::Kms(config) => {
                 let plain = kms::decrypt(config).await.map_err(secret)?;
-                of_lines(&String::from_utf8_lossy(&plain))
+                let file = config.ciphertext_file.as_deref();
+                let path = file.unwrap_or_else(|| Path::new("secrets.kms"));
+                of_lines(&text_in(path, &plain).map_err(secret)?)
             }
         };
         if keys.is_empty() {
@@ -228,7 +231,7 @@ impl ApiKeys {
     /// As with [`ApiKeys::read`].
     pub async fn load(source: KeySource) -> Result<Reloadable<ApiKeys>, LoadError> {
         let files = source.files();
-        Reloadable::load("api keys", files, move || {
+        Reloadable::load("api keys", files, move |_| {
             let read = ApiKeys::read(source.clone());
             Box::pin(async move { Ok(read.await?) })
         })
@@ -258,13 +261,10 @@ fn of_lines(text: &str) -> Vec<SecretString> {
 
 fn of_encrypted(path: &Path, key_file: &Path) -> Result<Vec<SecretString>, SecretError> {
     let content = encrypted_file::decrypt_file(&Keyring::read(key_file)?, path)?;
-    let text = std::str::from_utf8(&content).map_err(|_| SecretError::Malformed {
-        path: path.to_owned(),
-        reason: "must be UTF-8",
-    })?;
+    let text = text_in(path, &content)?;
     let value = VARIABLES
         .into_iter()
-        .find_map(|name| dotenv::value(text, name));
+        .find_map(|name| dotenv::value(&text, name));
     Ok(value.map_or_else(Vec::new, |value| keys(value.split(','))))
 }
 
@@ -279,6 +279,7 @@ fn keys<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<SecretString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn source(
         variables: &[(&str, &str)],
@@ -378,5 +379,43 @@ mod tests {
         let error = find(&[("CLAUDE_API_KEY_FILE", "/nowhere")], None).await;
         let error = error.unwrap_err().to_string();
         assert!(error.contains("/nowhere (CLAUDE_API_KEY_FILE)"));
+    }
+
+    /// The place of what is wrong, and nothing of the key.
+    #[tokio::test]
+    async fn a_file_in_any_shape_is_read_or_refused_by_its_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        let read = async |content: &[u8]| {
+            fs::write(&path, content).unwrap();
+            let source = source(&[], Some(&path), &SecretsConfig::default()).unwrap();
+            match ApiKeys::read(source).await {
+                Ok(keys) => Ok(exposed(&keys).join(" ")),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        for good in [
+            &b"\xef\xbb\xbfcanary"[..],
+            b"\xef\xbb\xbf# ours\r\ncanary\r\n",
+            b" canary \n",
+            b"canary\xc2\xa0\n",
+        ] {
+            assert_eq!(read(good).await, Ok("canary".to_owned()), "{good:?}");
+        }
+        for (wrong, expected) in [
+            (&b""[..], "no API key found"),
+            (b"\xef\xbb\xbf\r\n", "no API key found"),
+            (b"one\n\"canary\"", "API key 2 from"),
+            (b"ANTHROPIC_API_KEY=canary", "without `NAME=`"),
+            (b"{\"key\": \"canary\"}", "not JSON"),
+            (b"\xe2\x80\x8bcanary", "character 1"),
+            (b"\xff\xfec\0a\0n\0a\0r\0y\0", "not UTF-16"),
+            (b"canary\xe9", "must be UTF-8"),
+        ] {
+            let error = read(wrong).await.unwrap_err();
+            assert!(error.contains(expected), "{error}");
+            assert!(error.contains("upstream.api_key_file"), "{error}");
+            assert!(!error.contains("canary"), "{error}");
+        }
     }
 }

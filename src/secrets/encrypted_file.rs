@@ -1,6 +1,6 @@
 //! Encrypted files: the whole content is one Fernet token.
 
-use super::{Keyring, SecretError, private_file};
+use super::{Keyring, SecretError, private_file, read_text, without_mark};
 use std::{fs, path::Path};
 use zeroize::Zeroizing;
 
@@ -10,7 +10,9 @@ const TOKEN_PREFIX: &[u8] = b"gAAAA";
 
 /// Whether the content of a file is a Fernet token.
 pub fn is_encrypted(content: &[u8]) -> bool {
-    content.trim_ascii_start().starts_with(TOKEN_PREFIX)
+    without_mark(content)
+        .trim_ascii_start()
+        .starts_with(TOKEN_PREFIX)
 }
 
 /// Encrypts `from` into `to`.
@@ -27,7 +29,7 @@ pub fn encrypt_file(keys: &Keyring, from: &Path, to: &Path) -> Result<(), Secret
 /// # Errors
 /// When it cannot be read, or no key decrypts it.
 pub fn decrypt_file(keys: &Keyring, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-    let token = token(path)?;
+    let token = read_text(path)?;
     keys.decrypt(&token).map_err(|_| not_decrypted(path))
 }
 
@@ -37,17 +39,9 @@ pub fn decrypt_file(keys: &Keyring, path: &Path) -> Result<Zeroizing<Vec<u8>>, S
 /// When no key decrypts it, or it cannot be replaced. The file is then
 /// unchanged.
 pub fn rotate_file(keys: &Keyring, path: &Path) -> Result<(), SecretError> {
-    let token = token(path)?;
+    let token = read_text(path)?;
     let rotated = keys.rotate(&token).map_err(|_| not_decrypted(path))?;
     private_file::write_private(path, with_newline(rotated).as_bytes())
-}
-
-fn token(path: &Path) -> Result<String, SecretError> {
-    let bytes = fs::read(path).map_err(SecretError::read(path))?;
-    String::from_utf8(bytes).map_err(|_| SecretError::Malformed {
-        path: path.to_owned(),
-        reason: "must contain a Fernet token",
-    })
 }
 
 fn not_decrypted(path: &Path) -> SecretError {

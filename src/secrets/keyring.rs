@@ -1,10 +1,10 @@
 //! Fernet with several keys, like `MultiFernet` of Python's `cryptography`: the
 //! first key encrypts, all keys decrypt.
 
-use super::{SecretError, private_file};
+use super::{SecretError, private_file, read_text};
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use fernet::Fernet;
-use std::{fmt, fs, path::Path};
+use std::{fmt, path::Path};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -41,8 +41,7 @@ impl Keyring {
     /// that is not a key.
     pub fn read(path: &Path) -> Result<Keyring, SecretError> {
         private_file::ensure_private(path)?;
-        let text = fs::read_to_string(path).map_err(SecretError::read(path))?;
-        let text = Zeroizing::new(text);
+        let text = read_text(path)?;
         Keyring::parse(&text).ok_or_else(|| SecretError::Malformed {
             path: path.to_owned(),
             reason: "must contain Fernet keys, one per line",
@@ -66,7 +65,7 @@ impl Keyring {
     /// When the file is not a key file, or cannot be replaced.
     pub fn add_key(path: &Path) -> Result<(), SecretError> {
         Keyring::read(path)?;
-        let old = Zeroizing::new(fs::read_to_string(path).map_err(SecretError::read(path))?);
+        let old = read_text(path)?;
         let new = Zeroizing::new(Fernet::generate_key());
         let both = Zeroizing::new(format!("{}\n{}", *new, *old));
         private_file::write_private(path, both.as_bytes())

@@ -13,10 +13,11 @@ mod keyring;
 mod kms;
 mod private_file;
 mod reloadable;
+mod text;
 mod watcher;
 
 pub use api_keys::{ApiKeys, ApiKeysError, KeySource};
-pub use bearer::{UnusableKey, authorization};
+pub use bearer::{UnusableKey, authorization, checked_key};
 pub use config::{KmsConfig, SecretsConfig};
 pub use encrypted_file::{decrypt_file, encrypt_file, is_encrypted, rotate_file};
 pub use error::SecretError;
@@ -24,4 +25,5 @@ pub use keyring::{Keyring, NotDecrypted};
 pub(crate) use private_file::directory;
 pub use private_file::{ensure_private, write_private};
 pub use reloadable::{LoadError, Reload, ReloadCounts, Reloadable, reload_all};
+pub use text::{read_text, text_in, without_mark};
 pub use watcher::Watcher;

@@ -17,7 +17,8 @@ use tracing::Instrument;
 /// Why a version was rejected. Its text must not quote what was read.
 pub type LoadError = Box<dyn Error + Send + Sync>;
 
-type Load<T> = Box<dyn Fn() -> BoxFuture<'static, Result<T, LoadError>> + Send + Sync>;
+type Load<T> =
+    Box<dyn Fn(Option<Arc<T>>) -> BoxFuture<'static, Result<T, LoadError>> + Send + Sync>;
 
 /// A current value, and how to read the next one. Users of a value keep it: a
 /// reload does not affect calls in flight. Cloning is cheap; all clones see the
@@ -68,18 +69,22 @@ pub trait Reload: Send + Sync {
 
 impl<T: Send + Sync + 'static> Reloadable<T> {
     /// Reads the first version. `files` are those that `load` reads, to be
-    /// watched.
+    /// watched. `load` receives the current version, `None` for the first one:
+    /// what was a good version may be a bad successor.
     ///
     /// # Errors
     /// When it is not valid: there is no previous version to fall back to.
     pub async fn load(
         name: &'static str,
         files: Vec<PathBuf>,
-        load: impl Fn() -> BoxFuture<'static, Result<T, LoadError>> + Send + Sync + 'static,
+        load: impl Fn(Option<Arc<T>>) -> BoxFuture<'static, Result<T, LoadError>>
+        + Send
+        + Sync
+        + 'static,
     ) -> Result<Self, LoadError> {
         // Taken before reading, so that a concurrent change is noticed.
         let stamps = stamps_of(&files);
-        let first = load().await?;
+        let first = load(None).await?;
         let load: Load<T> = Box::new(load);
         Ok(Reloadable::with(name, files, stamps, Some(load), first))
     }
@@ -133,7 +138,7 @@ impl<T: Send + Sync + 'static> Reloadable<T> {
         };
         let mut read = self.0.read.lock().await;
         *read = stamps_of(&self.0.files);
-        match load().await {
+        match load(Some(self.current())).await {
             Ok(value) => {
                 self.0.current.send_replace(Arc::new(value));
                 self.0.reloaded.fetch_add(1, Ordering::Relaxed);
@@ -246,7 +251,7 @@ mod tests {
         let path = dir.path().join("figure");
         std::fs::write(&path, "1").unwrap();
         let file = path.clone();
-        let figure: Reloadable<u32> = Reloadable::load("figure", vec![path.clone()], move || {
+        let figure: Reloadable<u32> = Reloadable::load("figure", vec![path.clone()], move |_| {
             let text = std::fs::read_to_string(&file);
             Box::pin(async move { Ok(text?.parse()?) })
         })

@@ -99,7 +99,7 @@ mod tests {
     use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
     async fn text(path: PathBuf) -> Reloadable<String> {
-        Reloadable::load("text", vec![path.clone()], move || {
+        Reloadable::load("text", vec![path.clone()], move |_| {
             let text = fs::read_to_string(&path);
             Box::pin(async move {
                 let text = text?;

@@ -57,7 +57,7 @@ impl Tls {
         let config = config.clone();
         let paths = [&config.cert_file, &config.key_file, &config.client_ca_file];
         let files = paths.into_iter().flatten().cloned().collect();
-        let reloading = Reloadable::load("certificates", files, move || {
+        let reloading = Reloadable::load("certificates", files, move |_| {
             let built = build(&config, grpc_web);
             Box::pin(async move { Ok(built?) })
         });

@@ -4,7 +4,7 @@ use super::key::KeyHash;
 use crate::{
     call::Priority,
     proto::METHODS,
-    secrets::{self, Keyring, SecretError, ensure_private},
+    secrets::{self, Keyring, SecretError, ensure_private, read_text, text_in},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
@@ -20,11 +20,18 @@ const HEADER: &str = "# Clients of claude-grpc, written by `claude-grpc clients`
     # Settings may be edited here; comments are lost when it is written anew.\n\n";
 
 /// The content of the clients file.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct ClientsFile {
     /// One entry per client.
     pub clients: Vec<ClientEntry>,
+}
+
+/// The file as it is parsed.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Declaration {
+    /// Absent when the file is empty; `clients = []` says that there is none.
+    clients: Option<Vec<ClientEntry>>,
 }
 
 /// One client in the clients file.
@@ -45,10 +52,11 @@ pub struct ClientEntry {
     /// `interactive` or `batch`: the highest priority that its calls can have.
     #[serde(default)]
     pub priority: PriorityName,
-    /// When the client's access ends (RFC 3339).
+    /// When the client's access ends: RFC 3339, or a date-time of TOML; without an
+    /// offset in UTC.
     #[serde(
         default,
-        with = "humantime_serde::option",
+        with = "super::moment",
         skip_serializing_if = "Option::is_none"
     )]
     pub expires: Option<SystemTime>,
@@ -75,10 +83,10 @@ pub struct KeyEntry {
     pub id: String,
     /// `sha256:<salt>:<hash of the salt and the key>`.
     pub hash: String,
-    /// When the key expires (RFC 3339).
+    /// When the key expires, in the same forms.
     #[serde(
         default,
-        with = "humantime_serde::option",
+        with = "super::moment",
         skip_serializing_if = "Option::is_none"
     )]
     pub not_after: Option<SystemTime>,
@@ -94,10 +102,10 @@ pub struct SigningKeyEntry {
     /// The HMAC key: the bytes of this text.
     #[serde(serialize_with = "exposed")]
     pub secret: SecretString,
-    /// When the key expires (RFC 3339).
+    /// When the key expires, in the same forms.
     #[serde(
         default,
-        with = "humantime_serde::option",
+        with = "super::moment",
         skip_serializing_if = "Option::is_none"
     )]
     pub not_after: Option<SystemTime>,
@@ -174,6 +182,12 @@ pub enum ClientsError {
         /// What is wrong with the line.
         message: String,
     },
+    /// The file has lost its clients.
+    #[error(
+        "the clients file has no clients any more; to remove all of them, write `clients = []` \
+         or use `claude-grpc clients revoke`"
+    )]
+    NoClients,
     /// An entry is not valid.
     #[error("client {client:?}: {reason}")]
     Client {
@@ -201,26 +215,34 @@ impl ClientsFile {
     /// When the file cannot be read, is not valid, or contains signing secrets
     /// in plain text and is accessible by other users.
     pub fn read(path: &Path, keys: Option<&Keyring>) -> Result<ClientsFile, ClientsError> {
-        let content = Zeroizing::new(fs::read(path).map_err(SecretError::read(path))?);
-        let encrypted = secrets::is_encrypted(&content);
-        let content = if encrypted {
+        Ok(ClientsFile::read_declared(path, keys)?.unwrap_or_default())
+    }
+
+    /// Reads and checks the file; `None` if it does not say which clients there
+    /// are: it is empty, or has only comments.
+    ///
+    /// # Errors
+    /// As with [`ClientsFile::read`].
+    pub fn read_declared(
+        path: &Path,
+        keys: Option<&Keyring>,
+    ) -> Result<Option<ClientsFile>, ClientsError> {
+        let mut text = read_text(path)?;
+        let encrypted = secrets::is_encrypted(text.as_bytes());
+        if encrypted {
             let keys = keys.ok_or_else(|| SecretError::NoKeyFile {
                 path: path.to_owned(),
             })?;
-            secrets::decrypt_file(keys, path)?
-        } else {
-            content
+            text = text_in(path, &secrets::decrypt_file(keys, path)?)?;
+        }
+        let Some(file) = ClientsFile::parse_declared(&text)? else {
+            return Ok(None);
         };
-        let text = std::str::from_utf8(&content).map_err(|_| SecretError::Malformed {
-            path: path.to_owned(),
-            reason: "must be UTF-8",
-        })?;
-        let file = ClientsFile::parse(text)?;
         let has_secrets = file.clients.iter().any(|it| !it.signing_keys.is_empty());
         if has_secrets && !encrypted {
             ensure_private(path)?;
         }
-        Ok(file)
+        Ok(Some(file))
     }
 
     /// Parses the TOML and checks it.
@@ -228,7 +250,11 @@ impl ClientsFile {
     /// # Errors
     /// The first error in the text.
     pub fn parse(text: &str) -> Result<ClientsFile, ClientsError> {
-        let file: ClientsFile = toml::from_str(text).map_err(|error| {
+        Ok(ClientsFile::parse_declared(text)?.unwrap_or_default())
+    }
+
+    fn parse_declared(text: &str) -> Result<Option<ClientsFile>, ClientsError> {
+        let declaration: Declaration = toml::from_str(text).map_err(|error| {
             let before = error.span().map_or(0, |span| span.start.min(text.len()));
             ClientsError::Syntax {
                 line: 1 + text.as_bytes()[..before]
@@ -238,7 +264,8 @@ impl ClientsFile {
                 message: unquoting(error.message()),
             }
         })?;
-        file.check()?;
+        let file = declaration.clients.map(|clients| ClientsFile { clients });
+        file.iter().try_for_each(ClientsFile::check)?;
         Ok(file)
     }
 

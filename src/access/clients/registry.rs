@@ -14,6 +14,8 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc, time::SystemTime};
 /// All clients, indexed for lookup. Rebuilt when the file changes.
 #[derive(Debug, Default)]
 pub struct Clients {
+    /// Number of clients.
+    count: usize,
     by_key: HashMap<String, KeyRecord>,
     by_signing_key: HashMap<String, SigningKey>,
     by_certificate: HashMap<String, Arc<Identity>>,
@@ -47,8 +49,8 @@ impl Clients {
         key_file: Option<PathBuf>,
     ) -> Result<Reloadable<Clients>, LoadError> {
         let files = std::iter::once(path.clone()).chain(key_file.clone());
-        Reloadable::load("clients", files.collect(), move || {
-            let read = read(&path, key_file.as_deref());
+        Reloadable::load("clients", files.collect(), move |current| {
+            let read = read(&path, key_file.as_deref(), current.as_deref());
             Box::pin(async move { Ok(read?) })
         })
         .await
@@ -59,7 +61,10 @@ impl Clients {
     /// # Errors
     /// When a hash is malformed.
     pub fn new(file: ClientsFile) -> Result<Clients, ClientsError> {
-        let mut clients = Clients::default();
+        let mut clients = Clients {
+            count: file.clients.len(),
+            ..Clients::default()
+        };
         for entry in file.clients {
             let identity = Arc::new(identity(&entry));
             for key in entry.keys {
@@ -143,12 +148,19 @@ impl SigningKey {
     }
 }
 
+/// Reads the clients. A file that has lost all of them, as one that is written
+/// in place has for a moment, would lock everybody out.
 fn read(
     path: &std::path::Path,
     key_file: Option<&std::path::Path>,
+    current: Option<&Clients>,
 ) -> Result<Clients, ClientsError> {
     let keys = key_file.map(Keyring::read).transpose()?;
-    Clients::new(ClientsFile::read(path, keys.as_ref())?)
+    let file = ClientsFile::read_declared(path, keys.as_ref())?;
+    if file.is_none() && current.is_some_and(|current| current.count > 0) {
+        return Err(ClientsError::NoClients);
+    }
+    Clients::new(file.unwrap_or_default())
 }
 
 fn identity(entry: &ClientEntry) -> Identity {
@@ -174,5 +186,49 @@ fn unexpired(identity: &Arc<Identity>, now: SystemTime) -> Result<Arc<Identity>,
         Ok(Arc::clone(identity))
     } else {
         Err(RejectReason::ExpiredClient)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        access::{NewClient, add, revoke},
+        secrets::{Reload, write_private},
+    };
+    use secrecy::ExposeSecret;
+
+    #[tokio::test]
+    async fn a_file_that_lost_its_clients_is_refused_and_one_that_says_so_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("clients.toml");
+        let new = NewClient {
+            name: "a".to_owned(),
+            ..NewClient::default()
+        };
+        let key = add(&path, None, new).unwrap().secret;
+        let whole = std::fs::read(&path).unwrap();
+        let clients = Clients::load(path.clone(), None).await.unwrap();
+        let is_known = || {
+            let current = clients.current();
+            let now = SystemTime::now();
+            current.by_key(key.expose_secret(), now).is_ok()
+        };
+        for lost in ["", "\n", "\u{feff}", "# Clients of claude-grpc"] {
+            std::fs::write(&path, lost).unwrap();
+            let error = clients.reload().await.unwrap_err().to_string();
+            assert!(error.contains("`clients = []`"), "{error}");
+            assert!(is_known(), "{lost:?}");
+        }
+        assert_eq!(clients.counts().refused, 4);
+
+        write_private(&path, &whole).unwrap();
+        clients.reload().await.unwrap();
+        revoke(&path, None, "a").unwrap();
+        clients.reload().await.unwrap();
+        assert!(!is_known());
+        // Nobody can be locked out any more.
+        std::fs::write(&path, "").unwrap();
+        clients.reload().await.unwrap();
     }
 }

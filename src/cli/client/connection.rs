@@ -3,13 +3,14 @@
 use super::failure::failed;
 use crate::{
     cli::exit::{Exit, Failure, with_causes},
+    config::Environment,
     dns,
     proto::v1::claude_service_client::ClaudeServiceClient,
+    secrets::{checked_key, read_text},
     telemetry::command,
 };
 use humantime::format_duration;
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -116,7 +117,9 @@ impl ConnectionFlags {
             return Ok(endpoint);
         }
         let tls = match &self.ca_file {
-            Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?)),
+            Some(path) => {
+                ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?.as_bytes()))
+            }
             None => ClientTlsConfig::new().with_native_roots(),
         };
         let unusable = |error| Failure::usage(format!("--ca-file: {}", with_causes(&error)));
@@ -127,16 +130,17 @@ impl ConnectionFlags {
     /// the machine can read the arguments of a process.
     fn key(&self) -> Result<Option<MetadataValue<Ascii>>, Failure> {
         let text = match &self.key_file {
-            Some(path) => Some(Zeroizing::new(read(path)?)),
-            None => std::env::var("CLAUDE_GRPC_CLIENT_KEY")
-                .ok()
-                .map(Zeroizing::new),
+            Some(path) => Some(read(path)?),
+            None => Environment::of_process()
+                .get("CLAUDE_GRPC_CLIENT_KEY")
+                .map(|value| Zeroizing::new(value.to_string_lossy().into_owned())),
         };
         let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
             return Ok(None);
         };
-        let mut key: MetadataValue<Ascii> = text
-            .trim()
+        let unusable = |error| Failure::usage(format!("the client key is not valid: {error}"));
+        let key = checked_key(&text).map_err(unusable)?;
+        let mut key: MetadataValue<Ascii> = key
             .parse()
             .map_err(|_| Failure::usage("the client key contains invalid characters"))?;
         key.set_sensitive(true);
@@ -144,9 +148,8 @@ impl ConnectionFlags {
     }
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("failed to read {}: {error}", path.display())))
+fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    read_text(path).map_err(|error| Failure::usage(with_causes(&error)))
 }
 
 impl Connection {

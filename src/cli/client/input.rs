@@ -8,6 +8,9 @@ use std::{
 };
 use tokio::task::spawn_blocking;
 
+/// The byte order mark, which some editors put in front of a text.
+const MARK: char = '\u{feff}';
+
 /// An input of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -91,14 +94,18 @@ impl Source {
     }
 }
 
-/// Converts bytes to text.
+/// Converts bytes to text. A byte order mark is dropped.
 ///
 /// # Errors
 /// [`Exit::Usage`] when they are not UTF-8. The error contains the offset of the
 /// first invalid byte, but does not quote any.
 pub fn text(bytes: Vec<u8>) -> Result<String, Failure> {
-    String::from_utf8(bytes).map_err(|error| {
+    let mut text = String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         Failure::usage(format!("must be UTF-8: invalid byte at offset {offset}"))
-    })
+    })?;
+    if text.starts_with(MARK) {
+        text.drain(..MARK.len_utf8());
+    }
+    Ok(text)
 }

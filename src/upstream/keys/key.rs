@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_key_that_cannot_be_sent_is_refused() {
         for secret in ["", " \n", "two words", "line\nbreak", "nul\0"] {
-            assert_eq!(key(secret).err(), Some(UnusableKey), "{secret:?}");
+            assert!(key(secret).is_err(), "{secret:?}");
         }
     }
 
