@@ -116,6 +116,20 @@ impl Tokens {
         }
     }
 
+    /// Overwrites every count that a later report has.
+    pub fn update(&mut self, later: &Usage) {
+        self.input = later.input_tokens.unwrap_or(self.input);
+        self.output = later.output_tokens.unwrap_or(self.output);
+        self.cache_read = later.cache_read_input_tokens.unwrap_or(self.cache_read);
+        let written = later.cache_creation_input_tokens;
+        let written = written.unwrap_or_else(|| self.cache_write());
+        let for_an_hour = later.cache_creation.as_ref();
+        let for_an_hour =
+            for_an_hour.map_or(self.cache_write_1h, |it| it.ephemeral_1h_input_tokens);
+        self.cache_write_1h = for_an_hour.min(written);
+        self.cache_write_5m = written - self.cache_write_1h;
+    }
+
     /// All input tokens, from the cache or not.
     pub fn all_input(&self) -> u64 {
         self.input
@@ -130,11 +144,12 @@ impl Tokens {
 
     /// Adds the tokens of another attempt.
     pub fn add(&mut self, more: &Tokens) {
-        self.input += more.input;
-        self.output += more.output;
-        self.cache_read += more.cache_read;
-        self.cache_write_5m += more.cache_write_5m;
-        self.cache_write_1h += more.cache_write_1h;
+        let add = |count: &mut u64, more: u64| *count = count.saturating_add(more);
+        add(&mut self.input, more.input);
+        add(&mut self.output, more.output);
+        add(&mut self.cache_read, more.cache_read);
+        add(&mut self.cache_write_5m, more.cache_write_5m);
+        add(&mut self.cache_write_1h, more.cache_write_1h);
     }
 }
 

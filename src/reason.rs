@@ -131,7 +131,7 @@ reasons! {
     UpstreamRateLimited "UPSTREAM_RATE_LIMITED": ResourceExhausted, SDK_BACKOFF, Some("api"), Busy,
         "The Claude API answered 429 to every attempt.";
     UpstreamSpendLimit "UPSTREAM_SPEND_LIMIT": ResourceExhausted, Retry::No, Some("spend"), Busy,
-        "The spend limit of the service's account is used up until the month ends.";
+        "A spend limit of the service's account at the Claude API is reached (429 with its code, or 400), usually until the month ends.";
     UpstreamOverloaded "UPSTREAM_OVERLOADED": Unavailable, SDK_BACKOFF, None, Busy,
         "The Claude API is overloaded (529).";
     UpstreamError "UPSTREAM_ERROR": Unavailable, SDK_BACKOFF, None, Busy,
@@ -149,7 +149,7 @@ reasons! {
     UpstreamAuth "UPSTREAM_AUTH": Internal, Retry::No, None, Failed,
         "The Claude API refused every configured API key (401 or 403). The operator must replace it.";
     UpstreamBilling "UPSTREAM_BILLING": FailedPrecondition, Retry::No, None, Failed,
-        "The service's account at the Claude API cannot be billed (402).";
+        "The service's account at the Claude API cannot be billed (402, or 400 without credit).";
 
     // The model's answer.
     AnswerRefused "ANSWER_REFUSED": FailedPrecondition, Retry::No, None, Incomplete,

@@ -87,6 +87,8 @@ fn retry_after(error: &UpstreamError) -> Option<Duration> {
 
 fn api_reason(failure: &ApiFailure) -> Reason {
     match failure.status {
+        _ if failure.is_spend_limit() => Reason::UpstreamSpendLimit,
+        _ if failure.is_billing() => Reason::UpstreamBilling,
         400 | 422 => Reason::UpstreamInvalidRequest,
         413 => Reason::RequestTooLarge,
         404 => Reason::UpstreamNotFound,
@@ -94,7 +96,6 @@ fn api_reason(failure: &ApiFailure) -> Reason {
         401..=403 if !failure.is_from_api() => Reason::UpstreamUnexpected,
         401 | 403 => Reason::UpstreamAuth,
         402 => Reason::UpstreamBilling,
-        429 if failure.is_spend_limit() => Reason::UpstreamSpendLimit,
         429 => Reason::UpstreamRateLimited,
         529 => Reason::UpstreamOverloaded,
         408 | 409 | 500.. => Reason::UpstreamError,
@@ -119,7 +120,7 @@ fn api_message(reason: Reason, failure: &ApiFailure) -> String {
         }
         Reason::UpstreamBilling => "the service's account at the Claude API cannot be billed",
         Reason::UpstreamSpendLimit => {
-            "the service's spend limit at the Claude API is used up until the month ends"
+            "a spend limit of the service's account at the Claude API is reached"
         }
         Reason::UpstreamRateLimited => "the rate limit of the Claude API is reached",
         Reason::UpstreamOverloaded => "the Claude API is overloaded",

@@ -266,7 +266,7 @@ metrics! {
     ATTEMPT_DURATION: Histogram "gen_ai.client.operation.duration" in "s",
         "Duration of attempts at the Claude API, including the whole stream.";
     TOKEN_USAGE: Histogram "gen_ai.client.token.usage" in "{token}",
-        "Tokens used by successful attempts.";
+        "Tokens used by attempts, also by those that failed, as far as the Claude API has told.";
     RETRIES: Counter "claude_grpc.upstream.retries" in "{attempt}",
         "Retries, by the error of the failed attempt.";
     WAITED: Counter "claude_grpc.upstream.wait" in "s",

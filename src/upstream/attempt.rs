@@ -1,6 +1,6 @@
 //! One attempt of a call, with the key that was selected for it.
 
-use super::{Call, keys::Key, limits::RateLimitObserver};
+use super::{Call, keys::Key, limits::RateLimitObserver, usage_meter::UsageMeter};
 use http::HeaderValue;
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ pub struct Attempt {
     pub key: Arc<Key>,
     /// Receives the rate limits in the response headers.
     pub rate_limit_observer: RateLimitObserver,
+    /// Counts what the attempt uses.
+    pub meter: UsageMeter,
     /// Passes the trace on to the API.
     pub traceparent: Option<HeaderValue>,
     /// Vendor data of the trace.

@@ -3,14 +3,14 @@
 //! Outermost: each client pays for its own calls, even if several share a
 //! response.
 
-use super::{Attempts, Body, Call, Payload, Reply, UpstreamError, reply::AnswerUsage};
+use super::{Attempts, Body, Call, Payload, Reply, UpstreamError, usage_meter::UsageMeter};
 use crate::{
     access::{
         Access, ClientLimits, Identity, Refusals,
         limits::{AccessError, UsageReservation, UsageStore},
     },
-    claude::answer::Usage,
     layer::{Next, Rule, RuleLayer, rule},
+    pricing::Tokens,
 };
 use std::sync::Arc;
 
@@ -80,8 +80,9 @@ struct ChargedCall {
     model: Arc<str>,
     attempts: Attempts,
     estimated_input: u64,
-    answer: Option<AnswerUsage>,
-    /// The API rejected the call, so it costs nothing.
+    /// The usage of the answer, which another call's attempts may have brought.
+    answer: UsageMeter,
+    /// The API rejected the last attempt, so it costs nothing.
     is_free: bool,
 }
 
@@ -91,10 +92,10 @@ impl ChargedCall {
         caller: &Arc<Identity>,
         call: &Call,
     ) -> Result<Self, UpstreamError> {
-        let estimated = Usage {
-            input_tokens: Some(u64::from(call.input_tokens)),
-            output_tokens: Some(u64::from(call.max_tokens)),
-            ..Usage::default()
+        let estimated = Tokens {
+            input: u64::from(call.input_tokens),
+            output: u64::from(call.max_tokens),
+            ..Tokens::default()
         };
         let charged = usage_store
             .reserve_usage(caller, &call.model, &estimated)
@@ -105,20 +106,20 @@ impl ChargedCall {
             model: Arc::clone(&call.model),
             attempts: call.attempts.clone(),
             estimated_input: u64::from(call.input_tokens),
-            answer: None,
+            answer: UsageMeter::default(),
             is_free: false,
         })
     }
 
     /// The call succeeded: its usage counts, for a stream when it ends.
     fn answered(mut self, body: &mut Body) {
-        self.answer = match body {
-            Body::Message(message) => Some(AnswerUsage::Whole(message.usage.clone())),
-            Body::Events(events) => Some(AnswerUsage::Streamed(events.meter().clone())),
-            _ => None,
-        };
-        if let Body::Events(events) = body {
-            events.hold(self);
+        match body {
+            Body::Message(message) => self.answer.set(&message.usage),
+            Body::Events(events) => {
+                self.answer = events.meter().clone();
+                events.hold(self);
+            }
+            _ => {}
         }
     }
 
@@ -127,22 +128,25 @@ impl ChargedCall {
         self.is_free = matches!(error, UpstreamError::Api(_) | UpstreamError::Connect);
     }
 
-    /// The usage of the call; `None` if it costs nothing.
-    fn used(&self) -> Option<Usage> {
-        let answered = self.answer.as_ref().and_then(AnswerUsage::so_far);
-        let never_sent = answered.is_none() && self.attempts.count() == 0;
-        if self.is_free || never_sent {
-            return None;
+    /// What the attempts of the call used, each by itself; nothing if the call
+    /// costs nothing.
+    fn used(&self) -> Vec<Tokens> {
+        let used = self.attempts.usages();
+        if !used.is_empty() {
+            return used;
         }
-        Some(answered.unwrap_or_else(|| Usage {
-            input_tokens: Some(self.estimated_input),
-            ..Usage::default()
-        }))
+        let estimated = || Tokens {
+            input: self.estimated_input,
+            ..Tokens::default()
+        };
+        let may_cost = !self.is_free && self.attempts.count() > 0;
+        let used = self.answer.usage().or_else(|| may_cost.then(estimated));
+        used.into_iter().collect()
     }
 }
 
 impl Drop for ChargedCall {
     fn drop(&mut self) {
-        self.reservation.settle(&self.model, self.used().as_ref());
+        self.reservation.settle(&self.model, &self.used());
     }
 }

@@ -1,15 +1,13 @@
 //! One call to the API.
 
+use super::Attempts;
 use crate::{
     access::Identity,
     call::{Deadline, Priority},
     telemetry::CallRecord,
 };
 use bytes::Bytes;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::Arc;
 
 /// One call, as seen by the stack. Cloning is cheap: a retry clones it.
 #[derive(Debug, Clone)]
@@ -35,7 +33,7 @@ pub struct Call {
     /// Maximum number of output tokens, reserved in the API's output quota
     /// until the actual usage is known. 0 if there is no output.
     pub max_tokens: u32,
-    /// Counts the attempts of this call, over all clones.
+    /// The attempts of this call, over all clones.
     pub attempts: Attempts,
     /// The telemetry record of the call.
     pub record: CallRecord,
@@ -105,25 +103,4 @@ pub struct ModelsQuery {
     pub limit: Option<u32>,
     /// Start after the model with this id.
     pub after_id: Option<String>,
-}
-
-/// Counts the attempts of one call.
-#[derive(Debug, Clone, Default)]
-pub struct Attempts(Arc<AtomicU32>);
-
-impl Attempts {
-    /// Attempts begun so far.
-    pub fn count(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Takes over the count of a shared call.
-    pub fn set(&self, count: u32) {
-        self.0.store(count, Ordering::Relaxed);
-    }
-
-    /// Counts one more attempt; returns its number, starting at 1.
-    pub fn begin(&self) -> u32 {
-        self.0.fetch_add(1, Ordering::Relaxed) + 1
-    }
 }

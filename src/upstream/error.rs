@@ -92,6 +92,17 @@ pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// The `error_code` of a 429 that lasts until the end of the month.
 pub const SPEND_LIMIT_REACHED: &str = "enforced_spend_limit_reached";
 
+/// Every `error_code` of a 429 that is a spend limit.
+const SPEND_LIMITS: [&str; 2] = [SPEND_LIMIT_REACHED, "contract_spend_limit_reached"];
+
+/// How the message of a 400 begins that is a spend limit: the API gives it no
+/// code. Nothing that a caller sends can stand there, since the API names the
+/// field before it quotes it.
+const SPEND_LIMIT_MESSAGE: &str = "You have reached your specified API usage limits";
+
+/// As [`SPEND_LIMIT_MESSAGE`], for an account without credit.
+const NO_CREDIT_MESSAGE: &str = "Your credit balance is too low";
+
 impl ApiFailure {
     fn describe(&self) -> String {
         match self.kind.as_str() {
@@ -105,10 +116,21 @@ impl ApiFailure {
         !self.kind.is_empty()
     }
 
-    /// Whether the organization's spend limit is exhausted, so that retries do
-    /// not help.
+    /// Whether a spend limit of the account is reached, in any of the forms in
+    /// which the API says so. Retries do not help.
     pub fn is_spend_limit(&self) -> bool {
-        self.code.as_deref() == Some(SPEND_LIMIT_REACHED)
+        let is_code = |code: &str| SPEND_LIMITS.contains(&code);
+        self.code.as_deref().is_some_and(is_code) || self.is_rejected_with(SPEND_LIMIT_MESSAGE)
+    }
+
+    /// Whether the account cannot be billed. Retries do not help.
+    pub fn is_billing(&self) -> bool {
+        self.kind == "billing_error" || self.is_rejected_with(NO_CREDIT_MESSAGE)
+    }
+
+    /// Whether it is an `invalid_request_error` whose message begins like this.
+    fn is_rejected_with(&self, message: &str) -> bool {
+        self.kind == "invalid_request_error" && self.message.trim_start().starts_with(message)
     }
 }
 

@@ -100,6 +100,7 @@ impl Rule<Call> for SelectKey {
                 call: call.clone(),
                 key: Arc::clone(&key),
                 rate_limit_observer: RateLimitObserver::default(),
+                meter: call.attempts.meter(),
             };
             let error = match next.run(attempt).await {
                 Ok(reply) => return Ok(reply),
@@ -142,9 +143,9 @@ fn blame(error: &UpstreamError) -> Blame {
         };
     };
     match failure.kind.as_str() {
-        "authentication_error" | "billing_error" => Blame::Key,
+        "authentication_error" => Blame::Key,
         "permission_error" => Blame::KeyForModel,
-        _ if failure.is_spend_limit() => Blame::Key,
+        _ if failure.is_billing() || failure.is_spend_limit() => Blame::Key,
         _ if failure.status == 429 => Blame::Limits,
         _ => Blame::Nobody,
     }

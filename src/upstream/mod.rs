@@ -4,6 +4,7 @@
 //! here knows gRPC; nothing outside knows HTTP.
 
 mod attempt;
+mod attempts;
 mod breaker;
 mod budget;
 mod call;
@@ -26,8 +27,9 @@ mod trace;
 mod usage_meter;
 
 pub use self::http::HttpConfigError;
+pub use attempts::Attempts;
 pub use breaker::{CircuitBreaker, CircuitScope, CircuitState};
-pub use call::{Attempts, Call, ModelsQuery, Payload, Transport};
+pub use call::{Call, ModelsQuery, Payload, Transport};
 pub use client::{Answered, CallOptions, Client, Failed};
 pub use coalesce::Coalesced;
 pub use concurrency_limit::ConcurrencyLimit;

@@ -2,7 +2,7 @@
 
 use super::{UpstreamError, usage_meter::UsageMeter};
 use crate::claude::{
-    answer::{Message, Usage},
+    answer::Message,
     event::StreamEvent,
     models::{ModelPage, TokenCount},
 };
@@ -57,10 +57,15 @@ pub struct EventStream {
 impl EventStream {
     /// Wraps any stream of events.
     pub fn new(events: impl Stream<Item = Event> + Send + 'static) -> Self {
+        EventStream::metered(events, UsageMeter::default())
+    }
+
+    /// Wraps any stream of events, whose usage `meter` counts.
+    pub fn metered(events: impl Stream<Item = Event> + Send + 'static, meter: UsageMeter) -> Self {
         EventStream {
             first: None,
             events: events.boxed(),
-            meter: UsageMeter::default(),
+            meter,
             held: Vec::new(),
         }
     }
@@ -115,25 +120,5 @@ impl Stream for EventStream {
 impl fmt::Debug for EventStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EventStream")
-    }
-}
-
-/// The usage of a response, for anything that is settled when the response
-/// ends.
-#[derive(Debug, Clone)]
-pub enum AnswerUsage {
-    /// Of a complete response.
-    Whole(Usage),
-    /// Of a stream, so far.
-    Streamed(UsageMeter),
-}
-
-impl AnswerUsage {
-    /// The usage so far, if any is known.
-    pub fn so_far(&self) -> Option<Usage> {
-        match self {
-            AnswerUsage::Whole(usage) => Some(usage.clone()),
-            AnswerUsage::Streamed(meter) => meter.usage(),
-        }
     }
 }

@@ -17,6 +17,10 @@ use tower::retry::{
 /// How long a success counts for the retry budget.
 const BUDGET_WINDOW: Duration = Duration::from_secs(10);
 
+/// How often a call is repeated after content of an answer came: what came is
+/// paid for, and nobody gets it.
+const MAX_REPEATS_AFTER_CONTENT: usize = 1;
+
 /// Minimum time for an attempt: one that would begin later is not made.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(20);
 
@@ -55,7 +59,8 @@ impl RetryPolicy {
 
     /// The delay before the next attempt, if there is one.
     fn delay(&self, call: &Call, error: &UpstreamError) -> Option<Duration> {
-        if self.retries >= self.config.max_retries {
+        let is_paid_twice = call.attempts.with_content() > MAX_REPEATS_AFTER_CONTENT;
+        if self.retries >= self.config.max_retries || is_paid_twice {
             return None;
         }
         let delay = match classify(error) {
@@ -93,7 +98,7 @@ fn classify(error: &UpstreamError) -> RetryDecision {
         // caller better than another wait.
         _ => return RetryDecision::No,
     };
-    if failure.is_spend_limit() || failure.should_retry == Some(false) {
+    if failure.is_spend_limit() || failure.is_billing() || failure.should_retry == Some(false) {
         return RetryDecision::No;
     }
     let by_status = matches!(

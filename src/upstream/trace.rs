@@ -1,7 +1,7 @@
 //! Telemetry of a call on its way to the API: its waits, and each attempt.
 
 use super::{
-    Body, EventStream, Payload, Reply, Transport, UpstreamConfig, UpstreamError, attempt::Attempt,
+    Body, Payload, Reply, Transport, UpstreamConfig, UpstreamError, attempt::Attempt,
     usage_meter::UsageMeter,
 };
 use crate::{
@@ -10,7 +10,6 @@ use crate::{
         event::{Delta, StreamEvent},
     },
     layer::{Next, Rule},
-    pricing::Tokens,
     telemetry::{
         AttemptRecord, AttemptRequest, ErrorType, Operation, ResponseMetadata, ServerAddress, Wait,
     },
@@ -61,11 +60,15 @@ impl Rule<Attempt> for TraceAttempt {
         mut attempt: Attempt,
         mut next: impl Next<Attempt, Reply, UpstreamError>,
     ) -> Result<Reply, UpstreamError> {
-        let mut record = AttemptRecord::begin(&attempt.call.record, |shows_content| {
+        let record = AttemptRecord::begin(&attempt.call.record, |shows_content| {
             asked(&attempt, &self.server, shows_content)
         });
         attempt.traceparent = record.traceparent();
         attempt.tracestate = record.tracestate();
+        let mut record = MeteredRecord {
+            record: Some(record),
+            meter: attempt.meter.clone(),
+        };
         match next.run(attempt).await {
             Ok(mut reply) => {
                 record.replied(reply.request_id.as_deref());
@@ -73,7 +76,7 @@ impl Rule<Attempt> for TraceAttempt {
                 Ok(reply)
             }
             Err(error) => {
-                fail(record, &error);
+                record.end(|record| fail(record, &error));
                 Err(error)
             }
         }
@@ -119,41 +122,50 @@ fn fail(record: AttemptRecord, error: &UpstreamError) {
 }
 
 /// The same response; the record ends with it.
-fn recorded(body: Body, mut record: AttemptRecord) -> Body {
+fn recorded(body: Body, mut record: MeteredRecord) -> Body {
     match body {
         Body::Message(message) => {
-            record.tokens(Tokens::of(&message.usage));
-            record.response(|| response(&message));
-            if record.shows_content() {
-                record.text(&message.text());
-            }
-            record.succeed();
+            record.end(|mut record| {
+                record.response(|| response(&message));
+                if record.shows_content() {
+                    record.text(&message.text());
+                }
+                record.succeed();
+            });
             Body::Message(message)
         }
-        Body::Events(events) => Body::Events(recorded_to_end(events, record)),
+        Body::Events(events) => Body::Events(events.inspect(move |event| record.see(event))),
         other => {
-            record.succeed();
+            record.end(AttemptRecord::succeed);
             other
         }
     }
 }
 
-/// The record of a stream. If dropped before its end, the attempt was
-/// cancelled.
-struct StreamRecord {
+/// The record of an attempt, which ends with what the attempt has used. If
+/// dropped before its end, the attempt was cancelled.
+struct MeteredRecord {
     record: Option<AttemptRecord>,
     meter: UsageMeter,
 }
 
-impl StreamRecord {
-    fn see(&mut self, event: &Result<StreamEvent, UpstreamError>, shows_content: bool) {
+impl MeteredRecord {
+    fn replied(&mut self, request_id: Option<&str>) {
+        if let Some(record) = &mut self.record {
+            record.replied(request_id);
+        }
+    }
+
+    fn see(&mut self, event: &Result<StreamEvent, UpstreamError>) {
         let Some(record) = &mut self.record else {
             return;
         };
         match event {
             Ok(StreamEvent::BlockDelta { delta, .. }) => {
                 record.chunk();
-                if let (Delta::Text(text), true) = (delta, shows_content) {
+                if let Delta::Text(text) = delta
+                    && record.shows_content()
+                {
                     record.text(text);
                 }
             }
@@ -169,28 +181,18 @@ impl StreamRecord {
 
     fn end(&mut self, end: impl FnOnce(AttemptRecord)) {
         if let Some(mut record) = self.record.take() {
-            if let Some(usage) = self.meter.usage() {
-                record.tokens(Tokens::of(&usage));
+            if let Some(tokens) = self.meter.usage() {
+                record.tokens(tokens);
             }
             end(record);
         }
     }
 }
 
-impl Drop for StreamRecord {
+impl Drop for MeteredRecord {
     fn drop(&mut self) {
         self.end(drop);
     }
-}
-
-/// The same events, recorded to their end.
-fn recorded_to_end(events: EventStream, record: AttemptRecord) -> EventStream {
-    let shows_content = record.shows_content();
-    let mut record = StreamRecord {
-        record: Some(record),
-        meter: events.meter().clone(),
-    };
-    events.inspect(move |event| record.see(event, shows_content))
 }
 
 fn response(message: &Message) -> ResponseMetadata {

@@ -1,67 +1,83 @@
-//! The usage of a streamed response, counted once, where it arrives.
+//! The usage of one attempt, counted once, where its response arrives.
 //!
 //! The API counts at the beginning and at the end of a stream. What comes in
 //! between is estimated by its length until then: a stream that is dropped
-//! halfway still costs money. Budgets, rate limits and metrics all read this
-//! meter.
+//! halfway still costs money. Budgets, rate limits, metrics and the log line of
+//! the call all read this meter, whether the attempt succeeds, fails or is
+//! cancelled.
 
-use crate::claude::{
-    answer::Usage,
-    event::{Delta, StreamEvent},
+use crate::{
+    claude::{
+        answer::Usage,
+        event::{Delta, StreamEvent},
+    },
+    pricing::Tokens,
 };
 use parking_lot::Mutex;
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 /// Bytes of a response per token, until the API has counted.
 const BYTES_PER_TOKEN: u64 = 4;
 
-/// The usage of one streamed response. Clones share it.
+/// The usage of one attempt. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct UsageMeter(Arc<Metered>);
 
 #[derive(Debug, Default)]
 struct Metered {
     /// The usage as counted by the API.
-    counted: Mutex<Option<Usage>>,
+    counted: Mutex<Option<Tokens>>,
     /// Bytes of the response since then.
     uncounted_bytes: AtomicU64,
+    has_content: AtomicBool,
 }
 
 impl UsageMeter {
-    /// Adds an event to the usage.
+    /// Adds an event of a stream to the usage.
     pub fn count(&self, event: &StreamEvent) {
         match event {
-            StreamEvent::MessageStart(message) => {
-                *self.0.counted.lock() = Some(message.usage.clone());
-            }
-            StreamEvent::BlockDelta {
-                delta: Delta::Text(text) | Delta::InputJson(text) | Delta::Thinking(text),
-                ..
-            } => {
-                self.0.uncounted_bytes.fetch_add(text.len() as u64, Relaxed);
+            StreamEvent::MessageStart(message) => self.set(&message.usage),
+            StreamEvent::BlockStart { .. } => self.content_came(),
+            StreamEvent::BlockDelta { delta, .. } => {
+                self.content_came();
+                if let Delta::Text(text) | Delta::InputJson(text) | Delta::Thinking(text) = delta {
+                    self.0.uncounted_bytes.fetch_add(text.len() as u64, Relaxed);
+                }
             }
             StreamEvent::MessageDelta(delta) => {
                 let mut counted = self.0.counted.lock();
-                counted.get_or_insert_default().update(delta.usage.clone());
+                counted.get_or_insert_default().update(&delta.usage);
                 self.0.uncounted_bytes.store(0, Relaxed);
             }
             _ => {}
         }
     }
 
+    /// Sets the usage that a response reports.
+    pub fn set(&self, usage: &Usage) {
+        *self.0.counted.lock() = Some(Tokens::of(usage));
+    }
+
+    /// Content of an answer came, which is therefore paid for.
+    pub fn content_came(&self) {
+        self.0.has_content.store(true, Relaxed);
+    }
+
+    /// Whether content of an answer came.
+    pub fn has_content(&self) -> bool {
+        self.0.has_content.load(Relaxed)
+    }
+
     /// The usage so far; `None` before the API has counted anything.
-    pub fn usage(&self) -> Option<Usage> {
-        let mut usage = self.0.counted.lock().clone()?;
+    pub fn usage(&self) -> Option<Tokens> {
+        let mut tokens = (*self.0.counted.lock())?;
         let uncounted = self.0.uncounted_bytes.load(Relaxed);
-        if uncounted > 0 {
-            let output = usage.output_tokens.unwrap_or(0);
-            let tokens = uncounted.div_ceil(BYTES_PER_TOKEN);
-            usage.output_tokens = Some(output.saturating_add(tokens));
-        }
-        Some(usage)
+        let estimated = uncounted.div_ceil(BYTES_PER_TOKEN);
+        tokens.output = tokens.output.saturating_add(estimated);
+        Some(tokens)
     }
 }
 
@@ -91,15 +107,13 @@ mod tests {
             "content_block_delta",
             r#"{"index":0,"delta":{"type":"text_delta","text":"123456789"}}"#,
         ));
-        assert_eq!(meter.usage().unwrap().output_tokens, Some(1 + 3));
+        assert!(meter.has_content());
+        assert_eq!(meter.usage().unwrap().output, 1 + 3);
         meter.count(&event(
             "message_delta",
             r#"{"delta":{},"usage":{"output_tokens":7}}"#,
         ));
         let usage = meter.usage().unwrap();
-        assert_eq!(
-            (usage.input_tokens, usage.output_tokens),
-            (Some(10), Some(7))
-        );
+        assert_eq!((usage.input, usage.output), (10, 7));
     }
 }

@@ -117,9 +117,9 @@ fn matrix() -> Vec<Fault> {
             4,
         ),
         // What has begun for the caller is not repeated; what was only
-        // gathered is.
+        // gathered is, once.
         Fault {
-            attempts: [4, 4, 1],
+            attempts: [2, 2, 1],
             ..fault(
                 Cut { after_events: 4 },
                 Code::Unavailable,
@@ -128,7 +128,7 @@ fn matrix() -> Vec<Fault> {
             )
         },
         Fault {
-            attempts: [4, 4, 1],
+            attempts: [4, 2, 1],
             ..fault(
                 ErrorEvent { after_events: 4 },
                 Code::Unavailable,
@@ -136,13 +136,17 @@ fn matrix() -> Vec<Fault> {
                 0,
             )
         },
-        // Before its first event a stream can be repeated as well.
-        fault(
-            Cut { after_events: 0 },
-            Code::Unavailable,
-            "UPSTREAM_CONNECTION_BROKEN",
-            4,
-        ),
+        // Before its first event a stream can be repeated as well; a whole
+        // answer that breaks off was paid for.
+        Fault {
+            attempts: [2, 4, 4],
+            ..fault(
+                Cut { after_events: 0 },
+                Code::Unavailable,
+                "UPSTREAM_CONNECTION_BROKEN",
+                0,
+            )
+        },
     ];
     let by_status = [
         (400, Code::InvalidArgument, "UPSTREAM_INVALID_REQUEST", 1),

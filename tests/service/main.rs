@@ -27,6 +27,7 @@ mod sample_requests;
 mod sample_texts;
 mod scripted;
 mod server;
+mod spending;
 mod streams;
 mod summarize;
 mod support;

@@ -2,6 +2,7 @@
 
 use crate::support::{Grpc, connect, soon};
 use claude_grpc::{
+    access::Access,
     server::{Server, ServerConfig},
     service::{Rpcs, ServiceConfig},
     upstream::{Key, Keys, RetryConfig, Upstream, UpstreamConfig},
@@ -143,6 +144,16 @@ impl ScriptedWorld {
         change: impl FnOnce(&mut UpstreamConfig),
         reply: impl Fn(&Asked) -> Script + Send + Sync + 'static,
     ) -> Self {
+        ScriptedWorld::with_access(keys, change, None, reply).await
+    }
+
+    /// With a store in which the usage of clients is counted.
+    pub async fn with_access(
+        keys: &[&str],
+        change: impl FnOnce(&mut UpstreamConfig),
+        access: Option<&Access>,
+        reply: impl Fn(&Asked) -> Script + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut config = UpstreamConfig {
             base_url: format!("http://{}", listener.local_addr().unwrap()),
@@ -158,7 +169,7 @@ impl ScriptedWorld {
         let peer = tokio::spawn(serve(listener, Arc::new(reply), Arc::clone(&asked)));
         let secrets: Vec<_> = keys.iter().map(|key| SecretString::from(*key)).collect();
         let keys = Keys::new(Key::numbered(&secrets).unwrap());
-        let upstream = Upstream::new(&config, keys).unwrap();
+        let upstream = Upstream::with(&config, keys, None, access).unwrap();
         let service = Rpcs::new(upstream.client.clone(), ServiceConfig::default());
         let any_port = ServerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -11,4 +11,5 @@ mod names;
 mod prometheus;
 mod service;
 mod traces;
+mod usage;
 mod variables;

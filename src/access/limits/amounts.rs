@@ -50,6 +50,17 @@ impl UsageAmounts {
         self.input.saturating_add(self.output)
     }
 
+    /// The sum of two usages.
+    pub fn plus(self, more: UsageAmounts) -> UsageAmounts {
+        UsageAmounts {
+            requests: self.requests.saturating_add(more.requests),
+            in_flight: self.in_flight.saturating_add(more.in_flight),
+            input: self.input.saturating_add(more.input),
+            output: self.output.saturating_add(more.output),
+            nanodollars: self.nanodollars.saturating_add(more.nanodollars),
+        }
+    }
+
     /// The correction when this was reserved and `used` was used.
     pub fn corrected_by(&self, used: &UsageAmounts, date: Date) -> Correction {
         let difference = |charged: u64, used: u64| {

@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     access::{Clock, Identity},
-    claude::answer::Usage,
     pricing::{PriceTable, Tokens},
     store::{Store, StoreError, StoreFailureMode, StoreHealth},
 };
@@ -180,18 +179,17 @@ impl UsageStore {
         &self,
         identity: &Arc<Identity>,
         model: &str,
-        estimate: &Usage,
+        estimate: &Tokens,
     ) -> Result<UsageReservation, AccessError> {
         self.take(identity, self.usage(model, estimate)).await
     }
 
     /// Usage in terms of the limits of a client.
-    fn usage(&self, model: &str, usage: &Usage) -> UsageAmounts {
-        let tokens = Tokens::of(usage);
+    fn usage(&self, model: &str, tokens: &Tokens) -> UsageAmounts {
         UsageAmounts {
             input: tokens.all_input(),
             output: tokens.output,
-            nanodollars: self.0.prices.cost(model, &tokens),
+            nanodollars: self.0.prices.cost(model, tokens),
             ..UsageAmounts::default()
         }
     }
@@ -230,11 +228,14 @@ impl UsageStore {
 }
 
 impl UsageReservation {
-    /// Corrects the reservation to the actual usage, once. Does not block.
-    /// Without a usage, the whole reservation is returned.
-    pub fn settle(&self, model: &str, usage: Option<&Usage>) {
-        let used = usage.map(|usage| self.usage_store.usage(model, usage));
-        self.correct(&used.unwrap_or_default());
+    /// Corrects the reservation to the actual usage of each attempt, once. Does
+    /// not block. Without a usage, the whole reservation is returned.
+    pub fn settle(&self, model: &str, attempts: &[Tokens]) {
+        let used = attempts
+            .iter()
+            .map(|tokens| self.usage_store.usage(model, tokens))
+            .fold(UsageAmounts::default(), UsageAmounts::plus);
+        self.correct(&used);
     }
 
     /// Corrects the reservation to the actual usage.

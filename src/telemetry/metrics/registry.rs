@@ -133,7 +133,7 @@ impl Metrics {
             .observe_time(took);
     }
 
-    /// Records the tokens of a successful attempt, and returns their cost in
+    /// Records the tokens of an attempt, and returns their cost in
     /// nanodollars.
     pub fn usage(
         &self,
@@ -165,7 +165,7 @@ impl Metrics {
             counter.fetch_add(count, Relaxed);
         }
         if !self.prices.lists(model) {
-            let all = tokens.all_input() + tokens.output;
+            let all = tokens.all_input().saturating_add(tokens.output);
             calls.unpriced.fetch_add(all, Relaxed);
         }
         let cost = self.prices.cost(model, tokens);

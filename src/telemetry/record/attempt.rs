@@ -207,7 +207,8 @@ impl UnderWay {
         if let Some(tokens) = &attempt.tokens {
             let mut state = call.state();
             let series = call.series(&mut state);
-            state.cost += metrics.usage(&series, (label, model), tokens);
+            let cost = metrics.usage(&series, (label, model), tokens);
+            state.cost = state.cost.saturating_add(cost);
             state.tokens.add(tokens);
         }
         call.end_attempt(error, || AttemptData {

@@ -2,7 +2,7 @@
 
 use crate::{
     claude::{error::status_of_type, event::StreamEvent, sse::SseDecoder},
-    upstream::{ApiFailure, EventStream, UpstreamError},
+    upstream::{ApiFailure, EventStream, UpstreamError, usage_meter::UsageMeter},
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -13,12 +13,13 @@ use tokio::time::timeout;
 /// returns the connection to the pool.
 const END_OF_BODY: Duration = Duration::from_millis(100);
 
-/// Reads events on demand.
+/// Reads events on demand; `meter` counts their usage.
 pub fn events(
     body: impl Stream<Item = reqwest::Result<Bytes>> + Send + 'static,
     read_timeout: Duration,
+    meter: UsageMeter,
 ) -> EventStream {
-    EventStream::new(async_stream::stream! {
+    let events = async_stream::stream! {
         let mut body = pin!(body);
         let mut decoder = SseDecoder::default();
         loop {
@@ -50,7 +51,8 @@ pub fn events(
         yield Ok(StreamEvent::MessageStop);
         // Whatever follows, the response is complete.
         let _ = timeout(END_OF_BODY, async { while let Some(Ok(_)) = body.next().await {} }).await;
-    })
+    };
+    EventStream::metered(events, meter)
 }
 
 /// The next event that is known and complete.
@@ -89,9 +91,13 @@ mod tests {
 
     async fn read(pieces: &[&'static str]) -> Vec<Result<StreamEvent, UpstreamError>> {
         let pieces: Vec<_> = pieces.iter().map(|it| Ok(Bytes::from(*it))).collect();
-        events(stream::iter(pieces), Duration::from_secs(1))
-            .collect()
-            .await
+        events(
+            stream::iter(pieces),
+            Duration::from_secs(1),
+            UsageMeter::default(),
+        )
+        .collect()
+        .await
     }
 
     #[tokio::test]
@@ -125,7 +131,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn silence_ends_it() {
-        let mut silent = events(stream::pending(), Duration::from_secs(30));
+        let mut silent = events(
+            stream::pending(),
+            Duration::from_secs(30),
+            UsageMeter::default(),
+        );
         let event = silent.next().await;
         assert!(matches!(event, Some(Err(UpstreamError::Stalled(_)))));
     }

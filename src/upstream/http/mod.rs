@@ -10,11 +10,15 @@ mod tls;
 
 use super::{
     ApiFailure, Body, EventStream, ModelsQuery, Payload, Reply, Transport, UpstreamConfig,
-    UpstreamError, attempt::Attempt,
+    UpstreamError, attempt::Attempt, usage_meter::UsageMeter,
 };
 use crate::{
     certificates::TrustError,
-    claude::{answer::Message, error::ErrorBody, gather::Gather},
+    claude::{
+        answer::{Message, Usage},
+        error::ErrorBody,
+        gather::Gather,
+    },
     telemetry::context::{TRACEPARENT, TRACESTATE},
 };
 use futures::{Stream, StreamExt, future::BoxFuture};
@@ -23,7 +27,7 @@ use http::{
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
 };
 use reqwest::{Request, Response, Url};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     sync::Arc,
     task::{Context, Poll},
@@ -161,7 +165,7 @@ impl HttpApi {
             return Err(self.failure(response).await);
         }
         let request_id = headers::request_id(response.headers());
-        let body = match self.body(&attempt.call.payload, response).await {
+        let body = match self.body(&attempt, response).await {
             Ok(body) => body,
             Err(error) => return Err(with_request_id(error, request_id)),
         };
@@ -217,26 +221,47 @@ impl HttpApi {
         request
     }
 
-    async fn body(&self, payload: &Payload, response: Response) -> Result<Body, UpstreamError> {
-        Ok(match payload {
+    async fn body(&self, attempt: &Attempt, response: Response) -> Result<Body, UpstreamError> {
+        let events = |response| self.events(response, &attempt.meter);
+        Ok(match &attempt.call.payload {
             Payload::Messages { transport, .. } => match transport {
-                Transport::Whole => Body::Message(self.json(response).await?),
-                Transport::Gathered => Body::Message(gathered(self.events(response)).await?),
-                Transport::Events => Body::Events(self.events(response).begun().await?),
+                Transport::Whole => Body::Message(self.whole(response, &attempt.meter).await?),
+                Transport::Gathered => Body::Message(gathered(events(response)).await?),
+                Transport::Events => Body::Events(events(response).begun().await?),
             },
             Payload::CountTokens { .. } => Body::TokenCount(self.json(response).await?),
             Payload::Models(_) => Body::Models(self.json(response).await?),
         })
     }
 
-    fn events(&self, response: Response) -> EventStream {
-        events::events(response.bytes_stream(), self.shared.read_timeout)
+    fn events(&self, response: Response, meter: &UsageMeter) -> EventStream {
+        let read_timeout = self.shared.read_timeout;
+        events::events(response.bytes_stream(), read_timeout, meter.clone())
+    }
+
+    /// A complete response, which was paid for even if it cannot be read.
+    async fn whole(
+        &self,
+        response: Response,
+        meter: &UsageMeter,
+    ) -> Result<Box<Message>, UpstreamError> {
+        meter.content_came();
+        let body = self.read(response, MAX_ANSWER).await?;
+        let message: Result<Box<Message>, _> = serde_json::from_slice(&body);
+        match &message {
+            Ok(message) => meter.set(&message.usage),
+            Err(_) => {
+                if let Ok(report) = serde_json::from_slice::<UsageReport>(&body) {
+                    meter.set(&report.usage);
+                }
+            }
+        }
+        message.map_err(|_| UNDOCUMENTED)
     }
 
     async fn json<T: DeserializeOwned>(&self, response: Response) -> Result<T, UpstreamError> {
         let body = self.read(response, MAX_ANSWER).await?;
-        serde_json::from_slice(&body)
-            .map_err(|_| UpstreamError::Malformed("the body does not match the documented format"))
+        serde_json::from_slice(&body).map_err(|_| UNDOCUMENTED)
     }
 
     /// Converts an error response into an error.
@@ -278,6 +303,15 @@ impl HttpApi {
             }
         }
     }
+}
+
+const UNDOCUMENTED: UpstreamError =
+    UpstreamError::Malformed("the body does not match the documented format");
+
+/// What a response that cannot be read has used.
+#[derive(Deserialize)]
+struct UsageReport {
+    usage: Usage,
 }
 
 /// Assembles events into a complete response.

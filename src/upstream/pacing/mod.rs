@@ -29,8 +29,8 @@ pub use rate_limiter::RateLimiter;
 
 use super::{Body, Call, Payload, Reply, UpstreamError, attempt::Attempt, usage_meter::UsageMeter};
 use crate::{
-    claude::answer::Usage,
     layer::{Next, Rule},
+    pricing::Tokens,
 };
 use reservation::QuotaReservation;
 use std::time::Duration;
@@ -94,24 +94,24 @@ impl Rule<Attempt> for Pace {
             }
         };
         attempt.rate_limit_observer = reservation.rate_limit_observer();
+        let reservation = MeteredReservation {
+            reservation,
+            meter: attempt.meter.clone(),
+        };
         settled(next.run(attempt).await, reservation)
     }
 }
 
 fn settled(
     outcome: Result<Reply, UpstreamError>,
-    mut reservation: QuotaReservation,
+    mut metered: MeteredReservation,
 ) -> Result<Reply, UpstreamError> {
+    let reservation = &mut metered.reservation;
     match outcome {
         Ok(mut reply) => {
             reservation.answered();
-            match &mut reply.body {
-                Body::Message(message) => reservation.uses(used(&message.usage)),
-                Body::Events(events) => {
-                    let meter = events.meter().clone();
-                    events.hold(StreamReservation { reservation, meter });
-                }
-                _ => {}
+            if let Body::Events(events) = &mut reply.body {
+                events.hold(metered);
             }
             Ok(reply)
         }
@@ -128,28 +128,26 @@ fn settled(
     }
 }
 
-/// The reservation of a stream, settled by its usage when it ends or is
-/// dropped.
-struct StreamReservation {
+/// The reservation of an attempt, settled by what the API says it has used when
+/// the attempt ends or is dropped.
+struct MeteredReservation {
     reservation: QuotaReservation,
     meter: UsageMeter,
 }
 
-impl Drop for StreamReservation {
+impl Drop for MeteredReservation {
     fn drop(&mut self) {
-        if let Some(usage) = self.meter.usage() {
-            self.reservation.uses(used(&usage));
+        if let Some(tokens) = self.meter.usage() {
+            self.reservation.uses(used(&tokens));
         }
     }
 }
 
 /// What the API counts for a call: cache reads are free.
-fn used(usage: &Usage) -> Cost {
-    let fresh = usage.input_tokens.unwrap_or(0);
-    let written = usage.cache_creation_input_tokens.unwrap_or(0);
+fn used(tokens: &Tokens) -> Cost {
     Cost {
         requests: 1.0,
-        input_tokens: (fresh + written) as f64,
-        output_tokens: usage.output_tokens.unwrap_or(0) as f64,
+        input_tokens: tokens.input.saturating_add(tokens.cache_write()) as f64,
+        output_tokens: tokens.output as f64,
     }
 }

@@ -95,7 +95,7 @@ impl QuotaReservation {
     }
 
     /// The API rejected the call, and will reject every other one until then.
-    pub fn refused(mut self, until: Instant) {
+    pub fn refused(&mut self, until: Instant) {
         self.refund();
         self.quota.lock().block(until);
         self.refused_until = Some(until);

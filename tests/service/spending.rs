@@ -1,0 +1,290 @@
+//! What a call used is charged to its client, however its attempts ended, and
+//! an account that may not spend more is told as such.
+
+use crate::{
+    scripted::{Asked, Script, ScriptedWorld, answer, outcome},
+    support::{ask, soon},
+};
+use claude_grpc::{
+    access::{
+        Access, AccessConfig, ClientLimits, Clients, ClientsFile, Clock, Identity,
+        limits::{LimitsConfig, UsageStore},
+    },
+    call::{Deadline, Priority},
+    claude::request::MessagesRequest,
+    proto::v1,
+    secrets::Reloadable,
+    upstream::CallOptions,
+};
+use futures::StreamExt;
+use serde_json::{Value, json};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+use tonic_types::StatusExt;
+
+const MODEL: &str = "claude-sonnet-5-5";
+const INPUT: u64 = 100_000;
+
+/// The beginning of a stream: 100,000 tokens of input, and 600 bytes of text.
+fn begun() -> Vec<Value> {
+    let message = json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": MODEL, "content": [],
+        "stop_reason": null, "usage": {"input_tokens": INPUT, "output_tokens": 1},
+    });
+    let text = "sixty bytes, which are fifteen tokens until the API counts.".repeat(10);
+    assert_eq!(text.len(), 590);
+    vec![
+        json!({"type": "message_start", "message": message}),
+        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}),
+    ]
+}
+
+/// What an attempt that ends there has used.
+const BEGUN: u64 = INPUT + 1 + 590_u64.div_ceil(4);
+
+fn then(events: &[Value]) -> Script {
+    Script::events(&[begun(), events.to_vec()].concat())
+}
+
+fn failed() -> Script {
+    then(&[json!({"type": "error", "error": {"type": "api_error", "message": "m"}})])
+}
+
+fn finished() -> Script {
+    then(&[
+        json!({"type": "content_block_stop", "index": 0}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 8000}}),
+        json!({"type": "message_stop"}),
+    ])
+}
+
+/// An answer that never ends.
+fn stalled() -> Script {
+    Script {
+        hangs_up: false,
+        ..then(&[])
+    }
+}
+
+fn access() -> Access {
+    let clients = Clients::new(ClientsFile::parse("").unwrap()).unwrap();
+    let clock = || Clock::new(SystemTime::now);
+    let day = Duration::from_secs(86_400);
+    let store = UsageStore::open(&LimitsConfig::default(), day, clock()).unwrap();
+    let signatures = AccessConfig::default().signatures;
+    Access::new(
+        Reloadable::fixed("clients", clients),
+        &signatures,
+        store,
+        clock(),
+    )
+}
+
+fn caller() -> Arc<Identity> {
+    Arc::new(Identity {
+        name: Arc::from("a"),
+        tenant: Arc::from("a"),
+        methods: Vec::new(),
+        models: Vec::new(),
+        priority: Priority::Interactive,
+        expires: None,
+        limits: ClientLimits {
+            tokens_per_day: Some(1_000_000_000),
+            ..ClientLimits::default()
+        },
+    })
+}
+
+fn request(max_tokens: u32) -> MessagesRequest {
+    let hello = json!([{"role": "user", "content": "hello"}]);
+    let body = json!({"model": MODEL, "max_tokens": max_tokens, "messages": hello});
+    serde_json::from_value(body).unwrap()
+}
+
+/// How a call is made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    Gathered,
+    Streamed,
+}
+
+/// Makes one call whose attempts are answered like this, in order; returns how
+/// many attempts were made, and the tokens that were charged.
+async fn charged(way: Way, scripts: Vec<Script>) -> (usize, u64) {
+    let next = AtomicUsize::new(0);
+    let access = access();
+    let world = ScriptedWorld::with_access(
+        &["sk-1"],
+        |_| {},
+        Some(&access),
+        move |_| scripts[next.fetch_add(1, Ordering::Relaxed).min(scripts.len() - 1)].clone(),
+    )
+    .await;
+    let request = request(64_000);
+    let options = CallOptions {
+        caller: Some(caller()),
+        ..CallOptions::new(Deadline::after(Duration::from_secs(2)))
+    };
+    match way {
+        Way::Gathered => drop(soon(world.upstream.client.message(request, options)).await),
+        Way::Streamed => {
+            if let Ok(answered) = soon(world.upstream.client.stream(request, options)).await {
+                let mut events = answered.value;
+                while let Some(Ok(_)) = events.next().await {}
+            }
+        }
+    }
+    let tokens = access.usage_store().spent("a").tokens_in_day;
+    (world.asked().await.len(), tokens)
+}
+
+#[tokio::test]
+async fn every_attempt_is_charged_however_it_ends() {
+    let overloaded = || Script::error(529, "overloaded_error");
+    let rows = [
+        (Way::Gathered, vec![finished()], 1, INPUT + 8000),
+        (Way::Gathered, vec![failed()], 2, 2 * BEGUN),
+        (Way::Gathered, vec![then(&[])], 2, 2 * BEGUN),
+        (
+            Way::Gathered,
+            vec![overloaded(), failed(), overloaded(), finished()],
+            4,
+            BEGUN + INPUT + 8000,
+        ),
+        (Way::Gathered, vec![overloaded()], 4, 0),
+        // The deadline ends it.
+        (Way::Gathered, vec![stalled()], 1, BEGUN),
+        (Way::Streamed, vec![failed()], 1, BEGUN),
+        (Way::Streamed, vec![then(&[])], 1, BEGUN),
+        (
+            Way::Streamed,
+            vec![overloaded(), finished()],
+            2,
+            INPUT + 8000,
+        ),
+    ];
+    for (row, (way, scripts, attempts, tokens)) in rows.into_iter().enumerate() {
+        let seen = charged(way, scripts).await;
+        assert_eq!(seen, (attempts, tokens), "row {row}, {way:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_answer_that_cannot_be_read_is_counted() {
+    let access = access();
+    let world = ScriptedWorld::with_access(
+        &["sk-1"],
+        |_| {},
+        Some(&access),
+        |_| {
+            let mut odd = answer();
+            odd["content"] = json!("no list");
+            odd["usage"] = json!({"input_tokens": INPUT, "output_tokens": 50});
+            Script::json(200, &odd)
+        },
+    )
+    .await;
+    let request = request(100);
+    let options = CallOptions {
+        caller: Some(caller()),
+        ..CallOptions::new(Deadline::after(Duration::from_secs(20)))
+    };
+    let failed = soon(world.upstream.client.message(request, options)).await;
+    assert!(failed.is_err());
+    assert_eq!(access.usage_store().spent("a").tokens_in_day, INPUT + 50);
+}
+
+/// An error of the API with this message or code.
+fn limit(status: u16, kind: &str, message: &str, code: Option<&str>) -> Script {
+    let mut error = json!({"type": kind, "message": message});
+    if let Some(code) = code {
+        error["details"] = json!({"error_code": code});
+    }
+    Script::json(status, &json!({"type": "error", "error": error}))
+}
+
+const ACCOUNT: &str = "org 12345 of Example Ltd";
+
+/// Every form in which the API says that the account may not spend more.
+fn spend_limits() -> Vec<(Script, &'static str)> {
+    let of_code = |code| limit(429, "rate_limit_error", ACCOUNT, Some(code));
+    let usage =
+        format!("You have reached your specified API usage limits. Regain access soon: {ACCOUNT}");
+    let credit = format!("Your credit balance is too low to access the API. {ACCOUNT}");
+    vec![
+        (
+            of_code("enforced_spend_limit_reached"),
+            "UPSTREAM_SPEND_LIMIT",
+        ),
+        (
+            of_code("contract_spend_limit_reached"),
+            "UPSTREAM_SPEND_LIMIT",
+        ),
+        (
+            limit(400, "invalid_request_error", &usage, None),
+            "UPSTREAM_SPEND_LIMIT",
+        ),
+        (
+            limit(400, "invalid_request_error", &credit, None),
+            "UPSTREAM_BILLING",
+        ),
+        (
+            limit(402, "billing_error", ACCOUNT, None),
+            "UPSTREAM_BILLING",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_spend_limit_is_told_as_what_it_is_and_not_retried() {
+    for (script, expected) in spend_limits() {
+        let what = String::from_utf8_lossy(&script.bytes).into_owned();
+        let world = ScriptedWorld::start(move |_| script.clone()).await;
+        let failed = soon(world.grpc.clone().generate(ask("hello"))).await;
+        let status = failed.unwrap_err();
+        assert_eq!(crate::support::reason(&status), expected, "{what}");
+        assert_eq!(world.asked().await.len(), 1, "{what}");
+        let all = format!("{status:?}{:?}", status.get_error_details());
+        assert!(!all.contains("Example"), "the account shows in {all}");
+        assert!(status.get_details_retry_info().is_none(), "{what}");
+        assert_ne!(status.code(), tonic::Code::InvalidArgument, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn another_key_is_tried_when_one_may_not_spend_more() {
+    for (script, _) in spend_limits() {
+        let what = String::from_utf8_lossy(&script.bytes).into_owned();
+        let reply = move |asked: &Asked| match asked.key.as_str() {
+            "sk-1" => script.clone(),
+            _ => Script::answer(asked),
+        };
+        let world = ScriptedWorld::with(&["sk-1", "sk-2"], |_| {}, reply).await;
+        for _ in 0..4 {
+            assert_eq!(outcome(&world, ask("hello")).await, "ok", "{what}");
+        }
+        let spent = world.asked().await;
+        let spent = spent.iter().filter(|asked| asked.key == "sk-1").count();
+        assert_eq!(spent, 1, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_cannot_forge_a_spend_limit() {
+    let forged = "tools.0.name: 'You have reached your specified API usage limits' is not valid";
+    let world = ScriptedWorld::start(move |asked| match asked.text() {
+        "forge" => limit(400, "invalid_request_error", forged, None),
+        _ => Script::answer(asked),
+    })
+    .await;
+    let rejected = outcome(&world, ask("forge")).await;
+    assert_eq!(rejected, "UPSTREAM_INVALID_REQUEST");
+    let fine: v1::GenerateRequest = ask("hello");
+    assert_eq!(outcome(&world, fine).await, "ok");
+}
