@@ -1,26 +1,24 @@
 //! Decodes the body of a streamed response into events.
 
+use super::body_ends::BodyEnds;
 use crate::{
     claude::{error::status_of_type, event::StreamEvent, sse::SseDecoder},
     upstream::{ApiFailure, EventStream, UpstreamError, usage_meter::UsageMeter},
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 use tokio::time::timeout;
-
-/// How long the end of the body may take after the last event. Reading it
-/// returns the connection to the pool.
-const END_OF_BODY: Duration = Duration::from_millis(100);
 
 /// Reads events on demand; `meter` counts their usage.
 pub fn events(
     body: impl Stream<Item = reqwest::Result<Bytes>> + Send + 'static,
     read_timeout: Duration,
     meter: UsageMeter,
+    body_ends: BodyEnds,
 ) -> EventStream {
     let events = async_stream::stream! {
-        let mut body = pin!(body);
+        let mut body = Box::pin(body);
         let mut decoder = SseDecoder::default();
         loop {
             match next(&mut decoder) {
@@ -48,9 +46,9 @@ pub fn events(
                 }
             }
         }
-        yield Ok(StreamEvent::MessageStop);
         // Whatever follows, the response is complete.
-        let _ = timeout(END_OF_BODY, async { while let Some(Ok(_)) = body.next().await {} }).await;
+        body_ends.read(body);
+        yield Ok(StreamEvent::MessageStop);
     };
     EventStream::metered(events, meter)
 }
@@ -95,6 +93,7 @@ mod tests {
             stream::iter(pieces),
             Duration::from_secs(1),
             UsageMeter::default(),
+            BodyEnds::default(),
         )
         .collect()
         .await
@@ -112,6 +111,23 @@ mod tests {
                 Err(UpstreamError::Broken)
             ]
         ));
+    }
+
+    /// The time stands still, so any wait would fail the test.
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_is_held_open_costs_nothing() {
+        let stop = Ok(Bytes::from("event: message_stop\ndata: {}\n\n"));
+        let held = stream::iter([stop]).chain(stream::pending());
+        let began = tokio::time::Instant::now();
+        let whole = events(
+            held,
+            Duration::from_secs(30),
+            UsageMeter::default(),
+            BodyEnds::default(),
+        );
+        let whole: Vec<_> = whole.collect().await;
+        assert!(matches!(whole[..], [Ok(StreamEvent::MessageStop)]));
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test]
@@ -135,6 +151,7 @@ mod tests {
             stream::pending(),
             Duration::from_secs(30),
             UsageMeter::default(),
+            BodyEnds::default(),
         );
         let event = silent.next().await;
         assert!(matches!(event, Some(Err(UpstreamError::Stalled(_)))));

@@ -4,6 +4,7 @@
 //! or the first event of a stream. Until then nothing was sent to the caller,
 //! and the attempt may be repeated.
 
+mod body_ends;
 mod events;
 mod headers;
 mod tls;
@@ -21,6 +22,7 @@ use crate::{
     },
     telemetry::context::{TRACEPARENT, TRACESTATE},
 };
+use body_ends::BodyEnds;
 use futures::{Stream, StreamExt, future::BoxFuture};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method,
@@ -85,6 +87,7 @@ struct Shared {
     models: Url,
     version: HeaderValue,
     read_timeout: Duration,
+    body_ends: BodyEnds,
 }
 
 /// The HTTP client cannot be built.
@@ -151,6 +154,7 @@ impl HttpApi {
                 version: HeaderValue::try_from(config.api_version.as_str())
                     .map_err(|_| HttpConfigError::ApiVersion)?,
                 read_timeout: config.read_timeout,
+                body_ends: BodyEnds::default(),
             }),
         })
     }
@@ -235,8 +239,9 @@ impl HttpApi {
     }
 
     fn events(&self, response: Response, meter: &UsageMeter) -> EventStream {
-        let read_timeout = self.shared.read_timeout;
-        events::events(response.bytes_stream(), read_timeout, meter.clone())
+        let shared = &self.shared;
+        let (body, body_ends) = (response.bytes_stream(), shared.body_ends.clone());
+        events::events(body, shared.read_timeout, meter.clone(), body_ends)
     }
 
     /// A complete response, which was paid for even if it cannot be read.
