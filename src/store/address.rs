@@ -200,6 +200,8 @@ fn host(text: &str, default_port: u16) -> Option<(String, u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
     use secrecy::ExposeSecret;
 
     fn parsed(url: &str) -> RedisAddress {
@@ -237,6 +239,33 @@ mod tests {
         let socket = parsed("unix:///run/redis.sock?db=2");
         assert!(socket.socket.is_some());
         assert_eq!(socket.database, 2);
+    }
+
+    proptest! {
+        /// Whatever user, password and hosts are, they are read as they were
+        /// written; and nothing that is read makes the parser fail otherwise.
+        #[test]
+        fn what_is_written_is_read(
+            user in "\\PC{0,8}",
+            password in "\\PC{0,8}",
+            hosts in proptest::collection::vec(("[a-z0-9.-]{1,9}", 1_u16..), 1..4),
+            database in 0_u16..,
+            noise in ".{0,40}",
+        ) {
+            let encoded = |it: &str| utf8_percent_encode(it, NON_ALPHANUMERIC).to_string();
+            let listed = hosts.iter().map(|(host, port)| format!("{host}:{port}"));
+            let listed = listed.collect::<Vec<_>>().join(",");
+            let login = format!("{}:{}", encoded(&user), encoded(&password));
+            let url = format!("rediss+sentinel://{login}@{listed}/main/{database}");
+            let read = RedisAddress::parse(&url).unwrap();
+            prop_assert_eq!(read.hosts, hosts);
+            prop_assert_eq!(read.user.unwrap_or_default(), user);
+            let read_password = read.password.map(|it| it.expose_secret().to_owned());
+            prop_assert_eq!(read_password.unwrap_or_default(), password);
+            prop_assert_eq!(read.database, i64::from(database));
+            let _ = RedisAddress::parse(&noise);
+            let _ = RedisAddress::parse(&format!("redis://{noise}"));
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@
 use super::{
     address::{RedisAddress, RedisTopology},
     config::RedisConfig,
-    failure::{RedisFailure, RedisFailureKind},
+    failure::RedisFailure,
+    failure_kind::RedisFailureKind,
 };
 use futures::{StreamExt, stream::FuturesUnordered};
 use redis::{

@@ -1,6 +1,6 @@
 //! Whether Redis serves, as calls, metrics and the log see it.
 
-use super::failure::{RedisFailure, RedisFailureKind};
+use super::{failure::RedisFailure, failure_kind::RedisFailureKind};
 use parking_lot::Mutex;
 use std::sync::{
     Arc,

@@ -18,13 +18,15 @@ mod command;
 mod config;
 mod connect;
 mod failure;
+mod failure_kind;
 mod health;
 mod probe;
 
 pub use address::{RedisAddress, RedisTopology, RedisUrlError};
 pub use command::{RedisCommand, RedisScript};
 pub use config::{RedisConfig, StoreAddress, StoreFailureMode};
-pub use failure::{RedisFailure, RedisFailureKind};
+pub use failure::RedisFailure;
+pub use failure_kind::RedisFailureKind;
 pub use health::StoreHealth;
 
 use connect::{RedisConnection, RedisFiles};

@@ -15,6 +15,7 @@ mod redis_connection;
 mod redis_failover;
 #[path = "../replicas/redis_group.rs"]
 mod redis_group;
+mod redis_misconfigured;
 #[path = "../replicas/redis_server.rs"]
 #[allow(dead_code)] // Load runs ask first whether there is one.
 mod redis_server;

@@ -1,24 +1,14 @@
-//! Redis as it is run: with TLS, users, databases, sentinels and clusters; and
-//! what is said of one that is configured wrongly.
+//! Redis as it is run: with TLS, users, databases, sentinels and clusters.
 
 use crate::{
     certificates::{self, Ca},
     harness::{Running, Setup, limit_of, limited, prompt},
-    process::Process,
     redis_group::{RedisCluster, RedisSentinels},
     redis_server::{RedisServer, free_port},
 };
-use claude_grpc::{
-    access::limits::{RedisConfig, StoreAddress, StoreFailureMode},
-    proto::v1::claude_service_client::ClaudeServiceClient,
-    simulator::{Simulator, SimulatorConfig, SimulatorLimitsConfig},
-};
+use claude_grpc::access::limits::{RedisConfig, StoreAddress, StoreFailureMode};
 use secrecy::SecretString;
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, time::Duration};
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 
@@ -56,15 +46,24 @@ const ACL: &[&str] = &[
 /// Two replicas that share limits in the Redis at a URL, and reject calls that
 /// they cannot count there.
 async fn share(url: &str, redis: &RedisConfig) -> ([Running; 2], String) {
+    share_with(url, redis, [StoreFailureMode::FailClosed; 2]).await
+}
+
+async fn share_with(
+    url: &str,
+    redis: &RedisConfig,
+    modes: [StoreFailureMode; 2],
+) -> ([Running; 2], String) {
     let (first, key) = limited("requests_per_minute = 2");
     let second = Setup::of(first.clients.clients.clone());
-    let start = async |mut setup: Setup| {
+    let start = async |mut setup: Setup, mode| {
         setup.limits.store = StoreAddress::Redis(SecretString::from(url));
         setup.limits.redis = redis.clone();
-        setup.limits.store_failure_mode = StoreFailureMode::FailClosed;
+        setup.limits.store_failure_mode = mode;
         setup.start().await
     };
-    ([start(first).await, start(second).await], key)
+    let servers = [start(first, modes[0]).await, start(second, modes[1]).await];
+    (servers, key)
 }
 
 async fn generate(server: &Running, key: &str) -> Result<(), Status> {
@@ -98,7 +97,7 @@ async fn until_shared(server: &Running, key: &str) {
 }
 
 /// A Redis with TLS only, and its certificate and CA in the folder.
-async fn with_tls(dir: &Path, ca: &Ca, more: &[&str]) -> RedisServer {
+pub async fn with_tls(dir: &Path, ca: &Ca, more: &[&str]) -> RedisServer {
     certificates::write(dir, &ca.server(), Some(ca));
     let redis = RedisServer::stopped(free_port(), more);
     let mut redis = redis.with_tls(dir);
@@ -113,7 +112,7 @@ fn trusting(dir: &Path) -> RedisConfig {
     }
 }
 
-fn tls_url(redis: &RedisServer) -> String {
+pub fn tls_url(redis: &RedisServer) -> String {
     format!("rediss://127.0.0.1:{}", redis.port())
 }
 
@@ -159,7 +158,8 @@ async fn a_new_ca_is_used_without_a_restart() {
     let file = trusted.path().join("ca.crt");
     certificates::replace(&file, ca.pem().as_bytes());
     let config = trusting(trusted.path());
-    let ([one, _two], key) = share(&tls_url(&redis), &config).await;
+    let modes = [StoreFailureMode::FailClosed, StoreFailureMode::FailOpen];
+    let ([one, open], key) = share_with(&tls_url(&redis), &config, modes).await;
     generate(&one, &key).await.unwrap();
 
     // Redis restarts with a certificate of another CA, which is not trusted yet.
@@ -170,6 +170,8 @@ async fn a_new_ca_is_used_without_a_restart() {
     let refused = generate(&one, &key).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
     assert!(one.access.usage_store().health().is_down());
+    generate(&open, &key).await.unwrap();
+    assert!(open.access.usage_store().health().is_down());
 
     certificates::replace(&file, next.pem().as_bytes());
     until_shared(&one, &key).await;
@@ -256,160 +258,4 @@ async fn limits_are_shared_in_a_cluster_on_all_of_its_nodes() {
     );
     let ([server, _], key) = share(&one, &RedisConfig::default()).await;
     until_shared(&server, &key).await;
-}
-
-/// A service whose Redis does not serve, and its log.
-struct Watched {
-    _process: Process,
-    address: std::net::SocketAddr,
-    admin: std::net::SocketAddr,
-    dir: tempfile::TempDir,
-}
-
-impl Watched {
-    async fn start(url: &str, variables: &[(&str, &str)]) -> Watched {
-        let listen = "127.0.0.1:0".parse().unwrap();
-        let simulator = Simulator::bind(SimulatorConfig {
-            listen,
-            limits: SimulatorLimitsConfig {
-                requests_per_minute: 100_000,
-                ..SimulatorLimitsConfig::default()
-            },
-            ..SimulatorConfig::default()
-        });
-        let simulator = simulator.await.unwrap();
-        let api = format!("http://{}", simulator.local_addr().unwrap());
-        tokio::spawn(simulator.run());
-        let dir = tempfile::tempdir().unwrap();
-        let admin = format!("127.0.0.1:{}", free_port());
-        let mut all = vec![
-            ("CLAUDE_GRPC_LIMITS__STORE", url),
-            ("CLAUDE_GRPC_ADMIN__LISTEN", &admin),
-            ("CLAUDE_GRPC_LOG__LEVEL", "info"),
-        ];
-        all.extend(variables);
-        let process = Process::serve(&api, &all, Some(&dir.path().join("log")));
-        Watched {
-            address: process.address,
-            _process: process,
-            admin: admin.parse().unwrap(),
-            dir,
-        }
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("log")).unwrap()
-    }
-
-    async fn is_down(&self) -> bool {
-        let metrics = crate::quota::get(self.admin, "/metrics").await;
-        metrics.contains("\nclaude_grpc_store_down 1\n")
-    }
-
-    /// Calls for this time; each is answered, and the store is down after each.
-    async fn stays_down(&self, time: Duration) {
-        let found = async {
-            while !self.is_down().await {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(PATIENCE, found).await.unwrap();
-        let began = Instant::now();
-        let client = ClaudeServiceClient::connect(format!("http://{}", self.address));
-        let mut client = client.await.unwrap();
-        while began.elapsed() < time {
-            client.generate(prompt()).await.unwrap();
-            assert!(self.is_down().await, "{}", self.log());
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// The one error line, which has these words and no secret.
-    fn assert_said_once(&self, cause: &str, words: &[&str]) {
-        let log = self.log();
-        let lines: Vec<_> = log.lines().filter(|it| it.contains("ERROR")).collect();
-        assert_eq!(lines.len(), 1, "{log}");
-        assert!(lines[0].contains(cause), "{log}");
-        for word in words {
-            assert!(lines[0].contains(word), "{log}");
-        }
-        assert!(!log.contains("redis serves again"), "{log}");
-        assert!(!log.contains("hunter2"), "{log}");
-    }
-}
-
-/// Longer than several probes.
-const WATCHED: Duration = Duration::from_secs(4);
-
-#[tokio::test]
-#[ignore = "needs redis-server"]
-async fn a_cluster_as_a_single_server_is_said_once_and_never_up() {
-    // The node that is named has the slot of one key of a probe, and no other.
-    let cluster = RedisCluster::of(&["9842 9842", "0 9841 9843 16383"], None).await;
-    let url = format!("redis://127.0.0.1:{}", cluster.nodes[0].port());
-    let service = Watched::start(&url, &[]).await;
-    service.stays_down(WATCHED).await;
-    service.assert_said_once("is_cluster", &["limits.store", "redis+cluster://"]);
-}
-
-#[tokio::test]
-#[ignore = "needs redis-server"]
-async fn a_single_server_as_a_cluster_is_said_once() {
-    let redis = RedisServer::start().await;
-    let url = format!("redis+cluster://127.0.0.1:{}", redis.port());
-    let service = Watched::start(&url, &[]).await;
-    service.stays_down(WATCHED).await;
-    service.assert_said_once("not_cluster", &["limits.store", "redis://"]);
-}
-
-#[tokio::test]
-#[ignore = "needs redis-server"]
-async fn a_wrong_login_is_said_once_without_the_password() {
-    let redis = RedisServer::start().await;
-    redis.ask(&["acl", "setuser", "app", "on", ">right", "+@all", "~*"]);
-    let url = format!("redis://app:hunter2@127.0.0.1:{}", redis.port());
-    let wrong = Watched::start(&url, &[]).await;
-    redis.ask(&[
-        "acl", "setuser", "narrow", "on", ">hunter2", "+@all", "-evalsha", "~*",
-    ]);
-    let url = format!("redis://narrow:hunter2@127.0.0.1:{}", redis.port());
-    let narrow = Watched::start(&url, &[]).await;
-    let none = RedisServer::start_with(&["--requirepass", "hunter2"]).await;
-    let without = Watched::start(&none.url(), &[]).await;
-    let database = Watched::start(&format!("{}/99", redis.url()), &[]).await;
-    tokio::join!(
-        wrong.stays_down(WATCHED),
-        narrow.stays_down(WATCHED),
-        without.stays_down(WATCHED),
-        database.stays_down(WATCHED),
-    );
-    wrong.assert_said_once(
-        "wrong_password",
-        &["limits.store", "limits.redis.password_file"],
-    );
-    narrow.assert_said_once("permission_denied", &["evalsha", "limits.store"]);
-    without.assert_said_once("password_required", &["limits.redis.password_file"]);
-    database.assert_said_once("unknown_database", &["limits.store"]);
-}
-
-#[tokio::test]
-#[ignore = "needs redis-server"]
-async fn wrong_sentinels_and_certificates_are_said_once() {
-    let group = RedisSentinels::start(None).await;
-    let unknown = group.url().replace("/main", "/other");
-    let unknown = Watched::start(&unknown, &[]).await;
-    let server = group.servers[0].port();
-    let url = format!("redis+sentinel://127.0.0.1:{server}/main");
-    let no_sentinel = Watched::start(&url, &[]).await;
-    let (dir, ca) = (tempfile::tempdir().unwrap(), Ca::new());
-    let redis = with_tls(dir.path(), &ca, &[]).await;
-    let untrusted = Watched::start(&tls_url(&redis), &[]).await;
-    tokio::join!(
-        unknown.stays_down(WATCHED),
-        no_sentinel.stays_down(WATCHED),
-        untrusted.stays_down(WATCHED),
-    );
-    unknown.assert_said_once("unknown_master", &["limits.store"]);
-    no_sentinel.assert_said_once("not_sentinel", &["limits.store"]);
-    untrusted.assert_said_once("tls", &["limits.redis.ca_file", "UnknownIssuer"]);
 }

@@ -115,27 +115,33 @@ fn are_down(servers: &[Running; 2]) -> bool {
     health.all(|it| it.is_down())
 }
 
+/// How a master ends: killed, or hanging.
+type End = fn(&mut RedisServer);
+
+const KILLED: End = RedisServer::stop;
+const HANGING: End = |it| it.hang();
+
 /// What fails over: completes when it serves again.
 trait Group {
-    async fn fail_over(&mut self);
+    async fn fail_over(&mut self, end: End);
 }
 
 impl Group for RedisSentinels {
-    async fn fail_over(&mut self) {
-        RedisSentinels::fail_over(self).await;
+    async fn fail_over(&mut self, end: End) {
+        RedisSentinels::fail_over(self, end).await;
     }
 }
 
 impl Group for RedisCluster {
-    async fn fail_over(&mut self) {
+    async fn fail_over(&mut self, end: End) {
         let master = self.master_of(USAGE);
-        RedisCluster::fail_over(self, master).await;
+        RedisCluster::fail_over(self, master, end).await;
     }
 }
 
 /// Fail open: each call is decided, and what is admitted beyond the limit is at
 /// most the limit again in each replica, and what Redis itself has lost.
-async fn loses_no_call_and_bounds_the_overshoot(mut group: impl Group, url: &str) {
+async fn loses_no_call_and_bounds_the_overshoot(mut group: impl Group, url: &str, end: End) {
     const LIMIT: u64 = 60;
     let limits = format!("requests_per_minute = {LIMIT}");
     let (servers, key) = replicas(url, &limits, StoreFailureMode::FailOpen).await;
@@ -144,7 +150,7 @@ async fn loses_no_call_and_bounds_the_overshoot(mut group: impl Group, url: &str
     let failover = async {
         until(|| of(&load.limited) > 0).await;
         let before = of(&load.admitted);
-        group.fail_over().await;
+        group.fail_over(end).await;
         let served = Instant::now();
         until(|| are_up(&servers)).await;
         assert!(served.elapsed() < RECOVERY, "{:?}", served.elapsed());
@@ -172,7 +178,7 @@ async fn loses_no_call_and_bounds_the_overshoot(mut group: impl Group, url: &str
 
 /// Fail closed: calls that cannot be counted say when to try again, and are
 /// counted again soon after.
-async fn says_when_to_try_again_and_is_back(mut group: impl Group, url: &str) {
+async fn says_when_to_try_again_and_is_back(mut group: impl Group, url: &str, end: End) {
     let limits = "requests_per_minute = 1_000_000";
     let (servers, key) = replicas(url, limits, StoreFailureMode::FailClosed).await;
     let load = Load::default();
@@ -183,7 +189,7 @@ async fn says_when_to_try_again_and_is_back(mut group: impl Group, url: &str) {
             until(|| are_down(&servers)).await;
             until(|| of(&load.unreachable) > 0).await;
         };
-        tokio::join!(group.fail_over(), health);
+        tokio::join!(group.fail_over(end), health);
         let served = Instant::now();
         until(|| are_up(&servers)).await;
         let recovered = served.elapsed();
@@ -203,7 +209,7 @@ async fn says_when_to_try_again_and_is_back(mut group: impl Group, url: &str) {
 async fn fail_open_loses_no_call_when_sentinels_fail_over() {
     let group = RedisSentinels::start(None).await;
     let url = group.url();
-    loses_no_call_and_bounds_the_overshoot(group, &url).await;
+    loses_no_call_and_bounds_the_overshoot(group, &url, KILLED).await;
 }
 
 #[tokio::test]
@@ -211,7 +217,7 @@ async fn fail_open_loses_no_call_when_sentinels_fail_over() {
 async fn fail_open_loses_no_call_when_a_cluster_fails_over() {
     let group = RedisCluster::start(None).await;
     let url = group.url();
-    loses_no_call_and_bounds_the_overshoot(group, &url).await;
+    loses_no_call_and_bounds_the_overshoot(group, &url, KILLED).await;
 }
 
 #[tokio::test]
@@ -219,7 +225,7 @@ async fn fail_open_loses_no_call_when_a_cluster_fails_over() {
 async fn fail_closed_is_back_soon_after_sentinels_fail_over() {
     let group = RedisSentinels::start(None).await;
     let url = group.url();
-    says_when_to_try_again_and_is_back(group, &url).await;
+    says_when_to_try_again_and_is_back(group, &url, KILLED).await;
 }
 
 #[tokio::test]
@@ -227,7 +233,29 @@ async fn fail_closed_is_back_soon_after_sentinels_fail_over() {
 async fn fail_closed_is_back_soon_after_a_cluster_fails_over() {
     let group = RedisCluster::start(None).await;
     let url = group.url();
-    says_when_to_try_again_and_is_back(group, &url).await;
+    says_when_to_try_again_and_is_back(group, &url, KILLED).await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn fail_open_loses_no_call_when_a_master_hangs() {
+    let group = RedisSentinels::start(None).await;
+    let url = group.url();
+    loses_no_call_and_bounds_the_overshoot(group, &url, HANGING).await;
+    let group = RedisCluster::start(None).await;
+    let url = group.url();
+    loses_no_call_and_bounds_the_overshoot(group, &url, HANGING).await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn fail_closed_is_back_soon_after_a_master_hangs() {
+    let group = RedisSentinels::start(None).await;
+    let url = group.url();
+    says_when_to_try_again_and_is_back(group, &url, HANGING).await;
+    let group = RedisCluster::start(None).await;
+    let url = group.url();
+    says_when_to_try_again_and_is_back(group, &url, HANGING).await;
 }
 
 /// A master that is demoted keeps its connections in a cluster, and refuses

@@ -74,9 +74,9 @@ impl RedisSentinels {
         format!("{scheme}+sentinel://{}/main", hosts.join(","))
     }
 
-    /// Kills the master; completes when all sentinels name the replica.
-    pub async fn fail_over(&mut self) {
-        self.servers[0].stop();
+    /// Ends the master; completes when all sentinels name the replica.
+    pub async fn fail_over(&mut self, end: impl FnOnce(&mut RedisServer)) {
+        end(&mut self.servers[0]);
         let replica = self.servers[1].port().to_string();
         self.until(|group| {
             group.sentinels.iter().all(|it| {
@@ -213,10 +213,10 @@ impl RedisCluster {
             .expect("a master has it")
     }
 
-    /// Kills a master; completes when its replica has taken over and all others
+    /// Ends a master; completes when its replica has taken over and all others
     /// know.
-    pub async fn fail_over(&mut self, master: usize) {
-        self.nodes[master].stop();
+    pub async fn fail_over(&mut self, master: usize, end: impl FnOnce(&mut RedisServer)) {
+        end(&mut self.nodes[master]);
         let replica = &self.nodes[master + 3];
         until(|| replica.ask(&["role"]).starts_with("master")).await;
         let others = self.nodes.iter().enumerate();

@@ -106,6 +106,14 @@ impl RedisServer {
         }
     }
 
+    /// Lets it hang: connections stay, and nothing is answered.
+    pub fn hang(&self) {
+        let child = self.child.as_ref().expect("it runs");
+        let signal = ["-STOP", &child.id().to_string()];
+        let sent = Command::new("kill").args(signal).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
