@@ -37,6 +37,11 @@ impl Security {
         let limits = &config.limits;
         let store = Store::open(&limits.store, &limits.redis, limits.store_failure_mode)
             .map_err(|error| Failure::usage(error.to_string()))?;
+        if let Some(store) = &store {
+            // The first calls need not wait for it; the service starts without
+            // Redis as well.
+            store.attempted().await;
+        }
         let access = access(config, store.clone()).await?;
 
         let mut reloads: Vec<Arc<dyn Reload>> = Vec::new();

@@ -131,6 +131,15 @@ impl Store {
         Ok(Some(store))
     }
 
+    /// Completes when the first attempt to connect has ended, with success or
+    /// without: at most two seconds after the store was opened.
+    pub async fn attempted(&self) {
+        self.connect();
+        let mut link = self.0.link.subscribe();
+        let ended = link.wait_for(|it| matches!(it, Link::Up(..) | Link::Down));
+        let _ = ended.await;
+    }
+
     /// Whether Redis serves.
     pub fn health(&self) -> &StoreHealth {
         &self.0.health

@@ -15,6 +15,7 @@ use claude_grpc::{
     secrets::Reloadable,
     server::{Drain, Server, ServerConfig, Tls},
     service::{Rpcs, ServiceConfig},
+    store::Store,
     upstream::{
         Body, BoxStack, Call, Client, EventStream, Payload, Reply, Transport, UpstreamError,
         charging,
@@ -253,7 +254,13 @@ impl Setup {
         let clients = Reloadable::fixed("clients", Clients::new(self.clients).unwrap());
         let hands = Hands::new();
         let longest_call = self.server.max_deadline;
-        let usage_store = UsageStore::open(&self.limits, longest_call, hands.clock()).unwrap();
+        let limits = &self.limits;
+        let store = Store::open(&limits.store, &limits.redis, limits.store_failure_mode).unwrap();
+        if let Some(store) = &store {
+            store.attempted().await;
+        }
+        let usage_store = UsageStore::with_store(limits, store, longest_call, hands.clock());
+        let usage_store = usage_store.unwrap();
         let access = Access::new(clients, &self.signatures, usage_store, hands.clock());
         let api = Api::default();
         let stack = charging(api.stack(), &access);

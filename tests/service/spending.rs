@@ -76,7 +76,7 @@ fn access() -> Access {
     let clients = Clients::new(ClientsFile::parse("").unwrap()).unwrap();
     let clock = || Clock::new(SystemTime::now);
     let day = Duration::from_secs(86_400);
-    let store = UsageStore::open(&LimitsConfig::default(), day, clock()).unwrap();
+    let store = UsageStore::with_store(&LimitsConfig::default(), None, day, clock()).unwrap();
     let signatures = AccessConfig::default().signatures;
     Access::new(
         Reloadable::fixed("clients", clients),

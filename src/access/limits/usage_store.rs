@@ -12,7 +12,7 @@ use super::{
 use crate::{
     access::{Clock, Identity},
     pricing::{PriceTable, Tokens},
-    store::{Store, StoreError, StoreFailureMode, StoreHealth},
+    store::{Store, StoreFailureMode, StoreHealth},
 };
 use data_encoding::HEXLOWER;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -29,9 +29,6 @@ pub enum UsageStoreError {
         /// The underlying error.
         source: Box<redb::Error>,
     },
-    /// Redis cannot be used as configured.
-    #[error(transparent)]
-    Redis(#[from] StoreError),
 }
 
 /// What the replicas together know about a nonce.
@@ -71,22 +68,9 @@ pub struct UsageReservation {
 }
 
 impl UsageStore {
-    /// The configured store, with its own connection to Redis. `longest_call`
-    /// is the maximum time for which a call counts as concurrent.
-    ///
-    /// # Errors
-    /// When the budget file cannot be opened, or the Redis URL or a file of
-    /// `limits.redis` cannot be used. Redis itself need not be reachable.
-    pub fn open(
-        config: &LimitsConfig,
-        longest_call: Duration,
-        clock: Clock,
-    ) -> Result<UsageStore, UsageStoreError> {
-        let store = Store::open(&config.store, &config.redis, config.store_failure_mode)?;
-        UsageStore::with_store(config, store, longest_call, clock)
-    }
-
-    /// The configured store, with a shared connection to Redis.
+    /// The configured store: in Redis if there is one, which is shared with
+    /// pacing. `longest_call` is the maximum time for which a call counts as
+    /// concurrent.
     ///
     /// # Errors
     /// When the budget file cannot be opened.
