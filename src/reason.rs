@@ -141,7 +141,7 @@ reasons! {
     UpstreamConnectionBroken "UPSTREAM_CONNECTION_BROKEN": Unavailable, SDK_BACKOFF, None, Busy,
         "The connection to the Claude API broke, or a stream ended before its end.";
     UpstreamTimeout "UPSTREAM_TIMEOUT": Unavailable, SDK_BACKOFF, None, Busy,
-        "The Claude API sent nothing for `upstream.read_timeout`.";
+        "The Claude API sent nothing for `upstream.read_timeout`, and for a unary call the time that `max_tokens` tokens may take.";
     UpstreamMalformed "UPSTREAM_MALFORMED": Internal, Retry::No, None, Failed,
         "The answer of the Claude API is not in its documented format.";
     UpstreamUnexpected "UPSTREAM_UNEXPECTED": Internal, Retry::No, None, Failed,

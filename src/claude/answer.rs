@@ -1,10 +1,17 @@
 //! The response of `POST /v1/messages`.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use super::{
+    json_string,
+    lenient::{Object, body_text},
+    raw::JsonText,
+    unreadable::Unreadable,
+};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+use std::fmt;
 
 /// A complete response.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Message {
     /// Id of the message, assigned by the API.
     pub id: String,
@@ -16,16 +23,50 @@ pub struct Message {
     /// ends.
     pub stop_reason: Option<String>,
     /// The stop sequence that the model generated.
-    #[serde(default)]
     pub stop_sequence: Option<String>,
     /// Details of a refusal.
-    #[serde(default)]
     pub stop_details: Option<StopDetails>,
     /// Tokens used by the call.
     pub usage: Usage,
 }
 
 impl Message {
+    /// Reads a response body. Only its content must have the documented form.
+    ///
+    /// # Errors
+    /// When the body is not a JSON object, has no content, or a block of the
+    /// content cannot be read.
+    pub fn read(body: &[u8]) -> Result<Message, Unreadable> {
+        let body = body_text(body);
+        let object =
+            Object::read(&body).map_err(|error| Unreadable::not_an_object("the body", &error))?;
+        let is_empty_message = || object.get("content").is_none() && object.kind() == "message";
+        let blocks = match object.list("content") {
+            Some(blocks) => blocks,
+            None if is_empty_message() => Vec::new(),
+            None => return Err(Unreadable::at("content", "is not a list")),
+        };
+        let blocks = blocks.into_iter().enumerate();
+        let content = blocks.map(|(index, block)| AnswerBlock::read(block, index));
+        Ok(Message {
+            content: content.collect::<Result<_, _>>()?,
+            ..Message::without_content(&object)
+        })
+    }
+
+    /// Everything beside the content, of which nothing must be there.
+    pub(super) fn without_content(object: &Object<'_>) -> Message {
+        Message {
+            id: object.text("id").unwrap_or_default(),
+            model: object.text("model").unwrap_or_default(),
+            content: Vec::new(),
+            stop_reason: object.text("stop_reason"),
+            stop_sequence: object.text("stop_sequence"),
+            stop_details: StopDetails::read(object),
+            usage: Usage::read(object),
+        }
+    }
+
     /// The text blocks, concatenated.
     pub fn text(&self) -> String {
         self.content
@@ -68,8 +109,9 @@ pub enum AnswerBlock {
         id: String,
         /// Name of the tool.
         name: String,
-        /// Input of the tool: one JSON object, byte for byte as received.
-        input: Box<RawValue>,
+        /// Input of the tool: one JSON object, byte for byte as received, and as
+        /// far as it was received.
+        input: JsonText,
     },
     /// A block of a type that is unknown here.
     #[serde(untagged, serialize_with = "serialize_other")]
@@ -89,99 +131,95 @@ fn serialize_other<S: Serializer>(
     json.serialize(serializer)
 }
 
-/// The `type` of a block, event or delta. It is read first and determines how
-/// the rest is parsed. (Serde's own tagged enums would copy every value and
-/// cannot keep raw JSON.)
-#[derive(Deserialize)]
-pub(super) struct Tag<'a> {
-    #[serde(rename = "type", borrow)]
-    pub(super) kind: std::borrow::Cow<'a, str>,
-}
-
-impl<'de> Deserialize<'de> for AnswerBlock {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        read_block(raw).map_err(D::Error::custom)
-    }
-}
-
-fn read_block(raw: &RawValue) -> serde_json::Result<AnswerBlock> {
-    #[derive(Deserialize)]
-    struct Text {
-        text: String,
-        citations: Option<Vec<Box<RawValue>>>,
-    }
-    #[derive(Deserialize)]
-    struct Thinking {
-        thinking: String,
-        #[serde(default)]
-        signature: String,
-    }
-    #[derive(Deserialize)]
-    struct Redacted {
-        data: String,
-    }
-    #[derive(Deserialize)]
-    struct ToolUse {
-        id: String,
-        name: String,
-        input: Box<RawValue>,
-    }
-
-    let json = raw.get();
-    let tag: Tag<'_> = serde_json::from_str(json)?;
-    Ok(match &*tag.kind {
-        "text" => {
-            let block: Text = serde_json::from_str(json)?;
-            AnswerBlock::Text {
-                text: block.text,
-                citations: block.citations.unwrap_or_default(),
-            }
-        }
-        "thinking" => {
-            let block: Thinking = serde_json::from_str(json)?;
-            AnswerBlock::Thinking {
-                thinking: block.thinking,
-                signature: block.signature,
-            }
-        }
-        "redacted_thinking" => {
-            let block: Redacted = serde_json::from_str(json)?;
-            AnswerBlock::RedactedThinking { data: block.data }
-        }
-        "tool_use" => {
-            let block: ToolUse = serde_json::from_str(json)?;
-            AnswerBlock::ToolUse {
-                id: block.id,
-                name: block.name,
-                input: block.input,
-            }
-        }
-        _ => AnswerBlock::Other {
-            kind: tag.kind.into_owned(),
+impl AnswerBlock {
+    /// Reads the block at a position in the content. What no field here has is
+    /// carried as [`AnswerBlock::Other`].
+    ///
+    /// # Errors
+    /// When its text is not a string.
+    pub(super) fn read(raw: &RawValue, position: usize) -> Result<Self, Unreadable> {
+        let other = |kind| AnswerBlock::Other {
+            kind,
             json: raw.to_owned(),
-        },
-    })
+        };
+        let Ok(object) = Object::read(raw.get()) else {
+            return Ok(other(String::new()));
+        };
+        let kind = object.kind();
+        Ok(match &*kind {
+            "text" => AnswerBlock::Text {
+                text: content_text(&object, "text", position)?,
+                citations: citations(&object),
+            },
+            "thinking" => AnswerBlock::Thinking {
+                thinking: content_text(&object, "thinking", position)?,
+                signature: object.text("signature").unwrap_or_default(),
+            },
+            "redacted_thinking" => AnswerBlock::RedactedThinking {
+                data: object.text("data").unwrap_or_default(),
+            },
+            "tool_use" => AnswerBlock::ToolUse {
+                id: object.text("id").unwrap_or_default(),
+                name: object.text("name").unwrap_or_default(),
+                input: object
+                    .get("input")
+                    .map_or_else(JsonText::empty_object, |input| {
+                        JsonText::from(input.to_owned())
+                    }),
+            },
+            _ => other(kind.into_owned()),
+        })
+    }
+}
+
+/// A text of the content; one that is missing or `null` is empty.
+fn content_text(object: &Object<'_>, field: &str, position: usize) -> Result<String, Unreadable> {
+    let Some(json) = object.get(field) else {
+        return Ok(String::new());
+    };
+    json_string::decode(json.get()).ok_or_else(|| not_a_string(position, field))
+}
+
+/// The error for a part of the content that must be a string.
+pub(super) fn not_a_string(position: usize, field: impl fmt::Display) -> Unreadable {
+    Unreadable::at(
+        format_args!("content[{position}].{field}"),
+        "is not a string",
+    )
+}
+
+fn citations(block: &Object<'_>) -> Vec<Box<RawValue>> {
+    let citations = block.list("citations").unwrap_or_default();
+    citations.into_iter().map(ToOwned::to_owned).collect()
 }
 
 /// Details of why the model stopped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StopDetails {
     /// `refusal` is the only type so far.
     #[serde(rename = "type")]
     pub kind: String,
     /// Policy category, if there is one.
-    #[serde(default)]
     pub category: Option<String>,
     /// Explanation for humans.
-    #[serde(default)]
     pub explanation: Option<String>,
+}
+
+impl StopDetails {
+    /// The details in a message or in its end; `None` if there are none.
+    pub(super) fn read(end: &Object<'_>) -> Option<Self> {
+        let details = end.object("stop_details")?;
+        Some(StopDetails {
+            kind: details.text("type").unwrap_or_default(),
+            category: details.text("category"),
+            explanation: details.text("explanation"),
+        })
+    }
 }
 
 /// Tokens used. In a stream the counts are cumulative and come twice: at the
 /// start, and at the end, where absent ones have not changed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
     /// Input tokens neither read from nor written to the cache.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -207,8 +245,7 @@ pub struct Usage {
 }
 
 /// Cache writes by lifetime.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CacheCreation {
     /// Tokens cached for five minutes.
     pub ephemeral_5m_input_tokens: u64,
@@ -217,19 +254,56 @@ pub struct CacheCreation {
 }
 
 /// Output tokens by kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct OutputTokensDetails {
     /// Tokens spent on thinking.
     pub thinking_tokens: u64,
 }
 
 impl Usage {
-    /// All input tokens: uncached, written to the cache and read from it.
+    /// The usage in a response body that may have no readable content; `None` if
+    /// there is none.
+    pub fn of_body(body: &[u8]) -> Option<Usage> {
+        let body = body_text(body);
+        let usage = Usage::read(&Object::read(&body).ok()?);
+        (usage != Usage::default()).then_some(usage)
+    }
+
+    /// The usage of a message, or of its end; counts that are not there, or are
+    /// not counts, are absent.
+    pub(super) fn read(parent: &Object<'_>) -> Usage {
+        let Some(usage) = parent.object("usage") else {
+            return Usage::default();
+        };
+        Usage {
+            input_tokens: usage.count("input_tokens"),
+            output_tokens: usage.count("output_tokens"),
+            cache_creation_input_tokens: usage.count("cache_creation_input_tokens"),
+            cache_read_input_tokens: usage.count("cache_read_input_tokens"),
+            cache_creation: usage.object("cache_creation").map(|it| CacheCreation {
+                ephemeral_5m_input_tokens: it.count("ephemeral_5m_input_tokens").unwrap_or(0),
+                ephemeral_1h_input_tokens: it.count("ephemeral_1h_input_tokens").unwrap_or(0),
+            }),
+            output_tokens_details: usage.object("output_tokens_details").map(|it| {
+                OutputTokensDetails {
+                    thinking_tokens: it.count("thinking_tokens").unwrap_or(0),
+                }
+            }),
+            service_tier: usage.text("service_tier"),
+        }
+    }
+
+    /// All input tokens: uncached, written to the cache and read from it. A sum
+    /// beyond 64 bits is the largest number of 64 bits.
     pub fn total_input_tokens(&self) -> u64 {
-        self.input_tokens.unwrap_or(0)
-            + self.cache_creation_input_tokens.unwrap_or(0)
-            + self.cache_read_input_tokens.unwrap_or(0)
+        [
+            self.input_tokens,
+            self.cache_creation_input_tokens,
+            self.cache_read_input_tokens,
+        ]
+        .into_iter()
+        .flatten()
+        .fold(0, u64::saturating_add)
     }
 
     /// Overwrites every count that `later` has.

@@ -1,6 +1,7 @@
 //! The body of an error response, and of an `error` event in a stream.
 
-use serde::{Deserialize, Serialize};
+use super::lenient::{Object, body_text};
+use serde::Serialize;
 
 /// An error reported by the API. Match on `kind` and `code`, never on the
 /// message, whose wording is not stable.
@@ -19,55 +20,62 @@ pub struct ErrorBody {
 }
 
 /// The error body on the wire.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct ErrorEnvelope {
     /// Always `error`.
-    #[serde(rename = "type", default = "envelope_type")]
+    #[serde(rename = "type")]
     pub envelope: String,
     /// The error object.
     pub error: ErrorObject,
     /// The API's request id.
-    #[serde(default)]
     pub request_id: Option<String>,
 }
 
 /// The error in its envelope.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct ErrorObject {
     /// The API's error type.
     #[serde(rename = "type")]
     pub kind: String,
     /// Explanation for humans.
-    #[serde(default)]
     pub message: String,
     /// Details for programs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<ErrorDetails>,
 }
 
 /// Details of an error, for programs.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct ErrorDetails {
     /// Stable code of the cause.
-    #[serde(default)]
     pub error_code: Option<String>,
 }
 
 impl ErrorBody {
-    /// Parses a body. A body that did not come from the API becomes an empty
-    /// `ErrorBody`: its text could be anything and is discarded.
+    /// Reads a body. One that is not JSON did not come from the API and becomes
+    /// an empty `ErrorBody`: its text could be anything and is discarded. What
+    /// else is odd in it costs only itself.
     pub fn read(body: &[u8]) -> ErrorBody {
-        match serde_json::from_slice::<ErrorEnvelope>(body) {
-            Ok(envelope) => ErrorBody {
-                kind: envelope.error.kind,
-                message: envelope.error.message,
-                code: envelope
-                    .error
-                    .details
-                    .and_then(|details| details.error_code),
-                request_id: envelope.request_id,
-            },
-            Err(_) => ErrorBody::default(),
+        let body = body_text(body);
+        let Ok(envelope) = Object::read(&body) else {
+            return ErrorBody::default();
+        };
+        let request_id = envelope.text("request_id");
+        let Some(error) = envelope.object("error") else {
+            // Proxies write an error as a string, or without an envelope.
+            let message = envelope.text("error").or_else(|| envelope.text("message"));
+            return ErrorBody {
+                message: message.unwrap_or_default(),
+                request_id,
+                ..ErrorBody::default()
+            };
+        };
+        let details = error.object("details");
+        ErrorBody {
+            kind: error.text("type").unwrap_or_default(),
+            message: error.text("message").unwrap_or_default(),
+            code: details.and_then(|details| details.text("error_code")),
+            request_id,
         }
     }
 }
@@ -106,13 +114,50 @@ pub fn status_of_type(kind: &str) -> u16 {
     found.map_or(500, |(status, _)| *status)
 }
 
-fn envelope_type() -> String {
-    "error".to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn odd_details_cost_neither_type_nor_message() {
+        let error = |json: &str| ErrorBody::read(json.as_bytes());
+        for details in [
+            "null",
+            "[]",
+            r#"[{"a":1}]"#,
+            r#""x""#,
+            "7",
+            "{}",
+            r#"{"error_code":null}"#,
+            r#"{"error_code":{}}"#,
+        ] {
+            let read = error(&format!(
+                r#"{{"error":{{"details":{details},"type":"t","message":"m"}},"request_id":5}}"#
+            ));
+            assert_eq!((&*read.kind, &*read.message), ("t", "m"), "{details}");
+            assert_eq!((read.code, read.request_id.as_deref()), (None, Some("5")));
+        }
+        let coded = error(r#"{"error":{"type":"t","message":null,"details":{"error_code":42}}}"#);
+        assert_eq!((coded.code.as_deref(), &*coded.message), (Some("42"), ""));
+        let half = error("\u{FEFF}{\"error\":{\"type\":\"t\",\"message\":\"a\\ud83d\"}}");
+        assert_eq!(half.message, "a\u{FFFD}");
+        for plain in [r#"{"error":"m"}"#, r#"{"message":"m"}"#] {
+            assert_eq!(
+                (error(plain).kind, &*error(plain).message),
+                (String::new(), "m")
+            );
+        }
+        for foreign in [
+            "<html>m</html>",
+            "",
+            "[]",
+            "null",
+            "\"m\"",
+            "{\"error\":[]}",
+        ] {
+            assert_eq!(error(foreign), ErrorBody::default(), "{foreign}");
+        }
+    }
 
     #[test]
     fn a_type_has_the_first_status_of_its_rows() {

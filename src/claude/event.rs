@@ -1,16 +1,18 @@
 //! The events of a streamed response.
 
 use super::{
-    answer::{AnswerBlock, Message, StopDetails, Tag, Usage},
+    answer::{AnswerBlock, Message, StopDetails, Usage},
     error::ErrorBody,
-    sse::SseEvent,
+    lenient::Object,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// One event of a stream, in the order `MessageStart`, then for each block
 /// `BlockStart`, `BlockDelta`…, `BlockStop`, then `MessageDelta` and
-/// `MessageStop`. An error may come at any time.
+/// `MessageStop`. Several blocks may be open at once, and an error may come at
+/// any time. [`EventReader`](super::event_reader::EventReader) holds the API's
+/// events to this.
 #[derive(Debug, Clone)]
 pub enum StreamEvent {
     /// The response begins: without content, with the first token counts.
@@ -47,7 +49,8 @@ pub enum StreamEvent {
 pub enum Delta {
     /// Text to append to a text block.
     Text(String),
-    /// JSON text to append to the input of a tool_use block.
+    /// JSON text to append to the input of a tool_use block, or of a block that
+    /// is unknown here.
     InputJson(String),
     /// Reasoning to append to a thinking block.
     Thinking(String),
@@ -55,23 +58,21 @@ pub enum Delta {
     Signature(String),
     /// A citation of a text block, as received.
     Citation(Box<RawValue>),
-    /// A delta of a type that is unknown here, as received.
+    /// A delta that is unknown here, or whose block is, as received.
     Other(Box<RawValue>),
 }
 
 /// How a response ends.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct MessageDelta {
     /// The stop reason and its details.
     pub delta: Stop,
     /// Tokens used by the whole call.
-    #[serde(default)]
     pub usage: Usage,
 }
 
 /// Why a streamed response stopped.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Stop {
     /// The stop reason, as spelled by the API.
     pub stop_reason: Option<String>,
@@ -81,100 +82,48 @@ pub struct Stop {
     pub stop_details: Option<StopDetails>,
 }
 
-impl StreamEvent {
-    /// Parses one server-sent event; `None` for `ping` and for unknown events.
-    ///
-    /// # Errors
-    /// When a known event is not valid JSON of its type.
-    pub fn read(event: &SseEvent) -> serde_json::Result<Option<StreamEvent>> {
-        #[derive(Deserialize)]
-        struct Start {
-            message: Box<Message>,
+impl MessageDelta {
+    /// Reads a `message_delta`, of which nothing must be there.
+    pub(super) fn read(event: &Object<'_>) -> MessageDelta {
+        let delta = event.object("delta");
+        MessageDelta {
+            delta: delta.map(|delta| Stop::read(&delta)).unwrap_or_default(),
+            usage: Usage::read(event),
         }
-        #[derive(Deserialize)]
-        struct BlockStart {
-            index: u32,
-            content_block: AnswerBlock,
-        }
-        #[derive(Deserialize)]
-        struct BlockDelta<'a> {
-            index: u32,
-            #[serde(borrow)]
-            delta: &'a RawValue,
-        }
-        #[derive(Deserialize)]
-        struct BlockStop {
-            index: u32,
-        }
+    }
 
-        let data = &event.data[..];
-        Ok(Some(match &event.name[..] {
-            b"content_block_delta" => {
-                let it: BlockDelta<'_> = serde_json::from_slice(data)?;
-                StreamEvent::BlockDelta {
-                    index: it.index,
-                    delta: Delta::read(it.delta)?,
-                }
-            }
-            b"content_block_start" => {
-                let it: BlockStart = serde_json::from_slice(data)?;
-                StreamEvent::BlockStart {
-                    index: it.index,
-                    block: it.content_block,
-                }
-            }
-            b"content_block_stop" => {
-                let it: BlockStop = serde_json::from_slice(data)?;
-                StreamEvent::BlockStop { index: it.index }
-            }
-            b"message_start" => {
-                let it: Start = serde_json::from_slice(data)?;
-                StreamEvent::MessageStart(it.message)
-            }
-            b"message_delta" => StreamEvent::MessageDelta(serde_json::from_slice(data)?),
-            b"message_stop" => StreamEvent::MessageStop,
-            b"error" => StreamEvent::Error(Box::new(ErrorBody::read(data))),
-            _ => return Ok(None),
-        }))
+    /// The end that a message has already at its start, moved out of it.
+    pub fn of_start(message: &mut Message) -> MessageDelta {
+        MessageDelta {
+            delta: Stop {
+                stop_reason: message.stop_reason.take(),
+                stop_sequence: message.stop_sequence.take(),
+                stop_details: message.stop_details.take(),
+            },
+            usage: std::mem::take(&mut message.usage),
+        }
+    }
+
+    /// Overwrites everything that `later` has.
+    pub fn update(&mut self, later: MessageDelta) {
+        self.delta.update(later.delta);
+        self.usage.update(later.usage);
     }
 }
 
-impl Delta {
-    fn read(raw: &RawValue) -> serde_json::Result<Delta> {
-        #[derive(Deserialize)]
-        struct Text {
-            text: String,
+impl Stop {
+    /// The end of a message or of a stream.
+    pub(super) fn read(end: &Object<'_>) -> Stop {
+        Stop {
+            stop_reason: end.text("stop_reason"),
+            stop_sequence: end.text("stop_sequence"),
+            stop_details: StopDetails::read(end),
         }
-        #[derive(Deserialize)]
-        struct InputJson {
-            partial_json: String,
-        }
-        #[derive(Deserialize)]
-        struct Thinking {
-            thinking: String,
-        }
-        #[derive(Deserialize)]
-        struct Signature {
-            signature: String,
-        }
-        #[derive(Deserialize)]
-        struct Citation {
-            citation: Box<RawValue>,
-        }
+    }
 
-        let json = raw.get();
-        let tag: Tag<'_> = serde_json::from_str(json)?;
-        Ok(match &*tag.kind {
-            "text_delta" => Delta::Text(serde_json::from_str::<Text>(json)?.text),
-            "input_json_delta" => {
-                Delta::InputJson(serde_json::from_str::<InputJson>(json)?.partial_json)
-            }
-            "thinking_delta" => Delta::Thinking(serde_json::from_str::<Thinking>(json)?.thinking),
-            "signature_delta" => {
-                Delta::Signature(serde_json::from_str::<Signature>(json)?.signature)
-            }
-            "citations_delta" => Delta::Citation(serde_json::from_str::<Citation>(json)?.citation),
-            _ => Delta::Other(raw.to_owned()),
-        })
+    fn update(&mut self, later: Stop) {
+        self.stop_reason = later.stop_reason.or_else(|| self.stop_reason.take());
+        self.stop_sequence = later.stop_sequence.or_else(|| self.stop_sequence.take());
+        self.stop_details = later.stop_details.or_else(|| self.stop_details.take());
     }
 }

@@ -1,98 +1,48 @@
 //! Assembles a complete response from the events of a stream.
 //!
-//! A call whose response could take minutes is streamed from the API even if
-//! the caller wants it in one piece: events keep the connection alive, and a
-//! dead connection is noticed.
+//! A call whose response could take longer than a request may stay unanswered
+//! is streamed from the API even if the caller wants it in one piece.
 
 use super::{
     answer::{AnswerBlock, Message},
-    event::{Delta, StreamEvent},
+    event::{Delta, MessageDelta, StreamEvent},
+    merge::MergedBlock,
 };
-use serde_json::{Map, Value, value::RawValue};
-use thiserror::Error;
+use serde_json::value::RawValue;
 
-/// The events do not form a complete response.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum GatherError {
-    /// An event came where the protocol does not allow it.
-    #[error("the stream's events are out of order: {0}")]
-    Order(&'static str),
-    /// The parts of a tool's input do not form a JSON object.
-    #[error("the streamed input of a tool is not a JSON object")]
-    ToolInput,
-}
-
-/// A response that is being assembled.
+/// A response that is being assembled, from the events of an
+/// [`EventReader`](super::event_reader::EventReader): what is not in their order
+/// is ignored.
 #[derive(Debug, Default)]
 pub struct Gather {
-    message: Option<Message>,
-    /// The JSON text collected for the open block.
-    input_json: String,
-    open: Option<usize>,
+    message: Box<Message>,
+    end: MessageDelta,
+    /// Blocks of unknown types that had deltas, with their positions.
+    merged: Vec<(usize, MergedBlock)>,
 }
 
 impl Gather {
     /// Adds one event; returns the response after the last one. The caller must
     /// handle [`StreamEvent::Error`]; it is ignored here.
-    ///
-    /// # Errors
-    /// When the events do not form a complete response.
-    pub fn push(&mut self, event: StreamEvent) -> Result<Option<Message>, GatherError> {
+    pub fn push(&mut self, event: StreamEvent) -> Option<Box<Message>> {
         match event {
-            StreamEvent::MessageStart(message) => self.message = Some(*message),
-            StreamEvent::BlockStart { index, block } => self.start_block(index, block)?,
-            StreamEvent::BlockDelta { index, delta } => self.append(index, delta)?,
-            StreamEvent::BlockStop { index } => self.finish_block(index)?,
-            StreamEvent::MessageDelta(end) => {
-                let message = self.message()?;
-                message.stop_reason = end.delta.stop_reason;
-                message.stop_sequence = end.delta.stop_sequence;
-                message.stop_details = end.delta.stop_details;
-                message.usage.update(end.usage);
+            StreamEvent::MessageStart(message) => {
+                self.message = message;
+                self.end = MessageDelta::of_start(&mut self.message);
             }
-            StreamEvent::MessageStop => {
-                let message = self.message.take();
-                return message.map(Some).ok_or(GatherError::Order(
-                    "content_block_stop without content_block_start",
-                ));
-            }
-            StreamEvent::Error(_) => {}
+            StreamEvent::BlockStart { block, .. } => self.message.content.push(block),
+            StreamEvent::BlockDelta { index, delta } => self.append(index as usize, delta),
+            StreamEvent::MessageDelta(end) => self.end.update(*end),
+            StreamEvent::MessageStop => return Some(self.finish()),
+            StreamEvent::BlockStop { .. } | StreamEvent::Error(_) => {}
         }
-        Ok(None)
+        None
     }
 
-    fn message(&mut self) -> Result<&mut Message, GatherError> {
-        self.message
-            .as_mut()
-            .ok_or(GatherError::Order("the first event is not message_start"))
-    }
-
-    fn start_block(&mut self, index: u32, block: AnswerBlock) -> Result<(), GatherError> {
-        let index = index as usize;
-        let message = self.message()?;
-        if message.content.len() != index {
-            return Err(GatherError::Order(
-                "content block indexes are not consecutive",
-            ));
-        }
-        message.content.push(block);
-        self.open = Some(index);
-        self.input_json.clear();
-        Ok(())
-    }
-
-    fn open_block(&mut self, index: u32) -> Result<&mut AnswerBlock, GatherError> {
-        if self.open != Some(index as usize) {
-            return Err(GatherError::Order("delta for a block that is not open"));
-        }
-        self.message()?
-            .content
-            .last_mut()
-            .ok_or(GatherError::Order("delta before the first block"))
-    }
-
-    fn append(&mut self, index: u32, delta: Delta) -> Result<(), GatherError> {
-        let block = self.open_block(index)?;
+    fn append(&mut self, position: usize, delta: Delta) {
+        let Some(block) = self.message.content.get_mut(position) else {
+            return;
+        };
         match (block, delta) {
             (AnswerBlock::Text { text, .. }, Delta::Text(more)) => text.push_str(&more),
             (AnswerBlock::Text { citations, .. }, Delta::Citation(citation)) => {
@@ -104,60 +54,59 @@ impl Gather {
             (AnswerBlock::Thinking { signature, .. }, Delta::Signature(more)) => {
                 signature.push_str(&more);
             }
-            (AnswerBlock::ToolUse { .. } | AnswerBlock::Other { .. }, Delta::InputJson(more)) => {
-                self.input_json.push_str(&more);
+            (AnswerBlock::ToolUse { input, .. }, Delta::InputJson(more)) => input.push_str(&more),
+            (AnswerBlock::Other { json, .. }, Delta::InputJson(piece)) => {
+                merged(&mut self.merged, position, json).push_input(&piece);
             }
-            // An unknown type of delta: the API may add some.
+            (AnswerBlock::Other { json, .. }, Delta::Other(delta)) => {
+                merged(&mut self.merged, position, json).push(&delta);
+            }
+            // A delta that is unknown here: the API may add some.
             _ => {}
         }
-        Ok(())
     }
 
-    fn finish_block(&mut self, index: u32) -> Result<(), GatherError> {
-        let json = std::mem::take(&mut self.input_json);
-        let block = self.open_block(index)?;
-        match block {
-            _ if json.is_empty() => {}
-            AnswerBlock::ToolUse { input, .. } => {
-                let raw = RawValue::from_string(json).map_err(|_| GatherError::ToolInput)?;
-                if !raw.get().trim_start().starts_with('{') {
-                    return Err(GatherError::ToolInput);
-                }
-                *input = raw;
+    fn finish(&mut self) -> Box<Message> {
+        let mut message = std::mem::take(&mut self.message);
+        let end = std::mem::take(&mut self.end);
+        message.stop_reason = end.delta.stop_reason;
+        message.stop_sequence = end.delta.stop_sequence;
+        message.stop_details = end.delta.stop_details;
+        message.usage = end.usage;
+        for (position, block) in self.merged.drain(..) {
+            if let Some(AnswerBlock::Other { json, .. }) = message.content.get_mut(position) {
+                *json = block.finish();
             }
-            // Server tools use such blocks: they, too, begin without their
-            // input.
-            AnswerBlock::Other { json: raw, .. } => *raw = with_input(raw, &json)?,
-            _ => {}
         }
-        self.open = None;
-        Ok(())
+        message
     }
 }
 
-fn with_input(block: &RawValue, input: &str) -> Result<Box<RawValue>, GatherError> {
-    let whole = || {
-        let mut fields: Map<String, Value> = serde_json::from_str(block.get())?;
-        fields.insert("input".to_owned(), serde_json::from_str(input)?);
-        serde_json::value::to_raw_value(&fields)
-    };
-    whole().map_err(|_| GatherError::ToolInput)
+/// The block at a position, with the deltas so far.
+fn merged<'a>(
+    blocks: &'a mut Vec<(usize, MergedBlock)>,
+    position: usize,
+    block: &RawValue,
+) -> &'a mut MergedBlock {
+    let found = blocks.iter().rposition(|(of, _)| *of == position);
+    let found = found.unwrap_or_else(|| {
+        blocks.push((position, MergedBlock::new(block.to_owned())));
+        blocks.len() - 1
+    });
+    &mut blocks[found].1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claude::sse::SseDecoder;
+    use crate::claude::{event_reader::EventReader, unreadable::Unreadable};
 
-    fn gather(stream: &str) -> Result<Option<Message>, GatherError> {
-        let mut decoder = SseDecoder::default();
-        decoder.feed(stream.as_bytes());
+    fn gather(stream: &str) -> Result<Option<Box<Message>>, Unreadable> {
+        let mut reader = EventReader::default();
+        reader.feed(stream.as_bytes());
         let mut gather = Gather::default();
-        while let Some(event) = decoder.next_event().unwrap() {
-            let Some(event) = StreamEvent::read(&event).unwrap() else {
-                continue;
-            };
-            if let Some(message) = gather.push(event)? {
+        while let Some(event) = reader.next_event()? {
+            if let Some(message) = gather.push(event) {
                 return Ok(Some(message));
             }
         }
@@ -218,7 +167,7 @@ data: {"type":"content_block_stop","index":2}
         let message = gather(&format!("{START}{blocks}{END}")).unwrap().unwrap();
         assert_eq!(
             serde_json::to_string(&message.content).unwrap(),
-            r#"[{"type":"thinking","thinking":"hm","signature":"sig"},{"type":"tool_use","id":"t","name":"n","input":{"n":12345678901234567890, "x": 1.0}},{"type":"new_thing","a":[1]}]"#
+            r#"[{"type":"thinking","thinking":"hm","signature":"sig"},{"type":"tool_use","id":"t","name":"n","input":{"n":12345678901234567890, "x": 1.0}},{"type":"new_thing","a":[1],"b":2}]"#
         );
         assert_eq!(message.stop_reason.as_deref(), Some("tool_use"));
         assert_eq!(message.usage.input_tokens, Some(7));
@@ -228,7 +177,6 @@ data: {"type":"content_block_stop","index":2}
     #[test]
     fn a_cut_stream_is_no_answer() {
         assert!(gather(START).unwrap().is_none());
-        let outcome = gather(END);
-        assert!(matches!(outcome, Err(GatherError::Order(_))));
+        assert!(gather(END).is_err());
     }
 }

@@ -2,18 +2,23 @@
 //!
 //! Plain data and its JSON, with no I/O and no gRPC. The API may add fields,
 //! block types, event types and enum values at any time, so responses are
-//! parsed leniently: unknown parts are passed through or skipped, and are never
-//! an error. Requests are strict, as the API is: it rejects unknown fields.
+//! parsed leniently: unknown parts are passed through or skipped, and nothing
+//! beside the content can make a response unreadable. Requests are strict, as the API is: it rejects unknown fields.
 
 pub mod answer;
 pub mod error;
 pub mod estimate;
 pub mod event;
+pub mod event_reader;
 pub mod gather;
+mod json_string;
+mod lenient;
+mod merge;
 pub mod models;
 pub mod raw;
 pub mod request;
 pub mod sse;
+pub mod unreadable;
 
 /// The version of the API that these types implement, sent as
 /// `anthropic-version` unless configured otherwise.

@@ -13,6 +13,49 @@ use thiserror::Error;
 #[derive(Debug, Clone)]
 pub struct RawObject(Box<RawValue>);
 
+/// JSON text as the API sent it. The model writes it, and `max_tokens` may end
+/// it anywhere: then it is not valid JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JsonText(String);
+
+impl JsonText {
+    /// `{}`: the input of a tool without arguments.
+    pub fn empty_object() -> Self {
+        JsonText("{}".to_owned())
+    }
+
+    /// The text.
+    pub fn get(&self) -> &str {
+        &self.0
+    }
+
+    /// The text, moved.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
+    /// Appends a piece of a stream.
+    pub fn push_str(&mut self, piece: &str) {
+        self.0.push_str(piece);
+    }
+}
+
+impl From<Box<RawValue>> for JsonText {
+    fn from(json: Box<RawValue>) -> Self {
+        JsonText(Box::<str>::from(json).into_string())
+    }
+}
+
+/// As JSON; a text that was cut becomes a string.
+impl Serialize for JsonText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serde_json::from_str::<&RawValue>(&self.0) {
+            Ok(json) => json.serialize(serializer),
+            Err(_) => self.0.serialize(serializer),
+        }
+    }
+}
+
 /// A text is not one JSON object.
 #[derive(Debug, Error)]
 pub enum NotAnObject {

@@ -5,10 +5,6 @@
 
 use super::raw::RawObject;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-
-/// One JSON object with its keys in the given order: a schema.
-pub type JsonObject = Map<String, Value>;
 
 /// The body of a messages request. For `count_tokens`, fields that do not
 /// affect the count stay empty.
@@ -289,7 +285,7 @@ pub struct Tool {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// JSON Schema of the input.
-    pub input_schema: JsonObject,
+    pub input_schema: RawObject,
     /// Whether inputs are guaranteed to match the schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
@@ -398,7 +394,7 @@ pub enum OutputFormat {
     /// JSON that matches a schema.
     JsonSchema {
         /// JSON Schema of the output.
-        schema: JsonObject,
+        schema: RawObject,
     },
 }
 

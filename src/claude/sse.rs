@@ -6,7 +6,8 @@
 //! event that is not closed by an empty line is dropped, as the standard
 //! requires.
 
-use bytes::{Buf, Bytes, BytesMut};
+use memchr::{memchr, memchr2};
+use std::{mem, ops::Range};
 use thiserror::Error;
 
 /// Maximum size of one event in bytes. The largest events of the API contain
@@ -14,13 +15,13 @@ use thiserror::Error;
 /// memory.
 const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
-/// One server-sent event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SseEvent {
+/// One server-sent event, in the decoder's buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SseEvent<'a> {
     /// The last `event:` field; empty when there was none.
-    pub name: Bytes,
+    pub name: &'a [u8],
     /// The `data:` fields, joined by LF.
-    pub data: Bytes,
+    pub data: &'a [u8],
 }
 
 /// An event exceeds the maximum size.
@@ -28,18 +29,24 @@ pub struct SseEvent {
 #[error("a server-sent event is longer than {MAX_EVENT_BYTES} bytes")]
 pub struct EventTooLong;
 
-/// Decodes bytes into events.
+/// Decodes bytes into events. An event is read where it was received; nothing
+/// is allocated for it.
 #[derive(Debug, Default)]
 pub struct SseDecoder {
-    buffer: BytesMut,
-    /// How much of `buffer` is known to contain no line end.
+    buffer: Vec<u8>,
+    /// Start of the first line that was not read.
+    line_start: usize,
+    /// How much of `buffer` is known to contain no further line end.
     scanned: usize,
     /// The last line ended in CR: an LF directly after it belongs to it.
     after_cr: bool,
     /// The byte order mark at the beginning, if any, has been handled.
     begun: bool,
-    name: Bytes,
+    /// Where the last `event:` field is in the buffer.
+    name: Range<usize>,
     data: Data,
+    /// Several `data:` fields, each copied once.
+    joined: Vec<u8>,
     pending_bytes: usize,
 }
 
@@ -48,40 +55,17 @@ pub struct SseDecoder {
 enum Data {
     #[default]
     None,
-    /// A single field, as in nearly every event: not copied.
-    One(Bytes),
-    /// Several fields, each copied once.
-    Joined(BytesMut),
-}
-
-impl Data {
-    fn push(&mut self, value: Bytes) {
-        *self = match std::mem::take(self) {
-            Data::None => Data::One(value),
-            Data::One(first) => Data::Joined(joined(BytesMut::from(first), &value)),
-            Data::Joined(before) => Data::Joined(joined(before, &value)),
-        };
-    }
-
-    fn take(&mut self) -> Option<Bytes> {
-        match std::mem::take(self) {
-            Data::None => None,
-            Data::One(data) => Some(data),
-            Data::Joined(data) => Some(data.freeze()),
-        }
-    }
-}
-
-fn joined(mut before: BytesMut, value: &[u8]) -> BytesMut {
-    before.extend_from_slice(b"\n");
-    before.extend_from_slice(value);
-    before
+    /// A single field, as in nearly every event: where it is in the buffer.
+    One(Range<usize>),
+    /// Several fields, which were joined.
+    Joined,
 }
 
 impl SseDecoder {
     /// Adds more bytes. Call [`next_event`](Self::next_event) until it returns
     /// `None` before adding more.
     pub fn feed(&mut self, bytes: &[u8]) {
+        self.forget_what_was_read();
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -90,22 +74,36 @@ impl SseDecoder {
     /// # Errors
     /// [`EventTooLong`] when an event exceeds 16 MiB; the stream is then
     /// unusable.
-    pub fn next_event(&mut self) -> Result<Option<SseEvent>, EventTooLong> {
+    pub fn next_event(&mut self) -> Result<Option<SseEvent<'_>>, EventTooLong> {
+        if !self.read_event()? {
+            return Ok(None);
+        }
+        let data = match mem::take(&mut self.data) {
+            Data::One(field) => &self.buffer[field],
+            Data::Joined | Data::None => &self.joined[..],
+        };
+        let name = &self.buffer[mem::take(&mut self.name)];
+        Ok(Some(SseEvent { name, data }))
+    }
+
+    /// Reads lines to the end of an event that has data; `false` when more
+    /// bytes are needed.
+    fn read_event(&mut self) -> Result<bool, EventTooLong> {
         while let Some(line) = self.next_line() {
             if line.is_empty() {
                 self.pending_bytes = 0;
-                let name = std::mem::take(&mut self.name);
-                if let Some(data) = self.data.take() {
-                    return Ok(Some(SseEvent { name, data }));
+                if !matches!(self.data, Data::None) {
+                    return Ok(true);
                 }
+                self.name = 0..0;
                 continue;
             }
             self.pending_bytes += line.len();
             self.field(line);
             self.check_size(0)?;
         }
-        self.check_size(self.buffer.len())?;
-        Ok(None)
+        self.check_size(self.buffer.len() - self.line_start)?;
+        Ok(false)
     }
 
     fn check_size(&self, unread: usize) -> Result<(), EventTooLong> {
@@ -115,44 +113,89 @@ impl SseDecoder {
         Ok(())
     }
 
-    /// Removes one line from the buffer and returns it without its end.
-    fn next_line(&mut self) -> Option<Bytes> {
-        if self.after_cr && !self.buffer.is_empty() {
+    /// Where the next line is in the buffer, without its end.
+    fn next_line(&mut self) -> Option<Range<usize>> {
+        if self.after_cr && self.line_start < self.buffer.len() {
             self.after_cr = false;
-            if self.buffer[0] == b'\n' {
-                self.buffer.advance(1);
+            if self.buffer[self.line_start] == b'\n' {
+                self.line_start += 1;
+                self.scanned = self.line_start;
             }
         }
         let unscanned = &self.buffer[self.scanned..];
-        let Some(offset) = unscanned.iter().position(|&b| b == b'\n' || b == b'\r') else {
+        let Some(offset) = memchr2(b'\n', b'\r', unscanned) else {
             self.scanned = self.buffer.len();
             return None;
         };
-        let end = self.scanned + offset;
-        self.scanned = 0;
-        let mut line = self.buffer.split_to(end).freeze();
-        self.after_cr = self.buffer[0] == b'\r';
-        self.buffer.advance(1);
+        let mut line = self.line_start..self.scanned + offset;
+        self.after_cr = self.buffer[line.end] == b'\r';
+        self.line_start = line.end + 1;
+        self.scanned = self.line_start;
         if !self.begun {
             self.begun = true;
-            if line.starts_with(b"\xEF\xBB\xBF") {
-                line.advance(3);
+            if self.buffer[line.clone()].starts_with(b"\xEF\xBB\xBF") {
+                line.start += 3;
             }
         }
         Some(line)
     }
 
-    fn field(&mut self, line: Bytes) {
-        let (name_len, value_at) = match line.iter().position(|&b| b == b':') {
-            Some(colon) if line.get(colon + 1) == Some(&b' ') => (colon, colon + 2),
+    fn field(&mut self, line: Range<usize>) {
+        let text = &self.buffer[line.clone()];
+        let (name_len, value_at) = match memchr(b':', text) {
+            Some(colon) if text.get(colon + 1) == Some(&b' ') => (colon, colon + 2),
             Some(colon) => (colon, colon + 1),
-            None => (line.len(), line.len()),
+            None => (text.len(), text.len()),
         };
-        match &line[..name_len] {
-            b"event" => self.name = line.slice(value_at..),
-            b"data" => self.data.push(line.slice(value_at..)),
+        let value = line.start + value_at..line.end;
+        match &text[..name_len] {
+            b"event" => self.name = value,
+            b"data" => self.add_data(value),
             // Comments (an empty name), `id`, `retry` and unknown fields.
             _ => {}
+        }
+    }
+
+    fn add_data(&mut self, value: Range<usize>) {
+        self.data = match mem::take(&mut self.data) {
+            Data::None => Data::One(value),
+            Data::One(first) => {
+                self.joined.clear();
+                self.joined.extend_from_slice(&self.buffer[first]);
+                self.join(value)
+            }
+            Data::Joined => self.join(value),
+        };
+    }
+
+    fn join(&mut self, value: Range<usize>) -> Data {
+        self.joined.push(b'\n');
+        self.joined.extend_from_slice(&self.buffer[value]);
+        Data::Joined
+    }
+
+    /// Removes from the buffer what no field of the open event needs.
+    fn forget_what_was_read(&mut self) {
+        let mut kept = self.line_start;
+        if !self.name.is_empty() {
+            kept = kept.min(self.name.start);
+        }
+        if let Data::One(field) = &self.data {
+            kept = kept.min(field.start);
+        }
+        if kept == 0 {
+            return;
+        }
+        self.buffer.drain(..kept);
+        self.line_start -= kept;
+        self.scanned -= kept;
+        if self.name.is_empty() {
+            self.name = 0..0;
+        } else {
+            self.name = self.name.start - kept..self.name.end - kept;
+        }
+        if let Data::One(field) = &mut self.data {
+            *field = field.start - kept..field.end - kept;
         }
     }
 }

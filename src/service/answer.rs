@@ -49,14 +49,27 @@ pub fn refusal(details: Option<StopDetails>) -> Option<v1::Refusal> {
 
 /// Adds the usage of another call.
 pub fn add_usage(total: &mut v1::Usage, more: &v1::Usage) {
-    total.input_tokens += more.input_tokens;
-    total.output_tokens += more.output_tokens;
-    total.cache_creation_input_tokens += more.cache_creation_input_tokens;
-    total.cache_read_input_tokens += more.cache_read_input_tokens;
-    total.cache_creation_5m_input_tokens += more.cache_creation_5m_input_tokens;
-    total.cache_creation_1h_input_tokens += more.cache_creation_1h_input_tokens;
-    total.thinking_tokens += more.thinking_tokens;
-    total.total_input_tokens += more.total_input_tokens;
+    let add = |count: &mut i64, more: i64| *count = count.saturating_add(more);
+    add(&mut total.input_tokens, more.input_tokens);
+    add(&mut total.output_tokens, more.output_tokens);
+    add(
+        &mut total.cache_creation_input_tokens,
+        more.cache_creation_input_tokens,
+    );
+    add(
+        &mut total.cache_read_input_tokens,
+        more.cache_read_input_tokens,
+    );
+    add(
+        &mut total.cache_creation_5m_input_tokens,
+        more.cache_creation_5m_input_tokens,
+    );
+    add(
+        &mut total.cache_creation_1h_input_tokens,
+        more.cache_creation_1h_input_tokens,
+    );
+    add(&mut total.thinking_tokens, more.thinking_tokens);
+    add(&mut total.total_input_tokens, more.total_input_tokens);
 }
 
 /// The proto fields are signed, for languages without unsigned integers.

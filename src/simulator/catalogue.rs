@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     fn ids(query: &str) -> (Vec<String>, bool) {
-        let page: ModelPage = serde_json::from_str(&page(query).unwrap()).unwrap();
+        let page: ModelPage = ModelPage::read(page(query).unwrap().as_bytes()).unwrap();
         (
             page.data.into_iter().map(|model| model.id).collect(),
             page.has_more,

@@ -7,7 +7,7 @@ use crate::{
     telemetry::CallRecord,
 };
 use bytes::Bytes;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// One call, as seen by the stack. Cloning is cheap: a retry clones it.
 #[derive(Debug, Clone)]
@@ -85,7 +85,8 @@ pub enum Payload {
 /// returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
-    /// One JSON body; returns [`Body::Message`](super::Body::Message).
+    /// One JSON body, before which the API is silent until the response is
+    /// complete; returns [`Body::Message`](super::Body::Message).
     Whole,
     /// Server-sent events, assembled into one response within the attempt, so
     /// that a broken stream can be retried; returns
@@ -94,6 +95,15 @@ pub enum Transport {
     /// Server-sent events, passed on as they arrive; returns
     /// [`Body::Events`](super::Body::Events).
     Events,
+}
+
+/// The output rate with which the official SDKs estimate how long a response
+/// takes: 128,000 tokens per hour.
+const TOKENS_PER_HOUR: u64 = 128_000;
+
+/// How long a response of `max_tokens` tokens may take: 115 s for 4,096.
+pub(super) fn longest_answer(max_tokens: u32) -> Duration {
+    Duration::from_millis(u64::from(max_tokens) * 3_600_000 / TOKENS_PER_HOUR)
 }
 
 /// Selects a page of the list of models.

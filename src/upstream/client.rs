@@ -2,7 +2,7 @@
 
 use super::{
     Attempts, Body, BoxStack, Call, EventStream, ModelsQuery, Payload, Reply, Transport,
-    UpstreamError,
+    UpstreamError, call::longest_answer,
 };
 use crate::access::Identity;
 use crate::call::{Deadline, Priority};
@@ -18,17 +18,15 @@ use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 use tower::ServiceExt;
 
-/// The output rate that the official SDKs assume when they reject a call that
-/// would take too long without streaming: 128,000 tokens per hour.
-const TOKENS_PER_HOUR: u64 = 128_000;
+/// A response that may take longer is streamed from the API even if the caller
+/// wants it in one piece. The official SDKs reject such calls.
+const LONGEST_WHOLE: Duration = Duration::from_secs(600);
 
 /// A client of the Claude API. Cloning is cheap; all clones share the stack and
 /// its connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     stack: BoxStack,
-    /// A response that may take longer than this is streamed and assembled.
-    longest_whole: Duration,
 }
 
 /// Options of one call.
@@ -83,14 +81,9 @@ pub struct Failed {
 }
 
 impl Client {
-    /// A client on top of a stack. `read_timeout` is that of the stack: a
-    /// response that may stay silent for longer is streamed instead, since its
-    /// events show that the connection is alive.
-    pub fn new(stack: BoxStack, read_timeout: Duration) -> Self {
-        Client {
-            stack,
-            longest_whole: read_timeout,
-        }
+    /// A client on top of a stack.
+    pub fn new(stack: BoxStack) -> Self {
+        Client { stack }
     }
 
     /// Requests one complete response.
@@ -102,7 +95,7 @@ impl Client {
         mut request: MessagesRequest,
         options: CallOptions,
     ) -> Result<Answered<Message>, Failed> {
-        let transport = self.transport(&request);
+        let transport = transport(&request);
         request.stream = transport != Transport::Whole;
         let answered = self.messages(&request, transport, options).await?;
         answered.expect(|body| match body {
@@ -164,18 +157,6 @@ impl Client {
         })
     }
 
-    /// Whether a response can be requested in one piece before its silence
-    /// looks like a dead connection.
-    fn transport(&self, request: &MessagesRequest) -> Transport {
-        let tokens = u64::from(request.max_tokens.unwrap_or(0));
-        let longest = Duration::from_millis(tokens * 3_600_000 / TOKENS_PER_HOUR);
-        if longest <= self.longest_whole {
-            Transport::Whole
-        } else {
-            Transport::Gathered
-        }
-    }
-
     async fn messages(
         &self,
         request: &MessagesRequest,
@@ -227,6 +208,17 @@ impl Client {
     }
 }
 
+/// How a response that the caller wants in one piece is transferred. Reading it
+/// whole costs a fraction of reading its events, but the API is silent until it
+/// is complete.
+fn transport(request: &MessagesRequest) -> Transport {
+    if longest_answer(request.max_tokens.unwrap_or(0)) <= LONGEST_WHOLE {
+        Transport::Whole
+    } else {
+        Transport::Gathered
+    }
+}
+
 impl Answered<Body> {
     fn expect<T>(self, pick: impl FnOnce(Body) -> Option<T>) -> Result<Answered<T>, Failed> {
         match pick(self.value) {
@@ -236,7 +228,7 @@ impl Answered<Body> {
                 attempts: self.attempts,
             }),
             None => Err(Failed {
-                error: UpstreamError::Malformed("unexpected response type"),
+                error: UpstreamError::Malformed("unexpected response type".into()),
                 attempts: self.attempts,
             }),
         }
@@ -247,8 +239,11 @@ impl Answered<Body> {
 /// not sent.
 fn serialized(request: &MessagesRequest) -> Result<Bytes, Failed> {
     let failed = |error| Failed { error, attempts: 0 };
-    let body = serde_json::to_vec(request)
-        .map_err(|_| failed(UpstreamError::Malformed("failed to encode the request")))?;
+    let body = serde_json::to_vec(request).map_err(|_| {
+        failed(UpstreamError::Malformed(
+            "failed to encode the request".into(),
+        ))
+    })?;
     if body.len() > MAX_BODY_BYTES {
         return Err(failed(UpstreamError::TooLarge { bytes: body.len() }));
     }

@@ -112,7 +112,7 @@ impl Coalesce {
                     message: Arc::new(*message),
                     attempts: attempts.count(),
                 }),
-                _ => Err(UpstreamError::Malformed("unexpected response type")),
+                _ => Err(UpstreamError::Malformed("unexpected response type".into())),
             }
         }
         .boxed()
@@ -227,7 +227,7 @@ mod tests {
             r#"{"id":"msg_1","model":"m","content":[],"stop_reason":"end_turn","usage":{}}"#;
         Reply {
             request_id: None,
-            body: Body::Message(serde_json::from_str(answer).unwrap()),
+            body: Body::Message(Box::new(Message::read(answer.as_bytes()).unwrap())),
         }
     }
 

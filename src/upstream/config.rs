@@ -42,7 +42,9 @@ pub struct UpstreamConfig {
     #[serde(with = "humantime_serde")]
     pub write_timeout: Duration,
     /// Maximum time without received data, while waiting for a response and
-    /// while reading it. Must be greater than 0.
+    /// while reading it. A response that the API sends in one piece may take
+    /// longer to begin, by the time that `max_tokens` tokens may take (at
+    /// 128,000 tokens an hour). Must be greater than 0.
     #[serde(with = "humantime_serde")]
     pub read_timeout: Duration,
     /// Maximum number of idle connections in the pool. 0 disables connection

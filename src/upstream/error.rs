@@ -1,6 +1,6 @@
 //! The errors of a call to the API.
 
-use crate::access::limits::AccessError;
+use crate::{access::limits::AccessError, claude::unreadable::Unreadable};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -22,7 +22,7 @@ pub enum UpstreamError {
     Stalled(Duration),
     /// The response is not in the documented format.
     #[error("failed to read the response of the Claude API: {0}")]
-    Malformed(&'static str),
+    Malformed(Unreadable),
     /// The request is larger than the API accepts; it was not sent.
     #[error("the request body is {bytes} bytes; the limit is 33554432")]
     TooLarge {

@@ -91,7 +91,7 @@ impl Upstream {
             .layer(rule(TraceAttempt::new(config)))
             .service(http);
         Ok(Upstream {
-            client: Client::new(BoxStack::new(stack), config.read_timeout),
+            client: Client::new(BoxStack::new(stack)),
             keys,
             breaker,
             rate_limiter,

@@ -84,35 +84,37 @@ impl UsageMeter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claude::sse::SseEvent;
-    use bytes::Bytes;
+    use crate::claude::{
+        answer::Message,
+        event::{Delta, MessageDelta},
+    };
 
-    fn event(name: &'static str, data: &'static str) -> StreamEvent {
-        let event = SseEvent {
-            name: Bytes::from_static(name.as_bytes()),
-            data: Bytes::from_static(data.as_bytes()),
-        };
-        StreamEvent::read(&event).unwrap().unwrap()
+    fn usage(input: Option<u64>, output: u64) -> Usage {
+        Usage {
+            input_tokens: input,
+            output_tokens: Some(output),
+            ..Usage::default()
+        }
     }
 
     #[test]
     fn a_stream_that_is_cut_has_used_what_came() {
         let meter = UsageMeter::default();
         assert_eq!(meter.usage(), None);
-        meter.count(&event(
-            "message_start",
-            r#"{"message":{"id":"m","model":"m","content":[],"stop_reason":null,"usage":{"input_tokens":10,"output_tokens":1}}}"#,
-        ));
-        meter.count(&event(
-            "content_block_delta",
-            r#"{"index":0,"delta":{"type":"text_delta","text":"123456789"}}"#,
-        ));
+        meter.count(&StreamEvent::MessageStart(Box::new(Message {
+            usage: usage(Some(10), 1),
+            ..Message::default()
+        })));
+        meter.count(&StreamEvent::BlockDelta {
+            index: 0,
+            delta: Delta::Text("123456789".to_owned()),
+        });
         assert!(meter.has_content());
         assert_eq!(meter.usage().unwrap().output, 1 + 3);
-        meter.count(&event(
-            "message_delta",
-            r#"{"delta":{},"usage":{"output_tokens":7}}"#,
-        ));
+        meter.count(&StreamEvent::MessageDelta(Box::new(MessageDelta {
+            usage: usage(None, 7),
+            ..MessageDelta::default()
+        })));
         let usage = meter.usage().unwrap();
         assert_eq!((usage.input, usage.output), (10, 7));
     }

@@ -185,14 +185,14 @@ fn catalogue() -> ModelPage {
         {"id": "claude-haiku-5-5", "display_name": "Haiku", "created_at": "2026-10-01T00:00:00Z"},
         {"id": "claude-opus-5-5", "display_name": "Opus", "created_at": "2026-10-01T00:00:00Z"}
     ], "has_more": false}"#;
-    serde_json::from_str(json).unwrap()
+    ModelPage::read(json.as_bytes()).unwrap()
 }
 
 fn message() -> Message {
     let json = r#"{"id": "msg_1", "model": "claude-sonnet-5-5",
         "content": [{"type": "text", "text": "Hello."}], "stop_reason": "end_turn",
         "usage": {"input_tokens": 10, "output_tokens": 20}}"#;
-    serde_json::from_str(json).unwrap()
+    Message::read(json.as_bytes()).unwrap()
 }
 
 fn usage(input: u64, output: u64) -> Usage {
@@ -264,7 +264,7 @@ impl Setup {
         let access = Access::new(clients, &self.signatures, usage_store, hands.clock());
         let api = Api::default();
         let stack = charging(api.stack(), &access);
-        let upstream = Client::new(stack, Duration::from_secs(600));
+        let upstream = Client::new(stack);
         let service = Rpcs::new(upstream, ServiceConfig::default());
         let tls = Tls::load(&self.server.tls, false).await.unwrap();
         let server = Server::bind(self.server, service).await.unwrap();

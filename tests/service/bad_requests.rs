@@ -225,7 +225,7 @@ pub fn bad_blocks() -> Vec<(Role, Block, &'static str)> {
         ),
         (User, paper(Doc::Text(" ".to_owned())), ".document.text"),
         (User, paper(Doc::FileId(String::new())), ".document.file_id"),
-        (Assistant, tool_use(""), ".tool_use.input_json"),
+        (Assistant, tool_use("{"), ".tool_use.input_json"),
         (Assistant, tool_use("[]"), ".tool_use.input_json"),
         (Assistant, tool_use("{} {}"), ".tool_use.input_json"),
         (

@@ -292,7 +292,7 @@ async fn silence_on_the_line_is_noticed_without_a_deadline() {
     };
     for (protocol, way, behaviour) in PROTOCOLS.into_iter().flat_map(over) {
         let world = World::over(protocol, |setup| {
-            setup.upstream.read_timeout = Duration::from_secs(10);
+            setup.upstream.read_timeout = Duration::from_secs(4);
         })
         .await;
         world.simulator.always(Some(behaviour));

@@ -7,8 +7,8 @@ use claude_grpc::claude::{
     raw::RawObject,
     request::{
         CacheControl, CacheTtl, Citations, Content, DocumentSource, Effort, ImageSource,
-        InputBlock, InputMessage, JsonObject, MessagesRequest, Metadata, OutputConfig,
-        OutputFormat, Role, ServiceTier, SystemPrompt, Thinking, ThinkingDisplay, Tool, ToolChoice,
+        InputBlock, InputMessage, MessagesRequest, Metadata, OutputConfig, OutputFormat, Role,
+        ServiceTier, SystemPrompt, Thinking, ThinkingDisplay, Tool, ToolChoice,
     },
 };
 
@@ -23,8 +23,8 @@ macro_rules! all {
     }};
 }
 
-fn object() -> JsonObject {
-    JsonObject::new()
+fn object() -> RawObject {
+    RawObject::default()
 }
 
 fn marks() -> [CacheControl; 3] {

@@ -140,7 +140,7 @@ mod tests {
             "stop_reason": stop_reason,
             "usage": {},
         });
-        serde_json::from_str(&answer.to_string()).unwrap()
+        Message::read(answer.to_string().as_bytes()).unwrap()
     }
 
     fn read_text(

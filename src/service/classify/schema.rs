@@ -5,8 +5,10 @@
 //! same labels produce the same bytes, since the API compiles each new schema
 //! once.
 
-use crate::{claude::request::JsonObject, proto::v1};
-use serde_json::{Value, json};
+use crate::{claude::raw::RawObject, proto::v1};
+use serde_json::{Map, Value, json};
+
+type JsonObject = Map<String, Value>;
 
 /// What to decide about a text.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +31,11 @@ pub fn confidence_key(index: usize) -> String {
 
 /// The schema of an answer. The reason comes first, so that the choice follows
 /// from it.
-pub fn schema(choice: LabelChoice<'_>) -> JsonObject {
+pub fn schema(choice: LabelChoice<'_>) -> RawObject {
+    RawObject::from(&fields(choice))
+}
+
+fn fields(choice: LabelChoice<'_>) -> JsonObject {
     let mut properties = JsonObject::new();
     if choice.include_reason {
         properties.insert(
@@ -161,16 +167,16 @@ mod tests {
             allow_none: false,
             include_reason: false,
         };
-        assert_eq!(schema(choice)["properties"]["labels"]["minItems"], 1);
+        assert_eq!(fields(choice)["properties"]["labels"]["minItems"], 1);
         choice.allow_none = true;
         assert!(
-            schema(choice)["properties"]["labels"]
+            fields(choice)["properties"]["labels"]
                 .get("minItems")
                 .is_none()
         );
         choice.multi_label = false;
         assert_eq!(
-            schema(choice)["properties"]["label"]["anyOf"][1],
+            fields(choice)["properties"]["label"]["anyOf"][1],
             json!({"type": "null"})
         );
     }

@@ -44,7 +44,7 @@ pub fn block(block: AnswerBlock) -> v1::ContentBlock {
         AnswerBlock::ToolUse { id, name, input } => Block::ToolUse(v1::ToolUseBlock {
             id,
             name,
-            input_json: raw_text(input),
+            input_json: input.into_string(),
             cache_control: None,
         }),
         AnswerBlock::Other { kind, json } => Block::Other(v1::OtherBlock {

@@ -253,11 +253,15 @@ impl<'v> ContentMapper<'v> {
     fn tool_use(&mut self, tool_use: v1::ToolUseBlock, path: Path<'_>) -> InputBlock {
         self.required(&tool_use.id, path.field("id"));
         self.required(&tool_use.name, path.field("name"));
+        let input = match tool_use.input_json {
+            // A tool without arguments, put together from no pieces.
+            json if json.trim().is_empty() => None,
+            json => json::raw_object(json, path.field("input_json"), self.wrong),
+        };
         InputBlock::ToolUse {
             id: tool_use.id,
             name: tool_use.name,
-            input: json::raw_object(tool_use.input_json, path.field("input_json"), self.wrong)
-                .unwrap_or_default(),
+            input: input.unwrap_or_default(),
             cache_control: self.cache_control(tool_use.cache_control, path.field("cache_control")),
         }
     }

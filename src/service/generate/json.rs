@@ -1,13 +1,21 @@
 //! JSON in requests: schemas and tool inputs.
 
 use crate::{
-    claude::{raw::RawObject, request::JsonObject},
+    claude::raw::RawObject,
     status::{Path, Violations},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Maximum length of a schema location in an error, in bytes.
 const MAX_POINTER: usize = 100;
+
+/// A JSON Schema: as written, and its fields as far as the checks need them.
+pub struct CheckedSchema {
+    /// What is sent.
+    pub object: RawObject,
+    /// What is checked. Numbers are only as exact as 64 bits.
+    pub fields: Map<String, Value>,
+}
 
 /// Parses one JSON object and keeps it as written.
 pub fn raw_object(text: String, path: Path<'_>, wrong: &mut Violations) -> Option<RawObject> {
@@ -21,8 +29,8 @@ fn is_short(pointer: &str) -> bool {
     pointer.len() <= MAX_POINTER && pointer.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Parses one JSON Schema (draft 2020-12), with its keys in the given order.
-pub fn schema(text: String, path: Path<'_>, wrong: &mut Violations) -> Option<JsonObject> {
+/// Parses one JSON Schema (draft 2020-12) and keeps it as written.
+pub fn schema(text: String, path: Path<'_>, wrong: &mut Violations) -> Option<CheckedSchema> {
     let object = raw_object(text, path, wrong)?;
     let Ok(fields) = object.fields() else {
         wrong.add(
@@ -42,7 +50,7 @@ pub fn schema(text: String, path: Path<'_>, wrong: &mut Violations) -> Option<Js
         return None;
     }
     match schema {
-        Value::Object(object) => Some(object),
+        Value::Object(fields) => Some(CheckedSchema { object, fields }),
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
 //! Generate, GenerateStream and CountTokens.
 
+#[cfg(test)]
+mod agreement;
 mod answer;
 mod content;
 mod json;

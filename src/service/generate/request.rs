@@ -217,7 +217,9 @@ fn output_config(effort: i32, schema: String, wrong: &mut Violations) -> Option<
     let format = Some(schema)
         .filter(|schema| !schema.is_empty())
         .and_then(|schema| json::schema(schema, Path::root("output_schema_json"), wrong))
-        .map(|schema| OutputFormat::JsonSchema { schema });
+        .map(|schema| OutputFormat::JsonSchema {
+            schema: schema.object,
+        });
     (effort.is_some() || format.is_some()).then_some(OutputConfig { effort, format })
 }
 

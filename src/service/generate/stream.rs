@@ -3,21 +3,22 @@
 use super::answer::{block, raw_text};
 use crate::{
     claude::{
-        answer::{AnswerBlock, Usage},
+        answer::AnswerBlock,
         event::{Delta, MessageDelta, StreamEvent},
     },
     proto::v1::{self, generate_stream_response::Event},
     service::answer::{refusal, stop_reason, usage},
 };
+use std::collections::BTreeMap;
 
 /// Maps the API's events one to one, except for what a proto event combines:
-/// the signature is sent with the end of its block, and the stop reason with
-/// the end of the response.
+/// a signature is sent with the end of its block, and the stop reason with the
+/// end of the response.
 #[derive(Debug, Default)]
 pub struct GenerateTranslator {
     request_id: String,
-    signature: String,
-    usage: Usage,
+    /// Signatures of the open blocks.
+    signatures: BTreeMap<u32, String>,
     end: MessageDelta,
 }
 
@@ -33,27 +34,24 @@ impl GenerateTranslator {
     /// The event to send, if this event results in one.
     pub fn translate(&mut self, event: StreamEvent) -> Option<v1::GenerateStreamResponse> {
         let event = match event {
-            StreamEvent::MessageStart(message) => {
+            StreamEvent::MessageStart(mut message) => {
                 let started = Event::Started(v1::Started {
-                    id: message.id,
-                    model: message.model,
+                    id: std::mem::take(&mut message.id),
+                    model: std::mem::take(&mut message.model),
                     usage: Some(usage(&message.usage)),
                     request_id: std::mem::take(&mut self.request_id),
                 });
-                self.usage = message.usage;
+                self.end = MessageDelta::of_start(&mut message);
                 started
             }
-            StreamEvent::BlockStart { index, block } => Event::BlockStarted(v1::BlockStarted {
-                index: position(index),
-                block: Some(begun(block)),
-            }),
-            StreamEvent::BlockDelta { index, delta } => self.delta(position(index), delta)?,
+            StreamEvent::BlockStart { index, block } => self.block_started(index, block),
+            StreamEvent::BlockDelta { index, delta } => self.delta(index, delta)?,
             StreamEvent::BlockStop { index } => Event::BlockFinished(v1::BlockFinished {
                 index: position(index),
-                signature: std::mem::take(&mut self.signature),
+                signature: self.signatures.remove(&index).unwrap_or_default(),
             }),
             StreamEvent::MessageDelta(end) => {
-                self.end = *end;
+                self.end.update(*end);
                 return None;
             }
             StreamEvent::MessageStop => Event::Finished(self.finished()),
@@ -63,7 +61,20 @@ impl GenerateTranslator {
         Some(v1::GenerateStreamResponse { event: Some(event) })
     }
 
-    fn delta(&mut self, index: i32, delta: Delta) -> Option<Event> {
+    fn block_started(&mut self, index: u32, mut started: AnswerBlock) -> Event {
+        if let AnswerBlock::Thinking { signature, .. } = &mut started
+            && !signature.is_empty()
+        {
+            self.signatures.insert(index, std::mem::take(signature));
+        }
+        Event::BlockStarted(v1::BlockStarted {
+            index: position(index),
+            block: Some(block(started)),
+        })
+    }
+
+    fn delta(&mut self, number: u32, delta: Delta) -> Option<Event> {
+        let index = position(number);
         Some(match delta {
             Delta::Text(text) => Event::TextDelta(v1::TextDelta { index, text }),
             Delta::InputJson(partial_json) => Event::ToolInputDelta(v1::ToolInputDelta {
@@ -74,7 +85,7 @@ impl GenerateTranslator {
                 Event::ThinkingDelta(v1::ThinkingDelta { index, thinking })
             }
             Delta::Signature(more) => {
-                self.signature.push_str(&more);
+                self.signatures.entry(number).or_default().push_str(&more);
                 return None;
             }
             Delta::Citation(citation) => Event::CitationDelta(v1::CitationDelta {
@@ -90,31 +101,15 @@ impl GenerateTranslator {
 
     fn finished(&mut self) -> v1::Finished {
         let end = std::mem::take(&mut self.end);
-        self.usage.update(end.usage);
         let stop_reason_text = end.delta.stop_reason.unwrap_or_default();
         v1::Finished {
             stop_reason: stop_reason(&stop_reason_text).into(),
             stop_reason_text,
             stop_sequence: end.delta.stop_sequence.unwrap_or_default(),
             refusal: refusal(end.delta.stop_details),
-            usage: Some(usage(&self.usage)),
+            usage: Some(usage(&end.usage)),
         }
     }
-}
-
-/// The start of a block. The API starts a tool_use with the placeholder `{}`;
-/// left in, it would precede the parts of the real input.
-fn begun(mut begun: AnswerBlock) -> v1::ContentBlock {
-    if let AnswerBlock::ToolUse { input, .. } = &mut begun
-        && input.get() == "{}"
-    {
-        let mut block = block(begun);
-        if let Some(v1::content_block::Block::ToolUse(tool_use)) = &mut block.block {
-            tool_use.input_json.clear();
-        }
-        return block;
-    }
-    block(begun)
 }
 
 fn position(index: u32) -> i32 {

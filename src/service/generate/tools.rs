@@ -2,10 +2,10 @@
 
 use super::{
     content::{ContentMapper, non_empty},
-    json,
+    json::{self, CheckedSchema},
 };
 use crate::{
-    claude::request::{JsonObject, Tool, ToolChoice},
+    claude::request::{Tool, ToolChoice},
     proto::v1::{self, ToolChoiceMode},
     status::{Path, Violations},
 };
@@ -38,8 +38,9 @@ pub fn tools(tools: Vec<v1::Tool>, mapper: &mut ContentMapper<'_>) -> Vec<Tool> 
 fn tool(tool: v1::Tool, path: Path<'_>, mapper: &mut ContentMapper<'_>) -> Tool {
     let schema_path = path.field("input_schema_json");
     let input_schema = json::schema(tool.input_schema_json, schema_path, mapper.wrong);
-    let lacks_type =
-        |schema: &JsonObject| schema.get("type").and_then(|kind| kind.as_str()) != Some("object");
+    let lacks_type = |schema: &CheckedSchema| {
+        schema.fields.get("type").and_then(|kind| kind.as_str()) != Some("object")
+    };
     if input_schema.as_ref().is_some_and(lacks_type) {
         mapper.wrong.add(
             schema_path,
@@ -58,7 +59,7 @@ fn tool(tool: v1::Tool, path: Path<'_>, mapper: &mut ContentMapper<'_>) -> Tool 
     Tool {
         name: tool.name,
         description: non_empty(tool.description),
-        input_schema: input_schema.unwrap_or_default(),
+        input_schema: input_schema.map(|schema| schema.object).unwrap_or_default(),
         strict: tool.strict,
         input_examples,
         cache_control: mapper.cache_control(tool.cache_control, path.field("cache_control")),

@@ -2,7 +2,7 @@
 
 use crate::{
     claude::{
-        answer::{AnswerBlock, Usage},
+        answer::AnswerBlock,
         event::{Delta, MessageDelta, StreamEvent},
     },
     proto::v1::{self, summarize_stream_response::Event},
@@ -23,7 +23,6 @@ pub struct SummaryTranslator {
     /// Whitespace that belongs to the summary if more text follows.
     blanks: String,
     model: String,
-    usage: Usage,
     end: MessageDelta,
 }
 
@@ -36,7 +35,6 @@ impl SummaryTranslator {
             written: 0,
             blanks: String::new(),
             model: String::new(),
-            usage: Usage::default(),
             end: MessageDelta::default(),
         }
     }
@@ -44,9 +42,9 @@ impl SummaryTranslator {
     /// The event to send, if this event results in one.
     pub fn translate(&mut self, event: StreamEvent) -> Option<v1::SummarizeStreamResponse> {
         let event = match event {
-            StreamEvent::MessageStart(message) => {
+            StreamEvent::MessageStart(mut message) => {
+                self.end = MessageDelta::of_start(&mut message);
                 self.model = message.model;
-                self.usage = message.usage;
                 return None;
             }
             StreamEvent::BlockStart {
@@ -58,7 +56,7 @@ impl SummaryTranslator {
                 ..
             } => Event::TextDelta(self.more(&text)?),
             StreamEvent::MessageDelta(end) => {
-                self.end = *end;
+                self.end.update(*end);
                 return None;
             }
             StreamEvent::MessageStop => Event::Finished(self.finished()),
@@ -88,7 +86,6 @@ impl SummaryTranslator {
 
     fn finished(&mut self) -> v1::SummarizeResponse {
         let end = std::mem::take(&mut self.end);
-        self.usage.update(end.usage);
         let stop_reason_text = end.delta.stop_reason.unwrap_or_default();
         let stop_reason = stop_reason(&stop_reason_text);
         let written = match stop_reason {
@@ -101,7 +98,7 @@ impl SummaryTranslator {
             stop_reason: stop_reason.into(),
             stop_reason_text,
             refusal: refusal(end.delta.stop_details),
-            usage: Some(usage(&self.usage)),
+            usage: Some(usage(&end.usage)),
             model: std::mem::take(&mut self.model),
             request_id: std::mem::take(&mut self.request_id),
         }

@@ -10,10 +10,11 @@ use super::{
 use crate::claude::{
     answer::{AnswerBlock, StopDetails},
     event::Stop,
-    request::{JsonObject, MessagesRequest, OutputFormat, Thinking, ThinkingDisplay},
+    raw::RawObject,
+    request::{MessagesRequest, OutputFormat, Thinking, ThinkingDisplay},
 };
 use serde::Serialize;
-use serde_json::{json, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 
 /// Characters of a token, as [`super::tokens`] estimates them.
 const CHARS_PER_TOKEN: usize = 4;
@@ -74,21 +75,26 @@ fn ordinary(request: &MessagesRequest, prompt: &Prompt, hash: u64) -> (Vec<Messa
         blocks.push(MessageBlock::Wire(AnswerBlock::ToolUse {
             id: format!("toolu_sim_{hash:016x}"),
             name: tool.name.clone(),
-            input: raw(&generate::tool_input(&tool.input_schema, prompt)),
+            input: raw(&generate::tool_input(&fields(&tool.input_schema), prompt)).into(),
         }));
         return (blocks, stop("tool_use"));
     }
     let text = match schema(request) {
-        Some(schema) => generate::instance(schema, prompt).to_string(),
+        Some(schema) => generate::instance(&fields(schema), prompt).to_string(),
         None => generate::text(prompt),
     };
     blocks.push(MessageBlock::text(text));
     (blocks, stop("end_turn"))
 }
 
-fn schema(request: &MessagesRequest) -> Option<&JsonObject> {
+fn schema(request: &MessagesRequest) -> Option<&RawObject> {
     let OutputFormat::JsonSchema { schema } = request.output_config.as_ref()?.format.as_ref()?;
     Some(schema)
+}
+
+/// The fields of a schema, which were checked.
+fn fields(schema: &RawObject) -> Map<String, Value> {
+    schema.fields().unwrap_or_default()
 }
 
 fn thinking(prompt: &Prompt, omitted: bool, hash: u64) -> MessageBlock {

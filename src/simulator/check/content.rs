@@ -170,13 +170,14 @@ pub(super) fn tools(request: &MessagesRequest) -> Result<(), ApiError> {
             names.insert(&tool.name),
             || "tools: Tool names must be unique.",
         )?;
-        let input_type = tool.input_schema.get("type").and_then(Value::as_str);
+        let schema = tool.input_schema.fields().unwrap_or_default();
+        let input_type = schema.get("type").and_then(Value::as_str);
         require(input_type == Some("object"), || {
             format!("tools.{index}.input_schema.type: Input should be 'object'")
         })?;
         if tool.strict == Some(true) {
             let path = format!("tools.{index}.input_schema");
-            super::output::schema(&Value::Object(tool.input_schema.clone()), &path)?;
+            super::output::schema(&Value::Object(schema), &path)?;
         }
     }
     Ok(())

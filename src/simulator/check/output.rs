@@ -52,7 +52,7 @@ const MAX_OPTIONAL: usize = 24;
 pub(super) fn format(format: &OutputFormat) -> Result<(), ApiError> {
     let OutputFormat::JsonSchema { schema: object } = format;
     schema(
-        &Value::Object(object.clone()),
+        &Value::Object(object.fields().unwrap_or_default()),
         "output_config.format.schema",
     )
 }

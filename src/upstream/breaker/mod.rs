@@ -280,7 +280,11 @@ mod tests {
     async fn answers_that_cannot_be_read_open_nothing() {
         let breaker = breaker();
         for _ in 0..100 {
-            fails(&breaker, OPUS, &UpstreamError::Malformed("in a test"));
+            fails(
+                &breaker,
+                OPUS,
+                &UpstreamError::Malformed("in a test".into()),
+            );
         }
         assert_eq!(breaker.state(), CircuitState::Closed);
     }

@@ -71,7 +71,11 @@ mod tests {
                 Healthy,
                 Failing,
             ),
-            (UpstreamError::Malformed("in a test"), Healthy, Nothing),
+            (
+                UpstreamError::Malformed("in a test".into()),
+                Healthy,
+                Nothing,
+            ),
             (api(400), Healthy, Nothing),
             (api(403), Healthy, Nothing),
             (api(429), Healthy, Nothing),

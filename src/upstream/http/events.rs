@@ -2,7 +2,11 @@
 
 use super::body_ends::BodyEnds;
 use crate::{
-    claude::{error::status_of_type, event::StreamEvent, sse::SseDecoder},
+    claude::{
+        error::{ErrorBody, status_of_type},
+        event::StreamEvent,
+        event_reader::EventReader,
+    },
     upstream::{ApiFailure, EventStream, UpstreamError, usage_meter::UsageMeter},
 };
 use bytes::Bytes;
@@ -19,22 +23,26 @@ pub fn events(
 ) -> EventStream {
     let events = async_stream::stream! {
         let mut body = Box::pin(body);
-        let mut decoder = SseDecoder::default();
+        let mut reader = EventReader::default();
         loop {
-            match next(&mut decoder) {
+            match reader.next_event() {
                 Ok(Some(StreamEvent::MessageStop)) => break,
+                Ok(Some(StreamEvent::Error(error))) => {
+                    yield Err(failure(*error));
+                    return;
+                }
                 Ok(Some(event)) => {
                     yield Ok(event);
                     continue;
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    yield Err(error);
+                    yield Err(UpstreamError::Malformed(error));
                     return;
                 }
             }
             match timeout(read_timeout, body.next()).await {
-                Ok(Some(Ok(bytes))) => decoder.feed(&bytes),
+                Ok(Some(Ok(bytes))) => reader.feed(&bytes),
                 // A stream without `message_stop` was cut off.
                 Ok(Some(Err(_)) | None) => {
                     yield Err(UpstreamError::Broken);
@@ -53,33 +61,16 @@ pub fn events(
     EventStream::metered(events, meter)
 }
 
-/// The next event that is known and complete.
-fn next(decoder: &mut SseDecoder) -> Result<Option<StreamEvent>, UpstreamError> {
-    loop {
-        let raw = decoder
-            .next_event()
-            .map_err(|_| UpstreamError::Malformed("an event is too large"))?;
-        let Some(raw) = raw else { return Ok(None) };
-        match StreamEvent::read(&raw) {
-            Ok(None) => {}
-            Ok(Some(StreamEvent::Error(body))) => {
-                return Err(UpstreamError::Api(Box::new(ApiFailure {
-                    status: status_of_type(&body.kind),
-                    kind: body.kind,
-                    message: body.message,
-                    code: body.code,
-                    request_id: body.request_id,
-                    ..ApiFailure::default()
-                })));
-            }
-            Ok(Some(event)) => return Ok(Some(event)),
-            Err(_) => {
-                return Err(UpstreamError::Malformed(
-                    "an event is not valid JSON of its type",
-                ));
-            }
-        }
-    }
+/// The failure that an `error` event reports.
+fn failure(body: ErrorBody) -> UpstreamError {
+    UpstreamError::Api(Box::new(ApiFailure {
+        status: status_of_type(&body.kind),
+        kind: body.kind,
+        message: body.message,
+        code: body.code,
+        request_id: body.request_id,
+        ..ApiFailure::default()
+    }))
 }
 
 #[cfg(test)]
@@ -101,23 +92,32 @@ mod tests {
 
     #[tokio::test]
     async fn it_ends_after_message_stop_and_only_then() {
-        let whole = read(&["event: message_stop\ndata: {}\n\n", "event: ping\n\n"]).await;
-        assert!(matches!(whole[..], [Ok(StreamEvent::MessageStop)]));
-        let cut = read(&["event: content_block_stop\ndata: {\"index\":0}\n\n"]).await;
+        const START: &str = "event: message_start\ndata: {}\n\n";
+        let whole = read(&[
+            START,
+            "event: message_stop\ndata: {}\n\n",
+            "event: ping\n\n",
+        ])
+        .await;
+        assert!(matches!(
+            whole[..],
+            [
+                Ok(StreamEvent::MessageStart(_)),
+                Ok(StreamEvent::MessageStop)
+            ]
+        ));
+        let cut = read(&[START]).await;
         assert!(matches!(
             cut[..],
-            [
-                Ok(StreamEvent::BlockStop { index: 0 }),
-                Err(UpstreamError::Broken)
-            ]
+            [Ok(StreamEvent::MessageStart(_)), Err(UpstreamError::Broken)]
         ));
     }
 
     /// The time stands still, so any wait would fail the test.
     #[tokio::test(start_paused = true)]
     async fn a_body_that_is_held_open_costs_nothing() {
-        let stop = Ok(Bytes::from("event: message_stop\ndata: {}\n\n"));
-        let held = stream::iter([stop]).chain(stream::pending());
+        let whole = "event: message_start\ndata: {}\n\nevent: message_stop\ndata: {}\n\n";
+        let held = stream::iter([Ok(Bytes::from(whole))]).chain(stream::pending());
         let began = tokio::time::Instant::now();
         let whole = events(
             held,
@@ -126,7 +126,7 @@ mod tests {
             BodyEnds::default(),
         );
         let whole: Vec<_> = whole.collect().await;
-        assert!(matches!(whole[..], [Ok(StreamEvent::MessageStop)]));
+        assert!(matches!(whole[..], [.., Ok(StreamEvent::MessageStop)]));
         assert_eq!(began.elapsed(), Duration::ZERO);
     }
 

@@ -11,14 +11,17 @@ mod tls;
 
 use super::{
     ApiFailure, Body, EventStream, ModelsQuery, Payload, Reply, Transport, UpstreamConfig,
-    UpstreamError, attempt::Attempt, usage_meter::UsageMeter,
+    UpstreamError, attempt::Attempt, call::longest_answer, usage_meter::UsageMeter,
 };
 use crate::{
     certificates::TrustError,
     claude::{
         answer::{Message, Usage},
         error::ErrorBody,
+        event::StreamEvent,
         gather::Gather,
+        models::{ModelPage, TokenCount},
+        unreadable::Unreadable,
     },
     telemetry::context::{TRACEPARENT, TRACESTATE},
 };
@@ -29,7 +32,6 @@ use http::{
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
 };
 use reqwest::{Request, Response, Url};
-use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     sync::Arc,
     task::{Context, Poll},
@@ -176,12 +178,22 @@ impl HttpApi {
         Ok(Reply { request_id, body })
     }
 
-    /// Sends the request and waits for the response headers.
+    /// Sends the request and waits for the response headers. Those of a whole
+    /// response come when it is complete. Until then pings (HTTP/2) and
+    /// keepalives (TCP) show that the connection is alive.
     async fn head(&self, attempt: &Attempt) -> Result<Response, UpstreamError> {
         let request = self.request(attempt);
         let sent = request.body().and_then(|body| body.as_bytes());
         let sent = sent.map_or(0, |bytes| bytes.len() as u64);
-        let silence = self.shared.read_timeout + Duration::from_secs(sent / SLOWEST_UPLOAD);
+        let upload = Duration::from_secs(sent / SLOWEST_UPLOAD);
+        let answer = match &attempt.call.payload {
+            Payload::Messages {
+                transport: Transport::Whole,
+                ..
+            } => longest_answer(attempt.call.max_tokens),
+            _ => Duration::ZERO,
+        };
+        let silence = self.shared.read_timeout + upload + answer;
         match timeout(silence, self.http.execute(request)).await {
             Ok(outcome) => outcome.map_err(|error| transport_error(&error)),
             Err(_) => Err(UpstreamError::Stalled(silence)),
@@ -233,8 +245,10 @@ impl HttpApi {
                 Transport::Gathered => Body::Message(gathered(events(response)).await?),
                 Transport::Events => Body::Events(events(response).begun().await?),
             },
-            Payload::CountTokens { .. } => Body::TokenCount(self.json(response).await?),
-            Payload::Models(_) => Body::Models(self.json(response).await?),
+            Payload::CountTokens { .. } => {
+                Body::TokenCount(self.json(response, TokenCount::read).await?)
+            }
+            Payload::Models(_) => Body::Models(self.json(response, ModelPage::read).await?),
         })
     }
 
@@ -252,21 +266,29 @@ impl HttpApi {
     ) -> Result<Box<Message>, UpstreamError> {
         meter.content_came();
         let body = self.read(response, MAX_ANSWER).await?;
-        let message: Result<Box<Message>, _> = serde_json::from_slice(&body);
-        match &message {
-            Ok(message) => meter.set(&message.usage),
-            Err(_) => {
-                if let Ok(report) = serde_json::from_slice::<UsageReport>(&body) {
-                    meter.set(&report.usage);
+        match Message::read(&body) {
+            Ok(message) => {
+                if message.usage != Usage::default() {
+                    meter.set(&message.usage);
                 }
+                Ok(Box::new(message))
+            }
+            Err(unreadable) => {
+                if let Some(usage) = Usage::of_body(&body) {
+                    meter.set(&usage);
+                }
+                Err(UpstreamError::Malformed(unreadable))
             }
         }
-        message.map_err(|_| UNDOCUMENTED)
     }
 
-    async fn json<T: DeserializeOwned>(&self, response: Response) -> Result<T, UpstreamError> {
+    async fn json<T>(
+        &self,
+        response: Response,
+        read: fn(&[u8]) -> Result<T, Unreadable>,
+    ) -> Result<T, UpstreamError> {
         let body = self.read(response, MAX_ANSWER).await?;
-        serde_json::from_slice(&body).map_err(|_| UNDOCUMENTED)
+        read(&body).map_err(UpstreamError::Malformed)
     }
 
     /// Converts an error response into an error.
@@ -301,7 +323,9 @@ impl HttpApi {
                 Ok(Ok(Some(bytes))) if read.len() + bytes.len() <= most => {
                     read.extend_from_slice(&bytes);
                 }
-                Ok(Ok(Some(_))) => return Err(UpstreamError::Malformed("the body is too large")),
+                Ok(Ok(Some(_))) => {
+                    return Err(UpstreamError::Malformed("the body is too large".into()));
+                }
                 Ok(Err(_)) => return Err(UpstreamError::Broken),
                 Ok(Ok(None)) => return Ok(read),
                 Err(_) => return Err(UpstreamError::Stalled(read_timeout)),
@@ -310,28 +334,17 @@ impl HttpApi {
     }
 }
 
-const UNDOCUMENTED: UpstreamError =
-    UpstreamError::Malformed("the body does not match the documented format");
-
-/// What a response that cannot be read has used.
-#[derive(Deserialize)]
-struct UsageReport {
-    usage: Usage,
-}
-
 /// Assembles events into a complete response.
 async fn gathered(
-    mut events: impl Stream<Item = Result<crate::claude::event::StreamEvent, UpstreamError>> + Unpin,
+    mut events: impl Stream<Item = Result<StreamEvent, UpstreamError>> + Unpin,
 ) -> Result<Box<Message>, UpstreamError> {
     let mut gather = Gather::default();
     let mut answer = None;
     while let Some(event) = events.next().await {
-        let whole = gather
-            .push(event?)
-            .map_err(|_| UpstreamError::Malformed("the events do not form a complete message"))?;
+        let whole = gather.push(event?);
         answer = answer.or(whole);
     }
-    answer.map(Box::new).ok_or(UpstreamError::Broken)
+    answer.ok_or(UpstreamError::Broken)
 }
 
 fn page(models: &Url, query: &ModelsQuery) -> Url {

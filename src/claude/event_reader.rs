@@ -1,0 +1,409 @@
+//! Reads the body of a stream as events in their order.
+//!
+//! The API's own streams are in order. Proxies lose an event, repeat one, or let
+//! blocks overlap, and a stream may split a character over two deltas. That is
+//! settled here, once for all that read events:
+//!
+//! - Blocks are numbered in the order in which they start, whatever `index` says;
+//!   deltas and stops without an `index` belong to the block that is open.
+//! - A block whose stop was lost ends with the response. A start that is repeated
+//!   and a stop of no block are skipped.
+//! - The input of a tool comes in deltas alone, also if the block started with
+//!   it: `{}` when there were none.
+//! - Text for a block that is not a text becomes a text block of its own.
+//!
+//! What cannot be settled is an error: content before `message_start` or before
+//! the start of its block, and text that is not a string.
+
+use super::{
+    answer::{AnswerBlock, Message, not_a_string},
+    error::ErrorBody,
+    event::{Delta, MessageDelta, StreamEvent},
+    json_string::{self, REPLACEMENT, SplitString},
+    lenient::{Object, body_text},
+    raw::JsonText,
+    sse::{SseDecoder, SseEvent},
+    unreadable::Unreadable,
+};
+use std::collections::VecDeque;
+
+/// Reads events.
+#[derive(Debug, Default)]
+pub struct EventReader {
+    decoder: SseDecoder,
+    order: EventOrder,
+}
+
+impl EventReader {
+    /// Adds more of the body. Call [`next_event`](Self::next_event) until it
+    /// returns `None` before adding more.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.decoder.feed(bytes);
+    }
+
+    /// The next event, or `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// When the response cannot be read; the stream is then unusable.
+    pub fn next_event(&mut self) -> Result<Option<StreamEvent>, Unreadable> {
+        loop {
+            if let Some(event) = self.order.ready.pop_front() {
+                return Ok(Some(event));
+            }
+            match self.decoder.next_event() {
+                Ok(Some(event)) => self.order.read(event)?,
+                Ok(None) => return Ok(None),
+                Err(_) => return Err("an event is too large".into()),
+            }
+        }
+    }
+}
+
+/// Puts events in order.
+#[derive(Debug, Default)]
+struct EventOrder {
+    /// Whether `message_start` came.
+    has_begun: bool,
+    /// The blocks so far, in their order.
+    blocks: Vec<StreamedBlock>,
+    /// What was read and not yet returned.
+    ready: VecDeque<StreamEvent>,
+}
+
+/// What is known of a block of the stream.
+#[derive(Debug)]
+struct StreamedBlock {
+    /// The API's number of the block; `None` for one that is made here.
+    index: Option<u64>,
+    kind: BlockKind,
+    is_open: bool,
+    /// The input of a tool as the block started with it, until deltas come.
+    input_at_start: Option<JsonText>,
+    /// The first half of a character at the end of the last delta.
+    first_half: Option<u16>,
+    /// The text block with the text that came for this one.
+    text_block: Option<usize>,
+}
+
+/// Which deltas belong to a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BlockKind {
+    Text,
+    Thinking,
+    RedactedThinking,
+    ToolUse,
+    Other,
+}
+
+impl EventOrder {
+    fn read(&mut self, event: SseEvent<'_>) -> Result<(), Unreadable> {
+        let data = body_text(event.data);
+        if let Some((index, text)) = plain_text_delta(&data)
+            && let Some(position) = self.position(index)
+            && self.blocks[position].kind == BlockKind::Text
+        {
+            self.append(position, SplitString::whole(text.to_owned()));
+            return Ok(());
+        }
+        let object = Object::read(&data);
+        // The type in the data decides, as for the official SDKs.
+        let kind = match &object {
+            Ok(object) => object.kind(),
+            Err(_) => "".into(),
+        };
+        let kind = match kind.as_bytes() {
+            kind @ (b"message_start"
+            | b"content_block_start"
+            | b"content_block_delta"
+            | b"content_block_stop"
+            | b"message_delta"
+            | b"message_stop"
+            | b"error") => kind,
+            _ => event.name,
+        };
+        match (kind, object) {
+            (b"error", _) => {
+                let error = Box::new(ErrorBody::read(data.as_bytes()));
+                self.ready.push_back(StreamEvent::Error(error));
+                Ok(())
+            }
+            (b"message_stop", _) => self.message_stop(),
+            (b"message_start", Ok(event)) => self.message_start(&event),
+            (b"content_block_start", Ok(event)) => self.block_start(&event),
+            (b"content_block_delta", Ok(event)) => self.block_delta(&event),
+            (b"content_block_stop", Ok(event)) => {
+                self.block_stop(&event);
+                Ok(())
+            }
+            (b"message_delta", Ok(event)) => self.message_delta(&event),
+            (
+                b"message_start"
+                | b"content_block_start"
+                | b"content_block_delta"
+                | b"content_block_stop"
+                | b"message_delta",
+                Err(error),
+            ) => Err(Unreadable::not_an_object("an event", &error)),
+            // `ping`, and what the API may add.
+            _ => Ok(()),
+        }
+    }
+
+    fn message_start(&mut self, event: &Object<'_>) -> Result<(), Unreadable> {
+        if self.has_begun {
+            return Ok(());
+        }
+        self.has_begun = true;
+        let message = event.object("message");
+        let start = message.as_ref().map(Message::without_content);
+        let start = Box::new(start.unwrap_or_default());
+        self.ready.push_back(StreamEvent::MessageStart(start));
+        let content = message.and_then(|message| message.list("content"));
+        for (position, block) in content.unwrap_or_default().into_iter().enumerate() {
+            self.start(Some(position as u64), AnswerBlock::read(block, position)?);
+            self.stop(position);
+        }
+        Ok(())
+    }
+
+    fn message_delta(&mut self, event: &Object<'_>) -> Result<(), Unreadable> {
+        self.must_have_begun()?;
+        let end = Box::new(MessageDelta::read(event));
+        self.ready.push_back(StreamEvent::MessageDelta(end));
+        Ok(())
+    }
+
+    fn message_stop(&mut self) -> Result<(), Unreadable> {
+        self.must_have_begun()?;
+        for position in 0..self.blocks.len() {
+            self.stop(position);
+        }
+        self.ready.push_back(StreamEvent::MessageStop);
+        Ok(())
+    }
+
+    fn must_have_begun(&self) -> Result<(), Unreadable> {
+        if self.has_begun {
+            Ok(())
+        } else {
+            Err("message_start is missing".into())
+        }
+    }
+
+    fn block_start(&mut self, event: &Object<'_>) -> Result<(), Unreadable> {
+        self.must_have_begun()?;
+        let position = self.blocks.len();
+        let Some(block) = event.get("content_block") else {
+            return Err(Unreadable::at(
+                format_args!("content[{position}]"),
+                "is missing",
+            ));
+        };
+        let block = AnswerBlock::read(block, position)?;
+        let index = event.count("index").unwrap_or(position as u64);
+        // A block of the same number lost its stop.
+        if let Some(before) = self.position(index) {
+            self.stop(before);
+        }
+        self.start(Some(index), block);
+        Ok(())
+    }
+
+    fn block_delta(&mut self, event: &Object<'_>) -> Result<(), Unreadable> {
+        self.must_have_begun()?;
+        let Some(raw) = event.get("delta") else {
+            return Ok(());
+        };
+        let Some(position) = self.position_of(event) else {
+            return Err("a content_block_delta has no content_block_start".into());
+        };
+        let Ok(delta) = Object::read(raw.get()) else {
+            let place = format_args!("content[{position}]");
+            return Err(Unreadable::at(place, "has a delta that is not an object"));
+        };
+        use BlockKind::{Other, Text, Thinking, ToolUse};
+        match (self.blocks[position].kind, &*delta.kind()) {
+            (Text, "text_delta") => self.append_field(position, &delta, "text")?,
+            (Thinking, "thinking_delta") => self.append_field(position, &delta, "thinking")?,
+            (ToolUse | Other, "input_json_delta") => {
+                self.append_field(position, &delta, "partial_json")?;
+            }
+            (Thinking, "signature_delta") => {
+                let signature = delta.text("signature").unwrap_or_default();
+                self.push_delta(position, Delta::Signature(signature));
+            }
+            (Text, "citations_delta") => {
+                if let Some(citation) = delta.get("citation") {
+                    self.push_delta(position, Delta::Citation(citation.to_owned()));
+                }
+            }
+            (kind, "text_delta") if kind != Other => {
+                let position = self.text_block(position);
+                self.append_field(position, &delta, "text")?;
+            }
+            _ => self.push_delta(position, Delta::Other(raw.to_owned())),
+        }
+        Ok(())
+    }
+
+    fn block_stop(&mut self, event: &Object<'_>) {
+        if let Some(position) = self.position_of(event) {
+            self.stop(position);
+        }
+    }
+
+    /// The block that an event belongs to.
+    fn position_of(&self, event: &Object<'_>) -> Option<usize> {
+        match event.count("index") {
+            Some(index) => self.position(index),
+            None => {
+                let open = self.blocks.iter().rposition(|block| block.is_open);
+                open.or_else(|| self.blocks.len().checked_sub(1))
+            }
+        }
+    }
+
+    /// The last block with a number.
+    fn position(&self, index: u64) -> Option<usize> {
+        let mut blocks = self.blocks.iter();
+        blocks.rposition(|block| block.index == Some(index))
+    }
+
+    /// The text block for text that came for another block.
+    fn text_block(&mut self, position: usize) -> usize {
+        if let Some(text_block) = self.blocks[position].text_block {
+            return text_block;
+        }
+        let text = AnswerBlock::Text {
+            text: String::new(),
+            citations: Vec::new(),
+        };
+        let text_block = self.start(None, text);
+        self.blocks[position].text_block = Some(text_block);
+        text_block
+    }
+
+    /// Starts a block; returns its position.
+    fn start(&mut self, index: Option<u64>, mut block: AnswerBlock) -> usize {
+        let kind = BlockKind::of(&block);
+        let input_at_start = match &mut block {
+            AnswerBlock::ToolUse { input, .. } => Some(std::mem::take(input)),
+            _ => None,
+        };
+        let position = self.blocks.len();
+        self.blocks.push(StreamedBlock {
+            index,
+            kind,
+            is_open: true,
+            input_at_start,
+            first_half: None,
+            text_block: None,
+        });
+        self.ready.push_back(StreamEvent::BlockStart {
+            index: position as u32,
+            block,
+        });
+        position
+    }
+
+    /// Ends a block, and the text block that belongs to it.
+    fn stop(&mut self, position: usize) {
+        let block = &mut self.blocks[position];
+        let was_open = std::mem::take(&mut block.is_open);
+        let text_block = block.text_block;
+        let half = block.first_half.take().map(|_| REPLACEMENT.to_owned());
+        let input = block.input_at_start.take().map(JsonText::into_string);
+        let kind = block.kind;
+        for text in half.into_iter().chain(input) {
+            self.push_delta(position, kind.delta(text));
+        }
+        if was_open {
+            let index = position as u32;
+            self.ready.push_back(StreamEvent::BlockStop { index });
+        }
+        if let Some(text_block) = text_block {
+            self.stop(text_block);
+        }
+    }
+
+    /// Appends a field of a delta to the text of a block.
+    fn append_field(
+        &mut self,
+        position: usize,
+        delta: &Object<'_>,
+        field: &str,
+    ) -> Result<(), Unreadable> {
+        if let Some(json) = delta.get(field) {
+            let text = SplitString::decode(json.get());
+            self.append(position, text.ok_or_else(|| not_a_string(position, field))?);
+        }
+        Ok(())
+    }
+
+    /// Appends to the text of a block, and joins the halves of a character.
+    fn append(&mut self, position: usize, piece: SplitString) {
+        if piece.is_empty() {
+            return;
+        }
+        let block = &mut self.blocks[position];
+        let SplitString {
+            second_half,
+            mut text,
+            first_half,
+        } = piece;
+        match (block.first_half.take(), second_half) {
+            (None, None) => {}
+            (Some(first), Some(second)) => text.insert(0, json_string::join(first, second)),
+            _ => text.insert_str(0, REPLACEMENT),
+        }
+        block.first_half = first_half;
+        if text.is_empty() {
+            return;
+        }
+        block.input_at_start = None;
+        let delta = block.kind.delta(text);
+        self.push_delta(position, delta);
+    }
+
+    fn push_delta(&mut self, position: usize, delta: Delta) {
+        let index = position as u32;
+        self.ready
+            .push_back(StreamEvent::BlockDelta { index, delta });
+    }
+}
+
+impl BlockKind {
+    fn of(block: &AnswerBlock) -> Self {
+        match block {
+            AnswerBlock::Text { .. } => BlockKind::Text,
+            AnswerBlock::Thinking { .. } => BlockKind::Thinking,
+            AnswerBlock::RedactedThinking { .. } => BlockKind::RedactedThinking,
+            AnswerBlock::ToolUse { .. } => BlockKind::ToolUse,
+            AnswerBlock::Other { .. } => BlockKind::Other,
+        }
+    }
+
+    /// The delta with more of what such a block consists of.
+    fn delta(self, text: String) -> Delta {
+        match self {
+            BlockKind::Text | BlockKind::RedactedThinking => Delta::Text(text),
+            BlockKind::Thinking => Delta::Thinking(text),
+            BlockKind::ToolUse | BlockKind::Other => Delta::InputJson(text),
+        }
+    }
+}
+
+/// The block number and the text of a text delta without escapes, written as
+/// the API writes it: nearly every event of a long response. `None` for
+/// anything else, which is then read field by field.
+fn plain_text_delta(data: &str) -> Option<(u64, &str)> {
+    let data = data.strip_prefix(r#"{"type":"content_block_delta","index":"#)?;
+    let (index, delta) = data.split_once(',')?;
+    let text = delta.strip_prefix(r#""delta":{"type":"text_delta","text":""#)?;
+    let (text, end) = text.split_once('"')?;
+    let is_plain = text.bytes().all(|byte| byte >= b' ' && byte != b'\\');
+    let is_index = index.bytes().all(|byte| byte.is_ascii_digit());
+    let ends = end.strip_prefix('}')?.trim_ascii_start() == "}";
+    let index = index.parse().ok()?;
+    (is_plain && is_index && ends).then_some((index, text))
+}
