@@ -1,8 +1,8 @@
-//! How the names of gRPC servers are resolved.
+//! How the names of servers are resolved.
 //!
 //! By the C library, as usual, unless the feature `resolver` is on: a static C
 //! library cannot load the modules that query name servers. This process then
-//! queries them itself, according to `/etc/resolv.conf` and `/etc/hosts`. (HTTP
+//! queries them itself, according to `/etc/resolv.conf` and `/etc/hosts`. (HTTP/1.1
 //! goes through `reqwest`, which the same feature configures to do so.)
 
 use hyper_util::client::legacy::connect::HttpConnector;

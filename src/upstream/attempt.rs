@@ -1,11 +1,13 @@
 //! One attempt of a call, with the key that was selected for it.
 
-use super::{Call, keys::Key, limits::RateLimitObserver, usage_meter::UsageMeter};
+use super::{
+    Call, http::Reservation, keys::Key, limits::RateLimitObserver, usage_meter::UsageMeter,
+};
 use http::HeaderValue;
 use std::sync::Arc;
 
 /// The request type of the layers below key selection.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Attempt {
     /// The call that is attempted.
     pub call: Call,
@@ -15,6 +17,8 @@ pub struct Attempt {
     pub rate_limit_observer: RateLimitObserver,
     /// Counts what the attempt uses.
     pub meter: UsageMeter,
+    /// The stream on which it is made; `None` over HTTP/1.1.
+    pub reservation: Option<Reservation>,
     /// Passes the trace on to the API.
     pub traceparent: Option<HeaderValue>,
     /// Vendor data of the trace.

@@ -2,9 +2,14 @@
 //!
 //! Directly above the HTTP attempt: a permit is held only while an attempt runs
 //! or a stream is read, not during a backoff. reqwest itself has no limit on
-//! its connections.
+//! its connections. Over HTTP/2, a permit also needs a stream of a connection:
+//! waiting for one is waiting for the permit.
 
-use super::{Body, Reply, UpstreamError, attempt::Attempt};
+use super::{
+    Body, Reply, UpstreamError,
+    attempt::Attempt,
+    http::{ConnectionPool, Reservation},
+};
 use crate::layer::{Next, Rule};
 use std::{
     sync::{
@@ -15,7 +20,7 @@ use std::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 /// The concurrency limit. Cloning is cheap.
@@ -83,17 +88,45 @@ impl Drop for Waiting {
     }
 }
 
-/// Lets an attempt begin when a permit is free, first come, first served.
+/// Lets an attempt begin when a permit is free, and a stream over HTTP/2; first
+/// come, first served.
 #[derive(Debug)]
 pub struct LimitConcurrency {
     limit: ConcurrencyLimit,
+    streams: Option<ConnectionPool>,
     timeout: Duration,
 }
 
 impl LimitConcurrency {
-    /// Attempts acquire a permit of `limit`, and wait at most `timeout` for it.
-    pub fn new(limit: ConcurrencyLimit, timeout: Duration) -> Self {
-        LimitConcurrency { limit, timeout }
+    /// Attempts acquire a permit of `limit` and a stream of `streams`, and wait
+    /// at most `timeout` for both.
+    pub fn new(
+        limit: ConcurrencyLimit,
+        streams: Option<ConnectionPool>,
+        timeout: Duration,
+    ) -> Self {
+        LimitConcurrency {
+            limit,
+            streams,
+            timeout,
+        }
+    }
+
+    /// A permit, and a stream on one of the connections.
+    async fn acquire_with_stream(
+        &self,
+        streams: &ConnectionPool,
+    ) -> Result<(OwnedSemaphorePermit, Reservation), UpstreamError> {
+        let began = Instant::now();
+        let permit = self.limit.clone().acquire(self.timeout).await?;
+        let left = self.timeout.saturating_sub(began.elapsed());
+        let _waiting = Waiting::begin(Arc::clone(&self.limit.waiting));
+        match streams.reserve(left).await {
+            Ok(reservation) => Ok((permit, reservation)),
+            Err(_) => Err(UpstreamError::ConcurrencyLimitExceeded {
+                retry_after: self.timeout,
+            }),
+        }
     }
 }
 
@@ -104,10 +137,17 @@ impl Rule<Attempt> for LimitConcurrency {
 
     async fn call(
         &self,
-        attempt: Attempt,
+        mut attempt: Attempt,
         mut next: impl Next<Attempt, Reply, UpstreamError>,
     ) -> Result<Reply, UpstreamError> {
-        let permit = self.limit.clone().acquire(self.timeout).await?;
+        let permit = match &self.streams {
+            None => self.limit.clone().acquire(self.timeout).await?,
+            Some(streams) => {
+                let (permit, stream) = Box::pin(self.acquire_with_stream(streams)).await?;
+                attempt.reservation = Some(stream);
+                permit
+            }
+        };
         let mut reply = next.run(attempt).await?;
         // A stream holds its permit until it ends or is dropped.
         if let Body::Events(events) = &mut reply.body {

@@ -47,6 +47,11 @@ pub struct UpstreamConfig {
     /// 128,000 tokens an hour). Must be greater than 0.
     #[serde(with = "humantime_serde")]
     pub read_timeout: Duration,
+    /// Maximum number of HTTP/2 connections to the API; at least 1. They are
+    /// opened when the streams that the API allows on the open ones are not
+    /// enough: an API that allows one needs as many as `max_in_flight`. Over
+    /// HTTP/1.1, each concurrent call has a connection of its own.
+    pub max_connections: usize,
     /// Maximum number of idle connections in the pool. 0 disables connection
     /// reuse.
     pub max_idle_connections: usize,
@@ -129,6 +134,7 @@ impl Default for UpstreamConfig {
             connect_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
+            max_connections: 200,
             max_idle_connections: 50,
             idle_timeout: Duration::from_secs(300),
             retry: RetryConfig::default(),
@@ -178,6 +184,9 @@ impl UpstreamConfig {
         if self.max_in_flight == 0 || self.max_in_flight > Semaphore::MAX_PERMITS {
             let maximum = Semaphore::MAX_PERMITS;
             wrong("max_in_flight", format!("must be between 1 and {maximum}"));
+        }
+        if self.max_connections == 0 {
+            wrong("max_connections", "must be at least 1".to_owned());
         }
         let durations = [
             ("acquire_timeout", self.acquire_timeout, true),
@@ -272,6 +281,8 @@ mod tests {
         let zero = wrong(|config| config.read_timeout = Duration::ZERO);
         assert_eq!(zero, ["read_timeout"]);
         assert_eq!(wrong(|config| config.max_in_flight = 0), ["max_in_flight"]);
+        let keys = wrong(|config| config.max_connections = 0);
+        assert_eq!(keys, ["max_connections"]);
         for share in [0.0, 1.1, -1.0, f32::NAN, f32::INFINITY] {
             let keys = wrong(|config| config.retry.budget_ratio = share);
             assert_eq!(keys, ["retry.budget_ratio"], "{share}");

@@ -95,6 +95,7 @@ impl Rule<Call> for SelectKey {
         let mut key = self.choose(&call, &tried)?;
         loop {
             let attempt = Attempt {
+                reservation: None,
                 traceparent: None,
                 tracestate: None,
                 call: call.clone(),

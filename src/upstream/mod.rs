@@ -26,7 +26,7 @@ mod stack;
 mod trace;
 mod usage_meter;
 
-pub use self::http::HttpConfigError;
+pub use self::http::{ConnectionPool, HttpConfigError, PoolCounts};
 pub use attempts::Attempts;
 pub use breaker::{CircuitBreaker, CircuitScope, CircuitState};
 pub use call::{Call, ModelsQuery, Payload, Transport};

@@ -7,7 +7,7 @@ use super::{
     coalesce::{Coalesce, Coalesced},
     concurrency_limit::{ConcurrencyLimit, LimitConcurrency},
     deadline::EnforceDeadline,
-    http::{HttpApi, HttpConfigError},
+    http::{ConnectionPool, HttpApi, HttpConfigError},
     key_selection::SelectKey,
     keys::Keys,
     pacing::{Pace, RateLimiter},
@@ -30,6 +30,8 @@ pub struct Upstream {
     pub rate_limiter: RateLimiter,
     /// The limit on calls in flight.
     pub concurrency_limit: ConcurrencyLimit,
+    /// The HTTP/2 connections; `None` for an `http` address.
+    pub connections: Option<ConnectionPool>,
     /// Counts calls that shared another call's response.
     pub coalesced: Coalesced,
 }
@@ -60,6 +62,8 @@ impl Upstream {
         let concurrency_limit = ConcurrencyLimit::new(config.max_in_flight);
         let coalesced = Coalesced::default();
 
+        let connections = http.pool().cloned();
+
         // Outermost first.
         let stack = ServiceBuilder::new()
             // Each client pays for its own calls, even if several share a
@@ -82,9 +86,10 @@ impl Upstream {
             // Each key has limits of its own; waiting for them holds no permit.
             .layer(rule(Pace::new(rate_limiter.clone(), config.pacing)))
             .map_request(waits_for(Wait::Permit))
-            // Only a running attempt holds a permit.
+            // Only a running attempt holds a permit, and a stream over HTTP/2.
             .layer(rule(LimitConcurrency::new(
                 concurrency_limit.clone(),
+                connections.clone(),
                 config.acquire_timeout,
             )))
             // An attempt is only the HTTP exchange; waiting comes before it.
@@ -96,6 +101,7 @@ impl Upstream {
             breaker,
             rate_limiter,
             concurrency_limit,
+            connections,
             coalesced,
         })
     }

@@ -1,6 +1,6 @@
 //! Decodes the body of a streamed response into events.
 
-use super::body_ends::BodyEnds;
+use super::{body_ends::BodyEnds, response::BodyBroke};
 use crate::{
     claude::{
         error::{ErrorBody, status_of_type},
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 /// Reads events on demand; `meter` counts their usage.
 pub fn events(
-    body: impl Stream<Item = reqwest::Result<Bytes>> + Send + 'static,
+    body: impl Stream<Item = Result<Bytes, BodyBroke>> + Send + 'static,
     read_timeout: Duration,
     meter: UsageMeter,
     body_ends: BodyEnds,

@@ -1,5 +1,9 @@
 //! One HTTP attempt over pooled connections: the innermost service.
 //!
+//! `http` addresses and peers that speak only HTTP/1.1 are called through
+//! `reqwest`, whose pool is right for them. An `https` peer that speaks HTTP/2 is
+//! called through [`pool`].
+//!
 //! It returns `Ok` only once there is something to return: a complete response,
 //! or the first event of a stream. Until then nothing was sent to the caller,
 //! and the attempt may be repeated.
@@ -7,7 +11,11 @@
 mod body_ends;
 mod events;
 mod headers;
+mod pool;
+mod response;
 mod tls;
+
+pub use pool::{ConnectionPool, PoolCounts, PoolError, Reservation};
 
 use super::{
     ApiFailure, Body, EventStream, ModelsQuery, Payload, Reply, Transport, UpstreamConfig,
@@ -26,13 +34,19 @@ use crate::{
     telemetry::context::{TRACEPARENT, TRACESTATE},
 };
 use body_ends::BodyEnds;
+use bytes::Bytes;
 use futures::{Stream, StreamExt, future::BoxFuture};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
+    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT},
 };
-use reqwest::{Request, Response, Url};
+use pool::{Connector, Grant, PoolLimits, StreamError};
+use reqwest::Url;
+use response::ApiResponse;
+use rustls::ClientConfig;
 use std::{
+    borrow::Cow,
+    error::Error as _,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, SystemTime},
@@ -43,23 +57,15 @@ use tower::Service;
 
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
-/// The values of the official SDKs.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
-const TCP_KEEPALIVE_PROBES: u32 = 5;
+const AGENT: &str = concat!("claude-grpc/", env!("CARGO_PKG_VERSION"));
 
-/// An HTTP/2 connection that does not answer a ping within this time is dead.
-const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
-const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum number of headers of a response over HTTP/1.1; over HTTP/2, their
+/// size is limited.
+const MAX_HEADERS: usize = 1_000;
 
-/// How much the API may send ahead of a slow reader on an HTTP/2 stream. With
-/// the default of 2 MiB, one reader that stops lets more small DATA frames pile
-/// up than h2 (0.4.16 and later) accepts, and it closes the connection for all
-/// streams.
-const HTTP2_STREAM_WINDOW: u32 = 64 * 1024;
-
-/// h2 accepts small frames up to half of this, for all streams together: enough
-/// for two hundred readers that stop.
-const HTTP2_CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
+/// How often a request is sent again, at once, because the peer says that it did
+/// not process it.
+const MAX_RESENDS: u32 = 3;
 
 /// Minimum upload rate in bytes per second: the read timeout is extended by the
 /// time that the body takes at this rate.
@@ -79,6 +85,7 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct HttpApi {
     http: reqwest::Client,
+    pool: Option<ConnectionPool>,
     shared: Arc<Shared>,
 }
 
@@ -90,6 +97,7 @@ struct Shared {
     version: HeaderValue,
     read_timeout: Duration,
     body_ends: BodyEnds,
+    acquire_timeout: Duration,
 }
 
 /// The HTTP client cannot be built.
@@ -122,25 +130,28 @@ impl HttpApi {
                 .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
                 .ok_or(HttpConfigError::BaseUrl)
         };
+        let messages = url("/v1/messages")?;
         let mut builder = reqwest::Client::builder();
-        if url("/")?.scheme() == "https" {
-            let tls = tls::client_config(config.ca_file.as_deref())?;
+        let mut pool = None;
+        if messages.scheme() == "https" {
+            let mut tls = tls::client_config(config.ca_file.as_deref())?;
+            pool = Some(pooled(&messages, &tls, config)?);
+            // A peer of HTTP/2 is the pool's.
+            tls.alpn_protocols = vec![tls::HTTP_1_1.to_vec()];
             builder = builder.tls_backend_preconfigured(tls);
         }
         let http = builder
-            .user_agent(concat!("claude-grpc/", env!("CARGO_PKG_VERSION")))
+            .user_agent(AGENT)
+            .http1_only()
+            .http1_max_headers(MAX_HEADERS)
             .connect_timeout(config.connect_timeout)
             .pool_max_idle_per_host(config.max_idle_connections)
             .pool_idle_timeout(config.idle_timeout)
             .tcp_nodelay(true)
-            .tcp_keepalive(TCP_KEEPALIVE)
-            .tcp_keepalive_interval(TCP_KEEPALIVE)
-            .tcp_keepalive_retries(TCP_KEEPALIVE_PROBES)
+            .tcp_keepalive(pool::TCP_KEEPALIVE)
+            .tcp_keepalive_interval(pool::TCP_KEEPALIVE)
+            .tcp_keepalive_retries(pool::TCP_KEEPALIVE_PROBES)
             .tcp_user_timeout(config.write_timeout)
-            .http2_keep_alive_interval(HTTP2_PING_INTERVAL)
-            .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT)
-            .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW)
-            .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
             // Following a redirect would send the key to another host.
             .redirect(reqwest::redirect::Policy::none())
             // Retries belong to the retry layer, which counts them.
@@ -149,21 +160,32 @@ impl HttpApi {
             .map_err(HttpConfigError::Client)?;
         Ok(HttpApi {
             http,
+            pool,
             shared: Arc::new(Shared {
-                messages: url("/v1/messages")?,
+                messages,
                 count_tokens: url("/v1/messages/count_tokens")?,
                 models: url("/v1/models")?,
                 version: HeaderValue::try_from(config.api_version.as_str())
                     .map_err(|_| HttpConfigError::ApiVersion)?,
                 read_timeout: config.read_timeout,
                 body_ends: BodyEnds::default(),
+                acquire_timeout: config.acquire_timeout,
             }),
         })
     }
 
-    async fn attempt(self, attempt: Attempt) -> Result<Reply, UpstreamError> {
+    /// The connections to an `https` address.
+    pub fn pool(&self) -> Option<&ConnectionPool> {
+        self.pool.as_ref()
+    }
+
+    async fn attempt(self, mut attempt: Attempt) -> Result<Reply, UpstreamError> {
         attempt.call.attempts.begin();
-        let response = self.head(&attempt).await?;
+        let response = match attempt.reservation.take() {
+            None => self.over_http1(&attempt).await?,
+            // Boxed, so that the future of a call over HTTP/1.1 is no larger.
+            Some(reservation) => Box::pin(self.over_http2(&attempt, reservation)).await?,
+        };
         attempt
             .rate_limit_observer
             .observe(|| headers::rate_limits(response.status(), response.headers()));
@@ -178,13 +200,87 @@ impl HttpApi {
         Ok(Reply { request_id, body })
     }
 
-    /// Sends the request and waits for the response headers. Those of a whole
-    /// response come when it is complete. Until then pings (HTTP/2) and
-    /// keepalives (TCP) show that the connection is alive.
-    async fn head(&self, attempt: &Attempt) -> Result<Response, UpstreamError> {
-        let request = self.request(attempt);
-        let sent = request.body().and_then(|body| body.as_bytes());
-        let sent = sent.map_or(0, |bytes| bytes.len() as u64);
+    /// Sends the request over HTTP/1.1 and waits for the response headers.
+    async fn over_http1(&self, attempt: &Attempt) -> Result<ApiResponse, UpstreamError> {
+        let Parts { method, url, body } = self.parts(attempt);
+        let silence = self.silence(attempt, body.as_ref());
+        let mut request = reqwest::Request::new(method, url.into_owned());
+        *request.headers_mut() = self.headers(attempt, body.is_some());
+        *request.body_mut() = body.map(Into::into);
+        match timeout(silence, self.http.execute(request)).await {
+            Ok(Ok(response)) => Ok(ApiResponse::Http1(response)),
+            Ok(Err(error)) => Err(self.http1_error(&error)),
+            Err(_) => Err(UpstreamError::Stalled(silence)),
+        }
+    }
+
+    /// Sends the request over HTTP/2 and waits for the response headers. What the
+    /// peer says that it did not process is sent again.
+    async fn over_http2(
+        &self,
+        attempt: &Attempt,
+        mut reservation: Reservation,
+    ) -> Result<ApiResponse, UpstreamError> {
+        let mut resends = 0;
+        loop {
+            let granted = reservation.granted(self.shared.acquire_timeout).await;
+            let stream = match granted.map_err(|error| self.pool_error(&error))? {
+                Grant::Http1 => return self.over_http1(attempt).await,
+                Grant::Stream(stream) => stream,
+            };
+            match self.exchange(attempt, stream).await? {
+                Ok(response) => return Ok(ApiResponse::Http2(response)),
+                Err(StreamError::Unprocessed) if resends < MAX_RESENDS => resends += 1,
+                Err(StreamError::Unreadable) => return Err(unreadable_head()),
+                Err(StreamError::Unprocessed | StreamError::Broken) => {
+                    return Err(UpstreamError::Broken);
+                }
+            }
+            let Some(pool) = &self.pool else {
+                return Err(UpstreamError::Broken);
+            };
+            let reserved = pool.reserve(self.shared.acquire_timeout).await;
+            reservation = reserved.map_err(|error| self.pool_error(&error))?;
+        }
+    }
+
+    /// One request on one stream.
+    async fn exchange(
+        &self,
+        attempt: &Attempt,
+        stream: pool::StreamSlot,
+    ) -> Result<Result<http::Response<pool::Http2Body>, StreamError>, UpstreamError> {
+        let Parts { method, url, body } = self.parts(attempt);
+        let silence = self.silence(attempt, body.as_ref());
+        let mut request = http::Request::new(());
+        *request.version_mut() = Version::HTTP_2;
+        *request.method_mut() = method;
+        *request.uri_mut() =
+            Uri::try_from(url.as_str()).map_err(|_| UpstreamError::Malformed("the URL is not valid".into()))?;
+        *request.headers_mut() = self.headers(attempt, body.is_some());
+        let headers = request.headers_mut();
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        let body = body.unwrap_or_default();
+        if !body.is_empty() {
+            headers.insert(CONTENT_LENGTH, body.len().into());
+        }
+        // Waiting until the stream is open is not the API's silence.
+        let opened = timeout(self.shared.acquire_timeout, stream.open(request, body)).await;
+        let exchange = match opened {
+            Ok(Ok(exchange)) => exchange,
+            Ok(Err(error)) => return Ok(Err(error)),
+            Err(_) => return Err(self.pool_error(&PoolError::NoStream)),
+        };
+        timeout(silence, exchange.response())
+            .await
+            .map_err(|_| UpstreamError::Stalled(silence))
+    }
+
+    /// How long the peer may be silent after it was sent this body. The headers
+    /// of a whole response come when it is complete; until then pings (HTTP/2)
+    /// and keepalives (TCP) show that the connection is alive.
+    fn silence(&self, attempt: &Attempt, body: Option<&Bytes>) -> Duration {
+        let sent = body.map_or(0, |body| body.len() as u64);
         let upload = Duration::from_secs(sent / SLOWEST_UPLOAD);
         let answer = match &attempt.call.payload {
             Payload::Messages {
@@ -193,35 +289,58 @@ impl HttpApi {
             } => longest_answer(attempt.call.max_tokens),
             _ => Duration::ZERO,
         };
-        let silence = self.shared.read_timeout + upload + answer;
-        match timeout(silence, self.http.execute(request)).await {
-            Ok(outcome) => outcome.map_err(|error| transport_error(&error)),
-            Err(_) => Err(UpstreamError::Stalled(silence)),
+        self.shared.read_timeout + upload + answer
+    }
+
+    fn pool_error(&self, error: &PoolError) -> UpstreamError {
+        match error {
+            PoolError::Connect(_) => UpstreamError::Connect,
+            PoolError::NoStream => UpstreamError::ConcurrencyLimitExceeded {
+                retry_after: self.shared.acquire_timeout,
+            },
         }
     }
 
-    fn request(&self, attempt: &Attempt) -> Request {
+    /// The kind of failure. The error itself contains the URL and is discarded.
+    fn http1_error(&self, error: &reqwest::Error) -> UpstreamError {
+        if error.is_connect() {
+            if let Some(pool) = &self.pool {
+                pool.forget_http1();
+            }
+            UpstreamError::Connect
+        } else if is_unreadable(error) {
+            unreadable_head()
+        } else {
+            UpstreamError::Broken
+        }
+    }
+
+    fn parts(&self, attempt: &Attempt) -> Parts<'_> {
         let shared = &self.shared;
         let (method, url, body) = match &attempt.call.payload {
-            Payload::Messages { body, .. } => {
-                (Method::POST, shared.messages.clone(), Some(body.clone()))
-            }
-            Payload::CountTokens { body } => (
+            Payload::Messages { body, .. } => (
                 Method::POST,
-                shared.count_tokens.clone(),
+                Cow::Borrowed(&shared.messages),
                 Some(body.clone()),
             ),
-            Payload::Models(query) => (Method::GET, page(&shared.models, query), None),
+            Payload::CountTokens { body } => (
+                Method::POST,
+                Cow::Borrowed(&shared.count_tokens),
+                Some(body.clone()),
+            ),
+            Payload::Models(query) => (Method::GET, Cow::Owned(page(&shared.models, query)), None),
         };
-        let mut request = Request::new(method, url);
+        Parts { method, url, body }
+    }
+
+    fn headers(&self, attempt: &Attempt, has_body: bool) -> HeaderMap {
         // Includes the headers that the client adds, so that the map never
         // grows.
-        *request.headers_mut() = HeaderMap::with_capacity(HEADERS);
-        let headers = request.headers_mut();
-        headers.insert(VERSION, shared.version.clone());
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        headers.insert(VERSION, self.shared.version.clone());
         headers.insert(AUTHORIZATION, attempt.key.authorization());
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        if body.is_some() {
+        if has_body {
             let json = HeaderValue::from_static("application/json");
             headers.insert(CONTENT_TYPE, json);
         }
@@ -233,11 +352,10 @@ impl HttpApi {
                 headers.insert(name, value.clone());
             }
         }
-        *request.body_mut() = body.map(Into::into);
-        request
+        headers
     }
 
-    async fn body(&self, attempt: &Attempt, response: Response) -> Result<Body, UpstreamError> {
+    async fn body(&self, attempt: &Attempt, response: ApiResponse) -> Result<Body, UpstreamError> {
         let events = |response| self.events(response, &attempt.meter);
         Ok(match &attempt.call.payload {
             Payload::Messages { transport, .. } => match transport {
@@ -252,16 +370,16 @@ impl HttpApi {
         })
     }
 
-    fn events(&self, response: Response, meter: &UsageMeter) -> EventStream {
+    fn events(&self, response: ApiResponse, meter: &UsageMeter) -> EventStream {
         let shared = &self.shared;
-        let (body, body_ends) = (response.bytes_stream(), shared.body_ends.clone());
+        let (body, body_ends) = (response.into_stream(), shared.body_ends.clone());
         events::events(body, shared.read_timeout, meter.clone(), body_ends)
     }
 
     /// A complete response, which was paid for even if it cannot be read.
     async fn whole(
         &self,
-        response: Response,
+        response: ApiResponse,
         meter: &UsageMeter,
     ) -> Result<Box<Message>, UpstreamError> {
         meter.content_came();
@@ -284,7 +402,7 @@ impl HttpApi {
 
     async fn json<T>(
         &self,
-        response: Response,
+        response: ApiResponse,
         read: fn(&[u8]) -> Result<T, Unreadable>,
     ) -> Result<T, UpstreamError> {
         let body = self.read(response, MAX_ANSWER).await?;
@@ -292,7 +410,7 @@ impl HttpApi {
     }
 
     /// Converts an error response into an error.
-    async fn failure(&self, response: Response) -> UpstreamError {
+    async fn failure(&self, response: ApiResponse) -> UpstreamError {
         let status = response.status().as_u16();
         let headers = response.headers();
         let mut failure = ApiFailure {
@@ -314,7 +432,7 @@ impl HttpApi {
     }
 
     /// Reads a body to its end, up to a maximum size.
-    async fn read(&self, mut response: Response, most: usize) -> Result<Vec<u8>, UpstreamError> {
+    async fn read(&self, mut response: ApiResponse, most: usize) -> Result<Vec<u8>, UpstreamError> {
         let read_timeout = self.shared.read_timeout;
         let announced = response.content_length().unwrap_or(0);
         let mut read = Vec::with_capacity(usize::try_from(announced).map_or(0, |it| it.min(most)));
@@ -369,13 +487,49 @@ fn with_request_id(mut error: UpstreamError, request_id: Option<String>) -> Upst
     error
 }
 
-/// The kind of failure. The error itself contains the URL and is discarded.
-fn transport_error(error: &reqwest::Error) -> UpstreamError {
-    if error.is_connect() {
-        UpstreamError::Connect
-    } else {
-        UpstreamError::Broken
+/// What is left of a response whose head is not valid. It was paid for, so it is
+/// not asked for again.
+fn unreadable_head() -> UpstreamError {
+    UpstreamError::Malformed("the headers are not valid, or too large".into())
+}
+
+/// Whether the peer answered with what is not HTTP, or with too many headers.
+fn is_unreadable(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            return error.is_parse();
+        }
+        cause = error.source();
     }
+    false
+}
+
+/// The request line and body of an attempt.
+struct Parts<'a> {
+    method: Method,
+    url: Cow<'a, Url>,
+    body: Option<Bytes>,
+}
+
+/// The pool of connections to an `https` address.
+fn pooled(
+    url: &Url,
+    tls: &ClientConfig,
+    config: &UpstreamConfig,
+) -> Result<ConnectionPool, HttpConfigError> {
+    let address = Uri::try_from(url.as_str()).map_err(|_| HttpConfigError::BaseUrl)?;
+    let connector = Connector::new(address, tls, config).map_err(|_| HttpConfigError::BaseUrl)?;
+    let limits = PoolLimits {
+        connections: config.max_connections,
+        idle: config.max_idle_connections,
+        idle_timeout: config.idle_timeout,
+    };
+    Ok(ConnectionPool::new(
+        Arc::new(connector),
+        limits,
+        config.connect_timeout,
+    ))
 }
 
 impl Service<Attempt> for HttpApi {

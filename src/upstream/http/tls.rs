@@ -5,6 +5,12 @@ use crate::certificates::{TrustError, trusted};
 use rustls::{ClientConfig, crypto::aws_lc_rs};
 use std::{path::Path, sync::Arc};
 
+/// HTTP/2 in ALPN (RFC 7301).
+pub const HTTP_2: &[u8] = b"h2";
+
+/// HTTP/1.1 in ALPN.
+pub const HTTP_1_1: &[u8] = b"http/1.1";
+
 /// Trusts the CAs of the system and those of a file. Offers HTTP/2 and
 /// HTTP/1.1, in this order.
 ///
@@ -16,6 +22,6 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, TrustError>
         .with_safe_default_protocol_versions()?
         .with_root_certificates(trusted(ca_file)?)
         .with_no_client_auth();
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    tls.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1_1.to_vec()];
     Ok(tls)
 }

@@ -1,0 +1,431 @@
+//! What the pool knows of its connections and of who waits, and what it decides.
+//! No I/O and no clock of its own: everything here is a function of what it is
+//! told.
+
+use std::{cmp::Reverse, collections::VecDeque, time::Duration};
+use tokio::time::Instant;
+
+/// How many streams a peer takes on a connection, as long as it was never
+/// asked: the least that RFC 9113 (6.5.2) recommends to peers.
+const EXPECTED_STREAMS: usize = 100;
+
+/// The first delay after a connection that was of no use; it doubles up to
+/// [`LONGEST_DELAY`].
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+
+/// The longest delay between connections that are of no use.
+const LONGEST_DELAY: Duration = Duration::from_secs(2);
+
+/// A connection that the peer drains within this time, before any response, was
+/// of no use. After this time, failures are forgotten.
+const FRUITLESS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Identifies a connection of the pool.
+pub type ConnectionId = u64;
+
+/// Identifies a waiter of the pool.
+pub type Ticket = u64;
+
+/// How many connections the pool may have.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolLimits {
+    /// Maximum number of connections that take new streams.
+    pub connections: usize,
+    /// Maximum number of those without a stream.
+    pub idle: usize,
+    /// Time after which a connection without a stream is closed.
+    pub idle_timeout: Duration,
+}
+
+/// The connections and streams of the pool, by state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PoolCounts {
+    /// Connections that are being opened.
+    pub connecting: usize,
+    /// Connections with streams, that take more as far as the peer allows.
+    pub active: usize,
+    /// Connections without a stream.
+    pub idle: usize,
+    /// Connections that end with their last stream: the peer wants no new ones,
+    /// or they are being closed.
+    pub draining: usize,
+    /// Streams in flight.
+    pub in_flight: usize,
+    /// Attempts that wait for a stream or a connection.
+    pub waiting: usize,
+    /// Streams that the peer allows on the open connections. A connection
+    /// without a limit counts as [`PoolLimits::connections`].
+    pub capacity: usize,
+}
+
+/// A connection. `L` is the link over which streams are opened.
+#[derive(Debug)]
+struct PooledConnection<L> {
+    id: ConnectionId,
+    /// `None` once it takes no new streams.
+    link: Option<L>,
+    /// Streams that the peer allows; `None` before its SETTINGS.
+    limit: Option<usize>,
+    in_flight: usize,
+    /// Streams since it was opened.
+    served: usize,
+    has_answered: bool,
+    /// This side closes it.
+    is_retired: bool,
+    /// It has ended.
+    is_closed: bool,
+    opened_at: Instant,
+    idle_since: Instant,
+}
+
+/// What the pool knows. `W` is how a waiter is told.
+#[derive(Debug)]
+pub struct PoolState<L, W> {
+    limits: PoolLimits,
+    connections: Vec<PooledConnection<L>>,
+    waiters: VecDeque<(Ticket, W)>,
+    connecting: usize,
+    /// Streams that this peer allowed on the last connection.
+    learned: Option<usize>,
+    /// What to expect of a connection, after one that the peer drained before it
+    /// had taken as many streams as it allows.
+    lowered: Option<usize>,
+    /// Connections in a row that were of no use, and when the last one failed.
+    fruitless: (u32, Instant),
+    last_id: u64,
+}
+
+impl<L> PooledConnection<L> {
+    /// Streams that may be opened now. Before the peer's SETTINGS it is one, so
+    /// that the first call costs no further round trip, and no stream is opened
+    /// that the peer would refuse.
+    fn free(&self) -> usize {
+        match self.link {
+            Some(_) => self.limit.unwrap_or(1).saturating_sub(self.in_flight),
+            None => 0,
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.link.is_some()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.is_open() && self.in_flight == 0
+    }
+
+    /// Takes no new streams, so that it is closed with its last one.
+    fn retire(&mut self) -> Option<L> {
+        self.is_retired = true;
+        self.link.take()
+    }
+}
+
+impl<L: Clone, W> PoolState<L, W> {
+    /// Without any connection.
+    pub fn new(limits: PoolLimits, now: Instant) -> Self {
+        PoolState {
+            limits,
+            connections: Vec::new(),
+            waiters: VecDeque::new(),
+            connecting: 0,
+            learned: None,
+            lowered: None,
+            fruitless: (0, now),
+            last_id: 0,
+        }
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    fn find(&mut self, id: ConnectionId) -> Option<&mut PooledConnection<L>> {
+        self.connections.iter_mut().find(|it| it.id == id)
+    }
+
+    // Streams.
+
+    /// Takes a stream if one is free and nobody waits for it: on the connection
+    /// with the fewest in flight. Among idle ones it is the one that was used
+    /// last, so that those that are not needed reach their idle timeout.
+    pub fn take(&mut self) -> Option<(ConnectionId, L)> {
+        match self.waiters.is_empty() {
+            true => self.lease(),
+            false => None,
+        }
+    }
+
+    /// The next waiter and its stream, if both exist.
+    pub fn next_grant(&mut self) -> Option<(W, ConnectionId, L)> {
+        if self.waiters.is_empty() {
+            return None;
+        }
+        let (id, link) = self.lease()?;
+        let (_, waiter) = self.waiters.pop_front()?;
+        Some((waiter, id, link))
+    }
+
+    fn lease(&mut self) -> Option<(ConnectionId, L)> {
+        let free = self.connections.iter_mut().filter(|it| it.free() > 0);
+        let best = free.min_by_key(|it| (it.in_flight, Reverse(it.idle_since)))?;
+        let link = best.link.clone()?;
+        best.in_flight += 1;
+        best.served += 1;
+        let (id, served) = (best.id, best.served);
+        self.lowered = self.lowered.map(|lowered| lowered.max(served));
+        Some((id, link))
+    }
+
+    /// A stream ended.
+    pub fn release(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(connection) = self.find(id) {
+            connection.in_flight = connection.in_flight.saturating_sub(1);
+            connection.idle_since = now;
+            if connection.is_closed {
+                self.forget_closed(now);
+            }
+        }
+    }
+
+    /// The peer answered on a connection: it is of use.
+    pub fn answered(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = self.find(id) else {
+            return;
+        };
+        if !connection.has_answered {
+            connection.has_answered = true;
+            self.fruitless = (0, now);
+        }
+    }
+
+    // Waiters.
+
+    /// Adds a waiter, behind all others.
+    pub fn enqueue(&mut self, waiter: W) -> Ticket {
+        let ticket = self.next_id();
+        self.waiters.push_back((ticket, waiter));
+        ticket
+    }
+
+    /// Removes a waiter that gave up. Returns it, unless it was served.
+    pub fn leave(&mut self, ticket: Ticket) -> Option<W> {
+        let at = self.waiters.iter().position(|(one, _)| *one == ticket)?;
+        self.waiters.remove(at).map(|(_, waiter)| waiter)
+    }
+
+    /// Removes all waiters.
+    pub fn dismiss_all(&mut self) -> Vec<W> {
+        self.waiters.drain(..).map(|(_, waiter)| waiter).collect()
+    }
+
+    /// Whether a connection that is being opened will have a stream for this
+    /// waiter, by all that is known of the peer.
+    pub fn is_expected(&self, ticket: Ticket, now: Instant) -> bool {
+        let at = self.waiters.iter().position(|(one, _)| *one == ticket);
+        self.failures(now) == 0 && at.is_some_and(|at| at < self.expected_streams())
+    }
+
+    /// Streams that connections are expected to take once they are open and the
+    /// peer has sent its SETTINGS.
+    fn expected_streams(&self) -> usize {
+        let each = self.expected_of_one();
+        let unsettled = self.connections.iter();
+        unsettled
+            .filter(|it| it.is_open() && it.limit.is_none())
+            .map(|it| each.saturating_sub(it.in_flight))
+            .fold(self.connecting.saturating_mul(each), usize::saturating_add)
+    }
+
+    fn expected_of_one(&self) -> usize {
+        let allowed = self.learned.unwrap_or(EXPECTED_STREAMS);
+        allowed.min(self.lowered.unwrap_or(allowed)).max(1)
+    }
+
+    // Connections.
+
+    /// Whether another connection must be opened for those who wait, and after
+    /// which delay. It then counts as connecting.
+    pub fn open_another(&mut self, now: Instant) -> Option<Duration> {
+        let open = self.connections.iter().filter(|it| it.is_open()).count();
+        let failures = self.failures(now);
+        let is_needed = self.waiters.len() > self.expected_streams();
+        let has_room = open + self.connecting < self.limits.connections;
+        // One at a time while connections turn out to be of no use.
+        let may_try = failures == 0 || self.connecting == 0;
+        if !(is_needed && has_room && may_try) {
+            return None;
+        }
+        self.connecting += 1;
+        Some(match failures.checked_sub(1) {
+            None => Duration::ZERO,
+            Some(doublings) => {
+                let delay = FIRST_DELAY.saturating_mul(2_u32.saturating_pow(doublings));
+                delay.min(LONGEST_DELAY)
+            }
+        })
+    }
+
+    /// A connection is open.
+    pub fn opened(&mut self, link: L, now: Instant) -> ConnectionId {
+        self.connecting -= 1;
+        let id = self.next_id();
+        self.connections.push(PooledConnection {
+            id,
+            link: Some(link),
+            limit: None,
+            in_flight: 0,
+            served: 0,
+            has_answered: false,
+            is_retired: false,
+            is_closed: false,
+            opened_at: now,
+            idle_since: now,
+        });
+        id
+    }
+
+    /// A connection could not be opened. Returns the waiters that have nothing
+    /// else to wait for.
+    pub fn open_failed(&mut self, now: Instant) -> Vec<W> {
+        self.connecting -= 1;
+        if self.connections.iter().any(PooledConnection::is_open) {
+            self.fail(now);
+            return Vec::new();
+        }
+        match self.connecting {
+            0 => self.dismiss_all(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The peer speaks another protocol on a connection that was opened.
+    pub fn opened_otherwise(&mut self) {
+        self.connecting -= 1;
+    }
+
+    /// The peer allows this many streams on a connection.
+    pub fn set_limit(&mut self, id: ConnectionId, limit: usize, now: Instant) {
+        let Some(connection) = self.find(id) else {
+            return;
+        };
+        let is_first = connection.limit.replace(limit).is_none();
+        self.learned = Some(limit);
+        if limit == 0 && is_first {
+            self.fail(now);
+        }
+    }
+
+    /// The peer wants no new streams on a connection.
+    pub fn drain(&mut self, id: ConnectionId) -> Option<L> {
+        let expected = self.expected_of_one();
+        let connection = self.find(id)?;
+        let (served, link) = (connection.served, connection.link.take());
+        if link.is_some() && served < expected {
+            // In steps: a single restart of the peer says little.
+            self.lowered = Some(served.max(expected / 4).max(1));
+        }
+        link
+    }
+
+    /// A connection has ended. It is forgotten with its last stream, whose
+    /// response may have arrived before the end.
+    pub fn closed(&mut self, id: ConnectionId, now: Instant) -> Option<L> {
+        let connection = self.find(id)?;
+        connection.is_closed = true;
+        let link = connection.link.take();
+        self.forget_closed(now);
+        link
+    }
+
+    fn forget_closed(&mut self, now: Instant) {
+        let is_over = |it: &PooledConnection<L>| it.is_closed && it.in_flight == 0;
+        while let Some(at) = self.connections.iter().position(is_over) {
+            let ended = self.connections.swap_remove(at);
+            let age = now.saturating_duration_since(ended.opened_at);
+            if !ended.has_answered && !ended.is_retired && age < FRUITLESS_WITHIN {
+                self.fail(now);
+            }
+        }
+    }
+
+    /// A connection to close: more are idle than may be, or more than one takes
+    /// nothing. That one is kept, since its limit may grow.
+    pub fn retire_surplus(&mut self) -> Option<L> {
+        let is_closed = |it: &PooledConnection<L>| it.is_idle() && it.limit == Some(0);
+        let is_surplus: fn(&PooledConnection<L>) -> bool =
+            if self.connections.iter().filter(|it| is_closed(it)).count() > 1 {
+                is_closed
+            } else if self.waiters.is_empty() && self.idle() > self.limits.idle {
+                PooledConnection::is_idle
+            } else {
+                return None;
+            };
+        let surplus = self.connections.iter_mut().filter(|it| is_surplus(it));
+        surplus.min_by_key(|it| it.idle_since)?.retire()
+    }
+
+    fn idle(&self) -> usize {
+        self.connections.iter().filter(|it| it.is_idle()).count()
+    }
+
+    /// Closes a connection that is idle for too long. `Err` is when to ask
+    /// again; `Ok(None)`, that it takes no streams any more.
+    pub fn retire_idle(&mut self, id: ConnectionId, now: Instant) -> Result<Option<L>, Instant> {
+        let timeout = self.limits.idle_timeout;
+        let Some(connection) = self.find(id).filter(|it| it.is_open()) else {
+            return Ok(None);
+        };
+        let expires = match connection.is_idle() {
+            true => connection.idle_since + timeout,
+            // Not idle: it has all of the time before it.
+            false => now + timeout.max(Duration::from_secs(1)),
+        };
+        match expires <= now {
+            true => Ok(connection.retire()),
+            false => Err(expires),
+        }
+    }
+
+    /// Whether the peer has sent its SETTINGS on a connection, and whether the
+    /// connection has streams.
+    pub fn usage(&mut self, id: ConnectionId) -> Option<(bool, bool)> {
+        let connection = self.find(id)?;
+        Some((connection.limit.is_some(), connection.in_flight > 0))
+    }
+
+    fn fail(&mut self, now: Instant) {
+        self.fruitless = (self.failures(now).saturating_add(1), now);
+    }
+
+    fn failures(&self, now: Instant) -> u32 {
+        let (count, last) = self.fruitless;
+        match now.saturating_duration_since(last) < FRUITLESS_WITHIN {
+            true => count,
+            false => 0,
+        }
+    }
+
+    /// The connections and streams, by state.
+    pub fn counts(&self) -> PoolCounts {
+        let mut counts = PoolCounts {
+            connecting: self.connecting,
+            waiting: self.waiters.len(),
+            ..PoolCounts::default()
+        };
+        for connection in &self.connections {
+            counts.in_flight += connection.in_flight;
+            if !connection.is_open() {
+                counts.draining += 1;
+                continue;
+            }
+            match connection.in_flight {
+                0 => counts.idle += 1,
+                _ => counts.active += 1,
+            }
+            counts.capacity += connection.limit.unwrap_or(1).min(self.limits.connections);
+        }
+        counts
+    }
+}

@@ -1,0 +1,75 @@
+//! A response, over either version of HTTP.
+
+use super::pool::{Http2Body, StreamError};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, future::Either};
+use http::{HeaderMap, StatusCode, header::CONTENT_LENGTH};
+
+/// A response whose body has not been read.
+pub enum ApiResponse {
+    /// Over HTTP/1.1.
+    Http1(reqwest::Response),
+    /// Over HTTP/2.
+    Http2(http::Response<Http2Body>),
+}
+
+/// The body ended before its end.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyBroke;
+
+impl ApiResponse {
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            ApiResponse::Http1(response) => response.status(),
+            ApiResponse::Http2(response) => response.status(),
+        }
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        match self {
+            ApiResponse::Http1(response) => response.headers(),
+            ApiResponse::Http2(response) => response.headers(),
+        }
+    }
+
+    /// The size of the body as announced, in bytes.
+    pub fn content_length(&self) -> Option<u64> {
+        match self {
+            ApiResponse::Http1(response) => response.content_length(),
+            ApiResponse::Http2(response) => {
+                let length = response.headers().get(CONTENT_LENGTH)?;
+                length.to_str().ok()?.parse().ok()
+            }
+        }
+    }
+
+    /// The next piece of the body; `None` at its end.
+    ///
+    /// # Errors
+    /// When the body ends before its end.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, BodyBroke> {
+        match self {
+            ApiResponse::Http1(response) => response.chunk().await.map_err(|_| BodyBroke),
+            ApiResponse::Http2(response) => {
+                let next = response.body_mut().next().await;
+                next.transpose().map_err(|_: StreamError| BodyBroke)
+            }
+        }
+    }
+
+    /// The pieces of the body.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, BodyBroke>> + Send + 'static {
+        match self {
+            ApiResponse::Http1(response) => {
+                let body = response.bytes_stream();
+                Either::Left(body.map(|piece| piece.map_err(|_| BodyBroke)))
+            }
+            ApiResponse::Http2(response) => {
+                let body = response.into_body();
+                Either::Right(body.map(|piece| piece.map_err(|_| BodyBroke)))
+            }
+        }
+    }
+}
