@@ -9,7 +9,11 @@ use rustls::{
         pem::{self, PemObject},
     },
 };
-use std::path::Path;
+use rustls_native_certs::CertificateResult;
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -77,13 +81,29 @@ pub enum TrustError {
     Certificate(#[from] rustls::Error),
 }
 
+/// The CAs of the system. The crate takes an empty `SSL_CERT_FILE` for a path; it
+/// counts as unset, as every variable.
+fn of_system() -> CertificateResult {
+    let is_empty = |name| std::env::var_os(name).as_deref().map(OsStr::is_empty);
+    let (file, folders) = (is_empty("SSL_CERT_FILE"), is_empty("SSL_CERT_DIR"));
+    if file != Some(true) || folders == Some(false) {
+        return rustls_native_certs::load_native_certs();
+    }
+    let found = openssl_probe::probe();
+    let folder = found.cert_dir.first();
+    rustls_native_certs::load_certs_from_paths(
+        found.cert_file.as_deref(),
+        folder.map(PathBuf::as_path),
+    )
+}
+
 /// The CAs of the system, or in their place those that `SSL_CERT_FILE` and
 /// `SSL_CERT_DIR` name; and those of a file of further CAs.
 ///
 /// # Errors
 /// When the file of further CAs cannot be loaded, or there is no CA at all.
 pub fn trusted(ca_file: Option<&Path>) -> Result<RootCertStore, TrustError> {
-    let system = rustls_native_certs::load_native_certs();
+    let system = of_system();
     let mut roots = RootCertStore::empty();
     // Systems ship certificates that are not valid; the others are enough.
     roots.add_parsable_certificates(system.certs);

@@ -327,6 +327,11 @@ fn empty_variables_count_as_unset() {
     }
     Ended::from(client.output().unwrap()).succeeded();
 
+    let mut real = binary(&["serve", "--listen", "127.0.0.1:0"]);
+    real.envs([("SSL_CERT_FILE", ""), ("SSL_CERT_DIR", "")]);
+    real.env("ANTHROPIC_API_KEY", "sk-test");
+    Running::start(real, "claude-grpc listening on ");
+
     let name = "CLAUDE_GRPC_ACCESS__CLIENTS_FILE";
     let ended = run_with(&["serve", "--simulate"], &[(name, "")]).failed(2);
     assert!(ended.reason().starts_with(name), "{ended:?}");
