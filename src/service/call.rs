@@ -17,6 +17,13 @@ const PRIORITY: &str = "claude-priority";
 /// in flight, `false` forbids it.
 const COALESCE: &str = "claude-coalesce";
 
+/// Metadata: a name for the conversation, whose calls are made with the same API
+/// key. 1 to 128 printable ASCII characters.
+const CONVERSATION: &str = "claude-conversation";
+
+/// Maximum length of [`CONVERSATION`].
+const MAX_CONVERSATION: usize = 128;
+
 /// The deadline of a call that did not pass the admission layer.
 const FALLBACK_DEADLINE: Duration = Duration::from_secs(600);
 
@@ -52,17 +59,31 @@ pub fn options<T>(request: &Request<T>, coalesce_by_default: bool) -> Result<Cal
         coalesce_by_default,
         &mut wrong,
     );
+    let conversation = conversation(metadata, &mut wrong);
     wrong.into_result()?;
     let caller = request.extensions().get::<Arc<Identity>>().cloned();
     let highest = caller.as_ref().map_or(priority, |caller| caller.priority);
     Ok(CallOptions {
         priority: priority.min(highest),
         coalesce,
+        conversation,
         tenant: caller.as_ref().map(|caller| Arc::clone(&caller.tenant)),
         caller,
         record,
         ..CallOptions::new(deadline)
     })
+}
+
+fn conversation(metadata: &MetadataMap, wrong: &mut Violations) -> Option<String> {
+    let value = metadata.get(CONVERSATION)?;
+    match value.to_str() {
+        Ok(name) if (1..=MAX_CONVERSATION).contains(&name.len()) => Some(name.to_owned()),
+        _ => {
+            let problem = format!("must be 1 to {MAX_CONVERSATION} printable ASCII characters");
+            wrong.add(format_args!("metadata.{CONVERSATION}"), problem);
+            None
+        }
+    }
 }
 
 fn one_of<T: Copy>(

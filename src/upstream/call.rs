@@ -1,6 +1,6 @@
 //! One call to the API.
 
-use super::Attempts;
+use super::{Attempts, KeyAffinity};
 use crate::{
     access::Identity,
     call::{Deadline, Priority},
@@ -23,6 +23,8 @@ pub struct Call {
     pub priority: Priority,
     /// Whether the call may share the response of an identical one in flight.
     pub coalesce: bool,
+    /// Which calls should be made with the same API key.
+    pub affinity: KeyAffinity,
     /// Tenant of the caller; responses are shared within a tenant only.
     pub tenant: Option<Arc<str>>,
     /// Who makes the call, with its limits; `None` without access control.
@@ -52,6 +54,7 @@ impl Call {
             deadline: Deadline::after(std::time::Duration::from_secs(60)),
             priority: Priority::default(),
             coalesce: false,
+            affinity: KeyAffinity::named(None, ""),
             tenant: None,
             caller: None,
             input_tokens: 0,

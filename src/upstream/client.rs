@@ -1,8 +1,8 @@
 //! The client of the Claude API that the RPCs use.
 
 use super::{
-    Attempts, Body, BoxStack, Call, EventStream, ModelsQuery, Payload, Reply, Transport,
-    UpstreamError, call::longest_answer,
+    Attempts, Body, BoxStack, Call, EventStream, KeyAffinity, KeyChoice, ModelsQuery, Payload,
+    Reply, Transport, UpstreamError, call::longest_answer,
 };
 use crate::access::Identity;
 use crate::call::{Deadline, Priority};
@@ -38,6 +38,10 @@ pub struct CallOptions {
     pub priority: Priority,
     /// Whether the call may share the response of an identical one in flight.
     pub coalesce: bool,
+    /// What decides the API key, unless the caller has named the conversation.
+    pub key_choice: KeyChoice,
+    /// The conversation, as the caller names it.
+    pub conversation: Option<String>,
     /// Tenant of the caller; responses are shared within a tenant only.
     pub tenant: Option<Arc<str>>,
     /// Who makes the call; `None` without access control.
@@ -53,6 +57,8 @@ impl CallOptions {
             deadline,
             priority: Priority::default(),
             coalesce: false,
+            key_choice: KeyChoice::Conversation,
+            conversation: None,
             tenant: None,
             caller: None,
             record: CallRecord::default(),
@@ -177,6 +183,11 @@ impl Client {
         options: CallOptions,
     ) -> Result<Answered<Body>, Failed> {
         let attempts = Attempts::default();
+        let tenant = options.tenant.as_deref();
+        let affinity = match &options.conversation {
+            Some(name) => KeyAffinity::named(tenant, name),
+            None => KeyAffinity::of(tenant, request, options.key_choice),
+        };
         let model = Arc::from(request.model.as_str());
         options.record.model(&model);
         let call = Call {
@@ -185,6 +196,7 @@ impl Client {
             deadline: options.deadline,
             priority: options.priority,
             coalesce: options.coalesce,
+            affinity,
             tenant: options.tenant,
             caller: options.caller,
             input_tokens: estimate::input_tokens(request),

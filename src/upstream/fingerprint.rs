@@ -25,6 +25,12 @@ impl Fingerprint {
         half.copy_from_slice(&mac.finalize().into_bytes()[..16]);
         Fingerprint(half)
     }
+
+    /// The fingerprint as a number, for hashes.
+    pub fn seed(self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
 }
 
 impl fmt::Display for Fingerprint {

@@ -1,44 +1,42 @@
 //! Selects the API key of each attempt.
 //!
-//! Calls are spread over the usable keys: the one whose limits have room first,
-//! round robin among equals. A key that the API rejects is quarantined, and the
-//! call continues with another one at once, which does not count as a retry.
-//! Only when no other key is left does the caller see the rejection. A key that
-//! lacks a permission is only avoided for the model, since one caller could
-//! otherwise stop the others by asking for what the key may not do.
+//! Calls that belong together use the same key (`affinity`), and together they
+//! spread over all keys. The next key in their order is used instead when the
+//! first one is quarantined, when its limits would make the call wait, or when
+//! it has far more than its share of the attempts in flight: one hot prompt
+//! must not overheat one key.
+//!
+//! A key that the API rejects is quarantined, and the call continues with
+//! another one at once, which does not count as a retry. Only when no other key
+//! is left does the caller see the rejection. A key that lacks a permission is
+//! only avoided for the model, since one caller could otherwise stop the others
+//! by asking for what the key may not do.
 
 use super::{
-    Call, Payload, Reply, UpstreamError,
+    Body, Call, Payload, Reply, UpstreamError,
     attempt::Attempt,
     keys::{Key, Keys},
     limits::RateLimitObserver,
     pacing::{self, RateLimiter},
 };
 use crate::layer::{Next, Rule};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{cmp::Reverse, sync::Arc, time::Duration};
+
+/// A key has its share of the attempts in flight up to this many, whatever the
+/// others have: parallel calls of a quiet service stay together.
+const QUIET: usize = 8;
 
 /// Selects the key of each attempt, and another one when it is rejected.
 #[derive(Debug)]
 pub struct SelectKey {
     keys: Keys,
     rate_limiter: RateLimiter,
-    turn: AtomicUsize,
 }
 
 impl SelectKey {
     /// Selects among `keys`, whose quotas `rate_limiter` knows.
     pub fn new(keys: Keys, rate_limiter: RateLimiter) -> Self {
-        SelectKey {
-            keys,
-            rate_limiter,
-            turn: AtomicUsize::new(0),
-        }
+        SelectKey { keys, rate_limiter }
     }
 
     /// The best of the keys that were not tried yet. One that was rejected for
@@ -64,10 +62,13 @@ impl SelectKey {
         if let [] | [_] = usable[..] {
             return usable.first().map(|key| Arc::clone(key)).ok_or(refusal);
         }
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % usable.len();
-        usable.rotate_left(turn);
-        let soonest = usable.into_iter().min_by_key(|key| self.wait(key, call));
-        soonest.map(Arc::clone).ok_or(refusal)
+        usable.sort_by_cached_key(|key| Reverse(call.affinity.score(key.fingerprint().seed())));
+        let share = share(&usable);
+        let has_room = |key: &Arc<Key>| key.in_flight() < share;
+        let fits = |key: &Arc<Key>| self.wait(key, call).is_zero();
+        let chosen = usable.iter().find(|key| has_room(key) && fits(key));
+        let chosen = chosen.or_else(|| usable.iter().min_by_key(|key| self.wait(key, call)));
+        chosen.map(|key| Arc::clone(key)).ok_or(refusal)
     }
 
     fn wait(&self, key: &Key, call: &Call) -> Duration {
@@ -103,10 +104,17 @@ impl Rule<Call> for SelectKey {
                 rate_limit_observer: RateLimitObserver::default(),
                 meter: call.attempts.meter(),
             };
+            let in_use = key.begin_use();
             let error = match next.run(attempt).await {
-                Ok(reply) => return Ok(reply),
+                Ok(mut reply) => {
+                    if let Body::Events(events) = &mut reply.body {
+                        events.hold(in_use);
+                    }
+                    return Ok(reply);
+                }
                 Err(error) => error,
             };
+            drop(in_use);
             match blame(&error) {
                 Blame::Key => key.quarantine(None, &error),
                 Blame::KeyForModel => key.quarantine(Some(Arc::clone(&call.model)), &error),
@@ -120,6 +128,14 @@ impl Rule<Call> for SelectKey {
             };
         }
     }
+}
+
+/// How many attempts in flight are a key's share: a quarter more than the
+/// average (consistent hashing with bounded loads).
+fn share(keys: &[&Arc<Key>]) -> usize {
+    let in_flight: usize = keys.iter().map(|key| key.in_flight()).sum();
+    let average = (in_flight + 1).div_ceil(keys.len());
+    (average + average.div_ceil(4)).max(QUIET)
 }
 
 /// What a failure says about the key.
@@ -155,7 +171,9 @@ fn blame(error: &UpstreamError) -> Blame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::ApiFailure;
+    use crate::upstream::{ApiFailure, KeyAffinity};
+    use secrecy::SecretString;
+    use std::collections::HashMap;
 
     fn api(status: u16, kind: &str) -> UpstreamError {
         UpstreamError::Api(Box::new(ApiFailure {
@@ -176,5 +194,76 @@ mod tests {
         assert_eq!(blame(&api(402, "billing_error")), Blame::Key);
         assert_eq!(blame(&api(403, "permission_error")), Blame::KeyForModel);
         assert_eq!(blame(&api(429, "rate_limit_error")), Blame::Limits);
+    }
+
+    fn select(keys: usize) -> SelectKey {
+        let keys = (0..keys).map(|index| {
+            let secret = SecretString::from(format!("sk-{index}"));
+            Key::new(&format!("key-{index}"), &secret).unwrap()
+        });
+        SelectKey::new(Keys::new(keys), RateLimiter::default())
+    }
+
+    fn call(conversation: &str) -> Call {
+        Call {
+            affinity: KeyAffinity::named(None, conversation),
+            ..Call::for_tests()
+        }
+    }
+
+    fn chosen(select: &SelectKey, conversation: usize) -> Arc<str> {
+        let key = select.choose(&call(&conversation.to_string()), &[]);
+        Arc::clone(key.unwrap().name())
+    }
+
+    #[test]
+    fn conversations_spread_evenly_and_few_move_to_a_new_key() {
+        const CONVERSATIONS: usize = 10_000;
+        let (four, five) = (select(4), select(5));
+        let mut counts = HashMap::new();
+        let mut moved = 0;
+        for conversation in 0..CONVERSATIONS {
+            let key = chosen(&four, conversation);
+            assert_eq!(key, chosen(&four, conversation));
+            let with_another = chosen(&five, conversation);
+            if with_another != key {
+                assert_eq!(&*with_another, "key-4", "moved between the old keys");
+                moved += 1;
+            }
+            *counts.entry(key).or_insert(0_usize) += 1;
+        }
+        for count in counts.values() {
+            assert!((2250..=2750).contains(count), "{counts:?}");
+        }
+        assert!((1800..=2200).contains(&moved), "{moved}");
+    }
+
+    #[test]
+    fn a_hot_prefix_uses_more_than_one_key() {
+        let select = select(4);
+        let mut in_use = Vec::new();
+        for _ in 0..200 {
+            let key = select.choose(&call("hot"), &[]).unwrap();
+            in_use.push(key.begin_use());
+        }
+        let keys = select.keys.current();
+        let loads: Vec<usize> = keys.iter().map(|key| key.in_flight()).collect();
+        assert!(loads.iter().all(|load| *load <= 64), "{loads:?}");
+        drop(in_use);
+        assert!(keys.iter().all(|key| key.in_flight() == 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_conversation_moves_when_its_key_is_out_and_comes_back() {
+        let select = select(4);
+        let first = select.choose(&call("c"), &[]).unwrap();
+        first.quarantine(None, &UpstreamError::NoUsableKey);
+        let second = select.choose(&call("c"), &[]).unwrap();
+        assert!(!Arc::ptr_eq(&first, &second));
+        let again = select.choose(&call("c"), &[]).unwrap();
+        assert!(Arc::ptr_eq(&second, &again));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let back = select.choose(&call("c"), &[]).unwrap();
+        assert!(Arc::ptr_eq(&first, &back));
     }
 }

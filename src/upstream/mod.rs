@@ -3,6 +3,7 @@
 //! Everything here is a `tower::Service` from [`Call`] to [`Reply`]. Nothing
 //! here knows gRPC; nothing outside knows HTTP.
 
+mod affinity;
 mod attempt;
 mod attempts;
 mod breaker;
@@ -27,6 +28,7 @@ mod trace;
 mod usage_meter;
 
 pub use self::http::{ConnectionPool, HttpConfigError, PoolCounts};
+pub use affinity::{KeyAffinity, KeyChoice};
 pub use attempts::Attempts;
 pub use breaker::{CircuitBreaker, CircuitScope, CircuitState};
 pub use call::{Call, ModelsQuery, Payload, Transport};

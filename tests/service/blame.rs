@@ -139,12 +139,13 @@ async fn a_key_without_a_permission_is_avoided_while_another_has_it() {
         },
     )
     .await;
-    for _ in 0..6 {
-        assert_eq!(outcome(&world, ask("hello")).await, "ok");
+    for conversation in 0..16 {
+        let request = ask(&format!("conversation {conversation}"));
+        assert_eq!(outcome(&world, request).await, "ok");
     }
     let asked = world.asked().await;
     let refused = asked.iter().filter(|asked| asked.key == "sk-1").count();
-    assert_eq!((asked.len(), refused), (7, 1));
+    assert_eq!((asked.len(), refused), (17, 1));
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod hang_ups;
 mod invalid;
 mod invalid_answers;
 mod json_passthrough;
+mod key_affinity;
 mod limits;
 mod models;
 mod odd_answers;

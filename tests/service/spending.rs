@@ -266,8 +266,9 @@ async fn another_key_is_tried_when_one_may_not_spend_more() {
             _ => Script::answer(asked),
         };
         let world = ScriptedWorld::with(&["sk-1", "sk-2"], |_| {}, reply).await;
-        for _ in 0..4 {
-            assert_eq!(outcome(&world, ask("hello")).await, "ok", "{what}");
+        for conversation in 0..16 {
+            let request = ask(&format!("conversation {conversation}"));
+            assert_eq!(outcome(&world, request).await, "ok", "{what}");
         }
         let spent = world.asked().await;
         let spent = spent.iter().filter(|asked| asked.key == "sk-1").count();

@@ -12,6 +12,7 @@ use crate::{
     proto::v1,
     reason::Reason,
     status::{self, Path, Violations},
+    upstream::KeyChoice,
 };
 use classification::{Breach, Classification};
 use schema::LabelChoice;
@@ -36,7 +37,8 @@ impl Rpcs {
         &self,
         request: Request<v1::ClassifyRequest>,
     ) -> Result<Response<v1::ClassifyResponse>, Status> {
-        let options = call::options(&request, self.config.classify.coalesce)?;
+        let mut options = call::options(&request, self.config.classify.coalesce)?;
+        options.key_choice = KeyChoice::CachedPrefix;
         let mut request = request.into_inner();
         let max_tokens_are_ours = request.max_tokens.is_none();
         let mut wrong = Violations::default();

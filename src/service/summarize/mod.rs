@@ -11,7 +11,7 @@ use crate::{
     },
     proto::v1,
     status::{self, Path, Violations},
-    upstream::Failed,
+    upstream::{Failed, KeyChoice},
 };
 use futures::{Stream, StreamExt};
 use prompt::SummaryRequest;
@@ -32,7 +32,8 @@ impl Rpcs {
         &self,
         request: Request<v1::SummarizeRequest>,
     ) -> Result<Response<v1::SummarizeResponse>, Status> {
-        let options = call::options(&request, self.config.summarize.coalesce)?;
+        let mut options = call::options(&request, self.config.summarize.coalesce)?;
+        options.key_choice = KeyChoice::CachedPrefix;
         let mut wrong = Violations::default();
         let checked = CheckedRequest::read(request.into_inner(), &self.config, &mut wrong);
         wrong.into_result()?;
@@ -53,7 +54,8 @@ impl Rpcs {
         Response<impl Stream<Item = Result<v1::SummarizeStreamResponse, Status>> + Send + use<>>,
         Status,
     > {
-        let options = call::options(&request, false)?;
+        let mut options = call::options(&request, false)?;
+        options.key_choice = KeyChoice::CachedPrefix;
         let Some(request) = request.into_inner().request else {
             let mut wrong = Violations::default();
             wrong.add("request", "must be set");

@@ -255,8 +255,8 @@ impl HttpApi {
         let mut request = http::Request::new(());
         *request.version_mut() = Version::HTTP_2;
         *request.method_mut() = method;
-        *request.uri_mut() =
-            Uri::try_from(url.as_str()).map_err(|_| UpstreamError::Malformed("the URL is not valid".into()))?;
+        *request.uri_mut() = Uri::try_from(url.as_str())
+            .map_err(|_| UpstreamError::Malformed("the URL is not valid".into()))?;
         *request.headers_mut() = self.headers(attempt, body.is_some());
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));

@@ -34,6 +34,17 @@ pub struct Key {
     refusals: Mutex<Vec<Refusal>>,
     /// The number of rejections, to be read without the lock.
     refused: AtomicUsize,
+    in_flight: AtomicUsize,
+}
+
+/// Counts an attempt with a key until it is dropped.
+#[derive(Debug)]
+pub struct KeyUse(Arc<Key>);
+
+impl Drop for KeyUse {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Why and until when a key is quarantined.
@@ -61,6 +72,7 @@ impl Key {
             authorization,
             refusals: Mutex::default(),
             refused: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
         })
     }
 
@@ -88,6 +100,17 @@ impl Key {
     /// The header that carries the key.
     pub fn authorization(&self) -> HeaderValue {
         self.authorization.clone()
+    }
+
+    /// Attempts that are made with the key.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Counts an attempt with the key.
+    pub fn begin_use(self: &Arc<Self>) -> KeyUse {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        KeyUse(Arc::clone(self))
     }
 
     /// Why the key is quarantined, if it is.

@@ -39,12 +39,12 @@ pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A connection over which HTTP is spoken.
-pub type Transport = Box<dyn Duplex>;
+pub type ByteStream = Box<dyn Duplex>;
 
 /// A connection to the API.
 pub enum Dialed {
     /// The peer speaks HTTP/2 on it.
-    Http2(Transport),
+    Http2(ByteStream),
     /// The peer speaks only HTTP/1.1. The connection was closed.
     Http1,
 }
@@ -173,7 +173,7 @@ impl Dial for Connector {
 
 impl Proxy {
     /// A tunnel to `address`.
-    fn tunnel(self, tcp: TcpConnector, address: Uri) -> BoxFuture<'static, io::Result<Transport>> {
+    fn tunnel(self, tcp: TcpConnector, address: Uri) -> BoxFuture<'static, io::Result<ByteStream>> {
         let (proxy, credentials) = (
             self.intercept.uri().clone(),
             self.intercept.basic_auth().cloned(),
@@ -192,7 +192,7 @@ impl Proxy {
     }
 
     /// A connection to the proxy itself.
-    async fn connect(self, tcp: TcpConnector, proxy: Uri) -> io::Result<TokioIo<Transport>> {
+    async fn connect(self, tcp: TcpConnector, proxy: Uri) -> io::Result<TokioIo<ByteStream>> {
         let io = connect_tcp(tcp, proxy.clone()).await?;
         if proxy.scheme_str() != Some("https") {
             return Ok(TokioIo::new(io));
@@ -210,7 +210,7 @@ fn server_name(address: &Uri) -> Result<ServerName<'static>, InvalidDnsNameError
     ServerName::try_from(host.to_owned())
 }
 
-async fn connect_tcp(connector: TcpConnector, address: Uri) -> io::Result<Transport> {
+async fn connect_tcp(connector: TcpConnector, address: Uri) -> io::Result<ByteStream> {
     let stream = connector.oneshot(address).await.map_err(io::Error::other)?;
     Ok(Box::new(stream.into_inner()))
 }

@@ -1,7 +1,7 @@
 //! Drives one HTTP/2 connection until it ends, and reports what the peer says
 //! about it.
 
-use super::connect::{ConnectError, Transport};
+use super::connect::{ByteStream, ConnectError};
 use bytes::Bytes;
 use futures::FutureExt;
 use h2::{
@@ -66,7 +66,7 @@ pub struct ConnectionUse {
 
 /// An HTTP/2 connection that is open, and must be driven.
 pub struct OpenConnection {
-    connection: Connection<Transport, Bytes>,
+    connection: Connection<ByteStream, Bytes>,
     probe: SendRequest<Bytes>,
     kept: oneshot::Receiver<Infallible>,
 }
@@ -90,7 +90,7 @@ impl Link {
 ///
 /// # Errors
 /// When the connection broke.
-pub async fn handshake(io: Transport) -> Result<(Link, OpenConnection), ConnectError> {
+pub async fn handshake(io: ByteStream) -> Result<(Link, OpenConnection), ConnectError> {
     let (sender, connection) = Builder::new()
         .initial_max_send_streams(UNSETTLED)
         .initial_window_size(STREAM_WINDOW)

@@ -43,7 +43,7 @@ pub enum StreamError {
 }
 
 /// A request that was sent. Dropping it resets the stream.
-pub struct Exchange {
+pub struct StreamExchange {
     response: ResponseFuture,
     slot: StreamSlot,
 }
@@ -68,12 +68,16 @@ impl StreamSlot {
     ///
     /// # Errors
     /// When the connection takes no streams any more.
-    pub async fn open(self, request: Request<()>, body: Bytes) -> Result<Exchange, StreamError> {
+    pub async fn open(
+        self,
+        request: Request<()>,
+        body: Bytes,
+    ) -> Result<StreamExchange, StreamError> {
         let mut sender = self.link.sender();
         let (response, mut stream) = sender
             .send_request(request, body.is_empty())
             .map_err(|_| StreamError::Unprocessed)?;
-        let exchange = Exchange {
+        let exchange = StreamExchange {
             response,
             slot: self,
         };
@@ -93,15 +97,15 @@ impl Drop for StreamSlot {
     }
 }
 
-// === impl Exchange ===
+// === impl StreamExchange ===
 
-impl Exchange {
+impl StreamExchange {
     /// Waits for the head of the response.
     ///
     /// # Errors
     /// When there is none.
     pub async fn response(self) -> Result<Response<Http2Body>, StreamError> {
-        let Exchange { response, slot } = self;
+        let StreamExchange { response, slot } = self;
         match response.await {
             Ok(response) => {
                 slot.owner.answered(slot.id);
