@@ -132,6 +132,43 @@ async fn nothing_beside_the_content_costs_the_text() {
 }
 
 #[tokio::test]
+async fn an_answer_is_read_as_what_it_claims_to_be() {
+    let block = lines(&[
+        (
+            "content_block_start",
+            r#"{"index":0,"content_block":{"type":"text","text":""}}"#,
+        ),
+        (
+            "content_block_delta",
+            r#"{"index":0,"delta":{"type":"text_delta","text":"Hello"}}"#,
+        ),
+        ("content_block_stop", r#"{"index":0}"#),
+    ]);
+    let body = message(r#"[{"type":"text","text":"Hello"}]"#, "");
+    for (answer, request) in [
+        (events(&stream(&block, "end_turn")), ask("hello")),
+        (
+            (
+                "Text/Event-Stream; charset=utf-8",
+                stream(&block, "end_turn").into_bytes(),
+            ),
+            ask("hello"),
+        ),
+        (json(&body), long()),
+        (
+            ("application/json; charset=utf-8", body.clone().into_bytes()),
+            long(),
+        ),
+        (("text/plain", body.clone().into_bytes()), ask("hello")),
+    ] {
+        let kind = answer.0;
+        let wire = Wire::answering(200, answer).await;
+        let answer = wire.generate(request).await;
+        assert_eq!(text_of(&answer.unwrap()), "Hello", "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn a_count_saturates_and_so_does_a_sum() {
     let usage = r#","usage":{"input_tokens":18446744073709551615,"cache_read_input_tokens":2,"output_tokens":"5"}"#;
     let answer = whole(&message("[]", usage)).await.unwrap();

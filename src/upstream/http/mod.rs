@@ -42,7 +42,7 @@ use http::{
 };
 use pool::{Connector, Grant, PoolLimits, StreamError};
 use reqwest::Url;
-use response::ApiResponse;
+use response::{ApiResponse, BodyFormat};
 use rustls::ClientConfig;
 use std::{
     borrow::Cow,
@@ -358,10 +358,17 @@ impl HttpApi {
     async fn body(&self, attempt: &Attempt, response: ApiResponse) -> Result<Body, UpstreamError> {
         let events = |response| self.events(response, &attempt.meter);
         Ok(match &attempt.call.payload {
-            Payload::Messages { transport, .. } => match transport {
-                Transport::Whole => Body::Message(self.whole(response, &attempt.meter).await?),
-                Transport::Gathered => Body::Message(gathered(events(response)).await?),
-                Transport::Events => Body::Events(events(response).begun().await?),
+            // Some proxies stream every answer, or none, whatever was asked for.
+            Payload::Messages { transport, .. } => match (transport, response.format()) {
+                (Transport::Events, _) => Body::Events(events(response).begun().await?),
+                (Transport::Whole, BodyFormat::Events)
+                | (Transport::Gathered, BodyFormat::Events | BodyFormat::Other) => {
+                    Body::Message(gathered(events(response)).await?)
+                }
+                (Transport::Whole, BodyFormat::Json | BodyFormat::Other)
+                | (Transport::Gathered, BodyFormat::Json) => {
+                    Body::Message(self.whole(response, &attempt.meter).await?)
+                }
             },
             Payload::CountTokens { .. } => {
                 Body::TokenCount(self.json(response, TokenCount::read).await?)

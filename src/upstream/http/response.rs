@@ -3,7 +3,10 @@
 use super::pool::{Http2Body, StreamError};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, future::Either};
-use http::{HeaderMap, StatusCode, header::CONTENT_LENGTH};
+use http::{
+    HeaderMap, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 
 /// A response whose body has not been read.
 pub enum ApiResponse {
@@ -11,6 +14,17 @@ pub enum ApiResponse {
     Http1(reqwest::Response),
     /// Over HTTP/2.
     Http2(http::Response<Http2Body>),
+}
+
+/// What a body claims to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyFormat {
+    /// A JSON document.
+    Json,
+    /// Server-sent events.
+    Events,
+    /// Something else, or nothing.
+    Other,
 }
 
 /// The body ended before its end.
@@ -31,6 +45,20 @@ impl ApiResponse {
         match self {
             ApiResponse::Http1(response) => response.headers(),
             ApiResponse::Http2(response) => response.headers(),
+        }
+    }
+
+    /// What the body claims to be.
+    pub fn format(&self) -> BodyFormat {
+        let content_type = self.headers().get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok());
+        let (media_type, _) = content_type
+            .map(|value| value.split_once(';').unwrap_or((value, "")))
+            .unwrap_or_default();
+        match media_type.trim() {
+            it if it.eq_ignore_ascii_case("text/event-stream") => BodyFormat::Events,
+            it if it.eq_ignore_ascii_case("application/json") => BodyFormat::Json,
+            _ => BodyFormat::Other,
         }
     }
 
