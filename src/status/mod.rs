@@ -6,7 +6,7 @@
 //! clients: when to retry, or, once the service itself has retried or the call
 //! must be signed again, not to.
 //!
-//! A status always fits into the trailers that clients accept ([`size`]).
+//! A status always fits into the trailers that clients accept (`size`).
 
 mod access;
 mod answer;

@@ -54,7 +54,7 @@ pub struct PoolCounts {
     /// Attempts that wait for a stream or a connection.
     pub waiting: usize,
     /// Streams that the peer allows on the open connections. A connection
-    /// without a limit counts as [`PoolLimits::connections`].
+    /// without a limit counts as `PoolLimits::connections`.
     pub capacity: usize,
 }
 
