@@ -137,7 +137,7 @@ reasons! {
     UpstreamError "UPSTREAM_ERROR": Unavailable, SDK_BACKOFF, None, Busy,
         "The Claude API failed (408, 409 or 5xx).";
     UpstreamUnreachable "UPSTREAM_UNREACHABLE": Unavailable, SDK_BACKOFF, None, Busy,
-        "No connection to the Claude API could be made.";
+        "No connection to the Claude API could be made. `connectFailure` in the metadata says what kept it.";
     UpstreamConnectionBroken "UPSTREAM_CONNECTION_BROKEN": Unavailable, SDK_BACKOFF, None, Busy,
         "The connection to the Claude API broke, or a stream ended before its end.";
     UpstreamTimeout "UPSTREAM_TIMEOUT": Unavailable, SDK_BACKOFF, None, Busy,

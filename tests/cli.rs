@@ -543,6 +543,69 @@ fn the_simulator_serves_tls_that_the_service_can_trust() {
     assert!(ended.failed(2).reason().contains("missing.crt"));
 }
 
+#[test]
+fn a_proxy_of_the_environment_never_touches_the_simulator() {
+    let dead = format!("http://{}", free_port());
+    for value in [dead.as_str(), "not an address"] {
+        let variables = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"];
+        let service = Running::service(&variables.map(|name| (name, value)));
+        let answer = service.run(&["generate", "hello"]).succeeded();
+        assert!(answer.stdout.starts_with("[simulated]"), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_proxy_that_is_not_an_address_stops_the_start() {
+    for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        let mut command = binary(&["serve", "--listen", "127.0.0.1:0"]);
+        command.env("CLAUDE_API_KEY", "any");
+        command.env(variable, "ftp://me:hush@proxy.example.com");
+        let ended = Ended::from(command.output().unwrap()).failed(2);
+        assert!(ended.reason().starts_with(variable), "{ended:?}");
+        assert!(!ended.stderr.contains("hush"), "{ended:?}");
+    }
+}
+
+#[test]
+fn why_no_connection_can_be_made_is_one_line_of_the_log() {
+    let proxy = format!("http://me:hush@{}", free_port());
+    let mut command = binary(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--upstream-url",
+        "https://api.example.com",
+    ]);
+    command.envs([
+        ("CLAUDE_API_KEY", "any"),
+        ("HTTPS_PROXY", &proxy),
+        ("CLAUDE_GRPC_LOG__FORMAT", "json"),
+        ("CLAUDE_GRPC_UPSTREAM__RETRY__INITIAL_BACKOFF", "1ms"),
+        ("CLAUDE_GRPC_UPSTREAM__RETRY__MAX_BACKOFF", "1ms"),
+    ]);
+    let mut service = Running::start(command, "claude-grpc listening on ");
+    for _ in 0..2 {
+        let ended = service.run(&["generate", "hello"]).failed(5);
+        assert!(ended.reason().contains("proxy"), "{ended:?}");
+    }
+    let line = service.logged("failed to connect to the Claude API");
+    assert!(
+        line.contains("WARN") && line.contains("proxy_unreachable"),
+        "{line}"
+    );
+    service.signal("TERM");
+    let mut rest = String::new();
+    service.stderr.read_to_string(&mut rest).unwrap();
+    assert!(
+        !rest.contains("failed to connect to the Claude API\""),
+        "{rest}"
+    );
+    assert!(
+        !rest.contains("hush") && !line.contains("hush"),
+        "{line}{rest}"
+    );
+}
+
 // === the verbs ===
 
 #[test]

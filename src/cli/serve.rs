@@ -16,7 +16,7 @@ use crate::{
     service::Rpcs,
     simulator::{Simulator, SimulatorConfig, SimulatorTlsConfig},
     store::Store,
-    upstream::{Key, Keys, Upstream, UpstreamConfig},
+    upstream::{Key, Keys, ProxyVariables, Upstream, UpstreamConfig},
 };
 use reqwest::Url;
 use secrecy::SecretString;
@@ -69,6 +69,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             &config,
             &config.upstream,
             keys,
+            &proxies(&environment),
             security.store.clone(),
             &security,
         )?;
@@ -202,10 +203,11 @@ fn connect(
     config: &Config,
     api: &UpstreamConfig,
     keys: Keys,
+    proxies: &ProxyVariables,
     store: Option<Store>,
     security: &Security,
 ) -> Result<Upstream, Failure> {
-    let upstream = Upstream::with(api, keys, store, security.access.as_ref())
+    let upstream = Upstream::with(api, keys, proxies, store, security.access.as_ref())
         .map_err(|error| Failure::usage(with_causes(&error)))?;
     let priced = config.limits.prices.iter().map(|price| &*price.model);
     for model in config.service.models().chain(priced) {
@@ -246,7 +248,14 @@ fn connect_to_simulator(
     let key = Key::new("simulator", &key)
         .map_err(|error| Failure::usage(format!("simulator.api_keys: {error}")))?;
     // The simulator of each process has its own rate limits: nothing to share.
-    connect(config, &upstream, Keys::new([key]), None, security)
+    let (keys, proxies) = (Keys::new([key]), ProxyVariables::default());
+    connect(config, &upstream, keys, &proxies, None, security)
+}
+
+/// The proxy variables; what is not UTF-8 is not the address of a proxy.
+fn proxies(environment: &Environment) -> ProxyVariables {
+    let text = |name: &str| environment.get(name).map(|it| it.to_string_lossy().into());
+    ProxyVariables::read(text)
 }
 
 /// The host of the API, for the log: the full URL could contain a secret.

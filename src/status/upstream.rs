@@ -3,7 +3,7 @@
 use super::{Draft, access, size};
 use crate::{
     reason::Reason,
-    upstream::{ApiFailure, Failed, LONGEST_RETRY_AFTER, UpstreamError},
+    upstream::{ApiFailure, ConnectFailure, Failed, LONGEST_RETRY_AFTER, UpstreamError},
 };
 use std::time::Duration;
 use tonic::{Code, Status};
@@ -18,7 +18,7 @@ pub fn upstream_failed(failed: &Failed, payload_field: &'static str) -> Status {
     let reason = match error {
         UpstreamError::AccessDenied(refused) => return access::denied(refused),
         UpstreamError::Api(failure) => api_reason(failure),
-        UpstreamError::Connect => Reason::UpstreamUnreachable,
+        UpstreamError::Connect(_) => Reason::UpstreamUnreachable,
         UpstreamError::Broken => Reason::UpstreamConnectionBroken,
         UpstreamError::Stalled(_) => Reason::UpstreamTimeout,
         UpstreamError::Malformed(_) => Reason::UpstreamMalformed,
@@ -55,20 +55,30 @@ pub fn upstream_failed(failed: &Failed, payload_field: &'static str) -> Status {
     draft.build()
 }
 
-/// Adds what the API's error consists of.
+/// Adds what the API's error consists of, or what kept the call from the API.
 fn failure_details(draft: Draft, reason: Reason, failed: &Failed) -> Draft {
     let attempts = failed.attempts.to_string();
     let mut metadata = vec![("attempts", attempts.as_str())];
-    let UpstreamError::Api(failure) = &failed.error else {
-        return draft.metadata(reason, &metadata);
-    };
-    let status = failure.status.to_string();
-    metadata.push(("upstreamStatus", status.as_str()));
-    if !failure.kind.is_empty() {
-        metadata.push(("upstreamType", failure.kind.as_str()));
-    }
-    if let Some(code) = &failure.code {
-        metadata.push(("upstreamCode", code.as_str()));
+    let status;
+    match &failed.error {
+        UpstreamError::Connect(failure) => {
+            metadata.push(("connectFailure", failure.name()));
+            if let ConnectFailure::ProxyRejected(answered) = failure {
+                status = answered.to_string();
+                metadata.push(("proxyStatus", &status));
+            }
+        }
+        UpstreamError::Api(failure) => {
+            status = failure.status.to_string();
+            metadata.push(("upstreamStatus", &status));
+            if !failure.kind.is_empty() {
+                metadata.push(("upstreamType", &failure.kind));
+            }
+            if let Some(code) = &failure.code {
+                metadata.push(("upstreamCode", code));
+            }
+        }
+        _ => {}
     }
     draft.metadata(reason, &metadata)
 }

@@ -68,7 +68,7 @@ pub const SERVICE_FAILURES: [&str; 5] = [
 
 /// `error.type` of attempts: the error types of the API, then failures without
 /// a response of the API. The last one stands for all others.
-pub const ERROR_TYPES: [&str; 18] = [
+pub const ERROR_TYPES: [&str; 33] = [
     "invalid_request_error",
     "authentication_error",
     "billing_error",
@@ -80,7 +80,22 @@ pub const ERROR_TYPES: [&str; 18] = [
     "timeout_error",
     "api_error",
     "overloaded_error",
-    "connect",
+    "connect_dns",
+    "connect_refused",
+    "connect_unreachable",
+    "connect_timed_out",
+    "connect_reset",
+    "connect_tls_name",
+    "connect_tls_issuer",
+    "connect_tls_expired",
+    "connect_tls",
+    "connect_proxy_dns",
+    "connect_proxy_timed_out",
+    "connect_proxy_unreachable",
+    "connect_proxy_rejected",
+    "connect_proxy_tunnel",
+    "connect_protocol",
+    "connect_other",
     "broken",
     "stalled",
     "malformed",

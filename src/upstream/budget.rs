@@ -125,7 +125,7 @@ impl ChargedCall {
 
     /// The call failed. Unless the API rejected it, it may have been processed.
     fn failed(mut self, error: &UpstreamError) {
-        self.is_free = matches!(error, UpstreamError::Api(_) | UpstreamError::Connect);
+        self.is_free = matches!(error, UpstreamError::Api(_) | UpstreamError::Connect(_));
     }
 
     /// What the attempts of the call used, each by itself; nothing if the call

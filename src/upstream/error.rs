@@ -1,5 +1,6 @@
 //! The errors of a call to the API.
 
+use super::connect_failure::ConnectFailure;
 use crate::{access::limits::AccessError, claude::unreadable::Unreadable};
 use std::time::Duration;
 use thiserror::Error;
@@ -11,8 +12,8 @@ pub enum UpstreamError {
     #[error("the Claude API answered {}", .0.describe())]
     Api(Box<ApiFailure>),
     /// No connection could be established.
-    #[error("failed to connect to the Claude API")]
-    Connect,
+    #[error("failed to connect to the Claude API: {0}")]
+    Connect(ConnectFailure),
     /// The connection broke, or a stream was cut off.
     #[error("the connection to the Claude API broke")]
     Broken,

@@ -93,7 +93,7 @@ fn jitter(delay: Duration) -> Duration {
 fn classify(error: &UpstreamError) -> RetryDecision {
     let failure = match error {
         UpstreamError::Api(failure) => failure,
-        UpstreamError::Connect | UpstreamError::Broken => return RetryDecision::Backoff,
+        UpstreamError::Connect(_) | UpstreamError::Broken => return RetryDecision::Backoff,
         // The stall already used up the read timeout: an error serves the
         // caller better than another wait.
         _ => return RetryDecision::No,

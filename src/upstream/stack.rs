@@ -7,7 +7,7 @@ use super::{
     coalesce::{Coalesce, Coalesced},
     concurrency_limit::{ConcurrencyLimit, LimitConcurrency},
     deadline::EnforceDeadline,
-    http::{ConnectionPool, HttpApi, HttpConfigError},
+    http::{ConnectionPool, HttpApi, HttpConfigError, ProxyVariables},
     key_selection::SelectKey,
     keys::Keys,
     pacing::{Pace, RateLimiter},
@@ -42,10 +42,10 @@ impl Upstream {
     /// # Errors
     /// When `base_url` or `api_version` is not valid.
     pub fn new(config: &UpstreamConfig, keys: Keys) -> Result<Self, HttpConfigError> {
-        Upstream::with(config, keys, None, None)
+        Upstream::with(config, keys, &ProxyVariables::default(), None, None)
     }
 
-    /// As [`new`](Self::new). With a store, replicas share the API's limits;
+    /// As [`new`](Self::new), through the proxy of the environment. With a store, replicas share the API's limits;
     /// with `access`, calls count against the limits of their clients.
     ///
     /// # Errors
@@ -53,10 +53,11 @@ impl Upstream {
     pub fn with(
         config: &UpstreamConfig,
         keys: Keys,
+        proxies: &ProxyVariables,
         store: Option<Store>,
         access: Option<&Access>,
     ) -> Result<Self, HttpConfigError> {
-        let http = HttpApi::new(config)?;
+        let http = HttpApi::new(config, proxies)?;
         let breaker = CircuitBreaker::new(&config.breaker);
         let rate_limiter = RateLimiter::new(store);
         let concurrency_limit = ConcurrencyLimit::new(config.max_in_flight);

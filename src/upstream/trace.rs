@@ -111,7 +111,7 @@ fn fail(record: AttemptRecord, error: &UpstreamError) {
             let id = failure.request_id.as_deref();
             (failure.kind.as_str(), failure.status, id)
         }
-        UpstreamError::Connect => ("connect", 0, None),
+        UpstreamError::Connect(failure) => (failure.error_type(), 0, None),
         UpstreamError::Broken => ("broken", 0, None),
         UpstreamError::Stalled(_) => ("stalled", 0, None),
         UpstreamError::Malformed(_) => ("malformed", 200, None),

@@ -13,7 +13,7 @@ use claude_grpc::{
     service::{Rpcs, ServiceConfig},
     simulator::{Behaviour, Handle, Simulator, SimulatorConfig, SimulatorLimitsConfig},
     store::{RedisConfig, Store, StoreAddress},
-    upstream::{Key, Keys, QuotaRemaining, Upstream, UpstreamConfig},
+    upstream::{Key, Keys, ProxyVariables, QuotaRemaining, Upstream, UpstreamConfig},
 };
 use futures::future::join_all;
 use secrecy::SecretString;
@@ -86,7 +86,14 @@ impl Replica {
         store.attempted().await;
         let key = Key::new("key-1", &SecretString::from("sk-test")).unwrap();
         let keys = Keys::new([key]);
-        let upstream = Upstream::with(&config, keys, Some(store.clone()), None).unwrap();
+        let upstream = Upstream::with(
+            &config,
+            keys,
+            &ProxyVariables::default(),
+            Some(store.clone()),
+            None,
+        )
+        .unwrap();
         let service = Rpcs::new(upstream.client.clone(), ServiceConfig::default());
         let config = ServerConfig {
             listen: any_port(),

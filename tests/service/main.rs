@@ -8,6 +8,7 @@ mod attacks;
 mod bad_requests;
 mod blame;
 mod classify;
+mod connecting;
 mod corpus;
 mod count_tokens;
 mod drain;

@@ -5,7 +5,7 @@ use claude_grpc::{
     access::Access,
     server::{Server, ServerConfig},
     service::{Rpcs, ServiceConfig},
-    upstream::{Key, Keys, RetryConfig, Upstream, UpstreamConfig},
+    upstream::{Key, Keys, ProxyVariables, RetryConfig, Upstream, UpstreamConfig},
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -169,7 +169,8 @@ impl ScriptedWorld {
         let peer = tokio::spawn(serve(listener, Arc::new(reply), Arc::clone(&asked)));
         let secrets: Vec<_> = keys.iter().map(|key| SecretString::from(*key)).collect();
         let keys = Keys::new(Key::numbered(&secrets).unwrap());
-        let upstream = Upstream::with(&config, keys, None, access).unwrap();
+        let upstream =
+            Upstream::with(&config, keys, &ProxyVariables::default(), None, access).unwrap();
         let service = Rpcs::new(upstream.client.clone(), ServiceConfig::default());
         let any_port = ServerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),

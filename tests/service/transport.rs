@@ -15,6 +15,7 @@ use std::{
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_stream::StreamExt;
 use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
 
 /// Calls a service whose API is at an address of the test's own.
 async fn call(
@@ -147,6 +148,8 @@ async fn a_connection_that_cannot_be_made_is_given_up_in_time() {
     let status = call(api, |config| config.connect_timeout = limit, ask("hello")).await;
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
     assert_eq!(reason(&status), "UPSTREAM_UNREACHABLE");
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!(info.metadata["connectFailure"], "timed_out");
     assert!(began.elapsed() >= limit && began.elapsed() < PATIENCE / 4);
 }
 

@@ -197,7 +197,7 @@ impl Rule<Call> for CircuitBreaker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::{ApiFailure, Call};
+    use crate::upstream::{ApiFailure, Call, ConnectFailure};
 
     const OPUS: &str = "claude-opus-5-5";
     const HAIKU: &str = "claude-haiku-5-5";
@@ -248,7 +248,11 @@ mod tests {
     async fn without_a_connection_no_model_is_asked() {
         let breaker = breaker();
         for model in [OPUS, HAIKU, "new-model", OPUS, HAIKU] {
-            fails(&breaker, model, &UpstreamError::Connect);
+            fails(
+                &breaker,
+                model,
+                &UpstreamError::Connect(ConnectFailure::Refused),
+            );
         }
         assert!(!admits(&breaker, OPUS) && !admits(&breaker, "claude-sonnet-5-5"));
         let is_open = |(_, state): &(CircuitScope, CircuitState)| *state == CircuitState::Open;

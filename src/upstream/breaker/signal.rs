@@ -19,7 +19,7 @@ pub enum Signal {
 pub fn of_connection(outcome: &Result<Reply, UpstreamError>) -> Signal {
     match outcome {
         Ok(_) => Signal::Healthy,
-        Err(UpstreamError::Connect) => Signal::Failing,
+        Err(UpstreamError::Connect(_)) => Signal::Failing,
         Err(
             UpstreamError::Api(_)
             | UpstreamError::Broken
@@ -50,7 +50,7 @@ pub fn of_model(outcome: &Result<Reply, UpstreamError>, is_probe: bool) -> Signa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::ApiFailure;
+    use crate::upstream::{ApiFailure, ConnectFailure};
     use std::time::Duration;
 
     fn api(status: u16) -> UpstreamError {
@@ -64,7 +64,11 @@ mod tests {
     fn only_the_guilty_is_blamed() {
         use Signal::{Failing, Healthy, Nothing};
         let table = [
-            (UpstreamError::Connect, Failing, Nothing),
+            (
+                UpstreamError::Connect(ConnectFailure::Refused),
+                Failing,
+                Nothing,
+            ),
             (UpstreamError::Broken, Healthy, Failing),
             (
                 UpstreamError::Stalled(Duration::from_secs(30)),

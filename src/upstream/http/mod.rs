@@ -12,14 +12,17 @@ mod body_ends;
 mod events;
 mod headers;
 mod pool;
+mod proxy;
+mod reachability;
 mod response;
 mod tls;
 
 pub use pool::{ConnectionPool, PoolCounts, PoolError, Reservation};
+pub use proxy::ProxyVariables;
 
 use super::{
-    ApiFailure, Body, EventStream, ModelsQuery, Payload, Reply, Transport, UpstreamConfig,
-    UpstreamError, attempt::Attempt, call::longest_answer, usage_meter::UsageMeter,
+    ApiFailure, Body, ConnectFailure, EventStream, ModelsQuery, Payload, Reply, Transport,
+    UpstreamConfig, UpstreamError, attempt::Attempt, call::longest_answer, usage_meter::UsageMeter,
 };
 use crate::{
     certificates::TrustError,
@@ -31,6 +34,7 @@ use crate::{
         models::{ModelPage, TokenCount},
         unreadable::Unreadable,
     },
+    dns,
     telemetry::context::{TRACEPARENT, TRACESTATE},
 };
 use body_ends::BodyEnds;
@@ -41,6 +45,8 @@ use http::{
     header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT},
 };
 use pool::{Connector, Grant, PoolLimits, StreamError};
+use proxy::{Proxy, ProxyVariableError};
+use reachability::Reachability;
 use reqwest::Url;
 use response::{ApiResponse, BodyFormat};
 use rustls::ClientConfig;
@@ -98,6 +104,8 @@ struct Shared {
     read_timeout: Duration,
     body_ends: BodyEnds,
     acquire_timeout: Duration,
+    proxy: Option<Proxy>,
+    reachability: Reachability,
 }
 
 /// The HTTP client cannot be built.
@@ -112,6 +120,9 @@ pub enum HttpConfigError {
     /// The CAs of the system or of `ca_file` cannot be loaded.
     #[error("failed to load the CAs of the Claude API")]
     Trust(#[from] TrustError),
+    /// A variable of the environment is not the address of a proxy.
+    #[error(transparent)]
+    Proxy(#[from] ProxyVariableError),
     /// The HTTP client could not be initialized.
     #[error("failed to build the HTTP client")]
     Client(#[source] reqwest::Error),
@@ -121,8 +132,9 @@ impl HttpApi {
     /// A client with a connection pool.
     ///
     /// # Errors
-    /// When `base_url` or `api_version` is not valid.
-    pub fn new(config: &UpstreamConfig) -> Result<Self, HttpConfigError> {
+    /// When `base_url` or `api_version` is not valid, the CAs cannot be loaded, or
+    /// a variable does not name a proxy.
+    pub fn new(config: &UpstreamConfig, proxies: &ProxyVariables) -> Result<Self, HttpConfigError> {
         let base = config.base_url.trim_end_matches('/');
         let url = |path: &str| {
             Url::parse(&format!("{base}{path}"))
@@ -131,17 +143,24 @@ impl HttpApi {
                 .ok_or(HttpConfigError::BaseUrl)
         };
         let messages = url("/v1/messages")?;
-        let mut builder = reqwest::Client::builder();
+        let proxy = proxies.proxy_for(&messages)?;
+        // Its own reading of the environment ignores what it does not understand.
+        let mut builder = reqwest::Client::builder().no_proxy();
+        if let Some(proxy) = &proxy {
+            let proxy = proxy.for_reqwest().map_err(HttpConfigError::Client)?;
+            builder = builder.proxy(proxy);
+        }
         let mut pool = None;
         if messages.scheme() == "https" {
             let mut tls = tls::client_config(config.ca_file.as_deref())?;
-            pool = Some(pooled(&messages, &tls, config)?);
+            pool = Some(pooled(&messages, &tls, proxy.clone(), config)?);
             // A peer of HTTP/2 is the pool's.
             tls.alpn_protocols = vec![tls::HTTP_1_1.to_vec()];
             builder = builder.tls_backend_preconfigured(tls);
         }
         let http = builder
             .user_agent(AGENT)
+            .dns_resolver(dns::NameResolver::default())
             .http1_only()
             .http1_max_headers(MAX_HEADERS)
             .connect_timeout(config.connect_timeout)
@@ -170,6 +189,8 @@ impl HttpApi {
                 read_timeout: config.read_timeout,
                 body_ends: BodyEnds::default(),
                 acquire_timeout: config.acquire_timeout,
+                proxy,
+                reachability: Reachability::default(),
             }),
         })
     }
@@ -294,7 +315,7 @@ impl HttpApi {
 
     fn pool_error(&self, error: &PoolError) -> UpstreamError {
         match error {
-            PoolError::Connect(_) => UpstreamError::Connect,
+            PoolError::Connect(failure) => UpstreamError::Connect(*failure),
             PoolError::NoStream => UpstreamError::ConcurrencyLimitExceeded {
                 retry_after: self.shared.acquire_timeout,
             },
@@ -307,12 +328,24 @@ impl HttpApi {
             if let Some(pool) = &self.pool {
                 pool.forget_http1();
             }
-            UpstreamError::Connect
+            self.connect_failure(error)
         } else if is_unreadable(error) {
             unreadable_head()
         } else {
             UpstreamError::Broken
         }
+    }
+
+    fn connect_failure(&self, error: &reqwest::Error) -> UpstreamError {
+        let failure = match ConnectFailure::of(error) {
+            // Its own type, and no `io::Error`.
+            ConnectFailure::Other if error.is_timeout() => ConnectFailure::TimedOut,
+            failure => failure,
+        };
+        UpstreamError::Connect(match &self.shared.proxy {
+            Some(_) => failure.through_proxy(),
+            None => failure,
+        })
     }
 
     fn parts(&self, attempt: &Attempt) -> Parts<'_> {
@@ -419,6 +452,10 @@ impl HttpApi {
     /// Converts an error response into an error.
     async fn failure(&self, response: ApiResponse) -> UpstreamError {
         let status = response.status().as_u16();
+        // The status of a proxy: no call has reached the API.
+        if status == 407 && self.shared.proxy.is_some() {
+            return UpstreamError::Connect(ConnectFailure::ProxyRejected(status));
+        }
         let headers = response.headers();
         let mut failure = ApiFailure {
             status,
@@ -523,10 +560,12 @@ struct Parts<'a> {
 fn pooled(
     url: &Url,
     tls: &ClientConfig,
+    proxy: Option<Proxy>,
     config: &UpstreamConfig,
 ) -> Result<ConnectionPool, HttpConfigError> {
     let address = Uri::try_from(url.as_str()).map_err(|_| HttpConfigError::BaseUrl)?;
-    let connector = Connector::new(address, tls, config).map_err(|_| HttpConfigError::BaseUrl)?;
+    let connector =
+        Connector::new(address, tls, proxy, config).map_err(|_| HttpConfigError::BaseUrl)?;
     let limits = PoolLimits {
         connections: config.max_connections,
         idle: config.max_idle_connections,
@@ -550,6 +589,16 @@ impl Service<Attempt> for HttpApi {
     }
 
     fn call(&mut self, attempt: Attempt) -> Self::Future {
-        Box::pin(self.clone().attempt(attempt))
+        let api = self.clone();
+        Box::pin(async move {
+            let shared = Arc::clone(&api.shared);
+            let outcome = api.attempt(attempt).await;
+            match &outcome {
+                Ok(_) | Err(UpstreamError::Api(_)) => shared.reachability.answered(),
+                Err(UpstreamError::Connect(failure)) => shared.reachability.failed(*failure),
+                Err(_) => {}
+            }
+            outcome
+        })
     }
 }

@@ -1,18 +1,19 @@
 //! Opens connections to the API: TCP or a proxy, then TLS.
-//!
-//! The proxy is that of the environment: `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`.
 
 use crate::{
     dns,
-    upstream::{UpstreamConfig, http::tls::HTTP_2},
+    upstream::{
+        ConnectFailure, UpstreamConfig,
+        http::{
+            proxy::{Proxy, ProxyScheme},
+            tls::HTTP_2,
+        },
+    },
 };
 use futures::{FutureExt, future::BoxFuture};
 use http::Uri;
 use hyper_util::{
-    client::{
-        legacy::connect::proxy::Tunnel,
-        proxy::matcher::{Intercept, Matcher},
-    },
+    client::legacy::connect::proxy::{SocksV5, Tunnel},
     rt::TokioIo,
 };
 use rustls::{
@@ -20,7 +21,6 @@ use rustls::{
     pki_types::{InvalidDnsNameError, ServerName},
 };
 use std::{io, sync::Arc, time::Duration};
-use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::timeout,
@@ -52,28 +52,7 @@ pub enum Dialed {
 /// Opens connections to one peer.
 pub trait Dial: Send + Sync + 'static {
     /// Opens a connection.
-    fn dial(&self) -> BoxFuture<'static, Result<Dialed, ConnectError>>;
-}
-
-/// Why no connection could be opened. The text contains no key and no
-/// credentials of a proxy.
-#[derive(Debug, Error)]
-pub enum ConnectError {
-    /// The name could not be resolved, or no address of it accepted.
-    #[error("failed to connect: {0}")]
-    Tcp(#[source] io::Error),
-    /// The proxy of the environment could not be reached, or refused.
-    #[error("failed to connect through the proxy: {0}")]
-    Proxy(#[source] io::Error),
-    /// The TLS handshake failed.
-    #[error("the TLS handshake failed: {0}")]
-    Tls(#[source] io::Error),
-    /// The peer did not begin to speak HTTP/2.
-    #[error("the HTTP/2 handshake failed: {0}")]
-    Http2(#[source] h2::Error),
-    /// It took longer than `connect_timeout`.
-    #[error("connecting took longer than {0:?}")]
-    TimedOut(Duration),
+    fn dial(&self) -> BoxFuture<'static, Result<Dialed, ConnectFailure>>;
 }
 
 /// Opens connections to the API, over TLS.
@@ -82,22 +61,17 @@ pub struct Connector {
     address: Uri,
     name: ServerName<'static>,
     tls: TlsConnector,
-    tcp: TcpConnector,
-    proxy: Option<Proxy>,
+    tcp: dns::TcpConnector,
+    proxy: Option<Arc<ViaProxy>>,
     timeout: Duration,
 }
 
-/// The proxy through which connections are opened.
-#[derive(Clone)]
-struct Proxy {
-    intercept: Intercept,
+/// Opens connections to the API through a proxy.
+struct ViaProxy {
+    proxy: Proxy,
+    tcp: dns::TcpConnector,
     tls: TlsConnector,
 }
-
-#[cfg(not(feature = "resolver"))]
-type TcpConnector = hyper_util::client::legacy::connect::HttpConnector;
-#[cfg(feature = "resolver")]
-type TcpConnector = hyper_util::client::legacy::connect::HttpConnector<dns::in_process::Resolver>;
 
 // === impl Connector ===
 
@@ -110,6 +84,7 @@ impl Connector {
     pub fn new(
         address: Uri,
         tls: &ClientConfig,
+        proxy: Option<Proxy>,
         config: &UpstreamConfig,
     ) -> Result<Self, InvalidDnsNameError> {
         let name = server_name(&address)?;
@@ -122,32 +97,36 @@ impl Connector {
         // A proxy that is reached over TLS speaks what it likes.
         let mut plain = tls.clone();
         plain.alpn_protocols.clear();
-        let proxy = Matcher::from_env().intercept(&address);
+        let via_proxy = |proxy| ViaProxy {
+            proxy,
+            tcp: tcp.clone(),
+            tls: TlsConnector::from(Arc::new(plain)),
+        };
         Ok(Connector {
             address,
             name,
             tls: TlsConnector::from(Arc::new(tls.clone())),
+            proxy: proxy.map(|proxy| Arc::new(via_proxy(proxy))),
             tcp,
-            proxy: proxy.map(|intercept| Proxy {
-                intercept,
-                tls: TlsConnector::from(Arc::new(plain)),
-            }),
             timeout: config.connect_timeout,
         })
     }
 
-    async fn connect(self) -> Result<Dialed, ConnectError> {
+    async fn connect(self) -> Result<Dialed, ConnectFailure> {
         let io = match self.proxy {
             None => connect_tcp(self.tcp, self.address)
                 .await
-                .map_err(ConnectError::Tcp)?,
+                .map_err(|error| ConnectFailure::of(&error))?,
             Some(proxy) => proxy
-                .tunnel(self.tcp, self.address)
+                .tunnel(self.address)
                 .await
-                .map_err(ConnectError::Proxy)?,
+                .map_err(|error| ConnectFailure::of(&error).through_proxy())?,
         };
         let stream = self.tls.connect(self.name, io).await;
-        let stream = stream.map_err(ConnectError::Tls)?;
+        let stream = stream.map_err(|error| match ConnectFailure::of(&error) {
+            ConnectFailure::Other => ConnectFailure::Tls,
+            failure => failure,
+        })?;
         let (_, session) = stream.get_ref();
         Ok(match session.alpn_protocol() {
             Some(HTTP_2) => Dialed::Http2(Box::new(stream)),
@@ -157,48 +136,66 @@ impl Connector {
 }
 
 impl Dial for Connector {
-    fn dial(&self) -> BoxFuture<'static, Result<Dialed, ConnectError>> {
+    fn dial(&self) -> BoxFuture<'static, Result<Dialed, ConnectFailure>> {
         let connector = self.clone();
         async move {
             let longest = connector.timeout;
-            timeout(longest, connector.connect())
-                .await
-                .unwrap_or(Err(ConnectError::TimedOut(longest)))
+            let slow = match &connector.proxy {
+                Some(_) => ConnectFailure::ProxyTimedOut,
+                None => ConnectFailure::TimedOut,
+            };
+            let connected = timeout(longest, connector.connect()).await;
+            connected.unwrap_or(Err(slow))
         }
         .boxed()
     }
 }
 
-// === impl Proxy ===
+// === impl ViaProxy ===
 
-impl Proxy {
+impl ViaProxy {
     /// A tunnel to `address`.
-    fn tunnel(self, tcp: TcpConnector, address: Uri) -> BoxFuture<'static, io::Result<ByteStream>> {
-        let (proxy, credentials) = (
-            self.intercept.uri().clone(),
-            self.intercept.basic_auth().cloned(),
-        );
-        let to_proxy = tower::service_fn(move |proxy: Uri| -> BoxFuture<'static, _> {
-            self.clone().connect(tcp.clone(), proxy).boxed()
+    fn tunnel(self: Arc<Self>, address: Uri) -> BoxFuture<'static, io::Result<ByteStream>> {
+        let proxy = self.proxy.clone();
+        let to_proxy = tower::service_fn(move |address: Uri| -> BoxFuture<'static, _> {
+            Arc::clone(&self).connect(address)
         });
-        let mut tunnel = Tunnel::new(proxy, to_proxy);
-        if let Some(credentials) = credentials {
-            tunnel = tunnel.with_auth(credentials);
+        match proxy.scheme {
+            ProxyScheme::Socks5 => {
+                let mut socks = SocksV5::new(proxy.address.clone(), to_proxy);
+                if let Some((user, password)) = proxy.credentials() {
+                    socks = socks.with_auth(user, password);
+                }
+                let tunnelled = socks.oneshot(address);
+                tunnelled
+                    .map(|io| Ok(io.map_err(io::Error::other)?.into_inner()))
+                    .boxed()
+            }
+            ProxyScheme::Http | ProxyScheme::Https => {
+                let mut tunnel = Tunnel::new(proxy.address.clone(), to_proxy);
+                if let Some(authorization) = proxy.authorization() {
+                    tunnel = tunnel.with_auth(authorization);
+                }
+                let tunnelled = tunnel.oneshot(address);
+                tunnelled
+                    .map(|io| Ok(io.map_err(io::Error::other)?.into_inner()))
+                    .boxed()
+            }
         }
-        let tunnelled = tunnel.oneshot(address);
-        tunnelled
-            .map(|io| Ok(io.map_err(io::Error::other)?.into_inner()))
-            .boxed()
     }
 
     /// A connection to the proxy itself.
-    async fn connect(self, tcp: TcpConnector, proxy: Uri) -> io::Result<TokioIo<ByteStream>> {
-        let io = connect_tcp(tcp, proxy.clone()).await?;
-        if proxy.scheme_str() != Some("https") {
-            return Ok(TokioIo::new(io));
+    fn connect(self: Arc<Self>, proxy: Uri) -> BoxFuture<'static, io::Result<TokioIo<ByteStream>>> {
+        async move {
+            let io = connect_tcp(self.tcp.clone(), proxy.clone()).await?;
+            if self.proxy.scheme != ProxyScheme::Https {
+                return Ok(TokioIo::new(io));
+            }
+            let name = server_name(&proxy).map_err(io::Error::other)?;
+            let stream: ByteStream = Box::new(self.tls.connect(name, io).await?);
+            Ok(TokioIo::new(stream))
         }
-        let name = server_name(&proxy).map_err(io::Error::other)?;
-        Ok(TokioIo::new(Box::new(self.tls.connect(name, io).await?)))
+        .boxed()
     }
 }
 
@@ -210,7 +207,7 @@ fn server_name(address: &Uri) -> Result<ServerName<'static>, InvalidDnsNameError
     ServerName::try_from(host.to_owned())
 }
 
-async fn connect_tcp(connector: TcpConnector, address: Uri) -> io::Result<ByteStream> {
+async fn connect_tcp(connector: dns::TcpConnector, address: Uri) -> io::Result<ByteStream> {
     let stream = connector.oneshot(address).await.map_err(io::Error::other)?;
     Ok(Box::new(stream.into_inner()))
 }

@@ -1,7 +1,8 @@
 //! Drives one HTTP/2 connection until it ends, and reports what the peer says
 //! about it.
 
-use super::connect::{ByteStream, ConnectError};
+use super::connect::ByteStream;
+use crate::upstream::ConnectFailure;
 use bytes::Bytes;
 use futures::FutureExt;
 use h2::{
@@ -90,7 +91,7 @@ impl Link {
 ///
 /// # Errors
 /// When the connection broke.
-pub async fn handshake(io: ByteStream) -> Result<(Link, OpenConnection), ConnectError> {
+pub async fn handshake(io: ByteStream) -> Result<(Link, OpenConnection), ConnectFailure> {
     let (sender, connection) = Builder::new()
         .initial_max_send_streams(UNSETTLED)
         .initial_window_size(STREAM_WINDOW)
@@ -100,7 +101,7 @@ pub async fn handshake(io: ByteStream) -> Result<(Link, OpenConnection), Connect
         .enable_push(false)
         .handshake(io)
         .await
-        .map_err(ConnectError::Http2)?;
+        .map_err(|_| ConnectFailure::Protocol)?;
     let (keep, kept) = oneshot::channel();
     let probe = sender.clone();
     let link = Link {

@@ -24,10 +24,11 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use connect::{ConnectError, Connector, Dial, Dialed, TCP_KEEPALIVE, TCP_KEEPALIVE_PROBES};
+pub use connect::{Connector, Dial, Dialed, TCP_KEEPALIVE, TCP_KEEPALIVE_PROBES};
 pub use state::{PoolCounts, PoolLimits};
 pub use stream::{Http2Body, StreamError, StreamSlot};
 
+use crate::upstream::ConnectFailure;
 use driver::{ConnectionNews, ConnectionUse, Link, OpenConnection, handshake};
 use parking_lot::{Mutex, MutexGuard};
 use state::{ConnectionId, PoolState, Ticket};
@@ -61,7 +62,7 @@ struct Inner {
 }
 
 /// How a waiter is told.
-type Tell = oneshot::Sender<Result<Grant, Arc<ConnectError>>>;
+type Tell = oneshot::Sender<Result<Grant, ConnectFailure>>;
 
 /// What an attempt gets.
 pub enum Grant {
@@ -75,7 +76,7 @@ pub enum Grant {
 pub struct Reservation(Reserved);
 
 enum Reserved {
-    Granted(Result<Grant, Arc<ConnectError>>),
+    Granted(Result<Grant, ConnectFailure>),
     Waiting(Waiter),
 }
 
@@ -83,7 +84,7 @@ enum Reserved {
 #[derive(Debug, Clone)]
 pub enum PoolError {
     /// No connection could be opened.
-    Connect(Arc<ConnectError>),
+    Connect(ConnectFailure),
     /// All streams were in use for too long.
     NoStream,
 }
@@ -92,7 +93,7 @@ pub enum PoolError {
 struct Waiter {
     shared: Arc<Shared>,
     ticket: Ticket,
-    told: oneshot::Receiver<Result<Grant, Arc<ConnectError>>>,
+    told: oneshot::Receiver<Result<Grant, ConnectFailure>>,
 }
 
 // === impl ConnectionPool ===
@@ -307,12 +308,11 @@ impl Shared {
         self.advance();
     }
 
-    fn open_failed(self: &Arc<Self>, error: ConnectError) {
-        tracing::debug!(%error, "failed to open a connection to the Claude API");
-        let error = Arc::new(error);
+    fn open_failed(self: &Arc<Self>, failure: ConnectFailure) {
+        tracing::debug!(error = %failure, "failed to open a connection to the Claude API");
         let waiters = self.lock().pool.open_failed(Instant::now());
         for tell in waiters {
-            let _ = tell.send(Err(Arc::clone(&error)));
+            let _ = tell.send(Err(failure));
         }
         self.advance();
     }

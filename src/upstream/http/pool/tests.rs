@@ -62,12 +62,12 @@ impl Script {
 struct Peer(Arc<Script>);
 
 impl Dial for Peer {
-    fn dial(&self) -> BoxFuture<'static, Result<Dialed, ConnectError>> {
+    fn dial(&self) -> BoxFuture<'static, Result<Dialed, ConnectFailure>> {
         let peer = self.clone();
         async move {
             let number = peer.0.dials.fetch_add(1, SeqCst);
             if peer.0.is_down.load(SeqCst) {
-                return Err(ConnectError::TimedOut(SECOND));
+                return Err(ConnectFailure::TimedOut);
             }
             if peer.0.is_http1.load(SeqCst) {
                 return Ok(Dialed::Http1);
@@ -474,7 +474,7 @@ async fn large_headers_are_read_and_too_large_ones_are_an_error_of_their_own() {
 async fn a_peer_that_accepts_and_stays_silent_is_given_up() {
     struct Silent(AtomicU32);
     impl Dial for Silent {
-        fn dial(&self) -> BoxFuture<'static, Result<Dialed, ConnectError>> {
+        fn dial(&self) -> BoxFuture<'static, Result<Dialed, ConnectFailure>> {
             self.0.fetch_add(1, SeqCst);
             let (near, far) = duplex(64 * 1024);
             tokio::spawn(async move {
