@@ -118,7 +118,7 @@ pub fn trusted(ca_file: Option<&Path>) -> Result<RootCertStore, TrustError> {
         }
     }
     if roots.is_empty() {
-        return Err(TrustError::System("there is no certificate".to_owned()));
+        return Err(TrustError::System("no certificate was found".to_owned()));
     }
     Ok(roots)
 }

@@ -8,7 +8,7 @@ use crate::{
         metrics::Family,
         names::{OTHER_LABEL, attribute as a, metric as m},
     },
-    upstream::{CircuitScope, CircuitState, QuotaRemaining},
+    upstream::{CircuitScope, CircuitState, PoolCounts, QuotaRemaining},
 };
 use std::collections::BTreeMap;
 
@@ -61,6 +61,25 @@ impl ServiceView {
     }
 }
 
+/// The HTTP/2 connections and streams.
+fn http2(counts: PoolCounts) -> [Family; 4] {
+    let mut connections = Family::new(&m::HTTP2_CONNECTIONS);
+    for (state, count) in [
+        ("connecting", counts.connecting),
+        ("active", counts.active),
+        ("idle", counts.idle),
+        ("draining", counts.draining),
+    ] {
+        connections.number(&[(a::STATE, state)], count as f64);
+    }
+    [
+        connections,
+        Family::single(&m::HTTP2_STREAMS_IN_USE, counts.in_flight as f64),
+        Family::single(&m::HTTP2_STREAMS_WAITING, counts.waiting as f64),
+        Family::single(&m::HTTP2_STREAMS_CAPACITY, counts.capacity as f64),
+    ]
+}
+
 fn read(view: &ServiceView, families: &mut Vec<Family>) {
     let upstream = &view.upstream;
     let mut breaker = Family::new(&m::BREAKER);
@@ -94,6 +113,7 @@ fn read(view: &ServiceView, families: &mut Vec<Family>) {
         Family::single(&m::STORE_DOWN, store_down),
         queued(view),
     ]);
+    families.extend(http2(upstream.http2()));
     let mut reloads = Family::new(&m::RELOADS);
     for reload in &view.reloads {
         let counts = reload.counts();

@@ -2,6 +2,7 @@
 //! its template, with `page.css` and `page.js` put into it.
 
 use super::status::StatusReport;
+use crate::upstream::PoolCounts;
 use askama::Template;
 use std::{fmt::Write as _, time::Duration};
 
@@ -24,6 +25,11 @@ impl<'a> StatusPage<'a> {
     /// The page of a report.
     pub fn new(status: &'a StatusReport) -> Self {
         StatusPage { status }
+    }
+
+    /// Whether the API has been reached over HTTP/2.
+    fn speaks_http2(&self) -> bool {
+        self.status.http2 != PoolCounts::default()
     }
 
     /// Calls per second, averaged over the last ten seconds.
@@ -173,6 +179,14 @@ mod tests {
             breaker: "half_open",
             failing: vec!["claude-opus-5-5".to_owned()],
             permits: (8, 8, 3),
+            http2: PoolCounts {
+                connecting: 1,
+                active: 2,
+                idle: 1,
+                in_flight: 12,
+                capacity: 30,
+                ..PoolCounts::default()
+            },
             keys: (1, 2),
             rate_limits: Vec::new(),
             errors: Vec::new(),
@@ -193,6 +207,8 @@ mod tests {
             "half open",
             "claude-opus-5-5",
             "8 / 8",
+            "12 / 30",
+            "1 connecting",
             "no calls yet",
         ] {
             assert!(html.contains(part), "{part} in {html}");

@@ -11,7 +11,7 @@ use crate::{
         metrics::{Family, Point, PointValue},
         names::{Metric, attribute as a, metric as m},
     },
-    upstream::{CircuitScope, CircuitState},
+    upstream::{CircuitScope, CircuitState, PoolCounts},
 };
 use std::{
     collections::BTreeMap,
@@ -46,6 +46,8 @@ pub struct StatusReport {
     pub failing: Vec<String>,
     /// Permits in use, the limit, and attempts that wait for one.
     pub permits: (usize, usize, usize),
+    /// The HTTP/2 connections and streams.
+    pub http2: PoolCounts,
     /// API keys that are quarantined, and all.
     pub keys: (usize, usize),
     /// What is left of the API's limits.
@@ -107,6 +109,7 @@ impl StatusReport {
             breaker: breaker.map_or("", |(_, name)| name),
             failing: failing(circuits),
             permits: (permits.in_use(), permits.limit(), permits.waiting()),
+            http2: upstream.http2(),
             keys: (refused, keys.len()),
             rate_limits,
             errors: most_first(sum_by(&families, &m::FAILURES, a::REASON, |_| true)),

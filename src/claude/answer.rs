@@ -54,7 +54,7 @@ impl Message {
         })
     }
 
-    /// Everything beside the content, of which nothing must be there.
+    /// Everything except the content; every field is optional.
     pub(super) fn without_content(object: &Object<'_>) -> Message {
         Message {
             id: object.text("id").unwrap_or_default(),

@@ -83,7 +83,7 @@ pub struct Stop {
 }
 
 impl MessageDelta {
-    /// Reads a `message_delta`, of which nothing must be there.
+    /// Reads a `message_delta`, in which every field is optional.
     pub(super) fn read(event: &Object<'_>) -> MessageDelta {
         let delta = event.object("delta");
         MessageDelta {

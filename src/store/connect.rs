@@ -50,7 +50,7 @@ impl RedisConnection {
     /// Connects. `patience` bounds each connection and each answer.
     ///
     /// # Errors
-    /// Why there is no connection.
+    /// Why the connection failed.
     pub async fn connect(
         address: &RedisAddress,
         config: &RedisConfig,

@@ -281,7 +281,7 @@ metrics! {
     ATTEMPT_DURATION: Histogram "gen_ai.client.operation.duration" in "s",
         "Duration of attempts at the Claude API, including the whole stream.";
     TOKEN_USAGE: Histogram "gen_ai.client.token.usage" in "{token}",
-        "Tokens used by attempts, also by those that failed, as far as the Claude API has told.";
+        "Tokens used by attempts, failed ones included, as reported by the Claude API.";
     RETRIES: Counter "claude_grpc.upstream.retries" in "{attempt}",
         "Retries, by the error of the failed attempt.";
     WAITED: Counter "claude_grpc.upstream.wait" in "s",
@@ -298,6 +298,14 @@ metrics! {
         "Attempts waiting for a permit of the concurrency limit.";
     CONCURRENCY_LIMIT: Gauge "claude_grpc.upstream.concurrency.limit" in "{permit}",
         "Maximum number of concurrent attempts.";
+    HTTP2_CONNECTIONS: Gauge "claude_grpc.upstream.http2.connections" in "{connection}",
+        "HTTP/2 connections to the Claude API: connecting, active, idle, or draining.";
+    HTTP2_STREAMS_IN_USE: Gauge "claude_grpc.upstream.http2.streams.in_use" in "{stream}",
+        "HTTP/2 streams in flight.";
+    HTTP2_STREAMS_WAITING: Gauge "claude_grpc.upstream.http2.streams.waiting" in "{attempt}",
+        "Attempts waiting for an HTTP/2 stream or connection.";
+    HTTP2_STREAMS_CAPACITY: Gauge "claude_grpc.upstream.http2.streams.capacity" in "{stream}",
+        "HTTP/2 streams that the Claude API allows on the open connections.";
     BREAKER: Gauge "claude_grpc.upstream.breaker" in "",
         "State of the circuit breaker for each model, for `other` models, and, without a model, for the connection: 1 for the current state, 0 for the others.";
     RATE_LIMIT_REMAINING: Gauge "claude_grpc.upstream.rate_limit.remaining" in "",

@@ -7,7 +7,7 @@ use super::{
     coalesce::{Coalesce, Coalesced},
     concurrency_limit::{ConcurrencyLimit, LimitConcurrency},
     deadline::EnforceDeadline,
-    http::{ConnectionPool, HttpApi, HttpConfigError, ProxyVariables},
+    http::{ConnectionPool, HttpApi, HttpConfigError, PoolCounts, ProxyVariables},
     key_selection::SelectKey,
     keys::Keys,
     pacing::{Pace, RateLimiter},
@@ -31,7 +31,7 @@ pub struct Upstream {
     /// The limit on calls in flight.
     pub concurrency_limit: ConcurrencyLimit,
     /// The HTTP/2 connections; `None` for an `http` address.
-    pub connections: Option<ConnectionPool>,
+    connections: Option<ConnectionPool>,
     /// Counts calls that shared another call's response.
     pub coalesced: Coalesced,
 }
@@ -45,11 +45,13 @@ impl Upstream {
         Upstream::with(config, keys, &ProxyVariables::default(), None, None)
     }
 
-    /// As [`new`](Self::new), through the proxy of the environment. With a store, replicas share the API's limits;
-    /// with `access`, calls count against the limits of their clients.
+    /// As [`new`](Self::new), through the proxy of the environment. With a store,
+    /// replicas share the API's limits; with `access`, calls count against the
+    /// limits of their clients.
     ///
     /// # Errors
-    /// When `base_url` or `api_version` is not valid.
+    /// When `base_url` or `api_version` is not valid, the CAs cannot be loaded, or
+    /// a variable does not name a proxy.
     pub fn with(
         config: &UpstreamConfig,
         keys: Keys,
@@ -62,7 +64,6 @@ impl Upstream {
         let rate_limiter = RateLimiter::new(store);
         let concurrency_limit = ConcurrencyLimit::new(config.max_in_flight);
         let coalesced = Coalesced::default();
-
         let connections = http.pool().cloned();
 
         // Outermost first.
@@ -105,6 +106,13 @@ impl Upstream {
             connections,
             coalesced,
         })
+    }
+
+    /// The HTTP/2 connections and streams; all 0 for a peer that does not speak
+    /// HTTP/2.
+    pub fn http2(&self) -> PoolCounts {
+        let counts = self.connections.as_ref().map(ConnectionPool::counts);
+        counts.unwrap_or_default()
     }
 }
 

@@ -14,7 +14,7 @@ const MAX_DESCRIPTION: usize = 2000;
 const MAX_EXAMPLES: usize = 20;
 const MAX_EXAMPLE: usize = 4000;
 
-/// Checks the labels: their number, and that their names can be told apart.
+/// Checks the labels: their number, and that no two names look the same.
 pub fn check(labels: &[v1::Label], one_is_enough: bool, wrong: &mut Violations) {
     let path = Path::root("labels");
     let fewest = if one_is_enough { 1 } else { 2 };

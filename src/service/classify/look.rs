@@ -1,7 +1,7 @@
 //! What a name looks like.
 //!
-//! Two labels that look the same cannot be told apart by a reader, nor reliably
-//! by a model: it writes back the spelling that it has learned, without the
+//! A reader cannot distinguish two labels that look the same, and a model cannot
+//! reliably do so: it writes back the spelling that it has learned, without the
 //! zero-width space, and in the usual normalization. The data comes from ICU4X,
 //! the Unicode Consortium's own library.
 

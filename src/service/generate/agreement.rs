@@ -276,7 +276,7 @@ impl Answer {
             body.push_str(&format!("event: {name}\ndata: {data}\n\n"));
         };
         let mut waiting: VecDeque<(usize, &Part)> = self.parts.iter().enumerate().collect();
-        // The blocks that may have more events, and those whose end is not told.
+        // The blocks that may have more events, and those whose end is unknown.
         let mut running: Vec<(usize, VecDeque<String>)> = Vec::new();
         let mut open: Vec<usize> = Vec::new();
         while !waiting.is_empty() || !running.is_empty() {

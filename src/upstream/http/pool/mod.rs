@@ -2,7 +2,7 @@
 //!
 //! `reqwest` has one HTTP/2 connection for each host, and shows neither how many
 //! streams the peer allows on it nor who waits for one. More calls than that
-//! wait inside it, where waiting cannot be told from a silent API. This pool
+//! wait inside it, where waiting looks like a silent API. This pool
 //! spreads them over several connections, and waits for a stream where waiting
 //! has a bound and a name.
 //!
@@ -57,12 +57,12 @@ struct Shared {
 }
 
 struct Inner {
-    pool: PoolState<Arc<Link>, Tell>,
+    pool: PoolState<Arc<Link>, GrantSender>,
     http1_until: Option<Instant>,
 }
 
-/// How a waiter is told.
-type Tell = oneshot::Sender<Result<Grant, ConnectFailure>>;
+/// Sends a waiter its stream.
+type GrantSender = oneshot::Sender<Result<Grant, ConnectFailure>>;
 
 /// What an attempt gets.
 pub enum Grant {
@@ -93,7 +93,7 @@ pub enum PoolError {
 struct Waiter {
     shared: Arc<Shared>,
     ticket: Ticket,
-    told: oneshot::Receiver<Result<Grant, ConnectFailure>>,
+    granted: oneshot::Receiver<Result<Grant, ConnectFailure>>,
 }
 
 // === impl ConnectionPool ===
@@ -128,10 +128,10 @@ impl ConnectionPool {
         if waiter.is_expected() {
             return Ok(Reservation(Reserved::Waiting(waiter)));
         }
-        match timeout(longest, &mut waiter.told).await {
-            Ok(told) => {
-                let told = told.map_err(|_| PoolError::NoStream)?;
-                Ok(Reservation(Reserved::Granted(told)))
+        match timeout(longest, &mut waiter.granted).await {
+            Ok(granted) => {
+                let granted = granted.map_err(|_| PoolError::NoStream)?;
+                Ok(Reservation(Reserved::Granted(granted)))
             }
             Err(_) if waiter.is_expected() => Ok(Reservation(Reserved::Waiting(waiter))),
             Err(_) => Err(PoolError::NoStream),
@@ -168,17 +168,17 @@ impl Reservation {
     /// # Errors
     /// When the connection cannot be opened, or has no stream in that time.
     pub async fn granted(self, longest: Duration) -> Result<Grant, PoolError> {
-        let told = match self.0 {
-            Reserved::Granted(told) => told,
+        let granted = match self.0 {
+            Reserved::Granted(granted) => granted,
             Reserved::Waiting(mut waiter) => {
                 let longest = waiter.shared.connect_timeout + longest;
-                match timeout(longest, &mut waiter.told).await {
-                    Ok(Ok(told)) => told,
+                match timeout(longest, &mut waiter.granted).await {
+                    Ok(Ok(granted)) => granted,
                     _ => return Err(PoolError::NoStream),
                 }
             }
         };
-        told.map_err(PoolError::Connect)
+        granted.map_err(PoolError::Connect)
     }
 }
 
@@ -226,23 +226,25 @@ impl Shared {
         {
             return Ok(Grant::Http1);
         }
-        let (tell, told) = oneshot::channel();
+        let (sender, granted) = oneshot::channel();
         Err(Waiter {
             shared: Arc::clone(self),
-            ticket: inner.pool.enqueue(tell),
-            told,
+            ticket: inner.pool.enqueue(sender),
+            granted,
         })
     }
 
     /// Does what can be done for those who wait, and closes what nobody needs.
     ///
     /// A waiter that is gone drops its stream, which comes back here: nothing is
-    /// told or dropped under the lock.
+    /// notified or dropped under the lock.
     fn advance(self: &Arc<Self>) {
         loop {
             let grant = self.lock().pool.next_grant();
-            let Some((tell, id, link)) = grant else { break };
-            let _ = tell.send(Ok(Grant::Stream(self.slot(id, link))));
+            let Some((sender, id, link)) = grant else {
+                break;
+            };
+            let _ = sender.send(Ok(Grant::Stream(self.slot(id, link))));
         }
         loop {
             let delay = self.lock().pool.open_another(Instant::now());
@@ -311,8 +313,8 @@ impl Shared {
     fn open_failed(self: &Arc<Self>, failure: ConnectFailure) {
         tracing::debug!(error = %failure, "failed to open a connection to the Claude API");
         let waiters = self.lock().pool.open_failed(Instant::now());
-        for tell in waiters {
-            let _ = tell.send(Err(failure));
+        for sender in waiters {
+            let _ = sender.send(Err(failure));
         }
         self.advance();
     }
@@ -324,8 +326,8 @@ impl Shared {
             inner.http1_until = Some(Instant::now() + HTTP1_REMEMBERED);
             inner.pool.dismiss_all()
         };
-        for tell in waiters {
-            let _ = tell.send(Ok(Grant::Http1));
+        for sender in waiters {
+            let _ = sender.send(Ok(Grant::Http1));
         }
     }
 }

@@ -78,7 +78,7 @@ struct PooledConnection<L> {
     idle_since: Instant,
 }
 
-/// What the pool knows. `W` is how a waiter is told.
+/// What the pool knows. `W` notifies a waiter.
 #[derive(Debug)]
 pub struct PoolState<L, W> {
     limits: PoolLimits,

@@ -303,7 +303,7 @@ async fn a_broken_connection_loses_only_its_own_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_streams_are_told_apart() {
+async fn refused_streams_are_distinguished() {
     let (pool, peer) = pool(Script {
         refuses: 1,
         ..Script::new(10)

@@ -1,0 +1,157 @@
+//! Reads responses: complete ones, events, and errors.
+
+use super::{
+    HttpApi, events, headers,
+    response::{ApiResponse, BodyFormat},
+};
+use crate::{
+    claude::{
+        answer::{Message, Usage},
+        error::ErrorBody,
+        event::StreamEvent,
+        gather::Gather,
+        models::{ModelPage, TokenCount},
+        unreadable::Unreadable,
+    },
+    upstream::{
+        ApiFailure, Body, ConnectFailure, EventStream, Payload, Transport, UpstreamError,
+        attempt::Attempt, usage_meter::UsageMeter,
+    },
+};
+use futures::{Stream, StreamExt};
+use std::time::SystemTime;
+use tokio::time::timeout;
+
+/// Maximum size of an error body that is read, in bytes.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// Maximum size of a complete response, in bytes; the largest responses of the
+/// API are far smaller.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+impl HttpApi {
+    /// Reads a successful response, of a stream up to its first event.
+    pub(super) async fn body(
+        &self,
+        attempt: &Attempt,
+        response: ApiResponse,
+    ) -> Result<Body, UpstreamError> {
+        let events = |response| self.events(response, &attempt.meter);
+        Ok(match &attempt.call.payload {
+            // Some proxies stream every answer, or none, whatever was asked for.
+            Payload::Messages { transport, .. } => match (transport, response.format()) {
+                (Transport::Events, _) => Body::Events(events(response).begun().await?),
+                (Transport::Whole, BodyFormat::Events)
+                | (Transport::Gathered, BodyFormat::Events | BodyFormat::Other) => {
+                    Body::Message(gathered(events(response)).await?)
+                }
+                (Transport::Whole, BodyFormat::Json | BodyFormat::Other)
+                | (Transport::Gathered, BodyFormat::Json) => {
+                    Body::Message(self.whole(response, &attempt.meter).await?)
+                }
+            },
+            Payload::CountTokens { .. } => {
+                Body::TokenCount(self.json(response, TokenCount::read).await?)
+            }
+            Payload::Models(_) => Body::Models(self.json(response, ModelPage::read).await?),
+        })
+    }
+
+    fn events(&self, response: ApiResponse, meter: &UsageMeter) -> EventStream {
+        let shared = &self.shared;
+        let (body, body_ends) = (response.into_stream(), shared.body_ends.clone());
+        events::events(body, shared.read_timeout, meter.clone(), body_ends)
+    }
+
+    /// A complete response, which was paid for even if it cannot be read.
+    async fn whole(
+        &self,
+        response: ApiResponse,
+        meter: &UsageMeter,
+    ) -> Result<Box<Message>, UpstreamError> {
+        meter.content_came();
+        let body = self.read(response, MAX_ANSWER).await?;
+        match Message::read(&body) {
+            Ok(message) => {
+                if message.usage != Usage::default() {
+                    meter.set(&message.usage);
+                }
+                Ok(Box::new(message))
+            }
+            Err(unreadable) => {
+                if let Some(usage) = Usage::of_body(&body) {
+                    meter.set(&usage);
+                }
+                Err(UpstreamError::Malformed(unreadable))
+            }
+        }
+    }
+
+    async fn json<T>(
+        &self,
+        response: ApiResponse,
+        read: fn(&[u8]) -> Result<T, Unreadable>,
+    ) -> Result<T, UpstreamError> {
+        let body = self.read(response, MAX_ANSWER).await?;
+        read(&body).map_err(UpstreamError::Malformed)
+    }
+
+    /// Converts an error response into an error.
+    pub(super) async fn failure(&self, response: ApiResponse) -> UpstreamError {
+        let status = response.status().as_u16();
+        // The status of a proxy: no call has reached the API.
+        if status == 407 && self.shared.proxy.is_some() {
+            return UpstreamError::Connect(ConnectFailure::ProxyRejected(status));
+        }
+        let headers = response.headers();
+        let mut failure = ApiFailure {
+            status,
+            retry_after: headers::retry_after(headers, SystemTime::now()),
+            should_retry: headers::should_retry(headers),
+            request_id: headers::request_id(headers),
+            ..ApiFailure::default()
+        };
+        // The status is enough if the body does not arrive.
+        if let Ok(body) = self.read(response, MAX_ERROR_BODY).await {
+            let body = ErrorBody::read(&body);
+            failure.kind = body.kind;
+            failure.message = body.message;
+            failure.code = body.code;
+            failure.request_id = failure.request_id.or(body.request_id);
+        }
+        UpstreamError::Api(Box::new(failure))
+    }
+
+    /// Reads a body to its end, up to a maximum size.
+    async fn read(&self, mut response: ApiResponse, most: usize) -> Result<Vec<u8>, UpstreamError> {
+        let read_timeout = self.shared.read_timeout;
+        let announced = response.content_length().unwrap_or(0);
+        let mut read = Vec::with_capacity(usize::try_from(announced).map_or(0, |it| it.min(most)));
+        loop {
+            match timeout(read_timeout, response.chunk()).await {
+                Ok(Ok(Some(bytes))) if read.len() + bytes.len() <= most => {
+                    read.extend_from_slice(&bytes);
+                }
+                Ok(Ok(Some(_))) => {
+                    return Err(UpstreamError::Malformed("the body is too large".into()));
+                }
+                Ok(Err(_)) => return Err(UpstreamError::Broken),
+                Ok(Ok(None)) => return Ok(read),
+                Err(_) => return Err(UpstreamError::Stalled(read_timeout)),
+            }
+        }
+    }
+}
+
+/// Assembles events into a complete response.
+async fn gathered(
+    mut events: impl Stream<Item = Result<StreamEvent, UpstreamError>> + Unpin,
+) -> Result<Box<Message>, UpstreamError> {
+    let mut gather = Gather::default();
+    let mut answer = None;
+    while let Some(event) = events.next().await {
+        let whole = gather.push(event?);
+        answer = answer.or(whole);
+    }
+    answer.ok_or(UpstreamError::Broken)
+}

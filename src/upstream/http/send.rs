@@ -1,0 +1,241 @@
+//! Sends requests, over either version of HTTP, up to the response headers.
+
+use super::{
+    AGENT, HttpApi,
+    pool::{Grant, Http2Body, PoolError, Reservation, StreamError, StreamSlot},
+    response::ApiResponse,
+};
+use crate::{
+    telemetry::context::{TRACEPARENT, TRACESTATE},
+    upstream::{
+        ConnectFailure, ModelsQuery, Payload, Transport, UpstreamError, attempt::Attempt,
+        call::longest_answer,
+    },
+};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT},
+};
+use reqwest::Url;
+use std::{borrow::Cow, error::Error as _, time::Duration};
+use tokio::time::timeout;
+
+const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
+/// How often a request is sent again, at once, because the peer says that it did
+/// not process it.
+const MAX_RESENDS: u32 = 3;
+
+/// Minimum upload rate in bytes per second: the read timeout is extended by the
+/// time that the body takes at this rate.
+const SLOWEST_UPLOAD: u64 = 256 * 1024;
+
+/// Number of headers of a request, including those that the HTTP client adds.
+const HEADERS: usize = 12;
+
+/// The request line and body of an attempt.
+struct Parts<'a> {
+    method: Method,
+    url: Cow<'a, Url>,
+    body: Option<Bytes>,
+}
+
+impl HttpApi {
+    /// Sends the request over HTTP/1.1 and waits for the response headers.
+    pub(super) async fn over_http1(&self, attempt: &Attempt) -> Result<ApiResponse, UpstreamError> {
+        let Parts { method, url, body } = self.parts(attempt);
+        let silence = self.silence(attempt, body.as_ref());
+        let mut request = reqwest::Request::new(method, url.into_owned());
+        *request.headers_mut() = self.headers(attempt, body.is_some());
+        *request.body_mut() = body.map(Into::into);
+        match timeout(silence, self.http.execute(request)).await {
+            Ok(Ok(response)) => Ok(ApiResponse::Http1(response)),
+            Ok(Err(error)) => Err(self.http1_error(&error)),
+            Err(_) => Err(UpstreamError::Stalled(silence)),
+        }
+    }
+
+    /// Sends the request over HTTP/2 and waits for the response headers. What the
+    /// peer says that it did not process is sent again.
+    pub(super) async fn over_http2(
+        &self,
+        attempt: &Attempt,
+        mut reservation: Reservation,
+    ) -> Result<ApiResponse, UpstreamError> {
+        let mut resends = 0;
+        loop {
+            let granted = reservation.granted(self.shared.acquire_timeout).await;
+            let stream = match granted.map_err(|error| self.pool_error(&error))? {
+                Grant::Http1 => return self.over_http1(attempt).await,
+                Grant::Stream(stream) => stream,
+            };
+            match self.exchange(attempt, stream).await? {
+                Ok(response) => return Ok(ApiResponse::Http2(response)),
+                Err(StreamError::Unprocessed) if resends < MAX_RESENDS => resends += 1,
+                Err(StreamError::Unreadable) => return Err(unreadable_head()),
+                Err(StreamError::Unprocessed | StreamError::Broken) => {
+                    return Err(UpstreamError::Broken);
+                }
+            }
+            let Some(pool) = &self.pool else {
+                return Err(UpstreamError::Broken);
+            };
+            let reserved = pool.reserve(self.shared.acquire_timeout).await;
+            reservation = reserved.map_err(|error| self.pool_error(&error))?;
+        }
+    }
+
+    /// One request on one stream.
+    async fn exchange(
+        &self,
+        attempt: &Attempt,
+        stream: StreamSlot,
+    ) -> Result<Result<http::Response<Http2Body>, StreamError>, UpstreamError> {
+        let Parts { method, url, body } = self.parts(attempt);
+        let silence = self.silence(attempt, body.as_ref());
+        let mut request = http::Request::new(());
+        *request.version_mut() = Version::HTTP_2;
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::try_from(url.as_str())
+            .map_err(|_| UpstreamError::Malformed("the URL is not valid".into()))?;
+        *request.headers_mut() = self.headers(attempt, body.is_some());
+        let headers = request.headers_mut();
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        let body = body.unwrap_or_default();
+        if !body.is_empty() {
+            headers.insert(CONTENT_LENGTH, body.len().into());
+        }
+        // Waiting until the stream is open is not the API's silence.
+        let opened = timeout(self.shared.acquire_timeout, stream.open(request, body)).await;
+        let exchange = match opened {
+            Ok(Ok(exchange)) => exchange,
+            Ok(Err(error)) => return Ok(Err(error)),
+            Err(_) => return Err(self.pool_error(&PoolError::NoStream)),
+        };
+        timeout(silence, exchange.response())
+            .await
+            .map_err(|_| UpstreamError::Stalled(silence))
+    }
+
+    /// How long the peer may be silent after it was sent this body. The headers
+    /// of a whole response come when it is complete; until then pings (HTTP/2)
+    /// and keepalives (TCP) show that the connection is alive.
+    fn silence(&self, attempt: &Attempt, body: Option<&Bytes>) -> Duration {
+        let sent = body.map_or(0, |body| body.len() as u64);
+        let upload = Duration::from_secs(sent / SLOWEST_UPLOAD);
+        let answer = match &attempt.call.payload {
+            Payload::Messages {
+                transport: Transport::Whole,
+                ..
+            } => longest_answer(attempt.call.max_tokens),
+            _ => Duration::ZERO,
+        };
+        self.shared.read_timeout + upload + answer
+    }
+
+    fn pool_error(&self, error: &PoolError) -> UpstreamError {
+        match error {
+            PoolError::Connect(failure) => UpstreamError::Connect(*failure),
+            PoolError::NoStream => UpstreamError::ConcurrencyLimitExceeded {
+                retry_after: self.shared.acquire_timeout,
+            },
+        }
+    }
+
+    /// The kind of failure. The error itself contains the URL and is discarded.
+    fn http1_error(&self, error: &reqwest::Error) -> UpstreamError {
+        if error.is_connect() {
+            if let Some(pool) = &self.pool {
+                pool.forget_http1();
+            }
+            self.connect_failure(error)
+        } else if is_unreadable(error) {
+            unreadable_head()
+        } else {
+            UpstreamError::Broken
+        }
+    }
+
+    fn connect_failure(&self, error: &reqwest::Error) -> UpstreamError {
+        let failure = match ConnectFailure::of(error) {
+            // Its own type, and no `io::Error`.
+            ConnectFailure::Other if error.is_timeout() => ConnectFailure::TimedOut,
+            failure => failure,
+        };
+        UpstreamError::Connect(match &self.shared.proxy {
+            Some(_) => failure.through_proxy(),
+            None => failure,
+        })
+    }
+
+    fn parts(&self, attempt: &Attempt) -> Parts<'_> {
+        let shared = &self.shared;
+        let (method, url, body) = match &attempt.call.payload {
+            Payload::Messages { body, .. } => (
+                Method::POST,
+                Cow::Borrowed(&shared.messages),
+                Some(body.clone()),
+            ),
+            Payload::CountTokens { body } => (
+                Method::POST,
+                Cow::Borrowed(&shared.count_tokens),
+                Some(body.clone()),
+            ),
+            Payload::Models(query) => (Method::GET, Cow::Owned(page(&shared.models, query)), None),
+        };
+        Parts { method, url, body }
+    }
+
+    fn headers(&self, attempt: &Attempt, has_body: bool) -> HeaderMap {
+        // Includes the headers that the client adds, so that the map never
+        // grows.
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        headers.insert(VERSION, self.shared.version.clone());
+        headers.insert(AUTHORIZATION, attempt.key.authorization());
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        if has_body {
+            let json = HeaderValue::from_static("application/json");
+            headers.insert(CONTENT_TYPE, json);
+        }
+        for (name, value) in [
+            (TRACEPARENT, &attempt.traceparent),
+            (TRACESTATE, &attempt.tracestate),
+        ] {
+            if let Some(value) = value {
+                headers.insert(name, value.clone());
+            }
+        }
+        headers
+    }
+}
+
+fn page(models: &Url, query: &ModelsQuery) -> Url {
+    let mut url = models.clone();
+    if let Some(limit) = query.limit {
+        url.query_pairs_mut()
+            .append_pair("limit", &limit.to_string());
+    }
+    if let Some(after_id) = &query.after_id {
+        url.query_pairs_mut().append_pair("after_id", after_id);
+    }
+    url
+}
+
+/// What is left of a response whose head is not valid. It was paid for, so it is
+/// not asked for again.
+fn unreadable_head() -> UpstreamError {
+    UpstreamError::Malformed("the headers are not valid, or too large".into())
+}
+
+/// Whether the peer answered with what is not HTTP, or with too many headers.
+fn is_unreadable(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            return error.is_parse();
+        }
+        cause = error.source();
+    }
+    false
+}
