@@ -78,6 +78,30 @@ async fn an_api_that_closes_connections_gracefully_loses_no_call() {
 }
 
 #[tokio::test]
+async fn a_peer_of_few_streams_gets_more_connections() {
+    let world = World::over(Protocol::Http2, |setup| {
+        setup.simulator.connections.max_concurrent_streams = 3;
+    })
+    .await;
+    world
+        .simulator
+        .always(Some(Behaviour::HangAfter { events: 4 }));
+    let mut streams = Vec::new();
+    for number in 0..7 {
+        let mut grpc = world.grpc.clone();
+        let opened = grpc.generate_stream(streamed(ask(&format!("stream {number}"))));
+        streams.push(soon(opened).await.unwrap());
+    }
+    assert_eq!(world.simulator.counts().connections_accepted, 3);
+    let counts = world.upstream.http2();
+    assert_eq!(
+        (counts.active, counts.in_flight, counts.capacity),
+        (3, 7, 9)
+    );
+    assert_eq!((counts.waiting, counts.draining), (0, 0));
+}
+
+#[tokio::test]
 async fn a_connection_that_breaks_loses_only_its_own_calls() {
     let world = World::over(Protocol::Http2, |_| {}).await;
     world

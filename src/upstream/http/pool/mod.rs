@@ -18,6 +18,7 @@
 //! - Who waits is served in order. Giving up leaves nothing behind.
 
 mod connect;
+mod connection;
 mod driver;
 mod state;
 mod stream;
@@ -29,9 +30,10 @@ pub use state::{PoolCounts, PoolLimits};
 pub use stream::{Http2Body, StreamError, StreamSlot};
 
 use crate::upstream::ConnectFailure;
+use connection::ConnectionId;
 use driver::{ConnectionNews, ConnectionUse, Link, OpenConnection, handshake};
 use parking_lot::{Mutex, MutexGuard};
-use state::{ConnectionId, PoolState, Ticket};
+use state::{PoolState, Ticket};
 use std::{
     fmt,
     sync::{Arc, Weak},

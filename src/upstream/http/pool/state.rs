@@ -1,7 +1,8 @@
 //! What the pool knows of its connections and of who waits, and what it decides.
-//! No I/O and no clock of its own: everything here is a function of what it is
-//! told.
+//! No I/O and no clock of its own: everything here is a function of its
+//! arguments.
 
+use super::connection::{ConnectionId, PooledConnection};
 use std::{cmp::Reverse, collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
@@ -19,9 +20,6 @@ const LONGEST_DELAY: Duration = Duration::from_secs(2);
 /// A connection that the peer drains within this time, before any response, was
 /// of no use. After this time, failures are forgotten.
 const FRUITLESS_WITHIN: Duration = Duration::from_secs(10);
-
-/// Identifies a connection of the pool.
-pub type ConnectionId = u64;
 
 /// Identifies a waiter of the pool.
 pub type Ticket = u64;
@@ -58,26 +56,6 @@ pub struct PoolCounts {
     pub capacity: usize,
 }
 
-/// A connection. `L` is the link over which streams are opened.
-#[derive(Debug)]
-struct PooledConnection<L> {
-    id: ConnectionId,
-    /// `None` once it takes no new streams.
-    link: Option<L>,
-    /// Streams that the peer allows; `None` before its SETTINGS.
-    limit: Option<usize>,
-    in_flight: usize,
-    /// Streams since it was opened.
-    served: usize,
-    has_answered: bool,
-    /// This side closes it.
-    is_retired: bool,
-    /// It has ended.
-    is_closed: bool,
-    opened_at: Instant,
-    idle_since: Instant,
-}
-
 /// What the pool knows. `W` notifies a waiter.
 #[derive(Debug)]
 pub struct PoolState<L, W> {
@@ -93,32 +71,6 @@ pub struct PoolState<L, W> {
     /// Connections in a row that were of no use, and when the last one failed.
     fruitless: (u32, Instant),
     last_id: u64,
-}
-
-impl<L> PooledConnection<L> {
-    /// Streams that may be opened now. Before the peer's SETTINGS it is one, so
-    /// that the first call costs no further round trip, and no stream is opened
-    /// that the peer would refuse.
-    fn free(&self) -> usize {
-        match self.link {
-            Some(_) => self.limit.unwrap_or(1).saturating_sub(self.in_flight),
-            None => 0,
-        }
-    }
-
-    fn is_open(&self) -> bool {
-        self.link.is_some()
-    }
-
-    fn is_idle(&self) -> bool {
-        self.is_open() && self.in_flight == 0
-    }
-
-    /// Takes no new streams, so that it is closed with its last one.
-    fn retire(&mut self) -> Option<L> {
-        self.is_retired = true;
-        self.link.take()
-    }
 }
 
 impl<L: Clone, W> PoolState<L, W> {

@@ -1,6 +1,6 @@
 //! One stream of a connection: reserved, opened, and read to its end.
 
-use super::{driver::Link, state::ConnectionId};
+use super::{connection::ConnectionId, driver::Link};
 use bytes::Bytes;
 use futures::{Stream, ready};
 use h2::{Reason, RecvStream, client::ResponseFuture};

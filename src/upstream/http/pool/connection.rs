@@ -1,0 +1,59 @@
+//! One connection, as the pool knows it.
+
+use tokio::time::Instant;
+
+/// Identifies a connection of the pool.
+pub type ConnectionId = u64;
+
+/// A connection. `L` is the link over which streams are opened.
+#[derive(Debug)]
+pub struct PooledConnection<L> {
+    /// Its identity in the pool.
+    pub id: ConnectionId,
+    /// `None` once it takes no new streams.
+    pub link: Option<L>,
+    /// Streams that the peer allows; `None` before its SETTINGS.
+    pub limit: Option<usize>,
+    /// Streams in flight.
+    pub in_flight: usize,
+    /// Streams since it was opened.
+    pub served: usize,
+    /// Whether a response has come on it.
+    pub has_answered: bool,
+    /// This side closes it.
+    pub is_retired: bool,
+    /// It has ended.
+    pub is_closed: bool,
+    /// When it was opened.
+    pub opened_at: Instant,
+    /// When its last stream ended.
+    pub idle_since: Instant,
+}
+
+impl<L> PooledConnection<L> {
+    /// Streams that may be opened now. Before the peer's SETTINGS it is one, so
+    /// that the first call costs no further round trip, and no stream is opened
+    /// that the peer would refuse.
+    pub fn free(&self) -> usize {
+        match self.link {
+            Some(_) => self.limit.unwrap_or(1).saturating_sub(self.in_flight),
+            None => 0,
+        }
+    }
+
+    /// Whether it takes new streams.
+    pub fn is_open(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// Whether it takes new streams and has none.
+    pub fn is_idle(&self) -> bool {
+        self.is_open() && self.in_flight == 0
+    }
+
+    /// Takes no new streams, so that it is closed with its last one.
+    pub fn retire(&mut self) -> Option<L> {
+        self.is_retired = true;
+        self.link.take()
+    }
+}
