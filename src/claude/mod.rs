@@ -2,8 +2,9 @@
 //!
 //! Plain data and its JSON, with no I/O and no gRPC. The API may add fields,
 //! block types, event types and enum values at any time, so responses are
-//! parsed leniently: unknown parts are passed through or skipped, and nothing
-//! beside the content can make a response unreadable. Requests are strict, as the API is: it rejects unknown fields.
+//! parsed leniently: unknown parts are passed through or skipped, and only the
+//! content itself can make a response unreadable. Requests are strict, as the API
+//! is: it rejects unknown fields.
 
 pub mod answer;
 pub mod error;

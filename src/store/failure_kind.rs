@@ -1,5 +1,6 @@
-//! Why Redis does not serve, told apart: what passes by itself, and what somebody
-//! must change. The text of each names the key of the configuration at fault.
+//! The kinds of reasons why Redis does not serve: those that pass, and those that
+//! an operator must fix. The text of each names the key of the configuration at
+//! fault.
 
 /// Why Redis does not serve, as one word for a log line or a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

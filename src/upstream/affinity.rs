@@ -15,7 +15,7 @@ use crate::claude::request::{
     Content, DocumentSource, ImageSource, InputBlock, MessagesRequest, Role, SystemPrompt,
 };
 
-/// How much of each text is hashed, in bytes, beside its length: longer texts
+/// How much of each text is hashed, in bytes, besides its length: longer texts
 /// that begin alike and are as long share a key.
 const HASHED: usize = 4096;
 

@@ -43,8 +43,8 @@ impl Attempts {
         meter
     }
 
-    /// What each attempt has used so far, as far as the API has told. The calls
-    /// of different prices that they are must not be added up.
+    /// What each attempt has used so far, as reported by the API. They are not
+    /// added up, since prices depend on the size of each.
     pub fn usages(&self) -> Vec<Tokens> {
         let meters = self.0.meters.lock();
         meters.iter().filter_map(UsageMeter::usage).collect()

@@ -124,7 +124,7 @@ fn known(error: &(dyn StdError + 'static)) -> Option<ConnectFailure> {
     if error.is::<NameNotResolved>() {
         return Some(ConnectFailure::Dns);
     }
-    // The type is private, so its text has to do.
+    // The type is private, so its text identifies it.
     match error.to_string().as_str() {
         "tunnel error: proxy authorization required" => {
             return Some(ConnectFailure::ProxyRejected(407));

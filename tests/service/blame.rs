@@ -1,4 +1,4 @@
-//! Odd answers of the API, and who has to bear them: only the call that got
+//! Odd answers of the API, and who is affected: only the call that got
 //! one, or its model, but no other caller.
 
 use crate::{

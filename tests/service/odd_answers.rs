@@ -69,7 +69,7 @@ async fn gathered(body: &str) -> Result<v1::GenerateResponse, Status> {
 }
 
 #[tokio::test]
-async fn nothing_beside_the_content_costs_the_text() {
+async fn odd_metadata_never_costs_the_text() {
     let odd = [
         "null",
         "[]",

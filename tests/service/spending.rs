@@ -1,5 +1,5 @@
 //! What a call used is charged to its client, however its attempts ended, and
-//! an account that may not spend more is told as such.
+//! an account that may not spend more is reported as such.
 
 use crate::{
     scripted::{Asked, Script, ScriptedWorld, answer, outcome},

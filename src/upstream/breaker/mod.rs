@@ -2,7 +2,7 @@
 //!
 //! It has one circuit for each known model, since one model can be overloaded
 //! while the others answer, and one for the connection, without which no model
-//! can be reached. Models that nobody configured share a circuit, and so does
+//! can be reached. Unconfigured models share a circuit, and so does
 //! the list of models: callers may invent names, which must neither fill the
 //! memory nor stop anyone else. Which outcome counts against which circuit is
 //! in [`signal`], and whose calls an open circuit stops is in [`sources`].
@@ -60,7 +60,7 @@ pub enum CircuitScope {
     Connection,
     /// The calls to one model.
     Model(Arc<str>),
-    /// The calls to all models that nobody configured.
+    /// The calls to all unconfigured models.
     OtherModels,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A caller can make its calls fail by what it asks: a prompt that the model
 //! does not get through, a model that does not exist. So an open circuit stops
-//! only those whose calls failed, until so many are affected that it cannot be
-//! their doing.
+//! only those whose calls failed, until too many are affected for it to be their
+//! doing.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},

@@ -236,7 +236,7 @@ impl Shared {
         })
     }
 
-    /// Does what can be done for those who wait, and closes what nobody needs.
+    /// Serves the waiters as far as possible, and closes surplus connections.
     ///
     /// A waiter that is gone drops its stream, which comes back here: nothing is
     /// notified or dropped under the lock.
