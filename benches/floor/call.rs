@@ -18,8 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub enum Way {
     /// Generate with `max_tokens`.
     Generate,
-    /// Generate without `max_tokens`, as most callers ask: the answer may be
-    /// long, so it is streamed from the API and gathered.
+    /// Generate without `max_tokens`, as most callers ask.
     GenerateDefault,
     GenerateStream,
     Classify,

@@ -104,29 +104,6 @@ fn parse<T: DeserializeOwned>(data: &str) -> Result<T, Status> {
     serde_json::from_str(data).map_err(|_| invalid())
 }
 
-/// Builds the whole answer out of the events.
-pub async fn gather(events: impl Stream<Item = Result<Event, Status>>) -> Result<Message, Status> {
-    let mut events = std::pin::pin!(events);
-    let mut gathered = None;
-    while let Some(event) = events.try_next().await? {
-        match (event, &mut gathered) {
-            (Event::Start(start), _) => gathered = Some(start.message),
-            (Event::BlockStart(start), Some(message)) => message.content.push(start.content_block),
-            (Event::Delta(more), Some(message)) => {
-                let block = message.content.last_mut().ok_or_else(invalid)?;
-                block.text.push_str(&more.delta.text);
-            }
-            (Event::End(end), Some(message)) => {
-                message.stop_reason = end.delta.stop_reason;
-                message.stop_sequence = end.delta.stop_sequence;
-                message.usage.output_tokens = end.usage.output_tokens;
-            }
-            _ => {}
-        }
-    }
-    gathered.ok_or_else(invalid)
-}
-
 /// Turns each event into the caller's.
 pub fn forward(
     events: impl Stream<Item = Result<Event, Status>> + Send,

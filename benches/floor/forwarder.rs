@@ -55,22 +55,13 @@ impl<A: Api> ClaudeService for Forwarder<A> {
     type GenerateStreamStream = BoxStream<'static, Result<v1::GenerateStreamResponse, Status>>;
     type SummarizeStreamStream = BoxStream<'static, Result<v1::SummarizeStreamResponse, Status>>;
 
-    /// Like the service, it streams from the API where the caller sets no
-    /// limit on the answer's length.
     async fn generate(
         &self,
         request: Request<v1::GenerateRequest>,
     ) -> Result<Response<v1::GenerateResponse>, Status> {
-        let request = request.into_inner();
-        let is_long = request.max_tokens.is_none();
-        let ask = api::generate(&request, is_long)?;
-        let (message, request_id) = if is_long {
-            let Answer { request_id, body } = self.api.pieces(ask).await?;
-            (events::gather(events::events(body)).await?, request_id)
-        } else {
-            let Answer { request_id, body } = self.api.whole(ask).await?;
-            (api::Message::parse(&body)?, request_id)
-        };
+        let ask = api::generate(request.get_ref(), false)?;
+        let Answer { request_id, body } = self.api.whole(ask).await?;
+        let message = api::Message::parse(&body)?;
         Ok(Response::new(message.into_generated(request_id)))
     }
 
