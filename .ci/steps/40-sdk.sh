@@ -1,4 +1,5 @@
-# Runs the official SDKs for Python and TypeScript against the simulator.
+# Runs the official SDKs for Python and TypeScript against the simulator, and compares
+# what the service reads of an answer with what the Python SDK reads.
 # shellcheck shell=bash
 
 need python3

@@ -7,6 +7,7 @@
 //! is: it rejects unknown fields.
 
 pub mod answer;
+pub mod as_events;
 pub mod error;
 pub mod estimate;
 pub mod event;

@@ -169,6 +169,45 @@ async fn an_answer_is_read_as_what_it_claims_to_be() {
 }
 
 #[tokio::test]
+async fn a_whole_answer_to_a_stream_comes_as_its_events() {
+    let content = r#"[{"type":"text","text":"Hello"},{"type":"tool_use","id":"t","name":"f","input":{"a":1.0}}]"#;
+    let usage = r#","usage":{"input_tokens":7,"output_tokens":9}"#;
+    let wire = Wire::answering(200, json(&message(content, usage))).await;
+    let (events, outcome) = wire.stream(ask("hello")).await;
+    outcome.unwrap();
+    let [
+        Event::Started(started),
+        Event::BlockStarted(text),
+        Event::BlockFinished(_),
+        Event::BlockStarted(_),
+        Event::ToolInputDelta(input),
+        Event::BlockFinished(_),
+        Event::Finished(finished),
+    ] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!((&*started.id, &*started.request_id), ("m", "req_wire"));
+    assert_eq!(started.usage.as_ref().unwrap().input_tokens, 7);
+    let text = text.block.as_ref().unwrap();
+    assert!(matches!(&text.block, Some(Block::Text(text)) if text.text == "Hello"));
+    assert_eq!(input.partial_json, r#"{"a":1.0}"#);
+    assert_eq!(finished.stop_reason(), v1::StopReason::EndTurn);
+    assert_eq!(finished.usage.as_ref().unwrap().output_tokens, 9);
+}
+
+#[tokio::test]
+async fn an_error_that_came_as_an_answer_is_that_error() {
+    let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+    let wire = Wire::answering(200, json(error)).await;
+    let whole = wire.generate(ask("hello")).await.unwrap_err();
+    let (_, streamed) = wire.stream(ask("hello")).await;
+    for status in [whole, streamed.unwrap_err()] {
+        assert_eq!(reason(&status), "UPSTREAM_OVERLOADED", "{status:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_count_saturates_and_so_does_a_sum() {
     let usage = r#","usage":{"input_tokens":18446744073709551615,"cache_read_input_tokens":2,"output_tokens":"5"}"#;
     let answer = whole(&message("[]", usage)).await.unwrap();

@@ -3,7 +3,10 @@
 
 use super::{answer::response, stream::GenerateTranslator};
 use crate::{
-    claude::{answer::Message, event::StreamEvent, event_reader::EventReader, gather::Gather},
+    claude::{
+        answer::Message, as_events::as_events, event::StreamEvent, event_reader::EventReader,
+        gather::Gather,
+    },
     proto::v1::{self, content_block::Block, generate_stream_response::Event},
 };
 use proptest::prelude::*;
@@ -448,6 +451,7 @@ proptest! {
             return Ok(());
         }
         let whole = Message::read(answer.whole().as_bytes()).unwrap();
+        prop_assert_eq!(&joined(&as_events(whole.clone())), &gathered);
         prop_assert_eq!(&response(whole, None), &gathered);
     }
 }

@@ -61,8 +61,9 @@ pub fn events(
     EventStream::metered(events, meter)
 }
 
-/// The failure that an `error` event reports.
-fn failure(body: ErrorBody) -> UpstreamError {
+/// The failure that an `error` event reports, or an error with the status of a
+/// success.
+pub fn failure(body: ErrorBody) -> UpstreamError {
     UpstreamError::Api(Box::new(ApiFailure {
         status: status_of_type(&body.kind),
         kind: body.kind,

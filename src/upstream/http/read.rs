@@ -7,6 +7,7 @@ use super::{
 use crate::{
     claude::{
         answer::{Message, Usage},
+        as_events::as_events,
         error::ErrorBody,
         event::StreamEvent,
         gather::Gather,
@@ -18,7 +19,7 @@ use crate::{
         attempt::Attempt, usage_meter::UsageMeter,
     },
 };
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use std::time::SystemTime;
 use tokio::time::timeout;
 
@@ -40,7 +41,15 @@ impl HttpApi {
         Ok(match &attempt.call.payload {
             // Some proxies stream every answer, or none, whatever was asked for.
             Payload::Messages { transport, .. } => match (transport, response.format()) {
-                (Transport::Events, _) => Body::Events(events(response).begun().await?),
+                (Transport::Events, BodyFormat::Events | BodyFormat::Other) => {
+                    Body::Events(events(response).begun().await?)
+                }
+                (Transport::Events, BodyFormat::Json) => {
+                    let message = self.whole(response, &attempt.meter).await?;
+                    let events = stream::iter(as_events(*message).into_iter().map(Ok));
+                    let events = EventStream::metered(events, attempt.meter.clone());
+                    Body::Events(events.begun().await?)
+                }
                 (Transport::Whole, BodyFormat::Events)
                 | (Transport::Gathered, BodyFormat::Events | BodyFormat::Other) => {
                     Body::Message(gathered(events(response)).await?)
@@ -63,7 +72,8 @@ impl HttpApi {
         events::events(body, shared.read_timeout, meter.clone(), body_ends)
     }
 
-    /// A complete response, which was paid for even if it cannot be read.
+    /// A complete response, which was paid for even if it cannot be read. A proxy
+    /// may send an error with the status of a success.
     async fn whole(
         &self,
         response: ApiResponse,
@@ -82,7 +92,11 @@ impl HttpApi {
                 if let Some(usage) = Usage::of_body(&body) {
                     meter.set(&usage);
                 }
-                Err(UpstreamError::Malformed(unreadable))
+                let error = ErrorBody::read(&body);
+                Err(match error.kind.is_empty() {
+                    true => UpstreamError::Malformed(unreadable),
+                    false => events::failure(error),
+                })
             }
         }
     }

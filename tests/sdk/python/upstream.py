@@ -1,0 +1,84 @@
+"""An API that answers with bytes of the test's own.
+
+The text of a conversation's first message is the name of the answer. A later turn
+of it is only recorded.
+"""
+
+import dataclasses
+import http.server
+import json
+import threading
+
+JSON = "application/json"
+EVENTS = "text/event-stream; charset=utf-8"
+
+LATER_TURN = json.dumps(
+    {
+        "id": "msg_2",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "content": [],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    }
+)
+
+
+@dataclasses.dataclass
+class Answer:
+    content_type: str
+    body: bytes
+    headers: list = dataclasses.field(default_factory=list)
+    # Where the body is cut into pieces that are sent one by one.
+    cuts: list = dataclasses.field(default_factory=list)
+
+
+class Upstream(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.answers = {}
+        # The last body of a later turn, by the name of the answer.
+        self.later_turns = {}
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, *_):
+        """A client that has read enough closes its connection."""
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"])).decode()
+        messages = json.loads(body)["messages"]
+        name = messages[0]["content"]
+        if len(messages) > 1:
+            self.server.later_turns[name] = body
+            answer = Answer(JSON, LATER_TURN.encode())
+        else:
+            answer = self.server.answers[name]
+        self.send_response(200)
+        self.send_header("content-type", answer.content_type)
+        self.send_header("request-id", "req_1")
+        for header in answer.headers:
+            self.send_header(*header)
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        ends = [*sorted(answer.cuts), len(answer.body)]
+        for start, end in zip([0, *ends], ends):
+            if piece := answer.body[start:end]:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, *_):
+        pass
