@@ -1,6 +1,6 @@
 //! One call to the API.
 
-use super::{Attempts, KeyAffinity};
+use super::{Attempts, KeyAffinity, RequestShape};
 use crate::{
     access::Identity,
     call::{Deadline, Priority},
@@ -35,6 +35,8 @@ pub struct Call {
     /// Maximum number of output tokens, reserved in the API's output quota
     /// until the actual usage is known. 0 if there is no output.
     pub max_tokens: u32,
+    /// What about the request the API may limit by itself.
+    pub shape: RequestShape,
     /// The attempts of this call, over all clones.
     pub attempts: Attempts,
     /// The telemetry record of the call.
@@ -59,6 +61,7 @@ impl Call {
             caller: None,
             input_tokens: 0,
             max_tokens: 1,
+            shape: RequestShape::default(),
             attempts: Attempts::default(),
             record: CallRecord::default(),
         }

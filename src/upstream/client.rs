@@ -2,7 +2,7 @@
 
 use super::{
     Attempts, Body, BoxStack, Call, EventStream, KeyAffinity, KeyChoice, ModelsQuery, Payload,
-    Reply, Transport, UpstreamError, call::longest_answer,
+    Reply, RequestShape, Transport, UpstreamError, call::longest_answer,
 };
 use crate::access::Identity;
 use crate::call::{Deadline, Priority};
@@ -190,6 +190,7 @@ impl Client {
         };
         let model = Arc::from(request.model.as_str());
         options.record.model(&model);
+        let input_tokens = estimate::input_tokens(request);
         let call = Call {
             payload,
             model,
@@ -199,7 +200,8 @@ impl Client {
             affinity,
             tenant: options.tenant,
             caller: options.caller,
-            input_tokens: estimate::input_tokens(request),
+            input_tokens,
+            shape: RequestShape::of(request, input_tokens),
             max_tokens: request.max_tokens.unwrap_or(0),
             attempts: attempts.clone(),
             record: options.record,

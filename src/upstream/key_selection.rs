@@ -73,10 +73,11 @@ impl SelectKey {
 
     fn wait(&self, key: &Key, call: &Call) -> Duration {
         match call.payload {
-            Payload::Messages { .. } => self
-                .rate_limiter
-                .quota(key, &call.model)
-                .wait(pacing::cost(call), call.priority),
+            Payload::Messages { .. } => {
+                let quota = self.rate_limiter.quota(key, &call.model, call.shape);
+                let wait = quota.wait(pacing::cost(call), call.priority);
+                wait.max(quota.blocked_for(call.shape))
+            }
             _ => Duration::ZERO,
         }
     }

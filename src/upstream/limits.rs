@@ -18,6 +18,17 @@ pub struct RateLimits {
     pub accepted: bool,
 }
 
+/// Which limits of the API apply to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LimitKind {
+    /// Those of every request.
+    Standard,
+    /// Those of long-context requests, which the headers of their answers report
+    /// instead. If a model has no such limits, both quotas follow the same ones,
+    /// as two processes do.
+    LongContext,
+}
+
 /// One token bucket, as of one response. It refills continuously.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {

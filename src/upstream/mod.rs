@@ -23,6 +23,7 @@ mod keys;
 mod limits;
 mod pacing;
 mod reply;
+mod request_shape;
 mod retry;
 mod stack;
 mod trace;
@@ -40,9 +41,10 @@ pub use config::{BreakerConfig, RetryConfig, UpstreamConfig};
 pub use connect_failure::ConnectFailure;
 pub use error::{ApiFailure, LONGEST_RETRY_AFTER, SPEND_LIMIT_REACHED, UpstreamError};
 pub use keys::{Key, Keys};
-pub use limits::{Bucket, RateLimitObserver, RateLimits};
+pub use limits::{Bucket, LimitKind, RateLimitObserver, RateLimits};
 pub use pacing::{Quota, QuotaRemaining, RateLimiter};
 pub use reply::{Body, EventStream, Reply};
+pub use request_shape::RequestShape;
 pub use stack::{Upstream, charging};
 
 /// The stack as seen by its users: any service from [`Call`] to [`Reply`].

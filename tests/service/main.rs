@@ -24,6 +24,7 @@ mod key_affinity;
 mod limits;
 mod models;
 mod odd_answers;
+mod one_caller;
 mod overload;
 mod raw_grpc;
 mod sample_requests;

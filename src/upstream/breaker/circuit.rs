@@ -196,6 +196,7 @@ impl Drop for CircuitPermit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::RequestShape;
 
     fn circuit() -> Arc<Circuit> {
         let config = Arc::new(BreakerConfig::default());
@@ -203,7 +204,7 @@ mod tests {
     }
 
     fn source(client: &str) -> CallSource {
-        CallSource::of(Some(client), "m")
+        CallSource::of(Some(client), "m", RequestShape::default())
     }
 
     fn record(circuit: &Arc<Circuit>, client: &str, signal: Signal) {

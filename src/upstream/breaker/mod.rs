@@ -21,7 +21,7 @@ mod window;
 
 pub use circuit::CircuitState;
 
-use super::{BreakerConfig, Call, Reply, UpstreamError};
+use super::{BreakerConfig, Call, Reply, RequestShape, UpstreamError};
 use crate::{
     layer::{Next, Rule},
     pricing,
@@ -149,11 +149,15 @@ impl CircuitBreaker {
     fn admit(&self, call: &Call) -> Result<BreakerPermit, Duration> {
         let client = call.caller.as_ref().map(|caller| &*caller.name);
         let model = pricing::without_date(&call.model).unwrap_or(&call.model);
-        let source = CallSource::of(client, model);
+        let source = CallSource::of(client, model, call.shape);
         Ok(BreakerPermit {
             model: self.circuit(call).admit(source)?,
             // No caller can make a connection fail: it stops all of them.
-            connection: self.0.connection.admit(CallSource::of(None, ""))?,
+            connection: self.0.connection.admit(CallSource::of(
+                None,
+                "",
+                RequestShape::default(),
+            ))?,
         })
     }
 }

@@ -5,6 +5,7 @@
 //! only those whose calls failed, until too many are affected for it to be their
 //! doing.
 
+use crate::upstream::RequestShape;
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     time::Duration,
@@ -14,16 +15,16 @@ use tokio::time::Instant;
 /// When calls of this many sources fail, an open circuit stops all calls.
 const MAX_SOURCES: usize = 8;
 
-/// A client and the model that it asks, as a hash. All callers without an
-/// identity are one client.
+/// A client, the model that it asks and the shape of its request, as a hash. All
+/// callers without an identity are one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallSource(u64);
 
 impl CallSource {
-    /// The source of the calls of `client` to `model`.
-    pub fn of(client: Option<&str>, model: &str) -> Self {
+    /// The source of the calls of `client` to `model` with this shape.
+    pub fn of(client: Option<&str>, model: &str, shape: RequestShape) -> Self {
         let mut hasher = DefaultHasher::new();
-        (client, model).hash(&mut hasher);
+        (client, model, shape).hash(&mut hasher);
         CallSource(hasher.finish())
     }
 }

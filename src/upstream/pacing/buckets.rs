@@ -140,6 +140,9 @@ impl Buckets {
         ];
         for (bucket, fresh, reported, at_reservation, charged) in each {
             match (bucket, reported) {
+                // The rejection is about another limit, such as that of a feature.
+                (Some(bucket), Some(reported))
+                    if refused && bucket.limit() != reported.limit as f64 => {}
                 (Some(bucket), Some(reported)) if refused => {
                     bucket.correct_refused(reported, at_reservation, charged);
                 }

@@ -11,6 +11,7 @@
 //! Below key selection, since each key has limits of its own, and above the
 //! concurrency limit: a call that waits for the API's limits holds no permit.
 
+mod answer_times;
 mod bucket;
 mod buckets;
 mod cold_start;
@@ -19,6 +20,7 @@ mod queue;
 mod queue_position;
 mod quota;
 mod rate_limiter;
+mod rejections;
 mod reservation;
 mod shared;
 mod state;
@@ -27,14 +29,21 @@ pub use bucket::Cost;
 pub use quota::{Quota, QuotaRemaining};
 pub use rate_limiter::RateLimiter;
 
-use super::{Body, Call, Payload, Reply, UpstreamError, attempt::Attempt, usage_meter::UsageMeter};
+use super::{
+    Body, Call, Payload, Reply, RequestShape, UpstreamError, attempt::Attempt,
+    usage_meter::UsageMeter,
+};
 use crate::{
     layer::{Next, Rule},
     pricing::Tokens,
 };
 use reservation::QuotaReservation;
-use std::time::Duration;
-use tokio::time::Instant;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// Maximum time for which a `retry-after` holds back calls of the same shape: the
+/// API's buckets are full after a minute.
+const LONGEST_REJECTION: Duration = Duration::from_secs(60);
 
 /// Lets an attempt start when the API's limits have room for it.
 #[derive(Debug)]
@@ -79,32 +88,58 @@ impl Rule<Attempt> for Pace {
             return next.run(attempt).await;
         }
         let call = &attempt.call;
-        let quota = self.rate_limiter.quota(&attempt.key, &call.model);
-        let (cost, priority, deadline) = (cost(call), call.priority, call.deadline);
-        let reservation = match quota.shared() {
-            None => quota
-                .admit(cost, priority, deadline)
-                .await
-                .map_err(|retry_after| UpstreamError::QuotaExhausted { retry_after })?,
-            Some(shared) => {
-                let admitted = shared::admit(&quota, shared, cost, priority, deadline);
-                // Boxed, so that the future of a call without a shared store is
-                // no larger.
-                Box::pin(admitted).await?
-            }
-        };
+        let shape = call.shape;
+        let quota = self.rate_limiter.quota(&attempt.key, &call.model, shape);
+        let reservation = admitted(&quota, call).await?;
         attempt.rate_limit_observer = reservation.rate_limit_observer();
         let reservation = MeteredReservation {
             reservation,
             meter: attempt.meter.clone(),
         };
-        settled(next.run(attempt).await, reservation)
+        settled(next.run(attempt).await, reservation, shape)
+    }
+}
+
+/// Waits until the API accepts calls of this shape, and then for its turn. A call
+/// that the API would reject waits outside the queue, where it holds up nobody.
+async fn admitted(quota: &Arc<Quota>, call: &Call) -> Result<QuotaReservation, UpstreamError> {
+    let (cost, priority, deadline) = (cost(call), call.priority, call.deadline);
+    let exhausted = |retry_after| UpstreamError::QuotaExhausted { retry_after };
+    loop {
+        let blocked = quota.blocked_for(call.shape);
+        if !blocked.is_zero() {
+            if !quota.leaves_time(cost, blocked, deadline) {
+                return Err(exhausted(blocked));
+            }
+            sleep(blocked).await;
+        }
+        let admitted = match quota.shared() {
+            None => {
+                let admitted = quota.admit(cost, priority, deadline).await;
+                Some(admitted.map_err(exhausted)?)
+            }
+            Some(shared) => {
+                let admitted = shared::admit(quota, shared, cost, priority, deadline, call.shape);
+                // Boxed, so that the future of a call without a shared store is
+                // no larger.
+                Box::pin(admitted).await?
+            }
+        };
+        match admitted {
+            // The API has rejected such a call in the meantime.
+            Some(mut reservation) if !quota.blocked_for(call.shape).is_zero() => {
+                reservation.refund();
+            }
+            Some(reservation) => return Ok(reservation),
+            None => {}
+        }
     }
 }
 
 fn settled(
     outcome: Result<Reply, UpstreamError>,
     mut metered: MeteredReservation,
+    shape: RequestShape,
 ) -> Result<Reply, UpstreamError> {
     let reservation = &mut metered.reservation;
     match outcome {
@@ -119,7 +154,7 @@ fn settled(
             match &error {
                 UpstreamError::Api(failure) if failure.status == 429 => {
                     let wait = failure.retry_after.unwrap_or(Duration::ZERO);
-                    reservation.refused(Instant::now() + wait.min(Duration::from_secs(60)));
+                    reservation.refused(shape, Instant::now() + wait.min(LONGEST_REJECTION));
                 }
                 _ => reservation.refund(),
             }

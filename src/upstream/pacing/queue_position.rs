@@ -69,7 +69,7 @@ impl QueuePosition {
             let fits_in = {
                 let mut state = self.quota.lock();
                 match self.is_next(&state).then(|| state.fits_in(cost)) {
-                    Some(wait) if !state.leaves_time(wait, deadline) => {
+                    Some(wait) if !state.leaves_time(cost, wait, deadline) => {
                         return Err(state.wait(cost, self.priority));
                     }
                     Some(Duration::ZERO) => {

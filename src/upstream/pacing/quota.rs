@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     call::{Deadline, Priority},
-    upstream::RateLimits,
+    upstream::{RateLimits, RequestShape},
 };
 use parking_lot::{Mutex, MutexGuard};
 use std::{sync::Arc, time::Duration};
@@ -82,7 +82,7 @@ impl Quota {
                 return Ok(self.reserve(&mut state, cost, priority));
             }
             let wait = state.wait(cost, priority);
-            if !state.leaves_time(wait, deadline) {
+            if !state.leaves_time(cost, wait, deadline) {
                 return Err(wait);
             }
             self.place(&mut state, cost, priority)
@@ -97,6 +97,16 @@ impl Quota {
             return state.fits_in(cost);
         }
         state.wait(cost, priority)
+    }
+
+    /// How much longer the API rejects calls of this shape.
+    pub fn blocked_for(&self, shape: RequestShape) -> Duration {
+        self.lock().blocked_for(shape)
+    }
+
+    /// Whether a call that waits for this time has time left for its response.
+    pub fn leaves_time(&self, cost: Cost, wait: Duration, deadline: Deadline) -> bool {
+        self.lock().leaves_time(cost, wait, deadline)
     }
 
     /// What is left, and how many calls wait.
@@ -117,6 +127,11 @@ impl Quota {
     pub fn is_idle(&self) -> bool {
         let state = self.lock();
         state.in_flight == 0 && state.interactive.is_empty() && state.batch.is_empty()
+    }
+
+    /// Whether a call has succeeded: the model exists.
+    pub fn has_answered(&self) -> bool {
+        self.lock().has_answered()
     }
 
     /// Applies the response headers of a call that reserved `charged`, and

@@ -219,3 +219,24 @@ async fn slow_answers_do_not_throttle_an_api_that_names_no_limits() {
     futures::future::join_all(calls).await;
     assert!(began.elapsed() < Duration::from_secs(5));
 }
+
+#[tokio::test(start_paused = true)]
+async fn slow_long_answers_leave_time_for_short_ones() {
+    let quota = nearly_empty().await;
+    let long = Cost {
+        output_tokens: 64_000.0,
+        ..ONE
+    };
+    let slow = quota.admit(long, Priority::Interactive, minute()).await;
+    let slow = slow.unwrap();
+    tokio::time::advance(Duration::from_secs(600)).await;
+    slow.answered();
+    drop(slow);
+    let left = quota.lock().levels();
+    quota.lock().take(left, Priority::Batch);
+    // Both must wait for a second.
+    let rejected = quota.admit(long, Priority::Interactive, minute());
+    assert!(rejected.now_or_never().unwrap().is_err());
+    let admitted = quota.admit(ONE, Priority::Interactive, minute()).await;
+    assert!(admitted.is_ok());
+}

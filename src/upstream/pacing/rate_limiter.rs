@@ -6,13 +6,14 @@ use super::{
 };
 use crate::{
     store::Store,
-    upstream::{fingerprint::Fingerprint, keys::Key},
+    upstream::{LimitKind, RequestShape, fingerprint::Fingerprint, keys::Key},
 };
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
 
 /// Callers name the models, so there may be any number of them: beyond this
-/// number of quotas, idle ones are dropped.
+/// number of quotas, idle ones are dropped, first those of models that have never
+/// answered.
 const MAX_QUOTAS: usize = 256;
 
 /// All quotas. Cloning is cheap.
@@ -30,6 +31,7 @@ struct Inner {
 struct Name {
     key: Fingerprint,
     model: Arc<str>,
+    limits: LimitKind,
 }
 
 #[derive(Debug)]
@@ -50,15 +52,20 @@ impl RateLimiter {
         }))
     }
 
-    /// The quota of a key and model; created at the first call.
-    pub fn quota(&self, key: &Key, model: &Arc<str>) -> Arc<Quota> {
+    /// The quota of a key and model for requests of a shape; created at the first
+    /// call.
+    pub fn quota(&self, key: &Key, model: &Arc<str>, shape: RequestShape) -> Arc<Quota> {
         let name = Name {
             key: key.fingerprint(),
             model: Arc::clone(model),
+            limits: shape.limits(),
         };
         let mut quotas = self.0.quotas.lock();
         if let Some(entry) = quotas.get(&name) {
             return Arc::clone(&entry.quota);
+        }
+        if quotas.len() >= MAX_QUOTAS {
+            quotas.retain(|_, entry| !entry.quota.is_idle() || entry.quota.has_answered());
         }
         if quotas.len() >= MAX_QUOTAS {
             quotas.retain(|_, entry| !entry.quota.is_idle());
@@ -66,7 +73,8 @@ impl RateLimiter {
         let quota = Arc::new(match &self.0.shared {
             None => Quota::default(),
             Some(shared) => {
-                Quota::sharing(SharedQuota::new(shared, &name.key.to_string(), &name.model))
+                let key = name.key.to_string();
+                Quota::sharing(SharedQuota::new(shared, &key, &name.model, name.limits))
             }
         });
         let entry = Entry {

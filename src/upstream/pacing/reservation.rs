@@ -6,7 +6,10 @@ use super::{
     quota::Quota,
     shared::{ReservationScope, Settlement},
 };
-use crate::{call::Priority, upstream::RateLimitObserver};
+use crate::{
+    call::Priority,
+    upstream::{RateLimitObserver, RequestShape},
+};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -20,7 +23,7 @@ pub struct QuotaReservation {
     used: Cost,
     levels: Levels,
     scope: ReservationScope,
-    refused_until: Option<Instant>,
+    rejected: Option<(RequestShape, Instant)>,
     began: Instant,
 }
 
@@ -42,7 +45,7 @@ impl QuotaReservation {
             used: Cost::default(),
             levels,
             scope,
-            refused_until: None,
+            rejected: None,
             began: Instant::now(),
         };
         reservation.begin();
@@ -81,7 +84,8 @@ impl QuotaReservation {
 
     /// The response has arrived, or has begun to.
     pub fn answered(&self) {
-        self.quota.lock().answered(self.began.elapsed());
+        let took = self.began.elapsed();
+        self.quota.lock().answered(self.cost, took);
     }
 
     /// Sets what the call has used so far.
@@ -94,11 +98,11 @@ impl QuotaReservation {
         self.used = Cost::default();
     }
 
-    /// The API rejected the call, and will reject every other one until then.
-    pub fn refused(&mut self, until: Instant) {
+    /// The API rejected the call, and will reject those of its shape until then.
+    pub fn refused(&mut self, shape: RequestShape, until: Instant) {
         self.refund();
-        self.quota.lock().block(until);
-        self.refused_until = Some(until);
+        self.quota.lock().block(shape, until);
+        self.rejected = Some((shape, until));
     }
 }
 
@@ -117,7 +121,7 @@ impl Drop for QuotaReservation {
                         priority: self.priority,
                         charged: self.cost,
                         used: self.used,
-                        refused_until: self.refused_until,
+                        rejected: self.rejected,
                     },
                 );
             }

@@ -1,21 +1,20 @@
 //! The state of a quota: what is known about the limits, and the queues.
 
 use super::{
+    answer_times::AnswerTimes,
     bucket::Cost,
     buckets::{Buckets, Levels},
     cold_start::ColdStart,
     demand::Demand,
     queue::Queue,
+    rejections::Rejections,
 };
 use crate::{
     call::{Deadline, Priority},
-    upstream::RateLimits,
+    upstream::{RateLimits, RequestShape},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::Instant};
-
-/// Weight of the latest response in the average response time.
-const NEWEST: f64 = 0.1;
 
 /// After this time, the reports of other replicas are ignored.
 const OTHERS_ARE_KNOWN_FOR: Duration = Duration::from_secs(2);
@@ -33,10 +32,8 @@ pub struct State {
     next_id: u64,
     /// The rate of interactive calls, which go before batch calls.
     interactive_demand: Demand,
-    /// The recent average response time.
-    answer_time: Option<Duration>,
-    /// Until when the API rejects calls, after it has rejected one.
-    blocked_until: Option<Instant>,
+    answer_times: AnswerTimes,
+    rejections: Rejections,
     /// What other replicas wait for, and when they reported it.
     others: Option<(OtherReplicas, Instant)>,
 }
@@ -108,12 +105,11 @@ impl State {
     /// Time until a call fits that is first in the queue.
     pub(super) fn fits_in(&mut self, cost: Cost) -> Duration {
         self.refill();
-        let by_limits = match &mut self.meter {
+        match &mut self.meter {
             Meter::Unmetered => Duration::ZERO,
             Meter::Unknown => self.cold_start.fits_in(self.in_flight),
             Meter::Metered(buckets) => buckets.ready_in(cost),
-        };
-        by_limits.max(self.blocked_for())
+        }
     }
 
     /// Time until a call has its turn behind the waiting calls, and behind
@@ -142,11 +138,10 @@ impl State {
                 ),
             ),
         };
-        let by_limits = match &mut self.meter {
+        match &mut self.meter {
             Meter::Unknown | Meter::Unmetered => Duration::ZERO,
             Meter::Metered(buckets) => buckets.ready_in_turn(before.plus(cost), demand),
-        };
-        by_limits.max(self.blocked_for())
+        }
     }
 
     fn others(&self) -> Option<OtherReplicas> {
@@ -156,25 +151,16 @@ impl State {
 
     /// Adopts what Redis knows about the quota. Buckets that are not known
     /// there stay unchanged.
-    pub(super) fn adopt(
-        &mut self,
-        figures: [Option<(f64, f64)>; 3],
-        others: OtherReplicas,
-        blocked: Duration,
-    ) {
-        let now = Instant::now();
+    pub(super) fn adopt(&mut self, figures: [Option<(f64, f64)>; 3], others: OtherReplicas) {
         if figures.iter().any(Option::is_some) {
             self.meter = Meter::Metered(Buckets::of(figures));
         }
-        self.others = Some((others, now));
-        if !blocked.is_zero() {
-            self.block(now + blocked);
-        }
+        self.others = Some((others, Instant::now()));
     }
 
-    /// No call starts before `until`.
-    pub(super) fn block(&mut self, until: Instant) {
-        self.blocked_until = self.blocked_until.max(Some(until));
+    /// No call of this shape starts before `until`.
+    pub(super) fn block(&mut self, shape: RequestShape, until: Instant) {
+        self.rejections.add(shape, until);
     }
 
     /// Level and limit of each bucket; `None` if it is not known.
@@ -189,12 +175,14 @@ impl State {
         matches!(self.meter, Meter::Unmetered)
     }
 
-    /// Records how long a response took.
-    pub(super) fn answered(&mut self, took: Duration) {
-        self.answer_time = Some(match self.answer_time {
-            None => took,
-            Some(average) => average.mul_f64(1.0 - NEWEST) + took.mul_f64(NEWEST),
-        });
+    /// Records how long the response to a call of this cost took.
+    pub(super) fn answered(&mut self, cost: Cost, took: Duration) {
+        self.answer_times.add(cost.output_tokens, took);
+    }
+
+    /// Whether a call has succeeded.
+    pub(super) fn has_answered(&self) -> bool {
+        self.answer_times.is_known()
     }
 
     /// Counts a call as in flight.
@@ -215,15 +203,15 @@ impl State {
     }
 
     /// Whether a call that waits for this time has time left for its response.
-    pub(super) fn leaves_time(&self, wait: Duration, deadline: Deadline) -> bool {
-        let answer = self.answer_time.unwrap_or_default();
-        wait.saturating_add(answer) <= deadline.remaining()
+    /// One that does not wait is sent in any case.
+    pub(super) fn leaves_time(&self, cost: Cost, wait: Duration, deadline: Deadline) -> bool {
+        let answer = self.answer_times.expected(cost.output_tokens);
+        wait.is_zero() || wait.saturating_add(answer) <= deadline.remaining()
     }
 
-    pub(super) fn blocked_for(&self) -> Duration {
-        self.blocked_until.map_or(Duration::ZERO, |until| {
-            until.saturating_duration_since(Instant::now())
-        })
+    /// How much longer the API rejects calls of this shape.
+    pub(super) fn blocked_for(&self, shape: RequestShape) -> Duration {
+        self.rejections.left(shape)
     }
 
     pub(super) fn next(&self) -> Option<(u64, &Notify)> {

@@ -11,9 +11,10 @@ use super::{
 use crate::{
     call::{Deadline, Priority},
     store::StoreFailureMode,
-    upstream::UpstreamError,
+    upstream::{RequestShape, UpstreamError},
 };
 use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// Maximum interval of the queries by the first in the queue: there may be room
 /// sooner than expected, and other replicas must know that it is still waiting.
@@ -29,7 +30,8 @@ enum Turn {
     AdmissionRequest(AdmissionRequest),
 }
 
-/// Waits until a call fits into the shared quota, and reserves it.
+/// Waits until a call fits into the shared quota, and reserves it. `None` when
+/// the API rejects calls of its shape, as another replica has learned.
 ///
 /// # Errors
 /// At once, when it cannot fit before its deadline, or when Redis is
@@ -40,12 +42,13 @@ pub async fn admit(
     cost: Cost,
     priority: Priority,
     deadline: Deadline,
-) -> Result<QuotaReservation, UpstreamError> {
+    shape: RequestShape,
+) -> Result<Option<QuotaReservation>, UpstreamError> {
     let (place, is_straight) = {
         let mut state = quota.lock();
         let is_straight = !state.anyone_before(priority);
         if is_straight && state.is_unmetered() && state.fits_in(cost).is_zero() {
-            return Ok(quota.reserve(&mut state, cost, priority));
+            return Ok(Some(quota.reserve(&mut state, cost, priority)));
         }
         // A call that is the first at once queries at once, which also updates
         // the state.
@@ -53,12 +56,14 @@ pub async fn admit(
             true => Duration::ZERO,
             false => state.wait(cost, priority),
         };
-        if !state.leaves_time(wait, deadline) {
+        if !state.leaves_time(cost, wait, deadline) {
             return Err(exhausted(wait));
         }
         (quota.place(&mut state, cost, priority), is_straight)
     };
-    place.admitted(shared, cost, deadline, is_straight).await
+    place
+        .admitted(shared, cost, shape, deadline, is_straight)
+        .await
 }
 
 fn exhausted(retry_after: Duration) -> UpstreamError {
@@ -70,12 +75,13 @@ impl QueuePosition {
         self,
         shared: &SharedQuota,
         cost: Cost,
+        shape: RequestShape,
         deadline: Deadline,
         mut is_straight: bool,
-    ) -> Result<QuotaReservation, UpstreamError> {
+    ) -> Result<Option<QuotaReservation>, UpstreamError> {
         loop {
-            let time = match self.turn(shared, cost, deadline)? {
-                Turn::Charged(reservation) => return Ok(*reservation),
+            let time = match self.turn(shared, cost, shape, deadline)? {
+                Turn::Charged(reservation) => return Ok(Some(*reservation)),
                 Turn::Sleep(time) => time,
                 Turn::AdmissionRequest(ask) => match asked(self.quota(), shared, ask).await {
                     // The next turn handles that.
@@ -83,14 +89,15 @@ impl QueuePosition {
                     None => HEARTBEAT,
                     Some(Ok(mut reservation)) => {
                         reservation.begin();
-                        return Ok(reservation);
+                        return Ok(Some(reservation));
                     }
+                    Some(Err(_)) if !self.quota().blocked_for(shape).is_zero() => return Ok(None),
                     Some(Err(wait)) => {
                         let mut state = self.quota().lock();
                         let behind = state.wait_behind(Cost::default(), cost, self.priority());
                         let foreseen = if is_straight { behind.max(wait) } else { wait };
                         is_straight = false;
-                        if !state.leaves_time(foreseen, deadline) {
+                        if !state.leaves_time(cost, foreseen, deadline) {
                             return Err(exhausted(behind.max(wait)));
                         }
                         wait.min(HEARTBEAT)
@@ -110,23 +117,16 @@ impl QueuePosition {
         &self,
         shared: &SharedQuota,
         cost: Cost,
+        shape: RequestShape,
         deadline: Deadline,
     ) -> Result<Turn, UpstreamError> {
         let mut state = self.quota().lock();
         if !self.is_next(&state) {
             return Ok(Turn::Sleep(Duration::MAX));
         }
-        let blocked = state.blocked_for();
-        if !state.leaves_time(blocked, deadline) {
-            return Err(exhausted(state.wait_behind(
-                Cost::default(),
-                cost,
-                self.priority(),
-            )));
-        }
         if !state.is_unmetered() {
             if !shared.store().health().is_down() {
-                return Ok(Turn::AdmissionRequest(self.question(&state, cost)));
+                return Ok(Turn::AdmissionRequest(self.question(&state, cost, shape)));
             }
             if shared.store().on_failure() == StoreFailureMode::FailClosed {
                 return Err(UpstreamError::StoreUnreachable);
@@ -137,12 +137,12 @@ impl QueuePosition {
                 let reservation = self.quota().reserve(&mut state, cost, self.priority());
                 Ok(Turn::Charged(Box::new(reservation)))
             }
-            wait if !state.leaves_time(wait, deadline) => Err(exhausted(wait)),
+            wait if !state.leaves_time(cost, wait, deadline) => Err(exhausted(wait)),
             wait => Ok(Turn::Sleep(wait.min(HEARTBEAT))),
         }
     }
 
-    fn question(&self, state: &State, cost: Cost) -> AdmissionRequest {
+    fn question(&self, state: &State, cost: Cost, shape: RequestShape) -> AdmissionRequest {
         let (mut interactive, mut batch) = (state.interactive.cost(), state.batch.cost());
         match self.priority() {
             Priority::Interactive => interactive = interactive.minus(cost),
@@ -155,7 +155,8 @@ impl QueuePosition {
             interactive,
             batch,
             figures: state.figures(),
-            blocked: state.blocked_for(),
+            shape,
+            blocked: state.blocked_for(shape),
         }
     }
 }
@@ -183,9 +184,13 @@ impl Quota {
         answer: &AdmissionResponse,
     ) -> Result<QuotaReservation, Duration> {
         let mut state = self.lock();
-        state.adopt(answer.figures, answer.others, answer.blocked);
+        state.adopt(answer.figures, answer.others);
         let scope = match answer.decision {
             AdmissionDecision::Wait(wait) => return Err(wait),
+            AdmissionDecision::Blocked => {
+                state.block(ask.shape, Instant::now() + answer.blocked);
+                return Err(answer.blocked);
+            }
             AdmissionDecision::Charged => ReservationScope::Shared,
             AdmissionDecision::ChargedEarly => ReservationScope::SharedEarly,
         };

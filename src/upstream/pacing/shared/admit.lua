@@ -4,17 +4,21 @@
 -- waited, 6-8 the total cost of the other interactive calls that wait in the
 -- replica, 9-11 that of the batch calls, 12-17 level and limit of each bucket as
 -- far as the replica knows them (-1: unknown), 18 the number of calls in flight
--- that are always admitted before the limits are known, 19 milliseconds for which the API rejects
--- calls, as far as the replica knows, 20 the replica, 21 milliseconds after which a
--- call that is still in flight was accepted.
+-- that are always admitted before the limits are known, 19 milliseconds for which the
+-- API rejects calls of this shape, as far as the replica knows, 20 the replica, 21
+-- milliseconds after which a call that is still in flight was accepted, 22 the shape
+-- of the call.
 local is_interactive = arg[1] == 1
 local cost = { arg[2], arg[3], arg[4] }
 local since = now - arg[5] / 1000
 local own = 'w:' .. ARGV[20]
 -- Only a later time counts, with a margin for the round trip: the replica may
 -- have its time from here.
+local shape = 'b:' .. ARGV[22]
+local blocked = figure(shape) or 0
 if arg[19] > 0 and now + arg[19] / 1000 > blocked + 0.05 then
   blocked = now + arg[19] / 1000
+  keep(shape, blocked)
 end
 
 -- A Redis that has lost its data gets the state from the first replica that
@@ -33,7 +37,9 @@ end
 -- and older.
 local interactive, batch, ahead = { 0, 0, 0 }, { 0, 0, 0 }, { 0, 0, 0 }
 for name, line in pairs(stored) do
-  if string.sub(name, 1, 2) == 'w:' and name ~= own then
+  if string.sub(name, 1, 2) == 'b:' and tonumber(line) < now then
+    redis.call('HDEL', KEYS[1], name)
+  elseif string.sub(name, 1, 2) == 'w:' and name ~= own then
     -- The time until which the entry is valid; whether the first in the queue is
     -- interactive (-1: the queue is empty), since when it waits, its cost; then
     -- the total costs of what waits, including it.
@@ -58,7 +64,7 @@ for name, line in pairs(stored) do
   end
 end
 
-local wait = math.max(0, blocked - now)
+local wait = 0
 if is_known() then
   for b = 1, 3 do
     if limit[b] and cost[b] > 0 then
@@ -78,8 +84,11 @@ elseif early >= math.max(arg[18], most_early) then
   wait = math.max(wait, left)
 end
 
+-- A call that the API rejects leaves the queue: it must not hold up the others.
 local verdict = 0
-if wait <= 0 and is_known() then
+if blocked > now then
+  verdict = 3
+elseif wait <= 0 and is_known() then
   verdict = 1
   take(cost, is_interactive)
 elseif wait <= 0 then

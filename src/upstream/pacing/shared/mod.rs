@@ -1,7 +1,7 @@
 //! A quota that all replicas share, in Redis.
 //!
 //! The state of the API is shared: what is left of its limits, until when it
-//! rejects calls, and which calls wait for it in which replica. The state of a
+//! rejects calls of which shape, and which calls wait for it in which replica. The state of a
 //! caller stays in its replica: its position in the queue, its deadline, how
 //! long responses take.
 //!
@@ -40,9 +40,13 @@ pub use admission::admit;
 pub use quotas::SharedQuotas;
 
 use super::{bucket::Cost, buckets::Levels, quota::Quota};
-use crate::{call::Priority, store::Store, upstream::RateLimits};
+use crate::{
+    call::Priority,
+    store::Store,
+    upstream::{LimitKind, RateLimits, RequestShape},
+};
 use quotas::{AdmissionRequest, Observation};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Where a reservation is counted.
@@ -67,8 +71,9 @@ pub struct Settlement {
     pub charged: Cost,
     /// The actual cost.
     pub used: Cost,
-    /// Until when the API rejects calls, if it rejected this one.
-    pub refused_until: Option<Instant>,
+    /// The shape of calls that the API rejects, and until when, if it rejected
+    /// this one.
+    pub rejected: Option<(RequestShape, Instant)>,
 }
 
 /// One quota in Redis.
@@ -82,10 +87,20 @@ pub struct SharedQuota {
 // === impl SharedQuota ===
 
 impl SharedQuota {
-    /// The quota of an API key, identified by its fingerprint, and a model.
-    pub fn new(quotas: &Arc<SharedQuotas>, fingerprint: &str, model: &str) -> Self {
+    /// The quota of an API key, identified by its fingerprint, and a model, with
+    /// the kind of its limits.
+    pub fn new(
+        quotas: &Arc<SharedQuotas>,
+        fingerprint: &str,
+        model: &str,
+        limits: LimitKind,
+    ) -> Self {
+        let kind = match limits {
+            LimitKind::Standard => "quota",
+            LimitKind::LongContext => "long-context-quota",
+        };
         // A Redis cluster selects the node by the part in braces.
-        let name = format!("claude-grpc:{{{fingerprint}:{model}}}:quota");
+        let name = format!("claude-grpc:{{{fingerprint}:{model}}}:{kind}");
         SharedQuota {
             quotas: Arc::clone(quotas),
             name: Arc::from(name),
@@ -138,12 +153,13 @@ impl SharedQuota {
             priority,
             charged,
             used,
-            refused_until,
+            rejected,
         } = *settlement;
-        let refused_for = refused_until.map_or(Duration::ZERO, |until| {
-            until.saturating_duration_since(Instant::now())
+        let rejected = rejected.map(|(shape, until)| {
+            let rejected_for = until.saturating_duration_since(Instant::now());
+            (shape, rejected_for)
         });
-        if scope == ReservationScope::Local && refused_for.is_zero() {
+        if scope == ReservationScope::Local && rejected.is_none() {
             quota.wake_next();
             return;
         }
@@ -156,7 +172,7 @@ impl SharedQuota {
         self.quotas.in_background(quota, async move {
             let settled = this
                 .quotas
-                .settle(&this.name, priority, difference, early, refused_for);
+                .settle(&this.name, priority, difference, early, rejected);
             settled.await;
         });
     }

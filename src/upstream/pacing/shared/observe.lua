@@ -12,7 +12,9 @@ for b = 1, 3 do
     limit[b] = most
     local own = refused and 0 or arg[10 + b]
     level[b] = reported - math.max(0, early_cost[b] - own)
-  elseif most >= 0 then
+  -- A rejection that reports another limit is about that one, such as the limit of
+  -- a feature.
+  elseif most >= 0 and not (refused and most ~= limit[b]) then
     -- The API took its number some time between the reservation and now, so
     -- any value between the two counts agrees with it. A reservation that was
     -- not counted here says nothing about what was left then, so it can only

@@ -2,8 +2,9 @@
 -- KEYS: the quota. Its fields: l1-l3 the limits of requests, input and output
 -- tokens; v1-v3 the levels at the time `at`; d1-d3 the interactive demand at
 -- `da`; until the limits are known, n calls in flight (at most `nm`) with the
--- costs u1-u3, the last one started at `na`; `blocked` until when the API rejects calls; `w:` and
--- a replica: what waits there.
+-- costs u1-u3, the last one started at `na`; `b:` and a
+-- shape: until when the API rejects calls of that shape; `w:` and a replica: what
+-- waits there.
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 
@@ -64,7 +65,6 @@ if now - (figure('na') or now) > 60 then
 end
 local most_early = early > 0 and figure('nm') or 0
 
-local blocked = figure('blocked') or 0
 local set = { 'at', text(now), 'da', text(now) }
 local function keep(name, number)
   set[#set + 1] = name
@@ -81,7 +81,6 @@ local function save()
   end
   keep('n', early)
   keep('nm', most_early)
-  keep('blocked', blocked)
   redis.call('HSET', KEYS[1], unpack(set))
   -- After that time without calls, all buckets are full.
   redis.call('EXPIRE', KEYS[1], is_known() and 300 or 60)

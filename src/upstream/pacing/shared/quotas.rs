@@ -10,7 +10,7 @@ use crate::upstream::pacing::{
 use crate::{
     call::Priority,
     store::{RedisCommand, RedisScript, Store},
-    upstream::{Bucket, RateLimits},
+    upstream::{Bucket, RateLimits, RequestShape},
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::Semaphore};
@@ -49,7 +49,9 @@ pub struct AdmissionRequest {
     pub batch: Cost,
     /// Level and limit of each bucket, as far as known here.
     pub figures: [Option<(f64, f64)>; 3],
-    /// How much longer the API rejects calls, as far as known here.
+    /// The shape of the call.
+    pub shape: RequestShape,
+    /// How much longer the API rejects calls of that shape, as far as known here.
     pub blocked: Duration,
 }
 
@@ -62,6 +64,8 @@ pub enum AdmissionDecision {
     ChargedEarly,
     /// The call must wait for this time.
     Wait(Duration),
+    /// The API rejects calls of this shape.
+    Blocked,
 }
 
 /// The response to [`AdmissionRequest`].
@@ -69,7 +73,7 @@ pub enum AdmissionDecision {
 pub struct AdmissionResponse {
     /// Whether the call was admitted.
     pub decision: AdmissionDecision,
-    /// How much longer the API rejects calls.
+    /// How much longer the API rejects calls of this shape.
     pub blocked: Duration,
     /// Level and limit of each bucket after the decision.
     pub figures: [Option<(f64, f64)>; 3],
@@ -131,27 +135,33 @@ impl SharedQuotas {
             .arg(FIRST_CALLS)
             .arg(ask.blocked.as_secs_f64() * 1000.0)
             .arg(&self.replica)
-            .arg(ACCEPTED_AFTER.as_secs_f64() * 1000.0);
+            .arg(ACCEPTED_AFTER.as_secs_f64() * 1000.0)
+            .arg(ask.shape.id());
         let figures: Vec<f64> = self.store.query(script).await?;
         AdmissionResponse::read(&figures)
     }
 
     /// Settles a reservation: `difference` is the usage beyond it, `early` what
-    /// was reserved before the limits were known.
+    /// was reserved before the limits were known, `rejected` for how long the API
+    /// rejects calls of which shape.
     pub async fn settle(
         &self,
         name: &str,
         priority: Priority,
         difference: Cost,
         early: Option<Cost>,
-        refused_for: Duration,
+        rejected: Option<(RequestShape, Duration)>,
     ) -> Option<()> {
         let mut script = self.settle.on(name, &[]);
         script.arg(u8::from(priority == Priority::Interactive));
         with_cost(&mut script, difference);
         script.arg(u8::from(early.is_some()));
         with_cost(&mut script, early.unwrap_or_default());
-        script.arg(refused_for.as_secs_f64() * 1000.0);
+        let (shape, rejected_for) = rejected.unwrap_or_default();
+        script
+            .arg(rejected_for.as_secs_f64() * 1000.0)
+            .arg(u8::from(rejected.is_some()))
+            .arg(shape.id());
         self.store.query(script).await
     }
 
@@ -234,6 +244,7 @@ impl AdmissionResponse {
             decision: match figures[0] {
                 1.0 => AdmissionDecision::Charged,
                 2.0 => AdmissionDecision::ChargedEarly,
+                3.0 => AdmissionDecision::Blocked,
                 // Timers have a resolution of one millisecond.
                 _ => AdmissionDecision::Wait(millis(figures[1]).max(Duration::from_millis(1))),
             },

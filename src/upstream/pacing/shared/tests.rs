@@ -11,14 +11,16 @@ use super::{
 };
 use crate::{
     call::Deadline,
+    claude::request::MessagesRequest,
     store::{RedisCommand, RedisConfig, StoreAddress, StoreFailureMode},
     upstream::{
-        Bucket, UpstreamError,
+        Bucket, RequestShape, UpstreamError,
         pacing::{cold_start::FIRST_CALLS, reservation::QuotaReservation},
     },
 };
 use redis_server::RedisServer;
 use secrecy::SecretString;
+use std::time::Duration;
 
 /// The key of the quota under test.
 const NAME: &str = "claude-grpc:{test}:quota";
@@ -48,6 +50,7 @@ fn ask(priority: Priority) -> AdmissionRequest {
         interactive: Cost::default(),
         batch: Cost::default(),
         figures: [None; 3],
+        shape: RequestShape::default(),
         blocked: Duration::ZERO,
     }
 }
@@ -155,9 +158,7 @@ async fn until_the_limits_are_known_only_some_calls_of_all_replicas_are_in_fligh
         output_tokens: -90.0,
         ..Cost::default()
     };
-    let settled = two
-        .0
-        .settle(NAME, Priority::Batch, less, Some(ONE), Duration::ZERO);
+    let settled = two.0.settle(NAME, Priority::Batch, less, Some(ONE), None);
     settled.await.unwrap();
     let answer = one.asks(ask(Priority::Batch)).await;
     assert_eq!(answer.decision, AdmissionDecision::ChargedEarly);
@@ -231,7 +232,7 @@ async fn a_settlement_gives_back_and_shows_in_the_demand() {
         Priority::Interactive,
         Cost::default().minus(ONE),
         None,
-        Duration::ZERO,
+        None,
     );
     settled.await.unwrap();
     let answer = two.asks(ask(Priority::Batch)).await;
@@ -241,19 +242,26 @@ async fn a_settlement_gives_back_and_shows_in_the_demand() {
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
-async fn a_refusal_of_the_api_holds_all_back() {
+async fn a_refusal_of_the_api_holds_back_its_shape_in_all_replicas() {
     let (_redis, one, two) = with_left(30).await;
     let settled = one.0.settle(
         NAME,
         Priority::Batch,
         Cost::default(),
         None,
-        Duration::from_secs(7),
+        Some((RequestShape::default(), Duration::from_secs(7))),
     );
     settled.await.unwrap();
     let answer = two.asks(ask(Priority::Interactive)).await;
-    assert_about(waits(&answer), 7.0);
+    assert_eq!(answer.decision, AdmissionDecision::Blocked);
     assert_about(answer.blocked.as_secs_f64(), 7.0);
+    let long = AdmissionRequest {
+        shape: RequestShape::of(&MessagesRequest::default(), 500_000),
+        ..ask(Priority::Batch)
+    };
+    let answer = two.asks(long).await;
+    assert_eq!(answer.decision, AdmissionDecision::Charged);
+    assert!(answer.blocked.is_zero());
 }
 
 #[tokio::test]
@@ -293,9 +301,7 @@ async fn a_refusal_tells_exactly_that_too_little_is_left() {
     assert_about(two.left().await, -1.0);
     // The reservation is returned.
     let back = Cost::default().minus(ONE);
-    let settled = one
-        .0
-        .settle(NAME, Priority::Batch, back, None, Duration::ZERO);
+    let settled = one.0.settle(NAME, Priority::Batch, back, None, None);
     settled.await.unwrap();
     assert_about(two.left().await, 0.0);
     // If there was room, the rejection says nothing about this bucket.
@@ -350,7 +356,7 @@ async fn nothing_stays_forever_and_the_key_is_not_in_it() {
     assert!((50..=60).contains(&lives().await));
     one.observes(reported(50), None).await;
     assert!((290..=300).contains(&lives().await));
-    let shared = SharedQuota::new(&Arc::new(one.0), "f00", "claude");
+    let shared = SharedQuota::new(&Arc::new(one.0), "f00", "claude", LimitKind::Standard);
     assert_eq!(&*shared.name, "claude-grpc:{f00:claude}:quota");
 }
 
@@ -362,13 +368,20 @@ fn without_redis(on_failure: StoreFailureMode) -> Arc<Quota> {
         .unwrap()
         .unwrap();
     let quotas = Arc::new(SharedQuotas::new(store));
-    Arc::new(Quota::sharing(SharedQuota::new(&quotas, "f00", "claude")))
+    Arc::new(Quota::sharing(SharedQuota::new(
+        &quotas,
+        "f00",
+        "claude",
+        LimitKind::Standard,
+    )))
 }
 
 async fn admitted(quota: &Arc<Quota>) -> Result<QuotaReservation, UpstreamError> {
+    let shape = RequestShape::default();
     let deadline = Deadline::after(Duration::from_secs(20));
     let shared = quota.shared().unwrap();
-    admit(quota, shared, ONE, Priority::Batch, deadline).await
+    let admitted = admit(quota, shared, ONE, Priority::Batch, deadline, shape).await;
+    admitted.map(|reservation| reservation.expect("no call was rejected"))
 }
 
 #[tokio::test]
