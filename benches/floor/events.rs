@@ -134,6 +134,7 @@ pub fn forward(
             Event::BlockStop(stop) => Some(Sent::BlockFinished(v1::BlockFinished {
                 index: stop.index,
                 signature: String::new(),
+                other: None,
             })),
             Event::End(how) => {
                 end = Some(how);

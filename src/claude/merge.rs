@@ -54,6 +54,11 @@ impl MergedBlock {
         }
     }
 
+    /// Whether deltas brought anything.
+    pub fn is_changed(&self) -> bool {
+        !self.fields.is_empty() || !self.input.is_empty()
+    }
+
     /// The complete block. An input that is not valid JSON, because it was cut,
     /// becomes a string.
     pub fn finish(mut self) -> Box<RawValue> {

@@ -1,5 +1,6 @@
 //! JSON that is passed on unchanged.
 
+use super::representable::representable;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, value::RawValue};
 use std::borrow::Cow;
@@ -103,6 +104,7 @@ impl RawObject {
     /// When it is nested too deeply to be parsed.
     pub fn fields(&self) -> serde_json::Result<Map<String, Value>> {
         serde_json::from_str(self.get())
+            .or_else(|_| serde_json::from_str(&representable(self.get())))
     }
 }
 

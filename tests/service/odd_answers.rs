@@ -436,8 +436,12 @@ async fn any_block_of_an_answer_goes_back_as_it_came() {
                 }
             }
             Event::BlockFinished(it) => {
-                if let Some(Block::Thinking(block)) = &mut content[it.index as usize].block {
+                let block = &mut content[it.index as usize].block;
+                if let Some(Block::Thinking(block)) = block {
                     block.signature = it.signature;
+                }
+                if let Some(other) = it.other {
+                    *block = Some(Block::Other(other));
                 }
             }
             _ => {}
@@ -514,7 +518,7 @@ async fn a_tool_without_arguments_goes_back_however_it_was_put_together() {
 
 #[tokio::test]
 async fn a_schema_goes_up_as_it_is_written() {
-    let schema = r#"{"type":"object", "properties" : {"a":{"const":12345678901234567890123},"b":{"maximum":1.0,"minimum":1e2}},"additionalProperties":false}"#;
+    let schema = r#"{"type":"object", "properties" : {"a":{"const":12345678901234567890123},"b":{"maximum":1e400,"minimum":1.0},"c":{"const":"\ud83d"}},"additionalProperties":false}"#;
     let wire = Wire::answering(200, json(&message("[]", ""))).await;
     let request = v1::GenerateRequest {
         output_schema_json: schema.to_owned(),

@@ -1,8 +1,12 @@
 //! Parses the model's answer and checks it against the contract.
 
 use super::schema::{LabelChoice, confidence_key};
-use crate::{claude::answer::Message, proto::v1};
+use crate::{
+    claude::{answer::Message, json_string},
+    proto::v1,
+};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::collections::HashMap;
 
 /// What the model decided.
@@ -27,12 +31,15 @@ pub enum Breach {
     Mismatch(&'static str),
 }
 
+const OTHER_SCHEMA: Breach = Breach::Mismatch("it does not match the requested schema");
+
 /// The answer as defined by the schema.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Answer {
-    #[serde(default)]
-    reason: Option<String>,
+struct Answer<'a> {
+    /// Any text, of which an escape may be half of a character.
+    #[serde(default, borrow)]
+    reason: Option<&'a RawValue>,
     #[serde(default)]
     label: Option<String>,
     #[serde(default)]
@@ -54,8 +61,8 @@ pub fn read(message: &Message, choice: LabelChoice<'_>) -> Result<Classification
         Some("max_tokens" | "model_context_window_exceeded") => return Err(Breach::Cut),
         _ => {}
     }
-    let answer: Answer = serde_json::from_str(&message.text())
-        .map_err(|_| Breach::Mismatch("it does not match the requested schema"))?;
+    let text = message.text();
+    let answer: Answer<'_> = serde_json::from_str(&text).map_err(|_| OTHER_SCHEMA)?;
     Ok(Classification {
         labels: chosen(&answer, choice)?,
         confidences: confidences(&answer.confidences, choice.labels)?,
@@ -63,7 +70,7 @@ pub fn read(message: &Message, choice: LabelChoice<'_>) -> Result<Classification
     })
 }
 
-fn chosen(answer: &Answer, choice: LabelChoice<'_>) -> Result<Vec<String>, Breach> {
+fn chosen(answer: &Answer<'_>, choice: LabelChoice<'_>) -> Result<Vec<String>, Breach> {
     let chosen: Vec<&str> = match (&answer.labels, &answer.label) {
         (Some(labels), None) if choice.multi_label => labels.iter().map(String::as_str).collect(),
         (None, label) if !choice.multi_label => label.as_deref().into_iter().collect(),
@@ -108,9 +115,11 @@ fn confidences(
         .collect()
 }
 
-fn reason(reason: Option<String>, choice: LabelChoice<'_>) -> Result<String, Breach> {
+fn reason(reason: Option<&RawValue>, choice: LabelChoice<'_>) -> Result<String, Breach> {
     match reason {
-        Some(reason) if choice.include_reason => Ok(reason),
+        Some(reason) if choice.include_reason => {
+            json_string::decode(reason.get()).ok_or(OTHER_SCHEMA)
+        }
         None if !choice.include_reason => Ok(String::new()),
         Some(_) => Err(Breach::Mismatch("it has a reason that was not requested")),
         None => Err(Breach::Mismatch("it has no reason")),
@@ -186,6 +195,27 @@ mod tests {
         }
         let none = format!(r#"{{"label":null,{sure}}}"#);
         assert_eq!(read_text(&none, false, true).unwrap().labels, [""; 0]);
+    }
+
+    #[test]
+    fn a_reason_may_have_half_of_a_character() {
+        let labels = labels();
+        let choice = LabelChoice {
+            labels: &labels,
+            multi_label: false,
+            allow_none: false,
+            include_reason: true,
+        };
+        let read_reason = |reason: &str| {
+            let sure = r#""confidences":{"label_1":0.5,"label_2":0.5}"#;
+            let text = format!(r#"{{"reason":{reason},"label":"bug",{sure}}}"#);
+            read(&message(&text, "end_turn"), choice).map(|it| it.reason)
+        };
+        let half = read_reason(r#""\ud83d \ud83d\ude00 \"why\"""#);
+        assert_eq!(half.unwrap(), "\u{FFFD} 😀 \"why\"");
+        for wrong in ["7", "null", "[]"] {
+            assert!(read_reason(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

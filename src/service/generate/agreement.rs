@@ -347,7 +347,6 @@ fn gathered(events: &[StreamEvent]) -> v1::GenerateResponse {
 fn joined(events: &[StreamEvent]) -> v1::GenerateResponse {
     let mut translator = GenerateTranslator::new(None);
     let mut answer = v1::GenerateResponse::default();
-    let mut inputs = vec![String::new(); events.len()];
     let mut is_open = vec![false; events.len()];
     for event in events.iter().cloned() {
         let Some(event) = translator.translate(event) else {
@@ -394,10 +393,7 @@ fn joined(events: &[StreamEvent]) -> v1::GenerateResponse {
                     tool.input_json.push_str(&it.partial_json);
                     (it.index, Block::ToolUse(tool))
                 }
-                other => {
-                    inputs[it.index as usize].push_str(&it.partial_json);
-                    (it.index, other)
-                }
+                other => (it.index, other),
             },
             Event::BlockFinished(it) => {
                 let mut finished = block(&mut answer, it.index, &is_open);
@@ -406,7 +402,7 @@ fn joined(events: &[StreamEvent]) -> v1::GenerateResponse {
                     Block::Thinking(thinking) => thinking.signature = it.signature,
                     _ => assert_eq!(it.signature, ""),
                 }
-                (it.index, finished)
+                (it.index, it.other.map_or(finished, Block::Other))
             }
             Event::OtherDelta(it) => panic!("{it:?}"),
             Event::Finished(it) => {
@@ -419,20 +415,6 @@ fn joined(events: &[StreamEvent]) -> v1::GenerateResponse {
         answer.content[index as usize].block = Some(changed);
     }
     assert!(!is_open.contains(&true), "a block has no end");
-    for (block, input) in answer.content.iter_mut().zip(inputs) {
-        if let Some(Block::Other(other)) = &mut block.block
-            && !input.is_empty()
-        {
-            let is_json = serde_json::from_str::<&serde_json::value::RawValue>(&input).is_ok();
-            let input = match is_json {
-                true => input,
-                false => serde_json::to_string(&input).unwrap(),
-            };
-            other.json = other
-                .json
-                .replace(r#""input":{}"#, &format!(r#""input":{input}"#));
-        }
-    }
     answer
 }
 

@@ -33,10 +33,7 @@ fn is_short(pointer: &str) -> bool {
 pub fn schema(text: String, path: Path<'_>, wrong: &mut Violations) -> Option<CheckedSchema> {
     let object = raw_object(text, path, wrong)?;
     let Ok(fields) = object.fields() else {
-        wrong.add(
-            path,
-            "is nested too deeply, or contains a number that is too large",
-        );
+        wrong.add(path, "is nested too deeply");
         return None;
     };
     let schema = Value::Object(fields);

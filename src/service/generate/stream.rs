@@ -5,6 +5,7 @@ use crate::{
     claude::{
         answer::AnswerBlock,
         event::{Delta, MessageDelta, StreamEvent},
+        merge::MergedBlock,
     },
     proto::v1::{self, generate_stream_response::Event},
     service::answer::{refusal, stop_reason, usage},
@@ -12,14 +13,23 @@ use crate::{
 use std::collections::BTreeMap;
 
 /// Maps the API's events one to one, except for what a proto event combines:
-/// a signature is sent with the end of its block, and the stop reason with the
-/// end of the response.
+/// a signature, and an unknown block with its deltas, are sent with the end of
+/// the block, and the stop reason with the end of the response.
 #[derive(Debug, Default)]
 pub struct GenerateTranslator {
     request_id: String,
     /// Signatures of the open blocks.
     signatures: BTreeMap<u32, String>,
+    /// The open blocks of unknown types.
+    unknown: BTreeMap<u32, UnknownBlock>,
     end: MessageDelta,
+}
+
+/// A block of a type that is unknown here.
+#[derive(Debug)]
+struct UnknownBlock {
+    kind: String,
+    merged: MergedBlock,
 }
 
 impl GenerateTranslator {
@@ -49,6 +59,7 @@ impl GenerateTranslator {
             StreamEvent::BlockStop { index } => Event::BlockFinished(v1::BlockFinished {
                 index: position(index),
                 signature: self.signatures.remove(&index).unwrap_or_default(),
+                other: self.unknown.remove(&index).and_then(UnknownBlock::complete),
             }),
             StreamEvent::MessageDelta(end) => {
                 self.end.update(*end);
@@ -67,6 +78,10 @@ impl GenerateTranslator {
         {
             self.signatures.insert(index, std::mem::take(signature));
         }
+        if let AnswerBlock::Other { kind, json } = &started {
+            let (kind, merged) = (kind.clone(), MergedBlock::new(json.clone()));
+            self.unknown.insert(index, UnknownBlock { kind, merged });
+        }
         Event::BlockStarted(v1::BlockStarted {
             index: position(index),
             block: Some(block(started)),
@@ -75,6 +90,13 @@ impl GenerateTranslator {
 
     fn delta(&mut self, number: u32, delta: Delta) -> Option<Event> {
         let index = position(number);
+        if let Some(UnknownBlock { merged, .. }) = self.unknown.get_mut(&number) {
+            match &delta {
+                Delta::InputJson(piece) => merged.push_input(piece),
+                Delta::Other(delta) => merged.push(delta),
+                _ => {}
+            }
+        }
         Some(match delta {
             Delta::Text(text) => Event::TextDelta(v1::TextDelta { index, text }),
             Delta::InputJson(partial_json) => Event::ToolInputDelta(v1::ToolInputDelta {
@@ -109,6 +131,16 @@ impl GenerateTranslator {
             refusal: refusal(end.delta.stop_details),
             usage: Some(usage(&end.usage)),
         }
+    }
+}
+
+impl UnknownBlock {
+    /// The block with its deltas, if there were any.
+    fn complete(self) -> Option<v1::OtherBlock> {
+        self.merged.is_changed().then(|| v1::OtherBlock {
+            r#type: self.kind,
+            json: raw_text(self.merged.finish()),
+        })
     }
 }
 

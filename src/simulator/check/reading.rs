@@ -3,17 +3,22 @@
 use super::super::error::ApiError;
 use crate::claude::{
     raw::RawObject,
+    representable::representable,
     request::{Content, InputBlock, MessagesRequest, SystemPrompt},
 };
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 /// Reads the body of a request to `/v1/messages`.
 ///
 /// # Errors
 /// 400 that names what is unknown, missing or wrong.
 pub(super) fn read(body: &[u8]) -> Result<MessagesRequest, ApiError> {
-    serde_json::from_slice(body).map_err(|error| {
+    let read = serde_json::from_slice(body).or_else(|error| {
+        let json = serde_json::from_slice::<&RawValue>(body).map_err(|_| error)?;
+        serde_json::from_str(&representable(json.get()))
+    });
+    read.map_err(|error| {
         let Ok(value) = serde_json::from_slice::<Value>(body) else {
             return ApiError::invalid(format!("The request body is not valid JSON: {error}"));
         };

@@ -5,6 +5,7 @@ or reads in its own way is not made here; see `odd_answers.py` for that.
 """
 
 import random
+from typing import NamedTuple
 
 from upstream import EVENTS, JSON, Answer
 
@@ -86,16 +87,23 @@ NOISE = [
 ]
 
 
-class Block:
-    """A block as its start and its deltas; `whole` is what they add up to."""
+class Block(NamedTuple):
+    # The JSON of the block.
+    whole: str
+    # The same as the block at its start and its deltas.
+    start: str
+    deltas: list
 
-    def __init__(self, whole, start, deltas):
-        self.whole, self.start, self.deltas = whole, start, deltas
+
+class Generated(NamedTuple):
+    blocks: list
+    streamed: Answer
+    # `None` if an input was cut: then it is no JSON.
+    whole: Answer | None
 
 
 def generated(seed):
-    """The whole answer and the streamed one; `None` for a whole one that no JSON can be."""
-    return Generator(random.Random(seed)).answers()
+    return Generator(random.Random(seed)).answer()
 
 
 class Generator:
@@ -103,18 +111,19 @@ class Generator:
         self.random = random
         self.newline = random.choice(["\n", "\n", "\r\n", "\r"])
 
-    def answers(self):
-        chance = self.random.random
+    def answer(self):
         blocks = [self.block() for _ in range(self.random.randint(0, 5))]
-        cut = None
-        if blocks and chance() < 0.2:
+        is_cut = self.random.random() < 0.2
+        if is_cut:
             # `max_tokens` in the middle of a tool's input.
-            cut = self.tool(is_cut=True)
-            blocks.append(cut)
-        stop = self.stop("max_tokens" if cut else self.random.choice(STOP_REASONS))
+            blocks.append(self.tool(is_cut=True))
+        stop = self.stop("max_tokens" if is_cut else self.random.choice(STOP_REASONS))
         usage, first_usage, last_usage = self.usage()
-        whole = None if cut else self.whole_answer(blocks, stop, usage)
-        return whole, self.streamed_answer(blocks, stop, first_usage, last_usage)
+        return Generated(
+            blocks,
+            self.streamed_answer(blocks, stop, first_usage, last_usage),
+            None if is_cut else self.whole_answer(blocks, stop, usage),
+        )
 
     # === the parts
 
@@ -251,7 +260,7 @@ class Generator:
         if self.random.random() < 0.2:
             body += self.random.choice(["\n", " \r\n"])
         kind = self.random.choice([JSON, JSON, "application/json; charset=utf-8"])
-        return self.answer(kind, body)
+        return self.sent(kind, body)
 
     def streamed_answer(self, blocks, stop, first_usage, last_usage):
         message = self.shuffled(
@@ -268,7 +277,7 @@ class Generator:
             body += self.event("message_delta", f'"delta":{{{stop}}},"usage":{{"output_tokens":1}}')
         body += self.event("message_delta", f'"delta":{{{stop}}},"usage":{last_usage}')
         body += self.event("message_stop", "")
-        return self.answer(EVENTS, body)
+        return self.sent(EVENTS, body)
 
     def blocks(self, blocks):
         """The events of all blocks. They begin in their order; then they may interleave."""
@@ -310,7 +319,7 @@ class Generator:
             lines.reverse()
         return self.newline.join(lines) + self.newline * 2
 
-    def answer(self, content_type, body):
+    def sent(self, content_type, body):
         body = body.encode()
         cuts = [self.random.randint(0, len(body)) for _ in range(self.random.choice([0, 0, 1, 5, 30]))]
         headers = [(f"x-header-{n}", "v" * 100) for n in range(self.random.choice([0, 0, 0, 85]))]

@@ -134,7 +134,6 @@ def service_streamed(stub, name):
         generate_pb2.GenerateStreamRequest(request=request(name, WHOLE)), timeout=SECONDS
     )
     answer = generate_pb2.GenerateResponse()
-    inputs, deltas = {}, {}
     finished = False
     for event in events:
         assert not finished, "an event after the last"
@@ -153,13 +152,13 @@ def service_streamed(stub, name):
         elif kind == "citation_delta":
             block.text.citations_json.append(it.citation_json)
         elif kind == "tool_input_delta":
-            inputs[it.index] = inputs.get(it.index, "") + it.partial_json
-        elif kind == "other_delta":
-            if block.WhichOneof("block") == "other":
-                block.other.json = merged(block.other.json, it.delta_json)
+            if block.WhichOneof("block") == "tool_use":
+                block.tool_use.input_json += it.partial_json
         elif kind == "block_finished":
             if it.signature:
                 block.thinking.signature = it.signature
+            if it.HasField("other"):
+                block.other.CopyFrom(it.other)
         elif kind == "finished":
             finished = True
             answer.stop_reason, answer.stop_reason_text = it.stop_reason, it.stop_reason_text
@@ -168,33 +167,7 @@ def service_streamed(stub, name):
             if it.HasField("refusal"):
                 answer.refusal.CopyFrom(it.refusal)
     assert finished
-    for index, json_text in inputs.items():
-        block = answer.content[index]
-        if block.WhichOneof("block") == "tool_use":
-            block.tool_use.input_json += json_text
-        else:
-            block.other.json = with_input(block.other.json, json_text)
     return answer
-
-
-def merged(block, delta):
-    """An unknown block with a delta, as the service merges it in a whole answer."""
-    block = json.loads(block)
-    for name, value in json.loads(delta).items():
-        if block.get(name) is None:
-            block[name] = value
-        elif name != "type" and isinstance(value, str) and isinstance(block[name], str):
-            block[name] += value
-    return json.dumps(block)
-
-
-def with_input(block, json_text):
-    """A server tool's block with its input, which is a string if it was cut."""
-    try:
-        parsed = json.loads(json_text)
-    except ValueError:
-        parsed = json_text
-    return json.dumps(json.loads(block) | {"input": parsed})
 
 
 def of_service(answer):
@@ -250,9 +223,3 @@ def parsed_input(input_json):
         return jiter.from_json(input_json.encode(), partial_mode=True)
     except ValueError:
         return input_json
-
-
-def message_with(answer):
-    """The answer as the next turn of its conversation."""
-    return generate_pb2.Message(role=generate_pb2.ROLE_ASSISTANT, content=answer.content)
-

@@ -14,12 +14,12 @@ SEEDS = range(400)
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_generated_answer(upstream, sdk, service, seed):
-    whole, streamed = generated(seed)
-    if whole:
-        upstream.answers["whole"] = whole
+    answer = generated(seed)
+    if answer.whole:
+        upstream.answers["whole"] = answer.whole
         expected = reading.sdk_whole(sdk.messages, "whole")
         assert reading.of_service(reading.service_whole(service, "whole")) == expected
-    upstream.answers["streamed"] = streamed
+    upstream.answers["streamed"] = answer.streamed
     expected = reading.sdk_streamed(sdk.messages, "streamed")
     assert reading.of_service(reading.service_streamed(service, "streamed")) == expected
     assert reading.of_service(reading.service_gathered(service, "streamed")) == expected
