@@ -147,7 +147,7 @@ reasons! {
     UpstreamUnexpected "UPSTREAM_UNEXPECTED": Internal, Retry::No, None, Failed,
         "The Claude API answered with a status that it does not document, or an edge or proxy in front of it blocked the request (401, 402 or 403 without an error of the API).";
     UpstreamAuth "UPSTREAM_AUTH": Internal, Retry::No, None, Failed,
-        "The Claude API refused every configured API key (401 or 403). The operator must replace it.";
+        "The Claude API refused every configured API key (401, 403, or 400 for a disabled organization). The operator must replace it.";
     UpstreamBilling "UPSTREAM_BILLING": FailedPrecondition, Retry::No, None, Failed,
         "The service's account at the Claude API cannot be billed (402, or 400 without credit).";
 

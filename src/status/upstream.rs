@@ -99,6 +99,7 @@ fn api_reason(failure: &ApiFailure) -> Reason {
     match failure.status {
         _ if failure.is_spend_limit() => Reason::UpstreamSpendLimit,
         _ if failure.is_billing() => Reason::UpstreamBilling,
+        _ if failure.is_disabled() => Reason::UpstreamAuth,
         400 | 422 => Reason::UpstreamInvalidRequest,
         413 => Reason::RequestTooLarge,
         404 => Reason::UpstreamNotFound,

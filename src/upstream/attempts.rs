@@ -36,15 +36,15 @@ impl Attempts {
         self.0.count.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// The meter of one more attempt.
-    pub fn meter(&self) -> UsageMeter {
-        let meter = UsageMeter::default();
+    /// The meter of one more attempt, with an estimate of its input tokens.
+    pub fn meter(&self, estimated_input: u32) -> UsageMeter {
+        let meter = UsageMeter::new(estimated_input);
         self.0.meters.lock().push(meter.clone());
         meter
     }
 
-    /// What each attempt has used so far, as reported by the API. They are not
-    /// added up, since prices depend on the size of each.
+    /// What each attempt has used so far. They are not added up, since prices
+    /// depend on the size of each.
     pub fn usages(&self) -> Vec<Tokens> {
         let meters = self.0.meters.lock();
         meters.iter().filter_map(UsageMeter::usage).collect()

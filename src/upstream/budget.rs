@@ -106,7 +106,7 @@ impl ChargedCall {
             model: Arc::clone(&call.model),
             attempts: call.attempts.clone(),
             estimated_input: u64::from(call.input_tokens),
-            answer: UsageMeter::default(),
+            answer: UsageMeter::new(call.input_tokens),
             is_free: false,
         })
     }
@@ -114,7 +114,7 @@ impl ChargedCall {
     /// The call succeeded: its usage counts, for a stream when it ends.
     fn answered(mut self, body: &mut Body) {
         match body {
-            Body::Message(message) => self.answer.set(&message.usage),
+            Body::Message(message) => self.answer.report(&message.usage),
             Body::Events(events) => {
                 self.answer = events.meter().clone();
                 events.hold(self);

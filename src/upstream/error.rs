@@ -93,16 +93,32 @@ pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// The `error_code` of a 429 that lasts until the end of the month.
 pub const SPEND_LIMIT_REACHED: &str = "enforced_spend_limit_reached";
 
-/// Every `error_code` of a 429 that is a spend limit.
-const SPEND_LIMITS: [&str; 2] = [SPEND_LIMIT_REACHED, "contract_spend_limit_reached"];
+/// How every `error_code` ends that is a spend limit: of a tier, of a contract, of
+/// a linked organization.
+const SPEND_LIMIT_CODE: &str = "spend_limit_reached";
 
 /// How the message of a 400 begins that is a spend limit: the API gives it no
 /// code. Nothing that a caller sends can stand there, since the API names the
 /// field before it quotes it.
-const SPEND_LIMIT_MESSAGE: &str = "You have reached your specified API usage limits";
+const SPEND_LIMIT_MESSAGES: [&str; 4] = [
+    "You have reached your specified API usage limits",
+    "You have reached your specified workspace API usage limits",
+    "You've hit your monthly spend limit",
+    "You're out of extra usage",
+];
 
-/// As [`SPEND_LIMIT_MESSAGE`], for an account without credit.
+/// As [`SPEND_LIMIT_MESSAGES`], for an account without credit.
 const NO_CREDIT_MESSAGE: &str = "Your credit balance is too low";
+
+/// The `error_code` of an account without credit.
+const NO_CREDIT: &str = "credit_balance_too_low";
+
+/// The `error_code` of a 400 to every request of a disabled organization.
+const ORGANIZATION_ON_HOLD: &str = "organization_on_hold";
+
+/// As [`SPEND_LIMIT_MESSAGES`], for an organization that is disabled for another
+/// reason.
+const ORGANIZATION_DISABLED_MESSAGE: &str = "This organization has been disabled";
 
 impl ApiFailure {
     fn describe(&self) -> String {
@@ -120,18 +136,30 @@ impl ApiFailure {
     /// Whether a spend limit of the account is reached, in any of the forms in
     /// which the API says so. Retries do not help.
     pub fn is_spend_limit(&self) -> bool {
-        let is_code = |code: &str| SPEND_LIMITS.contains(&code);
-        self.code.as_deref().is_some_and(is_code) || self.is_rejected_with(SPEND_LIMIT_MESSAGE)
+        let code = self.code.as_deref();
+        code.is_some_and(|code| code.ends_with(SPEND_LIMIT_CODE))
+            || self.is_rejected_with(&SPEND_LIMIT_MESSAGES)
     }
 
     /// Whether the account cannot be billed. Retries do not help.
     pub fn is_billing(&self) -> bool {
-        self.kind == "billing_error" || self.is_rejected_with(NO_CREDIT_MESSAGE)
+        self.kind == "billing_error"
+            || self.code.as_deref() == Some(NO_CREDIT)
+            || self.is_rejected_with(&[NO_CREDIT_MESSAGE])
     }
 
-    /// Whether it is an `invalid_request_error` whose message begins like this.
-    fn is_rejected_with(&self, message: &str) -> bool {
-        self.kind == "invalid_request_error" && self.message.trim_start().starts_with(message)
+    /// Whether the organization is disabled, which is not the fault of the request
+    /// although the API says so.
+    pub fn is_disabled(&self) -> bool {
+        self.code.as_deref() == Some(ORGANIZATION_ON_HOLD)
+            || self.is_rejected_with(&[ORGANIZATION_DISABLED_MESSAGE])
+    }
+
+    /// Whether it is an `invalid_request_error` whose message begins like one of
+    /// these.
+    fn is_rejected_with(&self, beginnings: &[&str]) -> bool {
+        let message = self.message.trim_start();
+        self.kind == "invalid_request_error" && beginnings.iter().any(|it| message.starts_with(it))
     }
 }
 

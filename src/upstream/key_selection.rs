@@ -103,7 +103,7 @@ impl Rule<Call> for SelectKey {
                 call: call.clone(),
                 key: Arc::clone(&key),
                 rate_limit_observer: RateLimitObserver::default(),
-                meter: call.attempts.meter(),
+                meter: call.attempts.meter(call.input_tokens),
             };
             let in_use = key.begin_use();
             let error = match next.run(attempt).await {
@@ -163,7 +163,9 @@ fn blame(error: &UpstreamError) -> Blame {
     match failure.kind.as_str() {
         "authentication_error" => Blame::Key,
         "permission_error" => Blame::KeyForModel,
-        _ if failure.is_billing() || failure.is_spend_limit() => Blame::Key,
+        _ if failure.is_billing() || failure.is_spend_limit() || failure.is_disabled() => {
+            Blame::Key
+        }
         _ if failure.status == 429 => Blame::Limits,
         _ => Blame::Nobody,
     }

@@ -98,7 +98,8 @@ fn classify(error: &UpstreamError) -> RetryDecision {
         // caller better than another wait.
         _ => return RetryDecision::No,
     };
-    if failure.is_spend_limit() || failure.is_billing() || failure.should_retry == Some(false) {
+    let is_account = failure.is_spend_limit() || failure.is_billing() || failure.is_disabled();
+    if is_account || failure.should_retry == Some(false) {
         return RetryDecision::No;
     }
     let by_status = matches!(

@@ -122,7 +122,7 @@ impl Api {
             },
             StreamEvent::BlockDelta {
                 index: 0,
-                delta: Delta::Text("forty bytes, so ten tokens when counted.".to_owned()),
+                delta: Delta::Text("forty bytes, taken for fourteen tokens..".to_owned()),
             },
         ];
         let end = [

@@ -80,23 +80,21 @@ impl HttpApi {
         meter: &UsageMeter,
     ) -> Result<Box<Message>, UpstreamError> {
         meter.content_came();
-        let body = self.read(response, MAX_ANSWER).await?;
+        let body = self.pieces(response, MAX_ANSWER, |piece| meter.add(piece));
+        let body = body.await?;
         match Message::read(&body) {
             Ok(message) => {
-                if message.usage != Usage::default() {
-                    meter.set(&message.usage);
-                }
+                meter.report(&message.usage);
                 Ok(Box::new(message))
             }
             Err(unreadable) => {
-                if let Some(usage) = Usage::of_body(&body) {
-                    meter.set(&usage);
-                }
                 let error = ErrorBody::read(&body);
-                Err(match error.kind.is_empty() {
-                    true => UpstreamError::Malformed(unreadable),
-                    false => events::failure(error),
-                })
+                if !error.kind.is_empty() {
+                    meter.nothing_came();
+                    return Err(events::failure(error));
+                }
+                meter.report(&Usage::of_body(&body).unwrap_or_default());
+                Err(UpstreamError::Malformed(unreadable))
             }
         }
     }
@@ -137,13 +135,24 @@ impl HttpApi {
     }
 
     /// Reads a body to its end, up to a maximum size.
-    async fn read(&self, mut response: ApiResponse, most: usize) -> Result<Vec<u8>, UpstreamError> {
+    async fn read(&self, response: ApiResponse, most: usize) -> Result<Vec<u8>, UpstreamError> {
+        self.pieces(response, most, |_| {}).await
+    }
+
+    /// As [`read`](Self::read), and passes each piece to `see` when it comes.
+    async fn pieces(
+        &self,
+        mut response: ApiResponse,
+        most: usize,
+        see: impl Fn(&[u8]),
+    ) -> Result<Vec<u8>, UpstreamError> {
         let read_timeout = self.shared.read_timeout;
         let announced = response.content_length().unwrap_or(0);
         let mut read = Vec::with_capacity(usize::try_from(announced).map_or(0, |it| it.min(most)));
         loop {
             match timeout(read_timeout, response.chunk()).await {
                 Ok(Ok(Some(bytes))) if read.len() + bytes.len() <= most => {
+                    see(&bytes);
                     read.extend_from_slice(&bytes);
                 }
                 Ok(Ok(Some(_))) => {
