@@ -68,7 +68,7 @@ pub const SERVICE_FAILURES: [&str; 5] = [
 
 /// `error.type` of attempts: the error types of the API, then failures without
 /// a response of the API. The last one stands for all others.
-pub const ERROR_TYPES: [&str; 33] = [
+pub const ERROR_TYPES: [&str; 34] = [
     "invalid_request_error",
     "authentication_error",
     "billing_error",
@@ -101,6 +101,7 @@ pub const ERROR_TYPES: [&str; 33] = [
     "malformed",
     "cancelled",
     "timeout",
+    "concurrency_limit",
     OTHER,
 ];
 

@@ -106,7 +106,13 @@ fn asked(attempt: &Attempt, server: &Arc<ServerAddress>, shows_content: bool) ->
 }
 
 fn fail(record: AttemptRecord, error: &UpstreamError) {
-    let (kind, status, request_id) = match error {
+    let (kind, status, request_id) = failure(error);
+    record.fail(ErrorType::named(kind), status, request_id);
+}
+
+/// The error type of an attempt that failed, its status and its request id.
+fn failure(error: &UpstreamError) -> (&str, u16, Option<&str>) {
+    match error {
         UpstreamError::Api(failure) => {
             let id = failure.request_id.as_deref();
             (failure.kind.as_str(), failure.status, id)
@@ -116,9 +122,10 @@ fn fail(record: AttemptRecord, error: &UpstreamError) {
         UpstreamError::Stalled(_) => ("stalled", 0, None),
         UpstreamError::Malformed(_) => ("malformed", 200, None),
         UpstreamError::DeadlineExceeded(_) => ("timeout", 0, None),
+        // It got a permit, but no stream.
+        UpstreamError::ConcurrencyLimitExceeded { .. } => ("concurrency_limit", 0, None),
         _ => ("", 0, None),
-    };
-    record.fail(ErrorType::named(kind), status, request_id);
+    }
 }
 
 /// The same response; the record ends with it.
@@ -200,5 +207,35 @@ fn response(message: &Message) -> ResponseMetadata {
         id: message.id.clone(),
         model: message.model.clone(),
         finish_reason: message.stop_reason.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::ConnectFailure;
+    use std::time::Duration;
+
+    #[test]
+    fn each_failure_of_an_attempt_has_an_error_type() {
+        let second = Duration::from_secs(1);
+        for (error, name) in [
+            (
+                UpstreamError::Connect(ConnectFailure::Refused),
+                "connect_refused",
+            ),
+            (UpstreamError::Broken, "broken"),
+            (UpstreamError::Stalled(second), "stalled"),
+            (UpstreamError::Malformed("in a test".into()), "malformed"),
+            (UpstreamError::DeadlineExceeded("in a test"), "timeout"),
+            (
+                UpstreamError::ConcurrencyLimitExceeded {
+                    retry_after: second,
+                },
+                "concurrency_limit",
+            ),
+        ] {
+            assert_eq!(ErrorType::named(failure(&error).0).name(), name);
+        }
     }
 }

@@ -4,16 +4,23 @@
 //! the end, which is usually there together with the last event. An answer does
 //! not wait for it: a peer may hold the body open. What is not there yet is read
 //! by a task of its own, which holds nothing of the call. It is bounded in time
-//! and number; beyond that, the body is dropped, which closes its connection, or
-//! over HTTP/2 its stream only.
+//! and number; beyond that, the body is dropped, which closes its connection.
+//!
+//! Over HTTP/2, dropping it resets the stream and costs only that, so the wait is
+//! shorter: a stream that is held is missing to the next call, whose permit is
+//! free. There is a wait, since many servers send the end in a frame of its own,
+//! and some count resets as an attack.
 
 use bytes::Bytes;
 use futures::{FutureExt, Stream, StreamExt};
 use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 
-/// How long the end of a body may take.
+/// How long the end of a body may take over HTTP/1.1.
 const MAX_WAIT: Duration = Duration::from_millis(100);
+
+/// How long the end of a body may take over HTTP/2.
+const MAX_WAIT_HTTP2: Duration = Duration::from_millis(10);
 
 /// Maximum number of bodies whose end is awaited at once.
 const MAX_TASKS: usize = 100;
@@ -23,15 +30,29 @@ const MAX_BYTES: usize = 64 * 1024;
 
 /// The bodies whose end is awaited. Cloning is cheap.
 #[derive(Debug, Clone)]
-pub struct BodyEnds(Arc<Semaphore>);
+pub struct BodyEnds {
+    tasks: Arc<Semaphore>,
+    max_wait: Duration,
+}
 
 impl Default for BodyEnds {
     fn default() -> Self {
-        BodyEnds(Arc::new(Semaphore::new(MAX_TASKS)))
+        BodyEnds {
+            tasks: Arc::new(Semaphore::new(MAX_TASKS)),
+            max_wait: MAX_WAIT,
+        }
     }
 }
 
 impl BodyEnds {
+    /// The same, for a body over HTTP/2.
+    pub fn over_http2(&self) -> Self {
+        BodyEnds {
+            tasks: Arc::clone(&self.tasks),
+            max_wait: MAX_WAIT_HTTP2,
+        }
+    }
+
     /// Reads a body to its end, without waiting for it.
     pub fn read<E: Send>(
         &self,
@@ -51,11 +72,12 @@ impl BodyEnds {
         }
         // Without a runtime, the process is ending.
         if let (Ok(permit), Ok(runtime)) = (
-            Arc::clone(&self.0).try_acquire_owned(),
+            Arc::clone(&self.tasks).try_acquire_owned(),
             Handle::try_current(),
         ) {
+            let max_wait = self.max_wait;
             runtime.spawn(async move {
-                let _ = timeout(MAX_WAIT, end).await;
+                let _ = timeout(max_wait, end).await;
                 drop(permit);
             });
         }
@@ -78,7 +100,7 @@ mod tests {
     }
 
     fn running(ends: &BodyEnds) -> usize {
-        MAX_TASKS - ends.0.available_permits()
+        MAX_TASKS - ends.tasks.available_permits()
     }
 
     #[tokio::test(start_paused = true)]
@@ -103,6 +125,18 @@ mod tests {
         never.closed().await;
         tokio::task::yield_now().await;
         assert_eq!(running(&ends), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn over_http2_a_body_is_given_up_sooner() {
+        let ends = BodyEnds::default();
+        let (over_http1, body_over_http1) = body();
+        let (over_http2, body_over_http2) = body();
+        ends.read(body_over_http1);
+        ends.over_http2().read(body_over_http2);
+        over_http2.closed().await;
+        assert!(!over_http1.is_closed());
+        over_http1.closed().await;
     }
 
     #[tokio::test(start_paused = true)]

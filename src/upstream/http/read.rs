@@ -68,7 +68,11 @@ impl HttpApi {
 
     fn events(&self, response: ApiResponse, meter: &UsageMeter) -> EventStream {
         let shared = &self.shared;
-        let (body, body_ends) = (response.into_stream(), shared.body_ends.clone());
+        let body_ends = match &response {
+            ApiResponse::Http1(_) => shared.body_ends.clone(),
+            ApiResponse::Http2(_) => shared.body_ends.over_http2(),
+        };
+        let body = response.into_stream();
         events::events(body, shared.read_timeout, meter.clone(), body_ends)
     }
 

@@ -22,10 +22,10 @@ use tokio::{
 };
 
 /// How often a connection with streams is pinged.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
+pub const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A connection that does not answer a ping within this time is dead.
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
+pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How much the API may send ahead of a slow reader on a stream. With 2 MiB, one
 /// reader that stops lets more small DATA frames pile up than h2 (0.4.16 and

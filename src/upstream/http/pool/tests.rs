@@ -1,5 +1,7 @@
 //! The pool against a peer in this process, whose time is the test's.
 
+mod odd_peers;
+
 use super::*;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, future::join_all};
