@@ -397,6 +397,28 @@ fn config_check_prints_what_holds_without_secrets() {
 }
 
 #[test]
+fn config_check_names_the_proxy_and_a_variable_that_is_none() {
+    for (name, value, printed) in [
+        ("HTTPS_PROXY", "http://me:hush@proxy.example.com:3128", true),
+        ("all_proxy", "socks5://proxy.example.com:3128", true),
+        ("HTTP_PROXY", "http://proxy.example.com:3128", false),
+    ] {
+        let checked = run_with(&["config", "check"], &[(name, value)]).succeeded();
+        let line = "# Proxy to the API: proxy.example.com:3128\n";
+        assert_eq!(checked.stdout.contains(line), printed, "{checked:?}");
+        assert!(!checked.stdout.contains("hush"), "{checked:?}");
+    }
+    let excluded = [("HTTPS_PROXY", "proxy"), ("NO_PROXY", "anthropic.com")];
+    let checked = run_with(&["config", "check"], &excluded).succeeded();
+    assert!(!checked.stdout.contains("# Proxy"), "{checked:?}");
+
+    let wrong = [("https_proxy", "ftp://me:hush@proxy.example.com")];
+    let ended = run_with(&["config", "check"], &wrong).failed(2);
+    assert!(ended.reason().starts_with("https_proxy: must"), "{ended:?}");
+    assert!(!ended.stderr.contains("hush"), "{ended:?}");
+}
+
+#[test]
 fn the_sample_file_has_every_key_with_its_default() {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/claude-grpc.toml");
     let defaults = run(&["config", "check"]).succeeded();

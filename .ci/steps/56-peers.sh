@@ -1,5 +1,6 @@
 # The service at its defaults against servers that others wrote, which limit
-# streams and drain connections: Go's and nginx.
+# streams and drain connections (Go's and nginx), and through proxies that others
+# wrote (goproxy and go-socks5).
 # shellcheck shell=bash
 
 # One test at a time: they compare durations.
@@ -9,8 +10,8 @@ peers() {
 
 need go
 if packages nginx-light; then
-    step "HTTP/2 of Go and nginx" peers --skip nightly
+    step "HTTP/2 of Go and nginx, proxies" peers --skip nightly
 else
-    step "HTTP/2 of Go" peers --skip nightly --skip nginx
+    step "HTTP/2 of Go, proxies" peers --skip nightly --skip nginx
     skip "HTTP/2 of nginx" "nginx is missing, and apt is not available to install it"
 fi

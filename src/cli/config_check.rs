@@ -3,6 +3,7 @@
 use super::{
     exit::{Exit, Failure},
     output,
+    proxies::proxy_of_api,
     settings::ServeFlags,
 };
 use crate::{
@@ -20,8 +21,8 @@ pub struct Args {
 /// Prints the configuration that `serve` would run with, as a TOML file.
 ///
 /// # Errors
-/// [`Exit::Usage`] with all faults of the configuration, or when the API keys
-/// cannot be read.
+/// [`Exit::Usage`] with all faults of the configuration, when the API keys cannot
+/// be read, or when a variable does not name a proxy.
 pub async fn run(args: &Args) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let config = args.flags.load(&environment)?;
@@ -34,16 +35,24 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
         Some(source) => Some(ApiKeys::read(source).await?),
         None => None,
     };
-    output::write(&printed(config, keys.as_ref())?)
+    let proxy = proxy_of_api(&config, &environment)?;
+    output::write(&printed(config, keys.as_ref(), proxy.as_deref())?)
 }
 
 /// Formats the configuration as a TOML file. Of secrets, it contains the source
 /// and the number.
-fn printed(mut config: Config, keys: Option<&ApiKeys>) -> Result<String, Failure> {
+fn printed(
+    mut config: Config,
+    keys: Option<&ApiKeys>,
+    proxy: Option<&str>,
+) -> Result<String, Failure> {
     let mut comments = match keys {
         Some(keys) => format!("# API keys: {} from {}\n", keys.keys.len(), keys.source),
         None => "# API keys: none; `serve` requires one, or --simulate\n".to_owned(),
     };
+    if let Some(proxy) = proxy {
+        comments += &format!("# Proxy to the API: {proxy}\n");
+    }
     let accepted = std::mem::take(&mut config.simulator.api_keys).len();
     if accepted > 0 {
         comments += &format!("# simulator.api_keys: {accepted}, not shown\n");

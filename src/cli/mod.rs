@@ -6,6 +6,7 @@ mod config_check;
 mod exit;
 mod observability;
 mod output;
+mod proxies;
 mod secrets;
 mod security;
 mod serve;

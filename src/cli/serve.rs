@@ -4,6 +4,7 @@ use super::{
     exit::{Exit, Failure, address_unknown, with_causes},
     observability::{Observability, serve_admin},
     output,
+    proxies::proxy_variables,
     security::{Security, unusable},
     settings::ServeFlags,
     signals::Signals,
@@ -69,7 +70,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             &config,
             &config.upstream,
             keys,
-            &proxies(&environment),
+            &proxy_variables(&environment),
             security.store.clone(),
             &security,
         )?;
@@ -250,12 +251,6 @@ fn connect_to_simulator(
     // The simulator of each process has its own rate limits: nothing to share.
     let (keys, proxies) = (Keys::new([key]), ProxyVariables::default());
     connect(config, &upstream, keys, &proxies, None, security)
-}
-
-/// The proxy variables; what is not UTF-8 is not the address of a proxy.
-fn proxies(environment: &Environment) -> ProxyVariables {
-    let text = |name: &str| environment.get(name).map(|it| it.to_string_lossy().into());
-    ProxyVariables::read(text)
 }
 
 /// The host of the API, for the log: the full URL could contain a secret.

@@ -45,6 +45,8 @@ impl Ca {
         self.sign(vec![
             SanType::DnsName("localhost".try_into().unwrap()),
             SanType::IpAddress([127, 0, 0, 1].into()),
+            // For a server that only a proxy finds.
+            SanType::DnsName("api.example.test".try_into().unwrap()),
         ])
     }
 

@@ -1,23 +1,17 @@
 //! The API as a program in Go, with the HTTP server of its standard library.
 
-use crate::certificates::{self, Ca};
-use serde::Deserialize;
-use std::{
-    io::{BufRead, BufReader, Write},
-    path::PathBuf,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::OnceLock,
+use crate::{
+    certificates::{self, Ca},
+    program::Program,
 };
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// A running API, which ends when it is dropped.
+/// A running API.
 pub struct Api {
-    pub url: String,
-    pub ca_file: PathBuf,
-    _files: TempDir,
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
+    pub program: Program,
+    files: TempDir,
 }
 
 /// What it has seen.
@@ -37,60 +31,33 @@ impl Api {
         let files = tempfile::tempdir().unwrap();
         let ca = Ca::new();
         certificates::write(files.path(), &ca.server(), Some(&ca));
-        let file = |name: &str| files.path().join(name);
-        let mut child = Command::new(built())
-            .arg("-cert")
-            .arg(file("tls.crt"))
-            .arg("-key")
-            .arg(file("tls.key"))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // It says there which connections ended early.
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let stdin = child.stdin.take().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut address = String::new();
-        stdout.read_line(&mut address).unwrap();
+        let [cert, key] = ["tls.crt", "tls.key"].map(|name| files.path().join(name));
+        let tls = [
+            "-cert",
+            cert.to_str().unwrap(),
+            "-key",
+            key.to_str().unwrap(),
+        ];
         Api {
-            url: format!("https://{}", address.trim()),
-            ca_file: file("ca.crt"),
-            _files: files,
-            child,
-            stdin,
-            stdout,
+            program: Program::start("api", &[&tls, arguments].concat()),
+            files,
         }
     }
 
+    pub fn url(&self) -> String {
+        format!("https://{}", self.program.address)
+    }
+
+    pub fn ca_file(&self) -> PathBuf {
+        self.files().join("ca.crt")
+    }
+
+    /// The folder with its certificate and key.
+    pub fn files(&self) -> &Path {
+        self.files.path()
+    }
+
     pub fn counts(&mut self) -> Counts {
-        self.stdin.write_all(b"\n").unwrap();
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
+        serde_json::from_str(&self.program.ask()).unwrap()
     }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The program, which is built once.
-fn built() -> &'static PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("peers-api");
-        let built = Command::new("go")
-            .args(["build", "-o"])
-            .arg(&program)
-            .arg(".")
-            .current_dir("tests/peers/api")
-            .status();
-        assert!(built.unwrap().success(), "the API does not build");
-        program
-    })
 }

@@ -1,4 +1,4 @@
-//! The service at its defaults against servers that others wrote. They are
+//! The service at its defaults against servers and proxies that others wrote. They are
 //! built or installed by `.ci/run` and `.ci/nightly`, which run these tests.
 
 // What a helper cannot have is a test that fails.
@@ -11,5 +11,7 @@ mod certificates;
 mod nginx;
 #[path = "../replicas/process.rs"]
 mod process;
+mod program;
+mod proxies;
 mod service;
 mod streams;

@@ -36,7 +36,7 @@ impl Nginx {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
-        let url = &api.url;
+        let url = api.url();
         let config = format!(
             "daemon off; master_process off; pid {folder}/pid; error_log stderr;
             events {{ worker_connections 2000; }}

@@ -3,10 +3,12 @@
 use crate::process::Process;
 use claude_grpc::proto::v1::{self, claude_service_client::ClaudeServiceClient};
 use std::{
+    fs,
     path::Path,
     time::{Duration, Instant},
 };
-use tokio::task::JoinSet;
+use tempfile::NamedTempFile;
+use tokio::{task::JoinSet, time::sleep};
 use tonic::{
     Status,
     transport::{Channel, Endpoint},
@@ -16,9 +18,13 @@ use tonic::{
 /// by default.
 pub const CALLERS: usize = 200;
 
+/// How long the log may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// The service, in a process of its own.
 pub struct Service {
     client: ClaudeServiceClient<Channel>,
+    log: NamedTempFile,
     _process: Process,
 }
 
@@ -33,18 +39,45 @@ pub struct Outcomes {
 impl Service {
     /// Calls the API at this URL.
     pub async fn start(url: &str, ca_file: &Path) -> Service {
-        let variables = [
+        Service::with(url, ca_file, &[]).await
+    }
+
+    /// Calls the API at this URL, with these variables in its environment.
+    pub async fn with(url: &str, ca_file: &Path, variables: &[(&str, &str)]) -> Service {
+        let mut all = vec![
             ("CLAUDE_GRPC_UPSTREAM__CA_FILE", ca_file.to_str().unwrap()),
             // Its default port cannot be had twice.
             ("CLAUDE_GRPC_ADMIN__ENABLED", "false"),
         ];
-        let process = Process::serve(url, &variables, None);
+        all.extend(variables);
+        let log = NamedTempFile::new().unwrap();
+        let process = Process::serve(url, &all, Some(log.path()));
         let endpoint = Endpoint::from_shared(format!("http://{}", process.address));
         let channel = endpoint.unwrap().connect().await.unwrap();
         Service {
             client: ClaudeServiceClient::new(channel),
+            log,
             _process: process,
         }
+    }
+
+    /// Its log, once it contains this.
+    pub async fn logged(&self, text: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let log = fs::read_to_string(self.log.path()).unwrap();
+            if log.contains(text) {
+                return log;
+            }
+            assert!(Instant::now() < until, "no {text:?} in {log}");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// One call.
+    pub async fn call(&self) -> Result<(), Status> {
+        let mut client = self.client.clone();
+        client.generate(ask("a call")).await.map(drop)
     }
 
     /// Each caller makes so many calls, one after the other.

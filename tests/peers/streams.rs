@@ -36,8 +36,8 @@ async fn compare(streams: usize) {
         let http1 = Api::start(&[&["-http1"], &draining[..]].concat());
         let limit = streams.to_string();
         let mut http2 = Api::start(&[&["-streams", &limit], &draining[..]].concat());
-        let over_http1 = Service::start(&http1.url, &http1.ca_file).await;
-        let over_http2 = Service::start(&http2.url, &http2.ca_file).await;
+        let over_http1 = Service::start(&http1.url(), &http1.ca_file()).await;
+        let over_http2 = Service::start(&http2.url(), &http2.ca_file()).await;
         let (one, two) = (
             all_at_once(&over_http1).await,
             all_at_once(&over_http2).await,
@@ -90,7 +90,7 @@ mod nightly {
             for drain_every in ["1", "2", "10", "50"] {
                 let arguments = ["-streams", streams, "-drain-every", drain_every];
                 let api = Api::start(&[&arguments[..], &["-spread", "900ms"]].concat());
-                let service = Service::start(&api.url, &api.ca_file).await;
+                let service = Service::start(&api.url(), &api.ca_file()).await;
                 let outcomes = service.calls(5).await;
                 println!("{arguments:?}: {:.2?}", outcomes.took);
                 outcomes.no_failure();

@@ -229,7 +229,7 @@ async fn a_proxy_that_fails_is_named_with_its_status() {
     let https = "https://api.example.com";
     for (status, seen) in [
         ("407 Proxy Authentication Required", "proxy_rejected 407"),
-        ("403 Forbidden", "proxy_tunnel"),
+        ("403 Forbidden", "proxy_rejected 403"),
     ] {
         let proxy = Proxy::start(status, api.address).await;
         let variables = [("HTTPS_PROXY", proxy.url())];

@@ -1,5 +1,6 @@
 //! Opens connections to the API: TCP or a proxy, then TLS.
 
+use super::{byte_stream::ByteStream, tunnel::open_tunnel};
 use crate::{
     dns,
     upstream::{
@@ -12,19 +13,13 @@ use crate::{
 };
 use futures::{FutureExt, future::BoxFuture};
 use http::Uri;
-use hyper_util::{
-    client::legacy::connect::proxy::{SocksV5, Tunnel},
-    rt::TokioIo,
-};
+use hyper_util::{client::legacy::connect::proxy::SocksV5, rt::TokioIo};
 use rustls::{
     ClientConfig,
     pki_types::{InvalidDnsNameError, ServerName},
 };
 use std::{io, sync::Arc, time::Duration};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::timeout,
-};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tower::ServiceExt;
 
@@ -33,13 +28,8 @@ pub const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 /// Unanswered TCP keepalive probes after which a connection is dead.
 pub const TCP_KEEPALIVE_PROBES: u32 = 5;
 
-/// A connection, whatever is below it.
-pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
-
-/// A connection over which HTTP is spoken.
-pub type ByteStream = Box<dyn Duplex>;
+/// The port of HTTPS.
+const HTTPS_PORT: u16 = 443;
 
 /// A connection to the API.
 pub enum Dialed {
@@ -117,10 +107,7 @@ impl Connector {
             None => connect_tcp(self.tcp, self.address)
                 .await
                 .map_err(|error| ConnectFailure::of(&error))?,
-            Some(proxy) => proxy
-                .tunnel(self.address)
-                .await
-                .map_err(|error| ConnectFailure::of(&error).through_proxy())?,
+            Some(proxy) => proxy.tunnel(self.address).await?,
         };
         let stream = self.tls.connect(self.name, io).await;
         let stream = stream.map_err(|error| match ConnectFailure::of(&error) {
@@ -155,47 +142,51 @@ impl Dial for Connector {
 
 impl ViaProxy {
     /// A tunnel to `address`.
-    fn tunnel(self: Arc<Self>, address: Uri) -> BoxFuture<'static, io::Result<ByteStream>> {
-        let proxy = self.proxy.clone();
-        let to_proxy = tower::service_fn(move |address: Uri| -> BoxFuture<'static, _> {
-            Arc::clone(&self).connect(address)
-        });
-        match proxy.scheme {
-            ProxyScheme::Socks5 => {
-                let mut socks = SocksV5::new(proxy.address.clone(), to_proxy);
-                if let Some((user, password)) = proxy.credentials() {
-                    socks = socks.with_auth(user, password);
-                }
-                let tunnelled = socks.oneshot(address);
-                tunnelled
-                    .map(|io| Ok(io.map_err(io::Error::other)?.into_inner()))
-                    .boxed()
-            }
+    async fn tunnel(&self, address: Uri) -> Result<ByteStream, ConnectFailure> {
+        let connected = self.connect().await;
+        let mut io = connected.map_err(|error| ConnectFailure::of(&error).through_proxy())?;
+        match self.proxy.scheme {
+            ProxyScheme::Socks5 => self.tunnel_of_socks(io, address).await,
             ProxyScheme::Http | ProxyScheme::Https => {
-                let mut tunnel = Tunnel::new(proxy.address.clone(), to_proxy);
-                if let Some(authorization) = proxy.authorization() {
-                    tunnel = tunnel.with_auth(authorization);
-                }
-                let tunnelled = tunnel.oneshot(address);
-                tunnelled
-                    .map(|io| Ok(io.map_err(io::Error::other)?.into_inner()))
-                    .boxed()
+                let host = address.host().unwrap_or_default();
+                let port = address.port_u16().unwrap_or(HTTPS_PORT);
+                let authorization = self.proxy.authorization();
+                open_tunnel(&mut io, &format!("{host}:{port}"), authorization.as_ref()).await?;
+                Ok(io)
             }
         }
     }
 
-    /// A connection to the proxy itself.
-    fn connect(self: Arc<Self>, proxy: Uri) -> BoxFuture<'static, io::Result<TokioIo<ByteStream>>> {
-        async move {
-            let io = connect_tcp(self.tcp.clone(), proxy.clone()).await?;
-            if self.proxy.scheme != ProxyScheme::Https {
-                return Ok(TokioIo::new(io));
-            }
-            let name = server_name(&proxy).map_err(io::Error::other)?;
-            let stream: ByteStream = Box::new(self.tls.connect(name, io).await?);
-            Ok(TokioIo::new(stream))
+    /// A tunnel to `address` through a connection to a SOCKS proxy.
+    fn tunnel_of_socks(
+        &self,
+        io: ByteStream,
+        address: Uri,
+    ) -> BoxFuture<'static, Result<ByteStream, ConnectFailure>> {
+        let mut io = Some(io);
+        let connected = tower::service_fn(move |_: Uri| -> BoxFuture<'static, io::Result<_>> {
+            let io = io.take().map(TokioIo::new);
+            std::future::ready(io.ok_or_else(|| io::ErrorKind::NotConnected.into())).boxed()
+        });
+        let mut socks = SocksV5::new(self.proxy.address.clone(), connected);
+        if let Some((user, password)) = self.proxy.credentials() {
+            socks = socks.with_auth(user, password);
         }
-        .boxed()
+        let tunnelled = socks.oneshot(address);
+        tunnelled
+            .map(|io| Ok(io.map_err(|_| ConnectFailure::ProxyTunnel)?.into_inner()))
+            .boxed()
+    }
+
+    /// A connection to the proxy itself.
+    async fn connect(&self) -> io::Result<ByteStream> {
+        let address = self.proxy.address.clone();
+        let io = connect_tcp(self.tcp.clone(), address.clone()).await?;
+        if self.proxy.scheme != ProxyScheme::Https {
+            return Ok(io);
+        }
+        let name = server_name(&address).map_err(io::Error::other)?;
+        Ok(Box::new(self.tls.connect(name, io).await?))
     }
 }
 

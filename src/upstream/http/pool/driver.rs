@@ -1,7 +1,7 @@
 //! Drives one HTTP/2 connection until it ends, and reports what the peer says
 //! about it.
 
-use super::connect::ByteStream;
+use super::byte_stream::ByteStream;
 use crate::upstream::ConnectFailure;
 use bytes::Bytes;
 use futures::FutureExt;

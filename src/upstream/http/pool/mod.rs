@@ -17,6 +17,7 @@
 //! - A connection that drains, broke or answers no ping gets no further streams.
 //! - Who waits is served in order. Giving up leaves nothing behind.
 
+mod byte_stream;
 mod connect;
 mod connection;
 mod driver;
@@ -24,6 +25,7 @@ mod state;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 
 pub use connect::{Connector, Dial, Dialed, TCP_KEEPALIVE, TCP_KEEPALIVE_PROBES};
 pub use state::{PoolCounts, PoolLimits};
