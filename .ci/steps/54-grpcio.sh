@@ -4,7 +4,7 @@
 
 need python3
 grpcio() {
-    python_tools grpcio-reflection==1.85.1 grpcio-tools==1.85.1
+    python_tools grpcio-health-checking==1.85.1 grpcio-reflection==1.85.1 grpcio-tools==1.85.1
     mkdir -p "$work/grpcio"
     "$venv/bin/python" -m grpc_tools.protoc -I proto --python_out="$work/grpcio" \
         --grpc_python_out="$work/grpcio" proto/claude/v1/*.proto

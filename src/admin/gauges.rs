@@ -61,6 +61,15 @@ impl ServiceView {
     }
 }
 
+/// What kept the store from serving.
+fn store_errors(view: &ServiceView) -> Family {
+    let mut errors = Family::new(&m::STORE_ERRORS);
+    for (kind, count) in view.store.causes() {
+        errors.number(&[(a::CAUSE, kind.name())], count as f64);
+    }
+    errors
+}
+
 /// The HTTP/2 connections and streams.
 fn http2(counts: PoolCounts) -> [Family; 4] {
     let mut connections = Family::new(&m::HTTP2_CONNECTIONS);
@@ -110,6 +119,7 @@ fn read(view: &ServiceView, families: &mut Vec<Family>) {
         Family::single(&m::COALESCED, upstream.coalesced.count() as f64),
         Family::single(&m::READY, ready),
         Family::single(&m::STORE_FAILURES, view.store.failures() as f64),
+        store_errors(view),
         Family::single(&m::STORE_DOWN, store_down),
         queued(view),
     ]);

@@ -17,7 +17,7 @@ use tonic::{
     codec::CompressionEncoding::{Gzip, Zstd},
     service::RoutesBuilder,
 };
-use tower::{Layer, ServiceBuilder, util::BoxCloneSyncService};
+use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 /// The stack as used by a connection.
 pub type Inbound = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
@@ -82,7 +82,7 @@ fn inbound(
         // Outside everything that ends a call whose signature may be used.
         .layer(rule(ForbidSignedRetries))
         // Adds details to every error from below.
-        .layer(rule(AddErrorDetails))
+        .layer(rule(AddErrorDetails { in_trailers: false }))
         // The deadline covers reading the message as well as the response.
         .layer(rule(admission))
         // Inside the deadline: a signature covers the message, which must be
@@ -99,7 +99,10 @@ fn inbound(
     let router = Router {
         calls,
         // Reflection requires credentials, health does not.
-        rest: authenticate.layer(routes.routes()),
+        rest: ServiceBuilder::new()
+            .layer(rule(AddErrorDetails { in_trailers: true }))
+            .layer(authenticate)
+            .service(routes.routes()),
     };
     if config.grpc_web {
         return BoxCloneSyncService::new(web::layered(config, router));

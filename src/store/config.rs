@@ -35,7 +35,7 @@ pub enum StoreAddress {
 #[serde(default, deny_unknown_fields)]
 pub struct RedisConfig {
     /// File with the password, instead of one in the URL. Spaces and line breaks
-    /// around it are ignored.
+    /// around it are ignored. The log warns at the start if other users may read it.
     pub password_file: Option<PathBuf>,
     /// File with the CA certificates (PEM) that the certificates of Redis must be
     /// issued by. Requires `rediss://` or another scheme with TLS. Unset, the CAs

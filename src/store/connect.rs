@@ -12,6 +12,7 @@ use super::{
     failure::RedisFailure,
     failure_kind::RedisFailureKind,
 };
+use crate::secrets::{SecretError, ensure_private, read_text};
 use futures::{StreamExt, stream::FuturesUnordered};
 use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo,
@@ -220,6 +221,22 @@ fn login(address: &RedisAddress, files: &RedisFiles) -> RedisConnectionInfo {
 // === impl RedisFiles ===
 
 impl RedisFiles {
+    /// Logs which password and key files other users may read. They are used all
+    /// the same: an orchestrator may mount secrets like this.
+    pub fn warn_of_access(config: &RedisConfig) {
+        let files = [
+            (&config.password_file, "password_file"),
+            (&config.sentinel_password_file, "sentinel_password_file"),
+            (&config.key_file, "key_file"),
+        ];
+        for (path, key) in files {
+            let access = path.as_deref().map(ensure_private);
+            if let Some(Err(error @ SecretError::Permissions { .. })) = access {
+                tracing::warn!("limits.redis.{key}: {error}");
+            }
+        }
+    }
+
     /// Reads the files that are configured.
     ///
     /// # Errors
@@ -248,12 +265,17 @@ impl RedisFiles {
 }
 
 fn password(path: &Path, key: &str) -> Result<SecretString, RedisFailure> {
-    let bytes = zeroize::Zeroizing::new(bytes(path, key)?);
-    let text = std::str::from_utf8(&bytes).unwrap_or_default();
-    let text = text.trim_start_matches('\u{feff}').trim();
-    match text {
+    let text = read_text(path).map_err(|error| {
+        let problem = match error {
+            SecretError::Read { source, .. } => source.to_string(),
+            SecretError::Malformed { reason, .. } => reason.to_owned(),
+            other => other.to_string(),
+        };
+        RedisFailure::of_file(key, path, &problem)
+    })?;
+    match text.trim() {
         "" => Err(RedisFailure::of_file(key, path, "must contain a password")),
-        _ => Ok(SecretString::from(text)),
+        text => Ok(SecretString::from(text)),
     }
 }
 

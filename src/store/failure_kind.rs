@@ -3,7 +3,7 @@
 //! fault.
 
 /// Why Redis does not serve, as one word for a log line or a metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RedisFailureKind {
     /// No connection, or a broken one.
     Unreachable,

@@ -2,9 +2,12 @@
 
 use super::{failure::RedisFailure, failure_kind::RedisFailureKind};
 use parking_lot::Mutex;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 /// Whether Redis serves. Clones share the counters.
@@ -19,6 +22,8 @@ pub struct StoreHealth(Arc<Health>);
 struct Health {
     down: AtomicBool,
     failures: AtomicU64,
+    /// How often each cause was found.
+    causes: Mutex<BTreeMap<RedisFailureKind, u64>>,
     /// The causes of the present outage that have been logged.
     logged: Mutex<Vec<RedisFailureKind>>,
     /// Whether a rejected command has been logged since the last outage.
@@ -38,6 +43,17 @@ impl StoreHealth {
         self.0.failures.load(Ordering::Relaxed)
     }
 
+    /// How often each cause kept Redis from serving so far: a query, or an attempt
+    /// to connect.
+    pub fn causes(&self) -> Vec<(RedisFailureKind, u64)> {
+        let causes = self.0.causes.lock();
+        causes.iter().map(|(kind, count)| (*kind, *count)).collect()
+    }
+
+    fn count_cause(&self, failure: &RedisFailure) {
+        *self.0.causes.lock().entry(failure.kind).or_default() += 1;
+    }
+
     /// Counts a query that failed.
     pub(super) fn count_failure(&self) {
         self.0.failures.fetch_add(1, Ordering::Relaxed);
@@ -47,6 +63,7 @@ impl StoreHealth {
     /// in this outage.
     pub(super) fn down(&self, failure: &RedisFailure) {
         self.0.down.store(true, Ordering::Relaxed);
+        self.count_cause(failure);
         let mut logged = self.0.logged.lock();
         if !logged.contains(&failure.kind) {
             logged.push(failure.kind);
@@ -61,6 +78,7 @@ impl StoreHealth {
 
     /// Logs, once, that Redis rejects a command although it serves others.
     pub(super) fn refused(&self, failure: &RedisFailure) {
+        self.count_cause(failure);
         if !self.0.refusal_logged.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 cause = failure.kind.name(),

@@ -212,7 +212,7 @@ pub mod attribute {
     pub const SIGNAL: &str = "claude_grpc.signal";
     /// The outcome of an operation, such as an export or a reload.
     pub const OUTCOME: &str = "claude_grpc.outcome";
-    /// Why a caller was rejected.
+    /// Why a caller was rejected, or the store did not serve.
     pub const CAUSE: &str = "claude_grpc.cause";
     /// The reloaded component, such as the API keys or a certificate.
     pub const COMPONENT: &str = "claude_grpc.component";
@@ -325,6 +325,8 @@ metrics! {
         "Rejected callers, by cause.";
     STORE_FAILURES: Counter "claude_grpc.store.failures" in "{query}",
         "Failed queries to the store of shared limits.";
+    STORE_ERRORS: Counter "claude_grpc.store.errors" in "{error}",
+        "What kept the store of shared limits from serving, by cause: failed queries and attempts to connect.";
     STORE_DOWN: Gauge "claude_grpc.store.down" in "",
         "1 while the store of shared limits is unavailable, 0 otherwise or without a store. Limits are then not shared between replicas.";
     RELOADS: Counter "claude_grpc.reloads" in "{reload}",

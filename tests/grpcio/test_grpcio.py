@@ -21,6 +21,8 @@ import unittest
 import grpc
 from claude.v1 import classify_pb2, claude_service_pb2_grpc, generate_pb2
 from google.protobuf import descriptor_pool
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
@@ -181,6 +183,36 @@ class Errors(TestCase):
             failure = self.failure(self.stub.Classify, request, self.with_key)
             self.assertEqual(failure.code(), grpc.StatusCode.INVALID_ARGUMENT, failure.details())
             self.assertRegex(failure.details(), r"of them not listed$")
+
+
+    def test_what_health_and_reflection_reject_arrives(self):
+        """Their messages quote the caller."""
+        for name in ["a" * 60_000, "漢" * 20_000, "%" * 20_000]:
+            request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=name)
+            for _ in range(10):
+                with self.assertRaises(grpc.RpcError) as raised:
+                    stub = reflection_pb2_grpc.ServerReflectionStub(self.channel)
+                    list(stub.ServerReflectionInfo(iter([request]), metadata=self.with_key))
+                failure = raised.exception
+                self.assertEqual(failure.code(), grpc.StatusCode.NOT_FOUND, failure.details())
+                check = health_pb2.HealthCheckRequest(service=name)
+                stub = health_pb2_grpc.HealthStub(self.channel)
+                failure = self.failure(stub.Check, check, None)
+                self.assertEqual(failure.code(), grpc.StatusCode.NOT_FOUND, failure.details())
+
+    def test_what_the_grpc_library_rejects_arrives(self):
+        def call(method, message=b"", **options):
+            raw = self.channel.unary_unary(method)
+            with self.assertRaises(grpc.RpcError) as raised:
+                raw(message, metadata=self.with_key, timeout=20, **options)
+            return raised.exception.code()
+
+        unimplemented = grpc.StatusCode.UNIMPLEMENTED
+        for _ in range(10):
+            for service in ["claude.v1.ClaudeService", "grpc.health.v1.Health", "no.Service"]:
+                self.assertEqual(call(f"/{service}/{'M' * 4000}"), unimplemented)
+            invalid = call(GENERATE, b"\xff" * 20_000)
+            self.assertEqual(invalid, grpc.StatusCode.INTERNAL)
 
 
 class Retries(TestCase):
