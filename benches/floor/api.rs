@@ -180,6 +180,7 @@ pub fn block(block: Block) -> v1::ContentBlock {
             text: block.text,
             ..v1::TextBlock::default()
         })),
+        ..v1::ContentBlock::default()
     }
 }
 

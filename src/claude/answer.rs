@@ -1,6 +1,7 @@
 //! The response of `POST /v1/messages`.
 
 use super::{
+    extra::Extra,
     json_string,
     lenient::{Object, body_text},
     raw::JsonText,
@@ -90,6 +91,9 @@ pub enum AnswerBlock {
         /// Citations, each as the API sent it.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         citations: Vec<Box<RawValue>>,
+        /// The fields that are unknown here.
+        #[serde(skip)]
+        extra: Extra,
     },
     /// The model's reasoning.
     Thinking {
@@ -97,11 +101,17 @@ pub enum AnswerBlock {
         thinking: String,
         /// The API's signature over the reasoning.
         signature: String,
+        /// The fields that are unknown here.
+        #[serde(skip)]
+        extra: Extra,
     },
     /// Encrypted reasoning.
     RedactedThinking {
         /// Opaque data, to be sent back unchanged.
         data: String,
+        /// The fields that are unknown here.
+        #[serde(skip)]
+        extra: Extra,
     },
     /// The model requests a tool call.
     ToolUse {
@@ -112,6 +122,9 @@ pub enum AnswerBlock {
         /// Input of the tool: one JSON object, byte for byte as received, and as
         /// far as it was received.
         input: JsonText,
+        /// The fields that are unknown here.
+        #[serde(skip)]
+        extra: Extra,
     },
     /// A block of a type that is unknown here.
     #[serde(untagged, serialize_with = "serialize_other")]
@@ -146,17 +159,21 @@ impl AnswerBlock {
             return Ok(other(String::new()));
         };
         let kind = object.kind();
+        let extra = Extra::of(&kind, &object);
         Ok(match &*kind {
             "text" => AnswerBlock::Text {
                 text: content_text(&object, "text", position)?,
                 citations: citations(&object),
+                extra,
             },
             "thinking" => AnswerBlock::Thinking {
                 thinking: content_text(&object, "thinking", position)?,
                 signature: object.text("signature").unwrap_or_default(),
+                extra,
             },
             "redacted_thinking" => AnswerBlock::RedactedThinking {
                 data: object.text("data").unwrap_or_default(),
+                extra,
             },
             "tool_use" => AnswerBlock::ToolUse {
                 id: object.text("id").unwrap_or_default(),
@@ -166,6 +183,7 @@ impl AnswerBlock {
                     .map_or_else(JsonText::empty_object, |input| {
                         JsonText::from(input.to_owned())
                     }),
+                extra,
             },
             _ => other(kind.into_owned()),
         })

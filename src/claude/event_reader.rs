@@ -19,12 +19,14 @@ use super::{
     answer::{AnswerBlock, Message, not_a_string},
     error::ErrorBody,
     event::{Delta, MessageDelta, StreamEvent},
+    extra::Extra,
     json_string::{self, REPLACEMENT, SplitString},
     lenient::{Object, body_text},
     raw::JsonText,
     sse::{SseDecoder, SseEvent},
     unreadable::Unreadable,
 };
+use serde_json::value::RawValue;
 use std::collections::VecDeque;
 
 /// Reads events.
@@ -199,13 +201,17 @@ impl EventOrder {
                 "is missing",
             ));
         };
-        let block = AnswerBlock::read(block, position)?;
+        let (raw, mut block) = (block, AnswerBlock::read(block, position)?);
+        let text = take_split_text(&mut block, raw);
         let index = event.count("index").unwrap_or(position as u64);
         // A block of the same number lost its stop.
         if let Some(before) = self.position(index) {
             self.stop(before);
         }
-        self.start(Some(index), block);
+        let position = self.start(Some(index), block);
+        if let Some(text) = text {
+            self.append(position, text);
+        }
         Ok(())
     }
 
@@ -277,6 +283,7 @@ impl EventOrder {
         let text = AnswerBlock::Text {
             text: String::new(),
             citations: Vec::new(),
+            extra: Extra::default(),
         };
         let text_block = self.start(None, text);
         self.blocks[position].text_block = Some(text_block);
@@ -391,6 +398,23 @@ impl BlockKind {
             BlockKind::ToolUse | BlockKind::Other => Delta::InputJson(text),
         }
     }
+}
+
+/// The text with which a block starts, if it ends in half of a character: the
+/// other half may come in a delta.
+fn take_split_text(block: &mut AnswerBlock, raw: &RawValue) -> Option<SplitString> {
+    let (field, text) = match block {
+        AnswerBlock::Text { text, .. } => ("text", text),
+        AnswerBlock::Thinking { thinking, .. } => ("thinking", thinking),
+        _ => return None,
+    };
+    if !text.ends_with(REPLACEMENT) {
+        return None;
+    }
+    let json = Object::read(raw.get()).ok()?.get(field)?;
+    let split = SplitString::decode(json.get()).filter(|it| it.first_half.is_some())?;
+    text.clear();
+    Some(split)
 }
 
 /// The block number and the text of a text delta without escapes, written as

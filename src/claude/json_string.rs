@@ -103,6 +103,11 @@ pub fn decode(json: &str) -> Option<String> {
     SplitString::decode(json).map(SplitString::into_text)
 }
 
+/// The text of a string that was read as bytes, with halves replaced.
+pub(super) fn with_replacements(bytes: &[u8]) -> String {
+    SplitString::split(bytes).into_text()
+}
+
 /// The character of two halves.
 pub fn join(first: u16, second: u16) -> char {
     let decoded = char::decode_utf16([first, second]).next();

@@ -129,11 +129,14 @@ impl<'de> Deserialize<'de> for Name<'de> {
             }
 
             fn visit_borrowed_bytes<E: Error>(self, name: &'de [u8]) -> Result<Name<'de>, E> {
-                Ok(Name(lossy(name)))
+                Ok(Name(match str::from_utf8(name) {
+                    Ok(name) => Cow::Borrowed(name),
+                    Err(_) => Cow::Owned(json_string::with_replacements(name)),
+                }))
             }
 
             fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<Name<'de>, E> {
-                Ok(Name(lossy(name).into_owned().into()))
+                Ok(Name(json_string::with_replacements(name).into()))
             }
         }
         deserializer.deserialize_bytes(Bytes)

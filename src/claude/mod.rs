@@ -12,6 +12,7 @@ pub mod error;
 pub mod estimate;
 pub mod event;
 pub mod event_reader;
+pub mod extra;
 pub mod gather;
 pub mod json_string;
 mod lenient;

@@ -9,6 +9,7 @@ use claude_grpc::{
     claude::{
         answer::{AnswerBlock, Message, Usage},
         event::{Delta, MessageDelta, StreamEvent},
+        extra::Extra,
         models::ModelPage,
     },
     proto::v1::{self, claude_service_client::ClaudeServiceClient},
@@ -118,6 +119,7 @@ impl Api {
                 block: AnswerBlock::Text {
                     text: String::new(),
                     citations: Vec::new(),
+                    extra: Extra::default(),
                 },
             },
             StreamEvent::BlockDelta {

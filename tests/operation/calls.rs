@@ -50,7 +50,10 @@ impl Texts<'_> {
             text,
             ..v1::TextBlock::default()
         };
-        let block = |block| ContentBlock { block: Some(block) };
+        let block = |block| ContentBlock {
+            block: Some(block),
+            ..ContentBlock::default()
+        };
         let says = |role: Role, content| v1::Message {
             role: role.into(),
             content,

@@ -218,7 +218,10 @@ fn message() -> impl Strategy<Value = v1::Message> {
             text: String::new(),
             content: blocks
                 .into_iter()
-                .map(|block| v1::ContentBlock { block })
+                .map(|block| v1::ContentBlock {
+                    block,
+                    ..v1::ContentBlock::default()
+                })
                 .collect(),
         })
     };

@@ -28,6 +28,13 @@ pub fn changed(change: impl FnOnce(&mut v1::GenerateRequest)) -> v1::GenerateReq
 /// A request, and the fields that are wrong in it.
 type Row = (v1::GenerateRequest, Vec<&'static str>);
 
+/// A message of one text with fields that the service does not know.
+fn with_extra(role: v1::Role, extra_json: &str) -> v1::Message {
+    let mut message = sample_requests::message_of(role, vec![Block::Text(text("x"))]);
+    message.content[0].extra_json = extra_json.to_owned();
+    message
+}
+
 fn settings() -> Vec<Row> {
     let row = |change: fn(&mut v1::GenerateRequest), field| (changed(change), vec![field]);
     vec![
@@ -42,6 +49,21 @@ fn settings() -> Vec<Row> {
         row(
             |it| it.messages.push(user(" \n\u{3000}")),
             "messages[1].text",
+        ),
+        row(
+            |it| it.messages[0] = with_extra(v1::Role::User, "{}"),
+            "messages[0].content[0].extra_json",
+        ),
+        row(
+            |it| it.messages.push(with_extra(v1::Role::Assistant, "[]")),
+            "messages[1].content[0].extra_json",
+        ),
+        row(
+            |it| {
+                let known = r#"{"new":1,"cache_control":null}"#;
+                it.messages.push(with_extra(v1::Role::Assistant, known));
+            },
+            "messages[1].content[0].extra_json",
         ),
         row(|it| it.max_tokens = Some(0), "max_tokens"),
         row(|it| it.max_tokens = Some(i32::MIN), "max_tokens"),

@@ -50,9 +50,10 @@ pub async fn gathered(grpc: &mut Grpc, request: v1::GenerateRequest) -> v1::Gene
                 if let Block::Thinking(block) = &mut block {
                     block.signature = end.signature;
                 }
-                response
-                    .content
-                    .push(v1::ContentBlock { block: Some(block) });
+                response.content.push(v1::ContentBlock {
+                    block: Some(block),
+                    ..v1::ContentBlock::default()
+                });
             }
             Event::Finished(end) => {
                 finished = true;

@@ -385,13 +385,14 @@ async fn an_error_keeps_its_type_and_message_whatever_its_details_are() {
 
 /// Blocks as the API writes them, from which the models of the official SDKs
 /// read the same. No block here is blank, which the API rejects in requests.
-const BLOCKS: [&str; 9] = [
+const BLOCKS: [&str; 10] = [
     r#"{"type":"text","text":"Hello \u00e9 \ud83d\ude00"}"#,
     r#"{"type":"text","text":"So it is.","citations":[{"type":"char_location","cited_text":"x","document_index":0,"start_char_index":0,"end_char_index":1.0}]}"#,
     r#"{"type":"thinking","thinking":"hm","signature":"c2ln"}"#,
     r#"{"type":"thinking","thinking":"","signature":"c2ln"}"#,
     r#"{"type":"redacted_thinking","data":"b3BhcXVl"}"#,
     r#"{"type":"tool_use","id":"toolu_1","name":"f","input":{"z":12345678901234567890123, "a":1.0,"a":1e2}}"#,
+    r#"{"type":"tool_use","id":"toolu_2","name":"f","input":{},"caller":{"type":"direct", "n":1.0},"new":null}"#,
     r#"{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{"query":"x","n":1e2}}"#,
     r#"{"type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":[{"type":"web_search_result","url":"https://example.com","page_age":null,"n":-0}]}"#,
     r#"{"type":"new_thing", "payload" : {"b":1,"a":[]} }"#,
@@ -459,7 +460,13 @@ async fn send_back(wire: &Wire, content: Vec<v1::ContentBlock>) {
                 text: String::new(),
                 content,
             },
-            message_of(v1::Role::User, vec![Block::ToolResult(result("toolu_1"))]),
+            message_of(
+                v1::Role::User,
+                vec![
+                    Block::ToolResult(result("toolu_1")),
+                    Block::ToolResult(result("toolu_2")),
+                ],
+            ),
         ],
         ..long()
     };

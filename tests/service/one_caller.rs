@@ -163,6 +163,7 @@ fn features() -> Vec<v1::GenerateRequest> {
             source: Some(ImageSource::Url("https://example.com/a.png".to_owned())),
             cache_control: None,
         })),
+        ..v1::ContentBlock::default()
     };
     vec![
         with_feature(|it| it.max_tokens = Some(60_000)),

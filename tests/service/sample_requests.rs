@@ -303,7 +303,10 @@ pub fn message_of(role: v1::Role, content: Vec<Block>) -> v1::Message {
 }
 
 pub fn blocks(blocks: Vec<Block>) -> Vec<v1::ContentBlock> {
-    let block = |block| v1::ContentBlock { block: Some(block) };
+    let block = |block| v1::ContentBlock {
+        block: Some(block),
+        ..v1::ContentBlock::default()
+    };
     blocks.into_iter().map(block).collect()
 }
 

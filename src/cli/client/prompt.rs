@@ -98,7 +98,10 @@ fn is_image(bytes: &[u8]) -> bool {
 }
 
 fn block(block: Block) -> ContentBlock {
-    ContentBlock { block: Some(block) }
+    ContentBlock {
+        block: Some(block),
+        ..ContentBlock::default()
+    }
 }
 
 fn text_block(text: String) -> TextBlock {

@@ -184,7 +184,7 @@ impl Part {
                 signature.concat()
             ),
             Part::Tool(pieces) => format!(
-                r#"{{"type":"tool_use","id":"t","name":"n","input":{}}}"#,
+                r#"{{"type":"tool_use","caller":{{}},"id":"t","name":"n","input":{}}}"#,
                 input(pieces)
             ),
             Part::ServerTool(pieces) => {
@@ -193,7 +193,7 @@ impl Part {
                     input(pieces)
                 )
             }
-            Part::Redacted => r#"{"type":"redacted_thinking","data":"d"}"#.to_owned(),
+            Part::Redacted => r#"{"type":"redacted_thinking","new":1.0,"data":"d"}"#.to_owned(),
             Part::Unknown(json) => (*json).to_owned(),
         }
     }
@@ -225,11 +225,15 @@ impl Part {
         };
         match self {
             Part::Text(texts, citations) => {
-                let texts = texts.iter().map(|text| delta("text", "text", quoted(text)));
+                // Some blocks start with their first piece.
+                let starts_with = texts.len() % 2;
+                let start = quoted(&texts[..starts_with].concat());
+                let texts = texts[starts_with..].iter();
+                let texts = texts.map(|text| delta("text", "text", quoted(text)));
                 let cited = citations.iter();
                 let cited = cited.map(|it| delta("citations", "citation", (*it).to_owned()));
                 (
-                    r#"{"type":"text"}"#.to_owned(),
+                    format!(r#"{{"type":"text","text":{start}}}"#),
                     texts.chain(cited).collect(),
                 )
             }
@@ -242,7 +246,7 @@ impl Part {
                 (start.to_owned(), texts.chain(by).collect())
             }
             Part::Tool(input) => {
-                let start = r#"{"type":"tool_use","id":"t","name":"n","input":{}}"#;
+                let start = r#"{"type":"tool_use","id":"t","name":"n","input":{},"caller":{}}"#;
                 (start.to_owned(), pieces(input))
             }
             Part::ServerTool(input) => {

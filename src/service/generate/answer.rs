@@ -1,7 +1,10 @@
 //! Maps a complete response of the API.
 
 use crate::{
-    claude::answer::{AnswerBlock, Message},
+    claude::{
+        answer::{AnswerBlock, Message},
+        extra::Extra,
+    },
     proto::v1::{self, content_block::Block},
     service::answer::{refusal, stop_reason, usage},
 };
@@ -25,34 +28,60 @@ pub fn response(message: Message, request_id: Option<String>) -> v1::GenerateRes
 
 /// One block of an answer.
 pub fn block(block: AnswerBlock) -> v1::ContentBlock {
-    let block = match block {
-        AnswerBlock::Text { text, citations } => Block::Text(v1::TextBlock {
+    let (block, extra) = match block {
+        AnswerBlock::Text {
             text,
-            cache_control: None,
-            citations_json: citations.into_iter().map(raw_text).collect(),
-        }),
+            citations,
+            extra,
+        } => {
+            let block = v1::TextBlock {
+                text,
+                cache_control: None,
+                citations_json: citations.into_iter().map(raw_text).collect(),
+            };
+            (Block::Text(block), extra)
+        }
         AnswerBlock::Thinking {
             thinking,
             signature,
-        } => Block::Thinking(v1::ThinkingBlock {
-            thinking,
-            signature,
-        }),
-        AnswerBlock::RedactedThinking { data } => {
-            Block::RedactedThinking(v1::RedactedThinkingBlock { data })
+            extra,
+        } => {
+            let block = v1::ThinkingBlock {
+                thinking,
+                signature,
+            };
+            (Block::Thinking(block), extra)
         }
-        AnswerBlock::ToolUse { id, name, input } => Block::ToolUse(v1::ToolUseBlock {
+        AnswerBlock::RedactedThinking { data, extra } => {
+            let block = v1::RedactedThinkingBlock { data };
+            (Block::RedactedThinking(block), extra)
+        }
+        AnswerBlock::ToolUse {
             id,
             name,
-            input_json: input.into_string(),
-            cache_control: None,
-        }),
-        AnswerBlock::Other { kind, json } => Block::Other(v1::OtherBlock {
-            r#type: kind,
-            json: raw_text(json),
-        }),
+            input,
+            extra,
+        } => {
+            let block = v1::ToolUseBlock {
+                id,
+                name,
+                input_json: input.into_string(),
+                cache_control: None,
+            };
+            (Block::ToolUse(block), extra)
+        }
+        AnswerBlock::Other { kind, json } => {
+            let block = v1::OtherBlock {
+                r#type: kind,
+                json: raw_text(json),
+            };
+            (Block::Other(block), Extra::default())
+        }
     };
-    v1::ContentBlock { block: Some(block) }
+    v1::ContentBlock {
+        block: Some(block),
+        extra_json: extra.into_string(),
+    }
 }
 
 /// JSON text as received.

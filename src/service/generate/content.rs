@@ -2,8 +2,13 @@
 
 use super::json;
 use crate::{
-    claude::request::{
-        CacheControl, CacheTtl, Citations, Content, DocumentSource, ImageSource, InputBlock, Role,
+    claude::{
+        extra::with_extra,
+        raw::RawObject,
+        request::{
+            CacheControl, CacheTtl, Citations, Content, DocumentSource, ImageSource, InputBlock,
+            Role,
+        },
     },
     proto::v1::{
         self, content_block::Block, document_block::Source as DocSource,
@@ -64,10 +69,12 @@ impl<'v> ContentMapper<'v> {
         let mut mapped = Vec::with_capacity(blocks.len());
         for (index, block) in blocks.into_iter().enumerate() {
             let path = parent.field("content").item(index);
-            match block.block {
-                Some(block) => mapped.extend(self.block(block, place, path)),
-                None => self.wrong.add(path, "must be one of the block types"),
-            }
+            let Some(kind) = block.block else {
+                self.wrong.add(path, "must be one of the block types");
+                continue;
+            };
+            let input = self.block(kind, place, path);
+            mapped.extend(input.and_then(|it| self.with_extra(it, block.extra_json, place, path)));
         }
         mapped
     }
@@ -148,6 +155,36 @@ impl<'v> ContentMapper<'v> {
             }
             Block::Other(block) => self.other(block, path.field("other")),
         }
+    }
+
+    /// A block with the fields that are unknown here.
+    fn with_extra(
+        &mut self,
+        block: InputBlock,
+        extra: String,
+        place: BlockPosition,
+        path: Path<'_>,
+    ) -> Option<InputBlock> {
+        if extra.is_empty() {
+            return Some(block);
+        }
+        let path = path.field("extra_json");
+        if place != BlockPosition::Message(Role::Assistant) {
+            self.wrong
+                .add(path, "is only allowed in assistant messages");
+            return None;
+        }
+        let extra = json::raw_object(extra, path, self.wrong)?;
+        let json = serde_json::to_string(&block).expect("a block always serializes");
+        let known = RawObject::new(json).ok();
+        let whole = known.and_then(|known| with_extra(&known, &extra));
+        if whole.is_none() {
+            self.wrong.add(
+                path,
+                "must only have fields that the block does not have itself",
+            );
+        }
+        whole.map(InputBlock::Other)
     }
 
     fn image(&mut self, image: v1::ImageBlock, path: Path<'_>) -> Option<InputBlock> {

@@ -10,6 +10,7 @@ use super::{
 use crate::claude::{
     answer::{AnswerBlock, StopDetails},
     event::Stop,
+    extra::Extra,
     raw::RawObject,
     request::{MessagesRequest, OutputFormat, Thinking, ThinkingDisplay},
 };
@@ -76,6 +77,7 @@ fn ordinary(request: &MessagesRequest, prompt: &Prompt, hash: u64) -> (Vec<Messa
             id: format!("toolu_sim_{hash:016x}"),
             name: tool.name.clone(),
             input: raw(&generate::tool_input(&fields(&tool.input_schema), prompt)).into(),
+            extra: Extra::default(),
         }));
         return (blocks, stop("tool_use"));
     }
@@ -106,12 +108,14 @@ fn thinking(prompt: &Prompt, omitted: bool, hash: u64) -> MessageBlock {
     MessageBlock::Wire(AnswerBlock::Thinking {
         thinking,
         signature: format!("c2lt{hash:016x}"),
+        extra: Extra::default(),
     })
 }
 
 fn redacted(hash: u64) -> MessageBlock {
     MessageBlock::Wire(AnswerBlock::RedactedThinking {
         data: format!("cmVk{hash:016x}"),
+        extra: Extra::default(),
     })
 }
 
@@ -136,6 +140,7 @@ fn cited(prompt: &Prompt) -> MessageBlock {
     MessageBlock::Wire(AnswerBlock::Text {
         text,
         citations: vec![raw(&citation)],
+        extra: Extra::default(),
     })
 }
 

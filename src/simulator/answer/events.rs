@@ -100,12 +100,13 @@ fn of_block(index: usize, block: MessageBlock) -> BoxedEvents {
                 Box::new(deltas),
             )
         }
-        MessageBlock::Wire(AnswerBlock::Text { text, citations }) => {
-            of_text(index, text, citations)
-        }
+        MessageBlock::Wire(AnswerBlock::Text {
+            text, citations, ..
+        }) => of_text(index, text, citations),
         MessageBlock::Wire(AnswerBlock::Thinking {
             thinking,
             signature,
+            ..
         }) => {
             let signature = json!({"type": "signature_delta", "signature": signature}).to_string();
             let deltas = words(&thinking)
@@ -116,7 +117,9 @@ fn of_block(index: usize, block: MessageBlock) -> BoxedEvents {
             let begin = json!({"type": "thinking", "thinking": "", "signature": ""});
             (begin.to_string(), Box::new(deltas))
         }
-        MessageBlock::Wire(AnswerBlock::ToolUse { id, name, input }) => {
+        MessageBlock::Wire(AnswerBlock::ToolUse {
+            id, name, input, ..
+        }) => {
             let begin = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
             let deltas = pieces(input.get())
                 .map(|piece| text_delta(index, "input_json_delta", "partial_json", piece))

@@ -4,6 +4,7 @@ use super::super::tokens;
 use crate::claude::{
     answer::{AnswerBlock, Usage},
     event::Stop,
+    extra::Extra,
 };
 use serde::{Serialize, Serializer};
 
@@ -83,6 +84,7 @@ impl MessageBlock {
         MessageBlock::Wire(AnswerBlock::Text {
             text,
             citations: Vec::new(),
+            extra: Extra::default(),
         })
     }
 
@@ -94,7 +96,7 @@ impl MessageBlock {
             MessageBlock::Wire(AnswerBlock::Thinking { thinking, .. }) => {
                 tokens::of_text(thinking).max(1)
             }
-            MessageBlock::Wire(AnswerBlock::RedactedThinking { data }) => tokens::of_text(data),
+            MessageBlock::Wire(AnswerBlock::RedactedThinking { data, .. }) => tokens::of_text(data),
             MessageBlock::Wire(AnswerBlock::ToolUse { name, input, .. }) => {
                 tokens::of_text(name) + tokens::of_text(input.get())
             }
@@ -120,6 +122,7 @@ impl Serialize for MessageBlock {
                 AnswerBlock::Text {
                     text,
                     citations: Vec::new(),
+                    extra: Extra::default(),
                 }
                 .serialize(serializer)
             }

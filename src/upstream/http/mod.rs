@@ -9,6 +9,7 @@
 //! and the attempt may be repeated.
 
 mod body_ends;
+mod content_encoding;
 mod events;
 mod headers;
 mod pool;

@@ -1,7 +1,9 @@
 //! Reads responses: complete ones, events, and errors.
 
 use super::{
-    HttpApi, events, headers,
+    HttpApi,
+    content_encoding::BodyDecoder,
+    events, headers,
     response::{ApiResponse, BodyFormat},
 };
 use crate::{
@@ -42,7 +44,7 @@ impl HttpApi {
             // Some proxies stream every answer, or none, whatever was asked for.
             Payload::Messages { transport, .. } => match (transport, response.format()) {
                 (Transport::Events, BodyFormat::Events | BodyFormat::Other) => {
-                    Body::Events(events(response).begun().await?)
+                    Body::Events(events(response)?.begun().await?)
                 }
                 (Transport::Events, BodyFormat::Json) => {
                     let message = self.whole(response, &attempt.meter).await?;
@@ -52,7 +54,7 @@ impl HttpApi {
                 }
                 (Transport::Whole, BodyFormat::Events)
                 | (Transport::Gathered, BodyFormat::Events | BodyFormat::Other) => {
-                    Body::Message(gathered(events(response)).await?)
+                    Body::Message(gathered(events(response)?).await?)
                 }
                 (Transport::Whole, BodyFormat::Json | BodyFormat::Other)
                 | (Transport::Gathered, BodyFormat::Json) => {
@@ -66,14 +68,21 @@ impl HttpApi {
         })
     }
 
-    fn events(&self, response: ApiResponse, meter: &UsageMeter) -> EventStream {
+    fn events(
+        &self,
+        response: ApiResponse,
+        meter: &UsageMeter,
+    ) -> Result<EventStream, UpstreamError> {
         let shared = &self.shared;
         let body_ends = match &response {
             ApiResponse::Http1(_) => shared.body_ends.clone(),
             ApiResponse::Http2(_) => shared.body_ends.over_http2(),
         };
+        let mut decoder = BodyDecoder::of(response.headers()).map_err(UpstreamError::Malformed)?;
         let body = response.into_stream();
-        events::events(body, shared.read_timeout, meter.clone(), body_ends)
+        let body = body.map(move |piece| piece.and_then(|piece| decoder.decode(piece)));
+        let read_timeout = shared.read_timeout;
+        Ok(events::events(body, read_timeout, meter.clone(), body_ends))
     }
 
     /// A complete response, which was paid for even if it cannot be read. A proxy
@@ -151,21 +160,22 @@ impl HttpApi {
         see: impl Fn(&[u8]),
     ) -> Result<Vec<u8>, UpstreamError> {
         let read_timeout = self.shared.read_timeout;
+        let mut decoder = BodyDecoder::of(response.headers()).map_err(UpstreamError::Malformed)?;
         let announced = response.content_length().unwrap_or(0);
         let mut read = Vec::with_capacity(usize::try_from(announced).map_or(0, |it| it.min(most)));
         loop {
-            match timeout(read_timeout, response.chunk()).await {
-                Ok(Ok(Some(bytes))) if read.len() + bytes.len() <= most => {
-                    see(&bytes);
-                    read.extend_from_slice(&bytes);
-                }
-                Ok(Ok(Some(_))) => {
-                    return Err(UpstreamError::Malformed("the body is too large".into()));
-                }
-                Ok(Err(_)) => return Err(UpstreamError::Broken),
+            let piece = match timeout(read_timeout, response.chunk()).await {
+                Ok(Ok(Some(piece))) => piece,
                 Ok(Ok(None)) => return Ok(read),
+                Ok(Err(_)) => return Err(UpstreamError::Broken),
                 Err(_) => return Err(UpstreamError::Stalled(read_timeout)),
+            };
+            let bytes = decoder.decode(piece).map_err(|_| UpstreamError::Broken)?;
+            if read.len() + bytes.len() > most {
+                return Err(UpstreamError::Malformed("the body is too large".into()));
             }
+            see(&bytes);
+            read.extend_from_slice(&bytes);
         }
     }
 }

@@ -138,11 +138,12 @@ class Generator:
         deltas = [f'{{"type":"text_delta","text":"{piece}"}}' for piece in pieces]
         deltas += [f'{{"type":"citations_delta","citation":{it}}}' for it in citations]
         none = self.random.choice(["", ',"citations":null', ',"citations":[]'])
+        more = self.more()
         some = f',"citations":[{",".join(citations)}]' if citations else none
         whole = begins_with + "".join(pieces)
         return Block(
-            f'{{"type":"text","text":"{whole}"{some}{self.more()}}}',
-            f'{{"type":"text","text":"{begins_with}"{none}{self.more()}}}',
+            f'{{"type":"text","text":"{whole}"{some}{more}}}',
+            f'{{"type":"text","text":"{begins_with}"{none}{more}}}',
             deltas,
         )
 

@@ -4,7 +4,9 @@ These differences are all that are known. Each has its reason: the service keeps
 SDK drops or refuses, and refuses one thing that the SDK accepts, an answer that was cut.
 """
 
+import gzip
 import json
+import zlib
 from typing import NamedTuple
 
 from upstream import EVENTS, JSON, Answer
@@ -91,7 +93,7 @@ def streamed(blocks=HELLO, begin=BEGIN, end=end(), last=LAST):
 
 
 def text(text, citations=()):
-    return ("text", text, list(citations))
+    return ("text", text, list(citations), {})
 
 
 WHOLE = {
@@ -141,7 +143,7 @@ WHOLE = {
         )
     ),
     "fields of a tool that are new": Odd(
-        whole(content='[{"type":"tool_use","id":"t","name":"f","input":{},"caller":{"type":"direct"}}]')
+        whole(content='[{"type":"tool_use","id":"t","name":"f","input":{},"caller":{"type":"direct"},"n":1.0}]')
     ),
     "a deeply nested block": Odd(
         whole(content='[{"type":"new_thing","a":' + "[" * 300 + "]" * 300 + "}]")
@@ -181,6 +183,12 @@ WHOLE = {
     "white space around it": Odd(Answer(JSON, b"\r\n\t " + whole().body + b"\n\n")),
     "150 headers": Odd(with_headers(150, 20)),
     "64 KiB of headers": Odd(with_headers(16, 4000)),
+    "compressed without being asked": Odd(
+        Answer(JSON, gzip.compress(whole().body), [("content-encoding", "gzip")])
+    ),
+    "compressed in the other way": Odd(
+        Answer(JSON, zlib.compress(whole().body), [("content-encoding", "deflate")])
+    ),
     "bytes that are no text": Odd(
         Answer(JSON, whole().body.replace(b"Hello", b"H\xffllo")),
         "a byte that is no text costs one character",
@@ -305,7 +313,7 @@ STREAMED = {
             + stop()
         ),
         "what is null is empty",
-        {"content": [("thinking", "hm", "")]},
+        {"content": [("thinking", "hm", "", {})]},
         sdk_refuses=True,
     ),
     "a signature in pieces": Odd(
@@ -316,7 +324,7 @@ STREAMED = {
             + stop()
         ),
         "the SDK keeps only the last delta; a signature is not valid without its beginning",
-        {"content": [("thinking", "", "c2ln")]},
+        {"content": [("thinking", "", "c2ln", {})]},
     ),
     "a text block without text": Odd(
         streamed(start('{"type":"text"}') + text_delta("Hello") + stop()),
@@ -336,7 +344,7 @@ STREAMED = {
             end=end('"tool_use"'),
         ),
         "the SDK drops text that it has no place for",
-        {"content": [("tool", "toolu_1", "f", {"a": 1}), text("IMPORTANT")]},
+        {"content": [("tool", "toolu_1", "f", {"a": 1}, {}), text("IMPORTANT")]},
     ),
     "deltas for blocks of another kind": Odd(
         streamed(
@@ -403,6 +411,9 @@ STREAMED = {
     "halves of a character in two deltas": Odd(
         streamed(start(TEXT) + text_delta("\\ud83d") + event("ping") + text_delta("\\ude00") + stop())
     ),
+    "half of a character in the block at its start": Odd(
+        streamed(start(TEXT.replace('""', '"a\\ud83d"')) + text_delta("\\ude00b") + stop())
+    ),
     "halves that do not belong together": Odd(
         streamed(start(TEXT) + text_delta("a\\ud83d") + text_delta("b\\ude00") + stop())
     ),
@@ -420,7 +431,7 @@ STREAMED = {
     "half of a character in a tool's input": Odd(
         streamed(start(TOOL) + input_delta('{"a":"\\ud83d"}') + stop()),
         "an input is passed on as it came, and half of a character is valid JSON",
-        {"content": [("tool", "toolu_1", "f", {"a": "\ufffd"})]},
+        {"content": [("tool", "toolu_1", "f", {"a": "\ufffd"}, {})]},
         sdk_refuses=True,
     ),
     "an input that max_tokens cut": Odd(
@@ -432,7 +443,7 @@ STREAMED = {
     "an input that is not JSON": Odd(
         streamed(start(TOOL) + input_delta('{"a": x}') + stop()),
         "an input is passed on as it came; the SDK raises an error that costs the answer",
-        {"content": [("tool", "toolu_1", "f", '{"a": x}')]},
+        {"content": [("tool", "toolu_1", "f", '{"a": x}', {})]},
         sdk_refuses=True,
     ),
     "an input without pieces": Odd(streamed(start(TOOL) + input_delta("") + stop())),
@@ -491,6 +502,9 @@ STREAMED = {
     "many events": Odd(streamed(start(TEXT) + text_delta("word ") * 2000 + stop())),
     "150 headers": Odd(
         Answer(EVENTS, streamed().body, [(f"x-header-{n}", "v" * 20) for n in range(150)])
+    ),
+    "compressed without being asked": Odd(
+        Answer(EVENTS, gzip.compress(streamed().body), [("content-encoding", "gzip")], [9, 20, 99])
     ),
     "an answer that was cut": Odd(
         streamed(last=""),

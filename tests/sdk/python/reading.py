@@ -15,6 +15,8 @@ MODEL = "claude-sonnet-5-5"
 # Up to this many tokens, the service asks for a whole answer.
 WHOLE, GATHERED = 1000, 64_000
 SECONDS = 60
+# The fields of the blocks that the service knows.
+KNOWN = ["type", "text", "citations", "thinking", "signature", "data", "id", "name", "input"]
 
 
 # === the SDK
@@ -66,7 +68,7 @@ def plain(value):
         }
         fields = known | (value.__pydantic_extra__ or {})
         # `parsed_output` is the SDK's own.
-        return {name: plain(field) for name, field in fields.items() if name != "parsed_output"}
+        return {text(name): plain(field) for name, field in fields.items() if name != "parsed_output"}
     if isinstance(value, dict):
         return {text(name): plain(field) for name, field in value.items()}
     if isinstance(value, list):
@@ -77,16 +79,21 @@ def plain(value):
 def block_of_sdk(block):
     kind = block.get("type") if isinstance(block, dict) else None
     if kind == "text":
-        return ("text", text(block.get("text")), block.get("citations") or [])
+        return ("text", text(block.get("text")), block.get("citations") or [], extra(block))
     if kind == "thinking":
-        return ("thinking", text(block.get("thinking")), text(block.get("signature")))
+        return ("thinking", text(block.get("thinking")), text(block.get("signature")), extra(block))
     if kind == "redacted_thinking":
-        return ("redacted", text(block.get("data")))
+        return ("redacted", text(block.get("data")), extra(block))
     if kind == "tool_use":
         tool_input = block.get("input")
         tool_input = {} if tool_input is None else tool_input
-        return ("tool", text(block.get("id")), text(block.get("name")), tool_input)
+        return ("tool", text(block.get("id")), text(block.get("name")), tool_input, extra(block))
     return ("other", block)
+
+
+def extra(block):
+    """The fields of a block that the service does not know."""
+    return {name: value for name, value in block.items() if name not in KNOWN}
 
 
 def refusal_of_sdk(details):
@@ -197,14 +204,16 @@ def of_service(answer):
 def block_of_service(block):
     kind = block.WhichOneof("block")
     it = getattr(block, kind)
+    more = plain(json.loads(block.extra_json or "{}"))
     if kind == "text":
-        return ("text", it.text, [plain(json.loads(citation)) for citation in it.citations_json])
+        citations = [plain(json.loads(citation)) for citation in it.citations_json]
+        return ("text", it.text, citations, more)
     if kind == "thinking":
-        return ("thinking", it.thinking, it.signature)
+        return ("thinking", it.thinking, it.signature, more)
     if kind == "redacted_thinking":
-        return ("redacted", it.data)
+        return ("redacted", it.data, more)
     if kind == "tool_use":
-        return ("tool", it.id, it.name, plain(parsed_input(it.input_json)))
+        return ("tool", it.id, it.name, plain(parsed_input(it.input_json)), more)
     assert kind == "other"
     parsed = plain(json.loads(it.json))
     if isinstance(parsed, dict) and parsed.get("type") == "server_tool_use":

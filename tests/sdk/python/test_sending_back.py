@@ -41,6 +41,8 @@ def test_a_generated_answer(upstream, service, seed):
 @pytest.mark.parametrize("name", [*WHOLE, *(name for name in ANSWERS if ANSWERS[name].content_type == JSON)])
 def test_a_whole_answer(upstream, service, name):
     answer = WHOLE[name].answer if name in WHOLE else ANSWERS[name]
+    if answer.headers and answer.headers[0][0] == "content-encoding":
+        pytest.skip("its JSON is that of another")
     body = answer.body.decode("utf-8-sig", "replace")
     content = dict(fields(body)).get("content", "[]")
     blocks = items(content) if content.startswith("[") else []
@@ -92,6 +94,12 @@ def as_sent(block):
         elif not isinstance(parsed["input"], dict):
             return None
         sent.append(f'"input":{values["input"]}')
+    known = ["type", "citations", "input", *STRINGS[kind]]
+    sent += [
+        f"{json.dumps(reading.text(name), ensure_ascii=False)}:{value}"
+        for name, value in fields(block)
+        if name not in known
+    ]
     return "{" + ",".join(sent) + "}"
 
 
