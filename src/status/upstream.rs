@@ -19,7 +19,7 @@ pub fn upstream_failed(failed: &Failed, payload_field: &'static str) -> Status {
         UpstreamError::AccessDenied(refused) => return access::denied(refused),
         UpstreamError::Api(failure) => api_reason(failure),
         UpstreamError::Connect(_) => Reason::UpstreamUnreachable,
-        UpstreamError::Broken => Reason::UpstreamConnectionBroken,
+        UpstreamError::Broken | UpstreamError::BrokenWithOthers => Reason::UpstreamConnectionBroken,
         UpstreamError::Stalled(_) => Reason::UpstreamTimeout,
         UpstreamError::Malformed(_) => Reason::UpstreamMalformed,
         UpstreamError::TooLarge { .. } => Reason::RequestTooLarge,

@@ -17,6 +17,10 @@ pub enum UpstreamError {
     /// The connection broke, or a stream was cut off.
     #[error("the connection to the Claude API broke")]
     Broken,
+    /// The connection broke, which another attempt on it has reported already as
+    /// [`UpstreamError::Broken`]. It is the same failure, so it counts only once.
+    #[error("the connection to the Claude API broke")]
+    BrokenWithOthers,
     /// No data was received or could be sent for this time, so the connection
     /// counts as dead.
     #[error("the Claude API sent no data for {}", humantime(.0))]

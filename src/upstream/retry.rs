@@ -72,6 +72,14 @@ impl RetryPolicy {
         (delay + SHORTEST_ATTEMPT <= call.deadline.remaining()).then_some(delay)
     }
 
+    /// Whether a retry takes nothing from the budget. A connection that breaks is
+    /// one failure, however many calls it takes down: one of them pays for all,
+    /// but only for the first retry of each, so that an API that breaks every
+    /// connection is not asked without end.
+    fn is_paid_for(&self, error: &UpstreamError) -> bool {
+        self.retries == 0 && matches!(error, UpstreamError::BrokenWithOthers)
+    }
+
     /// Full jitter: uniform between 0 and a bound that doubles.
     fn backoff(&self) -> Duration {
         let doubled = self
@@ -93,7 +101,9 @@ fn jitter(delay: Duration) -> Duration {
 fn classify(error: &UpstreamError) -> RetryDecision {
     let failure = match error {
         UpstreamError::Api(failure) => failure,
-        UpstreamError::Connect(_) | UpstreamError::Broken => return RetryDecision::Backoff,
+        UpstreamError::Connect(_) | UpstreamError::Broken | UpstreamError::BrokenWithOthers => {
+            return RetryDecision::Backoff;
+        }
         // The stall already used up the read timeout: an error serves the
         // caller better than another wait.
         _ => return RetryDecision::No,
@@ -130,7 +140,7 @@ impl Policy<Call, Reply, UpstreamError> for RetryPolicy {
             Err(error) => error,
         };
         let delay = self.delay(call, error)?;
-        if !self.budget.withdraw() {
+        if !self.is_paid_for(error) && !self.budget.withdraw() {
             return None;
         }
         self.retries += 1;
@@ -212,6 +222,30 @@ mod tests {
                 "no jitter up to the bound"
             );
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broken_connection_takes_one_retry_of_the_budget() {
+        let policy = RetryPolicy::new(&RetryConfig {
+            min_retries_per_second: 0,
+            budget_ratio: 0.2,
+            ..RetryConfig::default()
+        });
+        for _ in 0..5 {
+            policy.budget.deposit();
+        }
+        let is_retried = |policy: &RetryPolicy, error: UpstreamError| {
+            let mut policy = policy.clone();
+            let retried = policy.retry(&mut Call::for_tests(), &mut Err(error));
+            retried.is_some().then_some(policy)
+        };
+        assert!(is_retried(&policy, UpstreamError::Broken).is_some());
+        for _ in 0..200 {
+            let once = is_retried(&policy, UpstreamError::BrokenWithOthers);
+            let once = once.expect("the first one has paid for it");
+            assert!(is_retried(&once, UpstreamError::BrokenWithOthers).is_none());
+        }
+        assert!(is_retried(&policy, UpstreamError::Broken).is_none());
     }
 
     #[tokio::test(start_paused = true)]

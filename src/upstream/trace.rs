@@ -118,7 +118,7 @@ fn failure(error: &UpstreamError) -> (&str, u16, Option<&str>) {
             (failure.kind.as_str(), failure.status, id)
         }
         UpstreamError::Connect(failure) => (failure.error_type(), 0, None),
-        UpstreamError::Broken => ("broken", 0, None),
+        UpstreamError::Broken | UpstreamError::BrokenWithOthers => ("broken", 0, None),
         UpstreamError::Stalled(_) => ("stalled", 0, None),
         UpstreamError::Malformed(_) => ("malformed", 200, None),
         UpstreamError::DeadlineExceeded(_) => ("timeout", 0, None),
@@ -225,6 +225,7 @@ mod tests {
                 "connect_refused",
             ),
             (UpstreamError::Broken, "broken"),
+            (UpstreamError::BrokenWithOthers, "broken"),
             (UpstreamError::Stalled(second), "stalled"),
             (UpstreamError::Malformed("in a test".into()), "malformed"),
             (UpstreamError::DeadlineExceeded("in a test"), "timeout"),

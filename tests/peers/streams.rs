@@ -63,6 +63,22 @@ async fn calls_at_once_take_as_long_as_over_http1() {
     }
 }
 
+/// A connection that breaks takes up to two hundred calls down with it, of which
+/// the retries cost as much as those of one. The rates are such that no call is
+/// hit by each of its attempts.
+#[tokio::test]
+#[ignore = "needs go"]
+async fn no_call_fails_when_connections_break() {
+    for (streams, every) in [("1", "50"), ("10", "200"), ("100", "600"), ("250", "700")] {
+        let arguments = ["-streams", streams, "-break-every", every];
+        let mut api = Api::start(&[&arguments[..], &["-spread", "900ms"]].concat());
+        let service = Service::start(&api.url(), &api.ca_file()).await;
+        let outcomes = service.calls(5).await;
+        println!("{arguments:?}: {:.2?}, {:?}", outcomes.took, api.counts());
+        outcomes.no_failure();
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs go and nginx"]
 async fn no_call_fails_while_nginx_drains_connections() {

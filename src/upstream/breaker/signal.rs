@@ -23,6 +23,7 @@ pub fn of_connection(outcome: &Result<Reply, UpstreamError>) -> Signal {
         Err(
             UpstreamError::Api(_)
             | UpstreamError::Broken
+            | UpstreamError::BrokenWithOthers
             | UpstreamError::Stalled(_)
             | UpstreamError::Malformed(_),
         ) => Signal::Healthy,
@@ -31,7 +32,8 @@ pub fn of_connection(outcome: &Result<Reply, UpstreamError>) -> Signal {
 }
 
 /// What an outcome says about the model. A response that could not be read
-/// counts neither way: the API has answered, but not as expected.
+/// counts neither way: the API has answered, but not as expected. Of the calls
+/// that one connection takes down with it, only the first one counts.
 pub fn of_model(outcome: &Result<Reply, UpstreamError>, is_probe: bool) -> Signal {
     match outcome {
         Ok(_) => Signal::Healthy,
@@ -70,6 +72,7 @@ mod tests {
                 Nothing,
             ),
             (UpstreamError::Broken, Healthy, Failing),
+            (UpstreamError::BrokenWithOthers, Healthy, Nothing),
             (
                 UpstreamError::Stalled(Duration::from_secs(30)),
                 Healthy,

@@ -58,7 +58,7 @@ impl BodyDecoder {
 
 fn written(decoder: &mut impl Write, piece: &[u8]) -> Result<(), BodyBroke> {
     let written: io::Result<()> = decoder.write_all(piece).and_then(|()| decoder.flush());
-    written.map_err(|_| BodyBroke)
+    written.map_err(|_| BodyBroke::Alone)
 }
 
 #[cfg(test)]

@@ -43,8 +43,12 @@ pub fn events(
             }
             match timeout(read_timeout, body.next()).await {
                 Ok(Some(Ok(bytes))) => reader.feed(&bytes),
+                Ok(Some(Err(broke))) => {
+                    yield Err(broke.into());
+                    return;
+                }
                 // A stream without `message_stop` was cut off.
-                Ok(Some(Err(_)) | None) => {
+                Ok(None) => {
                     yield Err(UpstreamError::Broken);
                     return;
                 }

@@ -167,10 +167,10 @@ impl HttpApi {
             let piece = match timeout(read_timeout, response.chunk()).await {
                 Ok(Ok(Some(piece))) => piece,
                 Ok(Ok(None)) => return Ok(read),
-                Ok(Err(_)) => return Err(UpstreamError::Broken),
+                Ok(Err(broke)) => return Err(broke.into()),
                 Err(_) => return Err(UpstreamError::Stalled(read_timeout)),
             };
-            let bytes = decoder.decode(piece).map_err(|_| UpstreamError::Broken)?;
+            let bytes = decoder.decode(piece)?;
             if read.len() + bytes.len() > most {
                 return Err(UpstreamError::Malformed("the body is too large".into()));
             }

@@ -1,6 +1,7 @@
 //! A response, over either version of HTTP.
 
 use super::pool::{Http2Body, StreamError};
+use crate::upstream::UpstreamError;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, future::Either};
 use http::{
@@ -29,7 +30,30 @@ pub enum BodyFormat {
 
 /// The body ended before its end.
 #[derive(Debug, Clone, Copy)]
-pub struct BodyBroke;
+pub enum BodyBroke {
+    /// This one.
+    Alone,
+    /// As others on the same connection, of which one was reported.
+    WithOthers,
+}
+
+impl From<StreamError> for BodyBroke {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::BrokenWithOthers => BodyBroke::WithOthers,
+            _ => BodyBroke::Alone,
+        }
+    }
+}
+
+impl From<BodyBroke> for UpstreamError {
+    fn from(broke: BodyBroke) -> Self {
+        match broke {
+            BodyBroke::Alone => UpstreamError::Broken,
+            BodyBroke::WithOthers => UpstreamError::BrokenWithOthers,
+        }
+    }
+}
 
 impl ApiResponse {
     /// The status.
@@ -79,10 +103,10 @@ impl ApiResponse {
     /// When the body ends before its end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, BodyBroke> {
         match self {
-            ApiResponse::Http1(response) => response.chunk().await.map_err(|_| BodyBroke),
+            ApiResponse::Http1(response) => response.chunk().await.map_err(|_| BodyBroke::Alone),
             ApiResponse::Http2(response) => {
                 let next = response.body_mut().next().await;
-                next.transpose().map_err(|_: StreamError| BodyBroke)
+                next.transpose().map_err(BodyBroke::from)
             }
         }
     }
@@ -92,11 +116,11 @@ impl ApiResponse {
         match self {
             ApiResponse::Http1(response) => {
                 let body = response.bytes_stream();
-                Either::Left(body.map(|piece| piece.map_err(|_| BodyBroke)))
+                Either::Left(body.map(|piece| piece.map_err(|_| BodyBroke::Alone)))
             }
             ApiResponse::Http2(response) => {
                 let body = response.into_body();
-                Either::Right(body.map(|piece| piece.map_err(|_| BodyBroke)))
+                Either::Right(body.map(|piece| piece.map_err(BodyBroke::from)))
             }
         }
     }

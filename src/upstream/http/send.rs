@@ -74,6 +74,9 @@ impl HttpApi {
                 Ok(response) => return Ok(ApiResponse::Http2(response)),
                 Err(StreamError::Unprocessed) if resends < MAX_RESENDS => resends += 1,
                 Err(StreamError::Unreadable) => return Err(unreadable_head()),
+                Err(StreamError::BrokenWithOthers) => {
+                    return Err(UpstreamError::BrokenWithOthers);
+                }
                 Err(StreamError::Unprocessed | StreamError::Broken) => {
                     return Err(UpstreamError::Broken);
                 }

@@ -20,6 +20,8 @@ pub struct PooledConnection<L> {
     pub served: usize,
     /// Whether a response has come on it.
     pub has_answered: bool,
+    /// It broke, and a stream has reported that.
+    pub is_broken: bool,
     /// This side closes it.
     pub is_retired: bool,
     /// It has ended.

@@ -341,6 +341,10 @@ impl StreamOwner for Shared {
         self.lock().pool.answered(id, Instant::now());
     }
 
+    fn broke(&self, id: ConnectionId) -> bool {
+        self.lock().pool.broke(id)
+    }
+
     fn release(self: Arc<Self>, id: ConnectionId) {
         self.lock().pool.release(id, Instant::now());
         self.advance();

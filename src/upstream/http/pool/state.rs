@@ -152,6 +152,12 @@ impl<L: Clone, W> PoolState<L, W> {
         }
     }
 
+    /// A connection broke under a stream. Whether it is the first one to say so.
+    pub fn broke(&mut self, id: ConnectionId) -> bool {
+        let connection = self.find(id);
+        connection.is_none_or(|it| !std::mem::replace(&mut it.is_broken, true))
+    }
+
     // Waiters.
 
     /// Adds a waiter, behind all others.
@@ -230,6 +236,7 @@ impl<L: Clone, W> PoolState<L, W> {
             in_flight: 0,
             served: 0,
             has_answered: false,
+            is_broken: false,
             is_retired: false,
             is_closed: false,
             opened_at: now,

@@ -17,6 +17,9 @@ use thiserror::Error;
 pub trait StreamOwner: Send + Sync + 'static {
     /// The peer answered on a connection.
     fn answered(&self, id: ConnectionId);
+    /// A connection broke under a stream. Whether this stream is the first one
+    /// to say so.
+    fn broke(&self, id: ConnectionId) -> bool;
     /// A stream of a connection ended.
     fn release(self: Arc<Self>, id: ConnectionId);
 }
@@ -40,6 +43,10 @@ pub enum StreamError {
     /// The connection or the stream broke.
     #[error("the stream broke")]
     Broken,
+    /// The connection broke, which another of its streams has reported as
+    /// [`StreamError::Broken`].
+    #[error("the connection broke")]
+    BrokenWithOthers,
 }
 
 /// A request that was sent. Dropping it resets the stream.
@@ -89,6 +96,14 @@ impl StreamSlot {
         let _ = poll_fn(|cx| sender.poll_ready(cx)).await;
         Ok(exchange)
     }
+
+    /// How the stream broke: a reset concerns only itself.
+    fn broken(&self, error: &h2::Error) -> StreamError {
+        match error.is_reset() || self.owner.broke(self.id) {
+            true => StreamError::Broken,
+            false => StreamError::BrokenWithOthers,
+        }
+    }
 }
 
 impl Drop for StreamSlot {
@@ -114,14 +129,14 @@ impl StreamExchange {
                     slot: Some(slot),
                 }))
             }
-            Err(error) => Err(why(&error)),
+            Err(error) => Err(why(&error, &slot)),
         }
     }
 }
 
 /// Why there is no response. h2 blames GOAWAY only for streams after the last
 /// one that the peer will process.
-fn why(error: &h2::Error) -> StreamError {
+fn why(error: &h2::Error, slot: &StreamSlot) -> StreamError {
     let is_unprocessed = match error.reason() {
         Some(Reason::NO_ERROR) => error.is_go_away(),
         Some(Reason::REFUSED_STREAM) => error.is_reset(),
@@ -132,7 +147,7 @@ fn why(error: &h2::Error) -> StreamError {
     } else if error.is_library() {
         StreamError::Unreadable
     } else {
-        StreamError::Broken
+        slot.broken(error)
     }
 }
 
@@ -154,7 +169,10 @@ impl Stream for Http2Body {
             Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) && error.is_reset() => {
                 None
             }
-            Some(Err(_)) => Some(Err(StreamError::Broken)),
+            Some(Err(error)) => Some(Err(match &this.slot {
+                Some(slot) => slot.broken(&error),
+                None => StreamError::Broken,
+            })),
             None => None,
         };
         this.slot = None;
