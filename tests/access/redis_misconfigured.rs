@@ -14,7 +14,8 @@ use claude_grpc::{
     simulator::{Simulator, SimulatorConfig, SimulatorLimitsConfig},
 };
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     time::{Duration, Instant},
 };
 use tokio::time::{sleep, timeout};
@@ -87,8 +88,15 @@ impl Watched {
         }
     }
 
-    /// The one error line, which has these words and no secret.
-    fn assert_said_once(&self, cause: &str, words: &[&str]) {
+    /// The one error line, which has these words and no secret, and the metric
+    /// that counts its cause.
+    async fn assert_said_once(&self, cause: &str, words: &[&str]) {
+        let metrics = crate::quota::get(self.admin, "/metrics").await;
+        let counted = format!("\nclaude_grpc_store_errors_total{{claude_grpc_cause=\"{cause}\"}} ");
+        assert!(
+            metrics.contains(&counted),
+            "{cause} is not counted: {metrics}"
+        );
         let log = self.log();
         let lines = log.lines().filter(|it| it.contains("ERROR"));
         // That may come first, on a busy machine.
@@ -105,6 +113,34 @@ impl Watched {
     }
 }
 
+/// A password that all users may read is used, but not without a word.
+#[tokio::test]
+async fn a_password_that_others_can_read_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("password");
+    fs::write(&file, "hunter2").unwrap();
+    let variables = [(
+        "CLAUDE_GRPC_LIMITS__REDIS__PASSWORD_FILE",
+        file.to_str().unwrap(),
+    )];
+    let nobody = format!("redis://127.0.0.1:{}", free_port());
+    for (mode, warns) in [(0o644, true), (0o640, false), (0o600, false)] {
+        fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        let service = Watched::start(&nobody, &variables).await;
+        // Comes after the warning.
+        let told = async {
+            while !service.log().contains("redis cannot be reached") {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, told).await.unwrap();
+        let log = service.log();
+        let warned = log.contains("limits.redis.password_file: ") && log.contains("chmod 600");
+        assert_eq!(warned, warns, "{mode:o}: {log}");
+        assert!(!log.contains("hunter2"), "{log}");
+    }
+}
+
 /// Longer than several probes.
 const WATCHED: Duration = Duration::from_secs(4);
 
@@ -116,7 +152,9 @@ async fn a_cluster_as_a_single_server_is_said_once_and_never_up() {
     let url = format!("redis://127.0.0.1:{}", cluster.nodes[0].port());
     let service = Watched::start(&url, &[]).await;
     service.stays_down(WATCHED).await;
-    service.assert_said_once("is_cluster", &["limits.store", "redis+cluster://"]);
+    service
+        .assert_said_once("is_cluster", &["limits.store", "redis+cluster://"])
+        .await;
 }
 
 #[tokio::test]
@@ -126,7 +164,9 @@ async fn a_single_server_as_a_cluster_is_said_once() {
     let url = format!("redis+cluster://127.0.0.1:{}", redis.port());
     let service = Watched::start(&url, &[]).await;
     service.stays_down(WATCHED).await;
-    service.assert_said_once("not_cluster", &["limits.store", "redis://"]);
+    service
+        .assert_said_once("not_cluster", &["limits.store", "redis://"])
+        .await;
 }
 
 #[tokio::test]
@@ -150,13 +190,21 @@ async fn a_wrong_login_is_said_once_without_the_password() {
         without.stays_down(WATCHED),
         database.stays_down(WATCHED),
     );
-    wrong.assert_said_once(
-        "wrong_password",
-        &["limits.store", "limits.redis.password_file"],
-    );
-    narrow.assert_said_once("permission_denied", &["evalsha", "limits.store"]);
-    without.assert_said_once("password_required", &["limits.redis.password_file"]);
-    database.assert_said_once("unknown_database", &["limits.store"]);
+    wrong
+        .assert_said_once(
+            "wrong_password",
+            &["limits.store", "limits.redis.password_file"],
+        )
+        .await;
+    narrow
+        .assert_said_once("permission_denied", &["evalsha", "limits.store"])
+        .await;
+    without
+        .assert_said_once("password_required", &["limits.redis.password_file"])
+        .await;
+    database
+        .assert_said_once("unknown_database", &["limits.store"])
+        .await;
 }
 
 #[tokio::test]
@@ -176,7 +224,13 @@ async fn wrong_sentinels_and_certificates_are_said_once() {
         no_sentinel.stays_down(WATCHED),
         untrusted.stays_down(WATCHED),
     );
-    unknown.assert_said_once("unknown_master", &["limits.store"]);
-    no_sentinel.assert_said_once("not_sentinel", &["limits.store"]);
-    untrusted.assert_said_once("tls", &["limits.redis.ca_file", "UnknownIssuer"]);
+    unknown
+        .assert_said_once("unknown_master", &["limits.store"])
+        .await;
+    no_sentinel
+        .assert_said_once("not_sentinel", &["limits.store"])
+        .await;
+    untrusted
+        .assert_said_once("tls", &["limits.redis.ca_file", "UnknownIssuer"])
+        .await;
 }
