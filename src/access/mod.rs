@@ -16,8 +16,8 @@ pub mod signature;
 
 pub use clients::{
     Added, ClientEntry, ClientLimits, Clients, ClientsError, ClientsFile, KeyEntry, NewClient,
-    PriorityName, SigningKeyEntry, add, add_signing_key, list, parse_time, revoke, revoke_key,
-    rotate,
+    PriorityName, SigningKeyEntry, add, add_signing_key, list, moment, parse_time, revoke,
+    revoke_key, rotate,
 };
 pub use clock::Clock;
 pub use config::{AccessConfig, SignatureConfig};

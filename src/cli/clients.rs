@@ -239,7 +239,7 @@ fn show(added: &Added) -> Result<(), Failure> {
 fn described(client: &ClientEntry) -> String {
     let tenant = client.tenant.as_ref().unwrap_or(&client.name);
     let until = |end: Option<SystemTime>| match end {
-        Some(end) => format!(" until {}", humantime::format_rfc3339_seconds(end)),
+        Some(end) => format!(" until {:.0}", access::moment(end)),
         None => String::new(),
     };
     let mut text = format!("{}{}, tenant {tenant}", client.name, until(client.expires));

@@ -11,5 +11,5 @@ pub use edit::{Added, NewClient, add, add_signing_key, list, revoke, revoke_key,
 pub use file::{
     ClientEntry, ClientLimits, ClientsError, ClientsFile, KeyEntry, PriorityName, SigningKeyEntry,
 };
-pub use moment::parse_time;
+pub use moment::{moment, parse_time};
 pub use registry::Clients;

@@ -42,12 +42,18 @@ fn system_time(moment: Timestamp) -> SystemTime {
     }
 }
 
+/// A time to be shown as in the clients file, which may be before 1970. One after
+/// the year 9999 is shown as the end of that year.
+pub fn moment(time: SystemTime) -> Timestamp {
+    Timestamp::try_from(time).unwrap_or(Timestamp::MAX)
+}
+
 pub(super) fn serialize<S: Serializer>(
     time: &Option<SystemTime>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     match time {
-        Some(time) => serializer.collect_str(&humantime::format_rfc3339(*time)),
+        Some(time) => serializer.collect_str(&moment(*time)),
         None => serializer.serialize_none(),
     }
 }
@@ -134,10 +140,17 @@ mod tests {
 
     #[test]
     fn what_is_read_is_written_alike() {
-        let text = "[[clients]]\nname = 'a'\nexpires = 2027-01-01T02:00:00.5+02:00";
-        let file = ClientsFile::parse(text).unwrap();
-        let written = toml::to_string(&file).unwrap();
-        let again = ClientsFile::parse(&written).unwrap();
-        assert_eq!(again.clients[0].expires, file.clients[0].expires);
+        for time in [
+            "2027-01-01T02:00:00.5+02:00",
+            "1969-12-31T23:59:59.999999999Z",
+            "0000-01-01T00:00:00Z",
+            "9999-12-30T22:00:00Z",
+        ] {
+            let text = format!("[[clients]]\nname = 'a'\nexpires = {time}");
+            let file = ClientsFile::parse(&text).unwrap();
+            let written = toml::to_string(&file).unwrap();
+            let again = ClientsFile::parse(&written).unwrap();
+            assert_eq!(again.clients[0].expires, file.clients[0].expires, "{time}");
+        }
     }
 }
