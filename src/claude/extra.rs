@@ -28,7 +28,7 @@ impl Extra {
         Extra(json)
     }
 
-    /// The JSON object, moved; empty if there are no such fields.
+    /// The JSON object as a string, which is empty without such fields.
     pub fn into_string(self) -> String {
         self.0
     }

@@ -205,8 +205,8 @@ async fn it_is_logged_when_the_api_can_be_reached_again() {
     }
 }
 
-/// Where this excludes more than Go: a leading dot means the domain itself as
-/// well, as in curl and Python's urllib, and an address may be in brackets.
+/// Where this excludes more than Go: a leading dot means the domain itself as well,
+/// as in curl, also after an asterisk, and an address may be in brackets.
 const MORE_THAN_GO: [(&str, &str); 3] = [
     (".example.com", "https://example.com"),
     ("*.example.com", "https://example.com"),
