@@ -2,7 +2,7 @@
 //! first key encrypts, all keys decrypt.
 
 use super::{SecretError, private_file, read_text};
-use base64::{Engine, engine::general_purpose::URL_SAFE};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use fernet::Fernet;
 use std::{fmt, path::Path};
 use thiserror::Error;
@@ -108,9 +108,10 @@ impl fmt::Debug for Keyring {
 }
 
 /// When a token was created, in seconds since 1970: the bytes after its version
-/// byte.
+/// byte. Its padding may be absent or too long, as decryption accepts it.
 fn time_of(token: &str) -> Option<u64> {
-    let bytes = URL_SAFE.decode(token.trim()).ok()?;
+    let token = token.trim().trim_end_matches('=');
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
     let time = bytes.get(1..9)?;
     Some(u64::from_be_bytes(time.try_into().ok()?))
 }
@@ -147,23 +148,26 @@ mod tests {
     #[test]
     fn a_rotated_token_needs_the_old_key_no_more_and_keeps_its_time() {
         let new = Fernet::generate_key();
-        let token = "gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLLF_5CV9dOPmrhuVUPgJobwOz7JcbmrR64jVmpU4IwqDA==";
-        let rotated = ring(&[&new, OLD]).rotate(token).unwrap();
-        assert_eq!(&**ring(&[&new]).decrypt(&rotated).unwrap(), b"hello");
-        assert_eq!(time_of(&rotated), time_of(token));
-        assert_eq!(ring(&[&new]).rotate(token), Err(NotDecrypted));
+        let token = "gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLLF_5CV9dOPmrhuVUPgJobwOz7JcbmrR64jVmpU4IwqDA";
+        for padding in ["", "=", "==", "===", " \n"] {
+            let token = &format!("{token}{padding}");
+            let rotated = ring(&[&new, OLD]).rotate(token).unwrap();
+            assert_eq!(&**ring(&[&new]).decrypt(&rotated).unwrap(), b"hello");
+            assert_eq!(time_of(&rotated), Some(499_162_800));
+            assert_eq!(ring(&[&new]).rotate(token), Err(NotDecrypted));
+        }
     }
 
     #[test]
     fn a_changed_token_is_refused_wherever_it_was_changed() {
         let keys = ring(&[OLD]);
         let token = keys.encrypt(b"secret");
-        let bytes = URL_SAFE.decode(&token).unwrap();
+        let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).unwrap();
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
             assert!(
-                keys.decrypt(&URL_SAFE.encode(changed)).is_err(),
+                keys.decrypt(&URL_SAFE_NO_PAD.encode(changed)).is_err(),
                 "byte {at}"
             );
         }
