@@ -61,11 +61,16 @@ impl Service {
         }
     }
 
+    /// Its log.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log.path()).unwrap()
+    }
+
     /// Its log, once it contains this.
     pub async fn logged(&self, text: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
-            let log = fs::read_to_string(self.log.path()).unwrap();
+            let log = self.log();
             if log.contains(text) {
                 return log;
             }

@@ -2,7 +2,7 @@
 
 use super::{
     AGENT, HttpApi,
-    pool::{Grant, Http2Body, PoolError, Reservation, StreamError, StreamSlot},
+    pool::{Grant, Http2Body, PoolError, Resends, Reservation, StreamError, StreamSlot},
     response::ApiResponse,
 };
 use crate::{
@@ -22,10 +22,6 @@ use std::{borrow::Cow, error::Error as _, time::Duration};
 use tokio::time::timeout;
 
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
-
-/// How often a request is sent again, at once, because the peer says that it did
-/// not process it.
-const MAX_RESENDS: u32 = 3;
 
 /// Minimum upload rate in bytes per second: the read timeout is extended by the
 /// time that the body takes at this rate.
@@ -63,28 +59,28 @@ impl HttpApi {
         attempt: &Attempt,
         mut reservation: Reservation,
     ) -> Result<ApiResponse, UpstreamError> {
-        let mut resends = 0;
+        let ticket = reservation.ticket();
+        let mut resends = Resends::within(self.shared.acquire_timeout);
         loop {
             let granted = reservation.granted(self.shared.acquire_timeout).await;
             let stream = match granted.map_err(|error| self.pool_error(&error))? {
                 Grant::Http1 => return self.over_http1(attempt).await,
                 Grant::Stream(stream) => stream,
             };
-            match self.exchange(attempt, stream).await? {
+            let error = match self.exchange(attempt, stream).await? {
                 Ok(response) => return Ok(ApiResponse::Http2(response)),
-                Err(StreamError::Unprocessed) if resends < MAX_RESENDS => resends += 1,
-                Err(StreamError::Unreadable) => return Err(unreadable_head()),
-                Err(StreamError::BrokenWithOthers) => {
-                    return Err(UpstreamError::BrokenWithOthers);
-                }
-                Err(StreamError::Unprocessed | StreamError::Broken) => {
-                    return Err(UpstreamError::Broken);
-                }
-            }
-            let Some(pool) = &self.pool else {
-                return Err(UpstreamError::Broken);
+                Err(error) => error,
             };
-            let reserved = pool.reserve(self.shared.acquire_timeout).await;
+            let (Some(left), Some(pool)) = (resends.after(error), &self.pool) else {
+                return Err(match error {
+                    StreamError::Unreadable => unreadable_head(),
+                    StreamError::BrokenWithOthers => UpstreamError::BrokenWithOthers,
+                    StreamError::Drained | StreamError::Refused | StreamError::Broken => {
+                        UpstreamError::Broken
+                    }
+                });
+            };
+            let reserved = pool.reserve_with(ticket, left).await;
             reservation = reserved.map_err(|error| self.pool_error(&error))?;
         }
     }

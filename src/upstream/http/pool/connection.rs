@@ -16,10 +16,12 @@ pub struct PooledConnection<L> {
     pub limit: Option<usize>,
     /// Streams in flight.
     pub in_flight: usize,
-    /// Streams since it was opened.
+    /// Streams since it was opened, without those that the peer did not process.
     pub served: usize,
-    /// Whether a response has come on it.
-    pub has_answered: bool,
+    /// Responses that have come on it.
+    pub answered: usize,
+    /// Streams that were expected of a connection when the peer drained this one.
+    pub expected: Option<usize>,
     /// It broke, and a stream has reported that.
     pub is_broken: bool,
     /// This side closes it.
@@ -33,12 +35,13 @@ pub struct PooledConnection<L> {
 }
 
 impl<L> PooledConnection<L> {
-    /// Streams that may be opened now. Before the peer's SETTINGS it is one, so
-    /// that the first call costs no further round trip, and no stream is opened
-    /// that the peer would refuse.
-    pub fn free(&self) -> usize {
+    /// Streams that may be opened now, of at most `most` at a time. Before the
+    /// peer's SETTINGS it is one, so that the first call costs no further round
+    /// trip, and no stream is opened that the peer would refuse.
+    pub fn free(&self, most: usize) -> usize {
+        let allowed = self.limit.unwrap_or(1).min(most);
         match self.link {
-            Some(_) => self.limit.unwrap_or(1).saturating_sub(self.in_flight),
+            Some(_) => allowed.saturating_sub(self.in_flight),
             None => 0,
         }
     }

@@ -21,6 +21,7 @@ mod byte_stream;
 mod connect;
 mod connection;
 mod driver;
+mod resend;
 mod state;
 mod stream;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod tests;
 mod tunnel;
 
 pub use connect::{Connector, Dial, Dialed, TCP_KEEPALIVE, TCP_KEEPALIVE_PROBES};
+pub use resend::Resends;
 pub use state::{PoolCounts, PoolLimits};
 pub use stream::{Http2Body, StreamError, StreamSlot};
 
@@ -77,7 +79,10 @@ pub enum Grant {
 }
 
 /// A stream, or the right to the one that comes with a connection being opened.
-pub struct Reservation(Reserved);
+pub struct Reservation {
+    reserved: Reserved,
+    ticket: Ticket,
+}
 
 enum Reserved {
     Granted(Result<Grant, ConnectFailure>),
@@ -123,21 +128,36 @@ impl ConnectionPool {
     /// # Errors
     /// [`PoolError::NoStream`] when there was none in this time.
     pub async fn reserve(&self, longest: Duration) -> Result<Reservation, PoolError> {
+        let ticket = self.0.lock().pool.ticket();
+        self.reserve_with(ticket, longest).await
+    }
+
+    /// As [`reserve`](Self::reserve), with the place in the queue of an earlier
+    /// reservation.
+    ///
+    /// # Errors
+    /// [`PoolError::NoStream`] when there was none in this time.
+    pub async fn reserve_with(
+        &self,
+        ticket: Ticket,
+        longest: Duration,
+    ) -> Result<Reservation, PoolError> {
         let shared = &self.0;
-        let mut waiter = match shared.take_or_wait() {
-            Ok(grant) => return Ok(Reservation(Reserved::Granted(Ok(grant)))),
+        let reservation = |reserved| Reservation { reserved, ticket };
+        let mut waiter = match shared.take_or_wait(ticket) {
+            Ok(grant) => return Ok(reservation(Reserved::Granted(Ok(grant)))),
             Err(waiter) => waiter,
         };
         shared.advance();
         if waiter.is_expected() {
-            return Ok(Reservation(Reserved::Waiting(waiter)));
+            return Ok(reservation(Reserved::Waiting(waiter)));
         }
         match timeout(longest, &mut waiter.granted).await {
             Ok(granted) => {
                 let granted = granted.map_err(|_| PoolError::NoStream)?;
-                Ok(Reservation(Reserved::Granted(granted)))
+                Ok(reservation(Reserved::Granted(granted)))
             }
-            Err(_) if waiter.is_expected() => Ok(Reservation(Reserved::Waiting(waiter))),
+            Err(_) if waiter.is_expected() => Ok(reservation(Reserved::Waiting(waiter))),
             Err(_) => Err(PoolError::NoStream),
         }
     }
@@ -164,6 +184,11 @@ impl fmt::Debug for ConnectionPool {
 // === impl Reservation ===
 
 impl Reservation {
+    /// Its place in the queue.
+    pub fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
     /// Waits until the connection that was expected is open.
     ///
     /// It may turn out to take fewer streams than expected. The attempt then
@@ -172,7 +197,7 @@ impl Reservation {
     /// # Errors
     /// When the connection cannot be opened, or has no stream in that time.
     pub async fn granted(self, longest: Duration) -> Result<Grant, PoolError> {
-        let granted = match self.0 {
+        let granted = match self.reserved {
             Reserved::Granted(granted) => granted,
             Reserved::Waiting(mut waiter) => {
                 let longest = waiter.shared.connect_timeout + longest;
@@ -219,9 +244,9 @@ impl Shared {
         StreamSlot::new(owner, id, link)
     }
 
-    fn take_or_wait(self: &Arc<Self>) -> Result<Grant, Waiter> {
+    fn take_or_wait(self: &Arc<Self>, ticket: Ticket) -> Result<Grant, Waiter> {
         let mut inner = self.lock();
-        if let Some((id, link)) = inner.pool.take() {
+        if let Some((id, link)) = inner.pool.take(ticket) {
             return Ok(Grant::Stream(self.slot(id, link)));
         }
         if inner
@@ -231,9 +256,10 @@ impl Shared {
             return Ok(Grant::Http1);
         }
         let (sender, granted) = oneshot::channel();
+        inner.pool.enqueue(ticket, sender);
         Err(Waiter {
             shared: Arc::clone(self),
-            ticket: inner.pool.enqueue(sender),
+            ticket,
             granted,
         })
     }
@@ -341,8 +367,15 @@ impl StreamOwner for Shared {
         self.lock().pool.answered(id, Instant::now());
     }
 
+    fn unprocessed(&self, id: ConnectionId) {
+        let link = self.lock().pool.unprocessed(id);
+        drop(link);
+    }
+
     fn broke(&self, id: ConnectionId) -> bool {
-        self.lock().pool.broke(id)
+        let (is_first, link) = self.lock().pool.broke(id);
+        drop(link);
+        is_first
     }
 
     fn release(self: Arc<Self>, id: ConnectionId) {

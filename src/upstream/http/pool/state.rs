@@ -65,8 +65,9 @@ pub struct PoolState<L, W> {
     connecting: usize,
     /// Streams that this peer allowed on the last connection.
     learned: Option<usize>,
-    /// What to expect of a connection, after one that the peer drained before it
-    /// had taken as many streams as it allows.
+    /// How many streams to expect of a connection, and to open on one at a time,
+    /// after one that the peer drained before it had processed as many as it
+    /// allows. It grows with the responses that come on one connection.
     lowered: Option<usize>,
     /// Connections in a row that were of no use, and when the last one failed.
     fruitless: (u32, Instant),
@@ -99,11 +100,14 @@ impl<L: Clone, W> PoolState<L, W> {
 
     // Streams.
 
-    /// Takes a stream if one is free and nobody waits for it: on the connection
+    /// Takes a stream if one is free and nobody else waits for it: on the connection
     /// with the fewest in flight. Among idle ones it is the one that was used
     /// last, so that those that are not needed reach their idle timeout.
-    pub fn take(&mut self) -> Option<(ConnectionId, L)> {
-        match self.waiters.is_empty() {
+    ///
+    /// Who has a lower ticket than those who wait goes before them.
+    pub fn take(&mut self, ticket: Ticket) -> Option<(ConnectionId, L)> {
+        let first = self.waiters.front().map(|(first, _)| *first);
+        match first.is_none_or(|first| ticket < first) {
             true => self.lease(),
             false => None,
         }
@@ -120,14 +124,13 @@ impl<L: Clone, W> PoolState<L, W> {
     }
 
     fn lease(&mut self) -> Option<(ConnectionId, L)> {
-        let free = self.connections.iter_mut().filter(|it| it.free() > 0);
+        let most = self.lowered.unwrap_or(usize::MAX);
+        let free = self.connections.iter_mut().filter(|it| it.free(most) > 0);
         let best = free.min_by_key(|it| (it.in_flight, Reverse(it.idle_since)))?;
         let link = best.link.clone()?;
         best.in_flight += 1;
         best.served += 1;
-        let (id, served) = (best.id, best.served);
-        self.lowered = self.lowered.map(|lowered| lowered.max(served));
-        Some((id, link))
+        Some((best.id, link))
     }
 
     /// A stream ended.
@@ -146,25 +149,41 @@ impl<L: Clone, W> PoolState<L, W> {
         let Some(connection) = self.find(id) else {
             return;
         };
-        if !connection.has_answered {
-            connection.has_answered = true;
+        connection.answered += 1;
+        let answered = connection.answered;
+        if answered == 1 {
             self.fruitless = (0, now);
+        }
+        if self.lowered.is_some_and(|lowered| lowered < answered) {
+            let is_all = self.learned.is_some_and(|learned| learned <= answered);
+            self.lowered = (!is_all).then_some(answered);
         }
     }
 
-    /// A connection broke under a stream. Whether it is the first one to say so.
-    pub fn broke(&mut self, id: ConnectionId) -> bool {
-        let connection = self.find(id);
-        connection.is_none_or(|it| !std::mem::replace(&mut it.is_broken, true))
+    /// A connection broke under a stream. Whether it is the first one to say so,
+    /// and the link of the connection: it takes no new streams, even before its
+    /// end is noticed.
+    pub fn broke(&mut self, id: ConnectionId) -> (bool, Option<L>) {
+        match self.find(id) {
+            Some(connection) => {
+                let is_known = std::mem::replace(&mut connection.is_broken, true);
+                (!is_known, connection.link.take())
+            }
+            None => (true, None),
+        }
     }
 
     // Waiters.
 
-    /// Adds a waiter, behind all others.
-    pub fn enqueue(&mut self, waiter: W) -> Ticket {
-        let ticket = self.next_id();
-        self.waiters.push_back((ticket, waiter));
-        ticket
+    /// Identifies someone who wants a stream; later ones have higher tickets.
+    pub fn ticket(&mut self) -> Ticket {
+        self.next_id()
+    }
+
+    /// Adds a waiter, behind those with lower tickets.
+    pub fn enqueue(&mut self, ticket: Ticket, waiter: W) {
+        let at = self.waiters.partition_point(|(one, _)| *one < ticket);
+        self.waiters.insert(at, (ticket, waiter));
     }
 
     /// Removes a waiter that gave up. Returns it, unless it was served.
@@ -235,7 +254,8 @@ impl<L: Clone, W> PoolState<L, W> {
             limit: None,
             in_flight: 0,
             served: 0,
-            has_answered: false,
+            answered: 0,
+            expected: None,
             is_broken: false,
             is_retired: false,
             is_closed: false,
@@ -280,12 +300,24 @@ impl<L: Clone, W> PoolState<L, W> {
     pub fn drain(&mut self, id: ConnectionId) -> Option<L> {
         let expected = self.expected_of_one();
         let connection = self.find(id)?;
-        let (served, link) = (connection.served, connection.link.take());
-        if link.is_some() && served < expected {
+        let link = connection.link.take();
+        if link.is_some() {
+            connection.expected = Some(expected);
+        }
+        let (served, expected) = (connection.served, connection.expected);
+        if let Some(expected) = expected.filter(|expected| served < *expected) {
             // In steps: a single restart of the peer says little.
-            self.lowered = Some(served.max(expected / 4).max(1));
+            let lowered = served.max(expected / 4).max(1);
+            self.lowered = Some(self.lowered.map_or(lowered, |it| it.min(lowered)));
         }
         link
+    }
+
+    /// The peer drains a connection, and did not process one of its streams.
+    pub fn unprocessed(&mut self, id: ConnectionId) -> Option<L> {
+        let connection = self.find(id)?;
+        connection.served = connection.served.saturating_sub(1);
+        self.drain(id)
     }
 
     /// A connection has ended. It is forgotten with its last stream, whose
@@ -303,7 +335,7 @@ impl<L: Clone, W> PoolState<L, W> {
         while let Some(at) = self.connections.iter().position(is_over) {
             let ended = self.connections.swap_remove(at);
             let age = now.saturating_duration_since(ended.opened_at);
-            if !ended.has_answered && !ended.is_retired && age < FRUITLESS_WITHIN {
+            if ended.answered == 0 && !ended.is_retired && age < FRUITLESS_WITHIN {
                 self.fail(now);
             }
         }

@@ -17,6 +17,8 @@ use thiserror::Error;
 pub trait StreamOwner: Send + Sync + 'static {
     /// The peer answered on a connection.
     fn answered(&self, id: ConnectionId);
+    /// The peer drains a connection, and did not process a stream of it.
+    fn unprocessed(&self, id: ConnectionId);
     /// A connection broke under a stream. Whether this stream is the first one
     /// to say so.
     fn broke(&self, id: ConnectionId) -> bool;
@@ -34,9 +36,13 @@ pub struct StreamSlot {
 /// Why a stream has no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum StreamError {
+    /// The peer drains the connection, and did not process the request. It may be
+    /// sent again, on another connection.
+    #[error("the connection was drained before the request was processed")]
+    Drained,
     /// The peer did not process the request, and says so. It may be sent again.
-    #[error("the request was not processed")]
-    Unprocessed,
+    #[error("the request was refused")]
+    Refused,
     /// What the peer sends is not HTTP/2, or the headers are too large.
     #[error("the response is not valid")]
     Unreadable,
@@ -83,7 +89,7 @@ impl StreamSlot {
         let mut sender = self.link.sender();
         let (response, mut stream) = sender
             .send_request(request, body.is_empty())
-            .map_err(|_| StreamError::Unprocessed)?;
+            .map_err(|_| self.drained())?;
         let exchange = StreamExchange {
             response,
             slot: self,
@@ -95,6 +101,11 @@ impl StreamSlot {
         }
         let _ = poll_fn(|cx| sender.poll_ready(cx)).await;
         Ok(exchange)
+    }
+
+    fn drained(&self) -> StreamError {
+        self.owner.unprocessed(self.id);
+        StreamError::Drained
     }
 
     /// How the stream broke: a reset concerns only itself.
@@ -137,17 +148,13 @@ impl StreamExchange {
 /// Why there is no response. h2 blames GOAWAY only for streams after the last
 /// one that the peer will process.
 fn why(error: &h2::Error, slot: &StreamSlot) -> StreamError {
-    let is_unprocessed = match error.reason() {
-        Some(Reason::NO_ERROR) => error.is_go_away(),
-        Some(Reason::REFUSED_STREAM) => error.is_reset(),
-        _ => false,
-    };
-    if is_unprocessed && error.is_remote() {
-        StreamError::Unprocessed
-    } else if error.is_library() {
-        StreamError::Unreadable
-    } else {
-        slot.broken(error)
+    match error.reason() {
+        Some(Reason::NO_ERROR) if error.is_go_away() && error.is_remote() => slot.drained(),
+        Some(Reason::REFUSED_STREAM) if error.is_reset() && error.is_remote() => {
+            StreamError::Refused
+        }
+        _ if error.is_library() => StreamError::Unreadable,
+        _ => slot.broken(error),
     }
 }
 

@@ -178,7 +178,12 @@ impl Outcome {
 
 /// One attempt that waits for a stream up to five seconds.
 async fn call(pool: &ConnectionPool) -> Outcome {
-    let granted = match pool.reserve(5 * SECOND).await {
+    let ticket = pool.0.lock().pool.ticket();
+    call_with(pool, ticket, 5 * SECOND).await
+}
+
+async fn call_with(pool: &ConnectionPool, ticket: Ticket, longest: Duration) -> Outcome {
+    let granted = match pool.reserve_with(ticket, longest).await {
         Ok(reservation) => reservation.granted(5 * SECOND).await,
         Err(error) => Err(error),
     };
@@ -207,13 +212,18 @@ async fn call(pool: &ConnectionPool) -> Outcome {
 
 /// As the attempt does it: what the peer did not process is sent again.
 async fn call_again(pool: &ConnectionPool) -> Outcome {
-    for _ in 0..3 {
-        match call(pool).await {
-            Outcome::Failed(StreamError::Unprocessed) => {}
-            other => return other,
+    let ticket = pool.0.lock().pool.ticket();
+    let (mut resends, mut left) = (Resends::within(5 * SECOND), 5 * SECOND);
+    loop {
+        let outcome = call_with(pool, ticket, left).await;
+        let Outcome::Failed(error) = outcome else {
+            return outcome;
+        };
+        match resends.after(error) {
+            Some(longest) => left = longest,
+            None => return outcome,
         }
     }
-    call(pool).await
 }
 
 async fn calls(pool: &ConnectionPool, count: usize) -> Vec<Outcome> {
@@ -314,7 +324,7 @@ async fn refused_streams_are_distinguished() {
         refuses: 1,
         ..Script::new(10)
     });
-    let refused = Outcome::Failed(StreamError::Unprocessed);
+    let refused = Outcome::Failed(StreamError::Refused);
     assert_eq!(call(&pool).await, refused);
     assert!(call(&pool).await.is_answer());
     assert_eq!(peer.dials.load(SeqCst), 1);

@@ -283,8 +283,58 @@ async fn a_request_after_the_last_one_that_is_processed_is_unprocessed() {
     });
     let (first, second) = futures::join!(call(&pool), call(&pool));
     assert!(first.is_answer(), "{first:?}");
-    assert_eq!(second, Outcome::Failed(StreamError::Unprocessed));
+    assert_eq!(second, Outcome::Failed(StreamError::Drained));
     assert_eq!(dials.load(SeqCst), 1);
+}
+
+/// As nginx does it: allows more streams at a time than it processes on a
+/// connection, skips those beyond, and closes after the last answer.
+async fn processes_few<const STREAMS: u32, const REQUESTS: usize>(mut frames: Frames) {
+    frames
+        .send([setting(MAX_CONCURRENT_STREAMS, STREAMS)])
+        .await;
+    let mut streams = Vec::new();
+    while streams.len() < REQUESTS {
+        // Only those that are there answer before the next one is read.
+        match timeout(SECOND, frames.request()).await {
+            Ok(Some(stream)) => streams.push(stream),
+            Ok(None) => return,
+            Err(_) => {
+                for stream in streams.drain(..) {
+                    frames.send(answer(stream)).await;
+                }
+                return;
+            }
+        }
+    }
+    frames.send([goaway(streams[REQUESTS - 1])]).await;
+    sleep(SECOND / 10).await;
+    for stream in streams {
+        frames.send(answer(stream)).await;
+    }
+    while frames.request().await.is_some() {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_call_fails_at_a_peer_that_processes_few_requests_on_a_connection() {
+    async fn all_are_answered<const STREAMS: u32, const REQUESTS: usize>() {
+        let (pool, dials) = pool_to(200, processes_few::<STREAMS, REQUESTS>);
+        for _ in 0..5 {
+            let began = Instant::now();
+            all_answered(&calls(&pool, 200).await);
+            let took = began.elapsed();
+            assert!(took < 3 * SECOND, "{STREAMS}, {REQUESTS}: {took:?}");
+        }
+        let dials = dials.load(SeqCst);
+        let least = 1_000 / REQUESTS;
+        assert!(dials <= 3 * least, "{STREAMS}, {REQUESTS}: {dials}");
+    }
+    all_are_answered::<128, 1>().await;
+    all_are_answered::<128, 2>().await;
+    all_are_answered::<128, 19>().await;
+    all_are_answered::<10, 2>().await;
+    all_are_answered::<10, 7>().await;
+    all_are_answered::<1, 1>().await;
 }
 
 #[tokio::test(start_paused = true)]
