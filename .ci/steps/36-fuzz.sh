@@ -4,6 +4,8 @@
 
 fuzz=$cache/tools/cargo-fuzz-0.13.2
 fuzz_seconds=${FUZZ_SECONDS:-20}
+# A fixed seed, so that a commit fails for what it changes; 0 is a random one.
+fuzz_seed=${FUZZ_SEED:-1}
 
 install_cargo_fuzz() {
     [ ! -x "$fuzz/bin/cargo-fuzz" ] || return 0
@@ -48,7 +50,7 @@ fuzz_targets() (
         # An input takes milliseconds. A machine that stalls for a minute is not a
         # finding.
         if ! cargo_fuzz run "$target" "$work/fuzz/$target" "fuzz/corpus/$target" -- \
-            -max_total_time="$fuzz_seconds" -max_len=4096 -timeout=300 -rss_limit_mb=2048 \
+            -max_total_time="$fuzz_seconds" -seed="$fuzz_seed" -max_len=4096 -timeout=300 -rss_limit_mb=2048 \
             -artifact_prefix="$work/fuzz/" -print_final_stats=1 >"$work/fuzz/$target.log" 2>&1; then
             tail -n 40 "$work/fuzz/$target.log"
             return 1
