@@ -117,7 +117,7 @@ reasons! {
     DeadlineExceeded "DEADLINE_EXCEEDED": DeadlineExceeded, Retry::No, None, Failed,
         "The deadline of the caller, or `server.max_deadline`, passed.";
     Overloaded "OVERLOADED": Unavailable, ONE_SECOND, Some("capacity"), Busy,
-        "The process serves its maximum number of calls, or no permit for the Claude API was free in time.";
+        "The process serves its maximum number of calls, its messages hold the memory for them, or no permit for the Claude API was free in time.";
     Draining "DRAINING": Unavailable, ELSEWHERE, None, Busy,
         "The replica is shutting down; another one accepts the call.";
     CircuitOpen "CIRCUIT_OPEN": Unavailable, SDK_BACKOFF, Some("breaker"), Busy,

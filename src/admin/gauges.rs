@@ -111,6 +111,9 @@ fn read(view: &ServiceView, families: &mut Vec<Family>) {
     let store_down = if view.store.is_down() { 1.0 } else { 0.0 };
     families.extend([
         breaker,
+        Family::single(&m::MESSAGE_BYTES, view.messages.in_use() as f64),
+        Family::single(&m::MESSAGE_BYTES_LIMIT, view.messages.capacity() as f64),
+        Family::single(&m::MESSAGES_WAITING, view.messages.waiting() as f64),
         Family::single(&m::CONCURRENCY_IN_USE, permits.in_use() as f64),
         Family::single(&m::CONCURRENCY_WAITING, permits.waiting() as f64),
         Family::single(&m::CONCURRENCY_LIMIT, permits.limit() as f64),

@@ -3,7 +3,7 @@
 use crate::{
     access::Refusals,
     secrets::Reload,
-    server::Drain,
+    server::{Drain, MessageBudget},
     store::StoreHealth,
     telemetry::{LogLevel, Telemetry},
     upstream::Upstream,
@@ -19,6 +19,8 @@ pub struct ServiceView {
     pub upstream: Upstream,
     /// Whether the server is shutting down.
     pub drain: Drain,
+    /// The memory of messages.
+    pub messages: MessageBudget,
     /// The log level, where it can be changed.
     pub log_level: Option<LogLevel>,
     /// Files that are reloaded when they change.

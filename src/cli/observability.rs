@@ -7,7 +7,7 @@ use crate::{
     config::{Config, Environment},
     pricing::PriceTable,
     secrets::Reload,
-    server::Drain,
+    server::Server,
     store::StoreHealth,
     telemetry::{self, LogGuard, Telemetry, TelemetryError, TelemetryGuard},
     upstream::Upstream,
@@ -60,7 +60,7 @@ impl Observability {
     pub fn of(
         &self,
         upstream: Upstream,
-        drain: &Drain,
+        server: &Server,
         reloads: Vec<Arc<dyn Reload>>,
         refusals: Option<Refusals>,
         store: Option<StoreHealth>,
@@ -68,7 +68,8 @@ impl Observability {
         admin::ServiceView {
             telemetry: self.telemetry.clone(),
             upstream,
-            drain: drain.clone(),
+            drain: server.drain(),
+            messages: server.messages(),
             log_level: Some(self.logs.level()),
             reloads,
             refusals,

@@ -148,7 +148,7 @@ async fn serve(
     });
     drop(start);
     let drain = server.drain();
-    let observed = observability.of(upstream, &drain, reloads, refusals, store_health);
+    let observed = observability.of(upstream, &server, reloads, refusals, store_health);
     let admin = observability.admin(&config.admin, observed).await?;
     // The port accepts connections since it was bound, so anyone who waits for
     // this line can call. The service runs even if nobody reads it.

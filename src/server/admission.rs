@@ -1,20 +1,26 @@
 //! Admits calls: by the state of the drain, by the maximum number of calls in
-//! the process, and until their deadline.
+//! the process and the memory of their messages, and until their deadline.
 //!
 //! The gRPC library's own timeout answers CANCELLED, does not cover streams,
 //! and ignores a header that it cannot parse; so it is implemented here. A call
 //! whose time is up ends with a status, and everything below it is dropped.
 
-use super::{body::DeadlineBody, drain::Drain, timeout};
+use super::{
+    body::{DeadlineBody, Held},
+    drain::Drain,
+    messages::{GatheredBody, MessageBudget, MessageBytes},
+    timeout,
+};
 use crate::{
     call::Deadline,
     layer::{Next, Rule},
     status,
 };
+use bytes::Bytes;
 use futures::FutureExt;
 use http::{Request, Response};
-use std::{convert::Infallible, panic::AssertUnwindSafe, time::Duration};
-use tonic::body::Body;
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tonic::{body::Body, codegen::StdError};
 
 /// Admits calls. Handlers find their [`Deadline`] in the request's extensions.
 #[derive(Debug, Clone)]
@@ -28,22 +34,30 @@ pub struct Admission {
     pub max_calls: usize,
     /// Maximum duration of a call.
     pub max_deadline: Duration,
+    /// The memory of the messages of all calls.
+    pub messages: MessageBudget,
+    /// Maximum size of a message, in bytes.
+    pub max_message_bytes: usize,
 }
 
-impl<B: Send + 'static> Rule<Request<B>> for Admission {
-    type Inner = Request<B>;
+impl<B> Rule<Request<B>> for Admission
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<StdError>,
+{
+    type Inner = Request<GatheredBody<B>>;
     type Response = Response<Body>;
     type Error = Infallible;
 
     async fn call(
         &self,
         mut request: Request<B>,
-        mut next: impl Next<Request<B>, Response<Body>, Infallible>,
+        mut next: impl Next<Request<GatheredBody<B>>, Response<Body>, Infallible>,
     ) -> Result<Response<Body>, Infallible> {
         if self.refused {
             return Ok(status::draining().into_http());
         }
-        let guard = self.drain.call();
+        let place = self.drain.call();
         if self.drain.running() > self.max_calls {
             return Ok(status::overloaded().into_http());
         }
@@ -55,6 +69,8 @@ impl<B: Send + 'static> Rule<Request<B>> for Admission {
             Err(malformed) => return Ok(status::invalid_timeout(malformed).into_http()),
         };
         request.extensions_mut().insert(deadline);
+        let bytes = Arc::new(self.messages.message());
+        let request = self.gathered(request, Arc::clone(&bytes));
         let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
         let answered = tokio::select! {
             // The response first: its own status for an exceeded deadline is
@@ -68,16 +84,27 @@ impl<B: Send + 'static> Rule<Request<B>> for Admission {
         };
         match answered {
             Ok(response) => {
-                let drain = self.drain.clone();
-                Ok(
-                    response?
-                        .map(|body| Body::new(DeadlineBody::new(body, deadline, drain, guard))),
-                )
+                let (drain, held) = (self.drain.clone(), Held::new(place, bytes));
+                Ok(response?.map(|body| Body::new(DeadlineBody::new(body, deadline, drain, held))))
             }
             Err(_panic) => {
                 tracing::error!("a handler panicked");
                 Ok(status::panicked().into_http())
             }
         }
+    }
+}
+
+impl Admission {
+    fn gathered<B>(
+        &self,
+        request: Request<B>,
+        bytes: Arc<MessageBytes>,
+    ) -> Request<GatheredBody<B>> {
+        let (parts, body) = request.into_parts();
+        let max_bytes = self.max_message_bytes.min(self.messages.capacity());
+        let longest_wait = self.messages.longest_wait();
+        let body = GatheredBody::new(body, &parts.headers, bytes, max_bytes, longest_wait);
+        Request::from_parts(parts, body)
     }
 }

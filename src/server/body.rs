@@ -4,7 +4,10 @@
 //! body would never fire. Therefore, as soon as a response turns out to be a
 //! stream, a task watches the time from outside. Unary responses never need it.
 
-use super::drain::{CallGuard, Drain};
+use super::{
+    drain::{CallGuard, Drain},
+    messages::MessageBytes,
+};
 use crate::{call::Deadline, status};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
@@ -20,6 +23,24 @@ use tonic::{Status, body::Body};
 /// A response that ends at its deadline.
 pub struct DeadlineBody(State);
 
+/// What a call holds until its response has been sent or dropped.
+pub struct Held {
+    /// Its place among the calls.
+    _place: CallGuard,
+    /// The memory of its message.
+    _bytes: Arc<MessageBytes>,
+}
+
+impl Held {
+    /// The place of a call and the memory of its message.
+    pub fn new(place: CallGuard, bytes: Arc<MessageBytes>) -> Self {
+        Held {
+            _place: place,
+            _bytes: bytes,
+        }
+    }
+}
+
 enum State {
     /// May still be a unary response: one message and the trailers.
     Unwatched {
@@ -27,7 +48,7 @@ enum State {
         messages: u8,
         deadline: Deadline,
         drain: Drain,
-        guard: Option<CallGuard>,
+        held: Option<Held>,
     },
     /// A stream, and the task that watches it.
     Watched {
@@ -42,7 +63,7 @@ enum Slot {
     Running {
         body: Body,
         waker: Option<Waker>,
-        _guard: Option<CallGuard>,
+        _held: Option<Held>,
     },
     /// Ended; the status has not been sent yet.
     Ended(Status),
@@ -52,15 +73,15 @@ enum Slot {
 type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
 impl DeadlineBody {
-    /// Limits a body by a deadline and a drain. The guard is kept until the
-    /// body ends.
-    pub fn new(body: Body, deadline: Deadline, drain: Drain, guard: CallGuard) -> Self {
+    /// Limits a body by a deadline and a drain. What the call holds is kept
+    /// until the body ends.
+    pub fn new(body: Body, deadline: Deadline, drain: Drain, held: Held) -> Self {
         DeadlineBody(State::Unwatched {
             body,
             messages: 0,
             deadline,
             drain,
-            guard: Some(guard),
+            held: Some(held),
         })
     }
 
@@ -69,7 +90,7 @@ impl DeadlineBody {
             body,
             deadline,
             drain,
-            guard,
+            held,
             ..
         } = &mut self.0
         else {
@@ -78,7 +99,7 @@ impl DeadlineBody {
         let shared = Arc::new(Shared(Mutex::new(Slot::Running {
             body: std::mem::take(body),
             waker: waker.cloned(),
-            _guard: guard.take(),
+            _held: held.take(),
         })));
         let (deadline, cut) = (*deadline, drain.until_aborted());
         let watched = Arc::clone(&shared);

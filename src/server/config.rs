@@ -1,9 +1,14 @@
 //! `[server]`: the gRPC port, its limits, and TLS.
 
+use super::messages::memory_limit;
 use crate::duration_limits;
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::sync::Semaphore;
+
+/// Which part of the memory messages may have: they cost three times their size,
+/// and the answers, connections and the service itself need the other half.
+const PART_OF_MEMORY: usize = 6;
 
 /// The gRPC port: its address, its limits and what it serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +22,16 @@ pub struct ServerConfig {
     /// least 1. The Claude API accepts 32 MiB of JSON, in which Base64 makes
     /// images and PDFs a third larger.
     pub max_message_bytes: usize,
+    /// Maximum number of bytes of all messages in flight, after decompression,
+    /// from their first byte to the end of their answer; at least 1. A message
+    /// that does not fit waits, up to `bytes_timeout`. Unset, it is a sixth of the
+    /// limit of the memory cgroup, or of the memory of the machine: a message
+    /// costs up to three times its size.
+    pub max_bytes_in_flight: Option<usize>,
+    /// Maximum time that a message waits for others to make room. Then the call
+    /// is shed with `UNAVAILABLE`. Must be greater than 0.
+    #[serde(with = "humantime_serde")]
+    pub bytes_timeout: Duration,
     /// Maximum duration of a call. Shortens later deadlines, and applies to
     /// callers that send none. Must be greater than 0.
     #[serde(with = "humantime_serde")]
@@ -113,6 +128,8 @@ impl Default for ServerConfig {
         ServerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
             max_message_bytes: 32 * 1024 * 1024,
+            max_bytes_in_flight: None,
+            bytes_timeout: Duration::from_secs(10),
             max_deadline: Duration::from_secs(600),
             drain_timeout: Duration::from_secs(30),
             reflection: None,
@@ -137,6 +154,14 @@ impl ServerConfig {
         self.reflection.unwrap_or(is_local)
     }
 
+    /// The bytes that messages may hold: as configured, else a part of the memory.
+    pub fn bytes_in_flight(&self) -> usize {
+        self.max_bytes_in_flight.unwrap_or_else(|| {
+            let memory = memory_limit().and_then(|limit| usize::try_from(limit).ok());
+            memory.map_or(usize::MAX, |limit| limit / PART_OF_MEMORY)
+        })
+    }
+
     /// Validates what the types do not express. Calls `wrong` with the key and
     /// the problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
@@ -155,9 +180,13 @@ impl ServerConfig {
         );
         let max_connections = Semaphore::MAX_PERMITS;
         at_least_one("max_calls", self.max_calls, usize::MAX);
+        if let Some(bytes) = self.max_bytes_in_flight {
+            at_least_one("max_bytes_in_flight", bytes, usize::MAX);
+        }
         at_least_one("max_connections", self.max_connections, max_connections);
 
         let durations = [
+            ("bytes_timeout", self.bytes_timeout, false),
             ("max_deadline", self.max_deadline, false),
             ("drain_timeout", self.drain_timeout, true),
             ("max_connection_age", self.max_connection_age, false),

@@ -9,6 +9,7 @@ mod connection;
 mod drain;
 mod error_details;
 mod health;
+mod messages;
 mod reflection;
 mod router;
 mod signed_calls;
@@ -19,6 +20,7 @@ mod web;
 
 pub use config::{ServerConfig, TlsConfig};
 pub use drain::Drain;
+pub use messages::MessageBudget;
 pub use tls::{Tls, TlsError};
 
 use crate::{access::Access, service::Rpcs, telemetry::Telemetry};
@@ -51,6 +53,7 @@ pub struct Server {
     access: Option<Access>,
     tls: Option<Tls>,
     drain: Drain,
+    messages: MessageBudget,
     telemetry: Telemetry,
 }
 
@@ -82,6 +85,7 @@ impl Server {
     fn new(listener: TcpListener, config: ServerConfig, service: Rpcs) -> Server {
         Server {
             listener,
+            messages: MessageBudget::new(config.bytes_in_flight(), config.bytes_timeout),
             config,
             service,
             access: None,
@@ -122,6 +126,11 @@ impl Server {
         self.drain.clone()
     }
 
+    /// The memory of messages, for its state.
+    pub fn messages(&self) -> MessageBudget {
+        self.messages.clone()
+    }
+
     /// Serves until drained: until the calls in flight at the beginning of the
     /// drain have finished, or were aborted after the drain timeout.
     pub async fn run(self) {
@@ -133,6 +142,7 @@ impl Server {
                 self.access,
                 &health,
                 &self.drain,
+                &self.messages,
                 &self.telemetry,
             ),
             connections: Connections::new(&self.config, self.tls, self.drain.clone()),

@@ -3,7 +3,7 @@
 use super::{
     admission::Admission, authenticate::Authenticate, call_limits::LimitCalls,
     config::ServerConfig, drain::Drain, error_details::AddErrorDetails, health::HealthServices,
-    reflection, router::Router, signed_calls::ForbidSignedRetries, web,
+    messages::MessageBudget, reflection, router::Router, signed_calls::ForbidSignedRetries, web,
 };
 use crate::{
     access::Access, layer::rule, proto::v1::claude_service_server::ClaudeServiceServer,
@@ -40,6 +40,7 @@ impl InboundStacks {
         access: Option<Access>,
         health: &HealthServices,
         drain: &Drain,
+        messages: &MessageBudget,
         telemetry: &Telemetry,
     ) -> Self {
         let build = |refused| {
@@ -48,6 +49,8 @@ impl InboundStacks {
                 refused,
                 max_calls: config.max_calls,
                 max_deadline: config.max_deadline,
+                messages: messages.clone(),
+                max_message_bytes: config.max_message_bytes,
             };
             inbound(
                 config,

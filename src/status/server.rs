@@ -18,6 +18,14 @@ pub fn overloaded() -> Status {
     )
 }
 
+/// Other messages hold the memory that there is for them.
+pub fn out_of_message_memory() -> Status {
+    plain(
+        Reason::Overloaded,
+        "the messages in flight have reached server.max_bytes_in_flight",
+    )
+}
+
 /// The caller's deadline, or the maximum duration of a call, was exceeded.
 pub fn deadline_exceeded() -> Status {
     plain(Reason::DeadlineExceeded, "deadline exceeded")

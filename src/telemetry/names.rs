@@ -293,6 +293,12 @@ metrics! {
         "Cost in US dollars, at the configured prices.";
     UNPRICED: Counter "claude_grpc.tokens.unpriced" in "{token}",
         "Tokens of models without a configured price.";
+    MESSAGE_BYTES: Gauge "claude_grpc.server.messages.bytes" in "By",
+        "Bytes of the messages in flight, after decompression.";
+    MESSAGE_BYTES_LIMIT: Gauge "claude_grpc.server.messages.bytes.limit" in "By",
+        "Maximum number of bytes of the messages in flight (server.max_bytes_in_flight).";
+    MESSAGES_WAITING: Gauge "claude_grpc.server.messages.waiting" in "{message}",
+        "Messages that wait until others have made room.";
     CONCURRENCY_IN_USE: Gauge "claude_grpc.upstream.concurrency.in_use" in "{permit}",
         "Permits of the concurrency limit in use.";
     CONCURRENCY_WAITING: Gauge "claude_grpc.upstream.concurrency.waiting" in "{attempt}",

@@ -22,6 +22,7 @@ mod invalid_answers;
 mod json_passthrough;
 mod key_affinity;
 mod limits;
+mod message_budget;
 mod models;
 mod odd_answers;
 mod one_caller;

@@ -1,0 +1,352 @@
+//! The budget of bytes: who draws from it, who waits, who is rejected.
+
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+use thiserror::Error;
+
+/// The bytes that all messages in flight may hold. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct MessageBudget(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    capacity: usize,
+    longest_wait: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    free: usize,
+    /// Messages that wait, the oldest first.
+    waiting: BTreeMap<Age, Waiter>,
+    last_age: Age,
+    /// Bytes of messages that have arrived as a whole: they become free without
+    /// further bytes.
+    whole: usize,
+    /// Messages that must make room and have not yet done so.
+    leaving: usize,
+}
+
+/// The order in which messages began.
+type Age = u64;
+
+#[derive(Debug)]
+struct Waiter {
+    bytes: usize,
+    waker: Waker,
+    outcome: Outcome,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Waits,
+    Granted,
+    MustLeave,
+}
+
+/// The bytes that one message holds. They become free when this is dropped.
+#[derive(Debug)]
+pub struct MessageBytes {
+    budget: MessageBudget,
+    /// What it holds, under the lock of the budget as well: only its owner
+    /// changes it.
+    own: Mutex<Own>,
+}
+
+#[derive(Debug, Default)]
+struct Own {
+    age: Age,
+    held: usize,
+    is_whole: bool,
+    must_leave: bool,
+}
+
+/// Why bytes cannot be drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NoRoom {
+    /// The message is larger than the whole budget.
+    #[error("the message is larger than the budget")]
+    TooLarge,
+    /// Other messages hold the budget, and this one must make room for an older
+    /// one.
+    #[error("other messages hold the budget")]
+    Busy,
+}
+
+impl MessageBudget {
+    /// A budget of so many bytes. A message waits at most `longest_wait` for
+    /// room.
+    pub fn new(capacity: usize, longest_wait: Duration) -> Self {
+        MessageBudget(Arc::new(Shared {
+            capacity,
+            longest_wait,
+            state: Mutex::new(State {
+                free: capacity,
+                ..State::default()
+            }),
+        }))
+    }
+
+    /// A message that holds nothing yet.
+    pub fn message(&self) -> MessageBytes {
+        MessageBytes {
+            budget: self.clone(),
+            own: Mutex::default(),
+        }
+    }
+
+    /// The size of the budget, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.0.capacity
+    }
+
+    /// How long a message waits for room at most.
+    pub fn longest_wait(&self) -> Duration {
+        self.0.longest_wait
+    }
+
+    /// Bytes that messages hold.
+    pub fn in_use(&self) -> usize {
+        self.0.capacity - self.0.state.lock().free
+    }
+
+    /// Messages that wait for room.
+    pub fn waiting(&self) -> usize {
+        self.0.state.lock().waiting.len()
+    }
+}
+
+impl MessageBytes {
+    /// Draws further bytes for this message, waiting for room. After `Pending`,
+    /// the call must be repeated with the same number.
+    ///
+    /// # Errors
+    /// [`NoRoom`]. The message must be dropped then.
+    pub fn poll_draw(&self, cx: &mut Context<'_>, bytes: usize) -> Poll<Result<(), NoRoom>> {
+        let capacity = self.budget.0.capacity;
+        let mut own = self.own.lock();
+        let mut state = self.budget.0.state.lock();
+        if own.age == 0 {
+            state.last_age += 1;
+            own.age = state.last_age;
+        }
+        if own.held.saturating_add(bytes) > capacity {
+            return Poll::Ready(Err(NoRoom::TooLarge));
+        }
+        if let Some(waiter) = state.waiting.get_mut(&own.age) {
+            match waiter.outcome {
+                Outcome::Waits => {
+                    waiter.waker.clone_from(cx.waker());
+                    return Poll::Pending;
+                }
+                Outcome::Granted => {
+                    state.waiting.remove(&own.age);
+                    own.held += bytes;
+                    // Those that still wait may now wait for each other.
+                    state.advance();
+                    return Poll::Ready(Ok(()));
+                }
+                Outcome::MustLeave => {
+                    state.waiting.remove(&own.age);
+                    own.must_leave = true;
+                    return Poll::Ready(Err(NoRoom::Busy));
+                }
+            }
+        }
+        let is_first = state.waiting.keys().next().is_none_or(|it| own.age < *it);
+        if is_first && bytes <= state.free {
+            state.free -= bytes;
+            own.held += bytes;
+            return Poll::Ready(Ok(()));
+        }
+        let waiter = Waiter {
+            bytes,
+            waker: cx.waker().clone(),
+            outcome: Outcome::Waits,
+        };
+        state.waiting.insert(own.age, waiter);
+        state.advance();
+        Poll::Pending
+    }
+
+    /// The message has arrived as a whole.
+    pub fn whole(&self) {
+        let mut own = self.own.lock();
+        if !own.is_whole {
+            own.is_whole = true;
+            self.budget.0.state.lock().whole += own.held;
+        }
+    }
+}
+
+impl Drop for MessageBytes {
+    fn drop(&mut self) {
+        let own = self.own.get_mut();
+        if own.age == 0 {
+            return;
+        }
+        let mut state = self.budget.0.state.lock();
+        state.free += own.held;
+        if own.is_whole {
+            state.whole -= own.held;
+        }
+        match state.waiting.remove(&own.age) {
+            Some(waiter) if waiter.outcome == Outcome::Granted => state.free += waiter.bytes,
+            Some(waiter) if waiter.outcome == Outcome::MustLeave => state.leaving -= 1,
+            _ if own.must_leave => state.leaving -= 1,
+            _ => {}
+        }
+        if !state.waiting.is_empty() {
+            state.advance();
+        }
+    }
+}
+
+impl State {
+    /// Serves those that wait, in order. When none can be served and no message
+    /// in flight will become free by itself, the youngest one that waits makes
+    /// room: else all would wait for each other.
+    fn advance(&mut self) {
+        let waits = |waiter: &&mut Waiter| waiter.outcome == Outcome::Waits;
+        for waiter in self.waiting.values_mut().filter(waits) {
+            if waiter.bytes > self.free {
+                break;
+            }
+            self.free -= waiter.bytes;
+            waiter.resolve(Outcome::Granted);
+        }
+        if self.whole > 0 || self.leaving > 0 || self.has_granted() {
+            return;
+        }
+        let mut waiting = self.waiting.values_mut().filter(waits);
+        if let (Some(_oldest), Some(youngest)) = (waiting.next(), waiting.next_back()) {
+            youngest.resolve(Outcome::MustLeave);
+            self.leaving += 1;
+        }
+    }
+
+    fn has_granted(&self) -> bool {
+        let mut waiting = self.waiting.values();
+        waiting.any(|waiter| waiter.outcome == Outcome::Granted)
+    }
+}
+
+impl Waiter {
+    fn resolve(&mut self, outcome: Outcome) {
+        self.outcome = outcome;
+        self.waker.wake_by_ref();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::task::noop_waker;
+    use proptest::prelude::*;
+
+    const WAIT: Duration = Duration::from_secs(1);
+
+    fn draw(message: &MessageBytes, bytes: usize) -> Poll<Result<(), NoRoom>> {
+        message.poll_draw(&mut Context::from_waker(&noop_waker()), bytes)
+    }
+
+    const DRAWN: Poll<Result<(), NoRoom>> = Poll::Ready(Ok(()));
+
+    #[test]
+    fn what_fits_is_drawn_and_becomes_free_again() {
+        let budget = MessageBudget::new(10, WAIT);
+        let message = budget.message();
+        assert_eq!(draw(&message, 4), DRAWN);
+        assert_eq!(draw(&message, 6), DRAWN);
+        assert_eq!(budget.in_use(), 10);
+        assert_eq!(draw(&message, 1), Poll::Ready(Err(NoRoom::TooLarge)));
+        drop(message);
+        assert_eq!(budget.in_use(), 0);
+    }
+
+    #[test]
+    fn who_waits_is_served_in_the_order_of_arrival() {
+        let budget = MessageBudget::new(10, WAIT);
+        let (first, second, third) = (budget.message(), budget.message(), budget.message());
+        assert_eq!(draw(&first, 10), DRAWN);
+        first.whole();
+        assert_eq!(draw(&second, 6), Poll::Pending);
+        assert_eq!(draw(&third, 2), Poll::Pending);
+        drop(first);
+        assert_eq!(budget.in_use(), 8);
+        assert_eq!(draw(&third, 2), DRAWN);
+        assert_eq!(draw(&second, 6), DRAWN);
+    }
+
+    #[test]
+    fn the_youngest_makes_room_when_all_wait_for_each_other() {
+        let budget = MessageBudget::new(10, WAIT);
+        let messages = [budget.message(), budget.message(), budget.message()];
+        for message in &messages {
+            assert_eq!(draw(message, 3), DRAWN);
+        }
+        let [first, second, third] = messages;
+        assert_eq!(draw(&first, 4), Poll::Pending);
+        assert_eq!(draw(&second, 4), Poll::Pending);
+        assert_eq!(draw(&second, 4), Poll::Ready(Err(NoRoom::Busy)));
+        drop(second);
+        assert_eq!(draw(&first, 4), DRAWN);
+        assert_eq!(draw(&third, 4), Poll::Pending);
+        first.whole();
+        drop(first);
+        assert_eq!(draw(&third, 4), DRAWN);
+    }
+
+    proptest! {
+        /// However messages draw, wait, end and are given up: nothing is lost,
+        /// and nobody waits for ever.
+        #[test]
+        fn nothing_is_lost(steps in prop::collection::vec((0_usize..8, 1_usize..60, any::<bool>()), 1..200)) {
+            let budget = MessageBudget::new(100, WAIT);
+            let mut messages: Vec<_> = (0..8).map(|_| (budget.message(), None)).collect();
+            for (at, bytes, ends) in steps {
+                let (message, waits) = &mut messages[at];
+                let wanted = waits.unwrap_or(bytes);
+                let is_over = match draw(message, wanted) {
+                    Poll::Pending => {
+                        *waits = Some(wanted);
+                        ends
+                    }
+                    Poll::Ready(Ok(())) => {
+                        *waits = None;
+                        if ends {
+                            message.whole();
+                        }
+                        ends
+                    }
+                    Poll::Ready(Err(_)) => true,
+                };
+                if is_over {
+                    messages[at] = (budget.message(), None);
+                }
+                prop_assert!(budget.in_use() <= 100);
+            }
+            // All that wait end, in some order, without further arrivals.
+            for _ in 0..100 {
+                for at in 0..8 {
+                    if let (message, Some(wanted)) = &messages[at]
+                        && draw(message, *wanted).is_ready()
+                    {
+                        messages[at] = (budget.message(), None);
+                    }
+                }
+            }
+            let idle = messages.iter().filter(|(_, waits)| waits.is_some()).count();
+            prop_assert!(idle <= 1, "{idle} wait for ever");
+            drop(messages);
+            prop_assert_eq!(budget.in_use(), 0);
+            prop_assert_eq!(budget.waiting(), 0);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The memory that messages hold, from their first byte to the end of their
+//! answer.
+//!
+//! A message is gathered before the gRPC library sees it: that library reserves
+//! what a message declares, so a few bytes would cost as much memory as the
+//! largest message. Here each piece that arrives, and each piece that
+//! decompression yields, is drawn from one budget. What does not fit waits, and
+//! is rejected if it does not fit in time.
+
+mod budget;
+mod decompress;
+mod gather;
+mod memory_limit;
+
+pub use budget::{MessageBudget, MessageBytes};
+pub use gather::GatheredBody;
+pub use memory_limit::memory_limit;
