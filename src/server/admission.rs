@@ -5,11 +5,16 @@
 //! and ignores a header that it cannot parse; so it is implemented here. A call
 //! whose time is up ends with a status, and everything below it is dropped.
 
-use super::{body::DeadlineBody, drain::Drain, timeout};
+use super::{
+    body::{DeadlineBody, StreamLimits},
+    drain::Drain,
+    timeout,
+};
 use crate::{
     call::Deadline,
     layer::{Next, Rule},
-    status,
+    proto, status,
+    telemetry::CallRecord,
 };
 use futures::FutureExt;
 use http::{Request, Response};
@@ -28,6 +33,8 @@ pub struct Admission {
     pub max_calls: usize,
     /// Maximum duration of a call.
     pub max_deadline: Duration,
+    /// Maximum time for which the reader of a stream may take nothing.
+    pub stall_timeout: Duration,
 }
 
 impl<B: Send + 'static> Rule<Request<B>> for Admission {
@@ -55,6 +62,8 @@ impl<B: Send + 'static> Rule<Request<B>> for Admission {
             Err(malformed) => return Ok(status::invalid_timeout(malformed).into_http()),
         };
         request.extensions_mut().insert(deadline);
+        let record = request.extensions().get::<CallRecord>().cloned();
+        let is_stream = proto::method(request.uri().path()).is_some_and(proto::is_stream);
         let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
         let answered = tokio::select! {
             // The response first: its own status for an exceeded deadline is
@@ -68,11 +77,18 @@ impl<B: Send + 'static> Rule<Request<B>> for Admission {
         };
         match answered {
             Ok(response) => {
-                let drain = self.drain.clone();
-                Ok(
-                    response?
-                        .map(|body| Body::new(DeadlineBody::new(body, deadline, drain, guard))),
-                )
+                let limits = StreamLimits {
+                    deadline,
+                    stall_timeout: self.stall_timeout,
+                    drain: self.drain.clone(),
+                    record: record.unwrap_or_default(),
+                };
+                Ok(response?.map(|body| {
+                    Body::new(match is_stream {
+                        true => DeadlineBody::stream(body, limits, guard),
+                        false => DeadlineBody::new(body, limits, guard),
+                    })
+                }))
             }
             Err(_panic) => {
                 tracing::error!("a handler panicked");

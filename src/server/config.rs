@@ -21,6 +21,12 @@ pub struct ServerConfig {
     /// callers that send none. Must be greater than 0.
     #[serde(with = "humantime_serde")]
     pub max_deadline: Duration,
+    /// Maximum time, up to half of it more, for which the reader of a stream may
+    /// take nothing while there is something to send; less than 16 KiB of a larger
+    /// message is nothing. Then the call ends. Time in which the API sends nothing
+    /// does not count. Must be greater than 0.
+    #[serde(with = "humantime_serde")]
+    pub stall_timeout: Duration,
     /// Maximum time that calls in flight may continue after SIGTERM or SIGINT;
     /// then they are aborted.
     #[serde(with = "humantime_serde")]
@@ -114,6 +120,7 @@ impl Default for ServerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
             max_message_bytes: 32 * 1024 * 1024,
             max_deadline: Duration::from_secs(600),
+            stall_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
             reflection: None,
             grpc_web: false,
@@ -159,6 +166,7 @@ impl ServerConfig {
 
         let durations = [
             ("max_deadline", self.max_deadline, false),
+            ("stall_timeout", self.stall_timeout, false),
             ("drain_timeout", self.drain_timeout, true),
             ("max_connection_age", self.max_connection_age, false),
             ("keepalive_interval", self.keepalive_interval, false),

@@ -48,6 +48,7 @@ impl InboundStacks {
                 refused,
                 max_calls: config.max_calls,
                 max_deadline: config.max_deadline,
+                stall_timeout: config.stall_timeout,
             };
             inbound(
                 config,
