@@ -45,7 +45,8 @@ pub struct ServerConfig {
     pub max_concurrent_streams: u32,
     /// Maximum number of concurrent calls over all connections; at least 1.
     /// Further calls are shed with `UNAVAILABLE`, since another replica may have
-    /// capacity.
+    /// capacity. With a clients file, a tenant may run at most four times its weight
+    /// as many calls as could still begin: one alone gets four fifths.
     pub max_calls: usize,
     /// Maximum number of open connections; at least 1. Further connections wait
     /// in the accept queue of the kernel.

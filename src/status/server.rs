@@ -18,6 +18,14 @@ pub fn overloaded() -> Status {
     )
 }
 
+/// Few more calls can begin, and the tenant of this one has its share of them.
+pub fn overloaded_by_tenant() -> Status {
+    plain(
+        Reason::Overloaded,
+        "the tenant has its share of the maximum number of calls",
+    )
+}
+
 /// The caller's deadline, or the maximum duration of a call, was exceeded.
 pub fn deadline_exceeded() -> Status {
     plain(Reason::DeadlineExceeded, "deadline exceeded")

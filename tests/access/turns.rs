@@ -10,7 +10,7 @@ use claude_grpc::{
     secrets::Reloadable,
     server::{Drain, Server, ServerConfig},
     service::{Rpcs, ServiceConfig},
-    simulator::{Simulator, SimulatorConfig},
+    simulator::{Behaviour, Handle, Simulator, SimulatorConfig},
     upstream::{Key, Keys, ProxyVariables, Upstream, UpstreamConfig},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -33,6 +33,7 @@ const SMALL: usize = 50;
 /// A service with access control in front of a simulator.
 struct World {
     tenants: Vec<Tenant>,
+    simulator: Handle,
     upstream: Upstream,
     drain: Drain,
 }
@@ -77,6 +78,7 @@ impl Setup {
     async fn start(mut self) -> World {
         let simulator = Simulator::bind(self.simulator).await.unwrap();
         self.upstream.base_url = simulator.base_url().unwrap();
+        let handle = simulator.handle();
         tokio::spawn(simulator.run());
 
         let dir = tempfile::tempdir().unwrap();
@@ -132,6 +134,7 @@ impl Setup {
         }
         World {
             tenants,
+            simulator: handle,
             upstream,
             drain,
         }
@@ -228,5 +231,30 @@ async fn permits_are_shared_by_weight_however_many_calls_one_makes() {
             limit.in_use() == permits && limit.waiting() > calls - permits - 20
         });
         assert_fair(&world, &shares.await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_opens_all_it_can_leaves_calls_to_others() {
+    let mut setup = Setup::new(weights());
+    setup.server.max_calls = 100;
+    let world = setup.start().await;
+    world.simulator.always(Some(Behaviour::Hang));
+    let greedy = &world.tenants[0];
+    let mut calls = JoinSet::new();
+    for _ in 0..200 {
+        let greedy = greedy.clone();
+        calls.spawn(async move { greedy.call().await });
+    }
+    // The others of its calls are shed at once.
+    while calls.len() > 85 {
+        let shed = tokio::time::timeout(PATIENCE, calls.join_next()).await;
+        shed.expect("it is shed").unwrap().unwrap().unwrap_err();
+    }
+    until(|| (75..=85).contains(&world.drain.running())).await;
+
+    world.simulator.always(None);
+    for small in &world.tenants[1..] {
+        small.call().await.unwrap();
     }
 }
