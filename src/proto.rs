@@ -33,6 +33,11 @@ pub fn method(path: &str) -> Option<&str> {
         .strip_prefix('/')
 }
 
+/// Whether a method of the service answers with a stream.
+pub fn is_stream(method: &str) -> bool {
+    matches!(method, "GenerateStream" | "SummarizeStream")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +52,10 @@ mod tests {
             .map(|method| method.name())
             .collect();
         assert_eq!(methods, METHODS);
+        let services = files.file.iter().flat_map(|file| &file.service);
+        for method in services.flat_map(|service| &service.method) {
+            assert_eq!(is_stream(method.name()), method.server_streaming());
+        }
         assert_eq!(
             method("/claude.v1.ClaudeService/Classify"),
             Some("Classify")

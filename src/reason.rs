@@ -116,6 +116,8 @@ reasons! {
     // Deadlines and capacity of the service.
     DeadlineExceeded "DEADLINE_EXCEEDED": DeadlineExceeded, Retry::No, None, Failed,
         "The deadline of the caller, or `server.max_deadline`, passed.";
+    ReaderStalled "READER_STALLED": ResourceExhausted, Retry::No, Some("stall"), Failed,
+        "The caller did not read its stream for `server.stall_timeout`, although there was something to read. Read faster, or cancel.";
     Overloaded "OVERLOADED": Unavailable, ONE_SECOND, Some("capacity"), Busy,
         "The process serves its maximum number of calls, its messages hold the memory for them, or no permit for the Claude API was free in time.";
     Draining "DRAINING": Unavailable, ELSEWHERE, None, Busy,

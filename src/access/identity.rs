@@ -4,6 +4,9 @@ use super::{RejectReason, clients::ClientLimits};
 use crate::call::Priority;
 use std::{sync::Arc, time::SystemTime};
 
+/// Who shares responses, usage and turns; `None` without access control.
+pub type Tenant = Option<Arc<str>>;
+
 /// The client that makes a call: `Arc<Identity>` in the request's extensions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
@@ -11,6 +14,8 @@ pub struct Identity {
     pub name: Arc<str>,
     /// Tenant: responses are shared, and usage is added up, within a tenant.
     pub tenant: Arc<str>,
+    /// The weight of the tenant's turns while calls wait; at least 1.
+    pub weight: u32,
     /// The RPCs that it may call, by name; all when empty.
     pub methods: Vec<String>,
     /// The models that it may use; all when empty.

@@ -51,6 +51,10 @@ pub struct Add {
     /// Tenant that its usage is attributed to; defaults to the name.
     #[arg(long)]
     tenant: Option<String>,
+    /// Weight of its tenant while calls must wait for their turn, 1 to 1000. All
+    /// clients of a tenant have the same. Default: 1.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    weight: Option<u32>,
     /// RPC that the client may call, such as `Generate`; repeat for more. Without
     /// it, all RPCs.
     #[arg(long = "method", value_name = "RPC")]
@@ -169,6 +173,7 @@ fn add(args: Add) -> Result<(), Failure> {
     let new = NewClient {
         name: args.name,
         tenant: args.tenant,
+        weight: args.weight,
         methods: args.methods,
         models: args.models,
         priority: match args.priority {
@@ -237,12 +242,15 @@ fn show(added: &Added) -> Result<(), Failure> {
 }
 
 fn described(client: &ClientEntry) -> String {
-    let tenant = client.tenant.as_ref().unwrap_or(&client.name);
+    let tenant = client.tenant();
     let until = |end: Option<SystemTime>| match end {
         Some(end) => format!(" until {:.0}", access::moment(end)),
         None => String::new(),
     };
     let mut text = format!("{}{}, tenant {tenant}", client.name, until(client.expires));
+    if let Some(weight) = client.weight {
+        text += &format!(", weight {weight}");
+    }
     for key in &client.keys {
         text += &format!("\n  key {}{}", key.id, until(key.not_after));
     }

@@ -6,7 +6,7 @@
 //! whose time is up ends with a status, and everything below it is dropped.
 
 use super::{
-    body::{DeadlineBody, Held},
+    body::{DeadlineBody, Held, StreamLimits},
     drain::Drain,
     messages::{GatheredBody, MessageBudget, MessageBytes},
     timeout,
@@ -14,7 +14,8 @@ use super::{
 use crate::{
     call::Deadline,
     layer::{Next, Rule},
-    status,
+    proto, status,
+    telemetry::CallRecord,
 };
 use bytes::Bytes;
 use futures::FutureExt;
@@ -38,6 +39,8 @@ pub struct Admission {
     pub messages: MessageBudget,
     /// Maximum size of a message, in bytes.
     pub max_message_bytes: usize,
+    /// Maximum time for which the reader of a stream may take nothing.
+    pub stall_timeout: Duration,
 }
 
 impl<B> Rule<Request<B>> for Admission
@@ -69,6 +72,8 @@ where
             Err(malformed) => return Ok(status::invalid_timeout(malformed).into_http()),
         };
         request.extensions_mut().insert(deadline);
+        let record = request.extensions().get::<CallRecord>().cloned();
+        let is_stream = proto::method(request.uri().path()).is_some_and(proto::is_stream);
         let bytes = Arc::new(self.messages.message());
         let request = self.gathered(request, Arc::clone(&bytes));
         let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
@@ -84,8 +89,19 @@ where
         };
         match answered {
             Ok(response) => {
-                let (drain, held) = (self.drain.clone(), Held::new(place, bytes));
-                Ok(response?.map(|body| Body::new(DeadlineBody::new(body, deadline, drain, held))))
+                let held = Held::new(place, bytes);
+                let limits = StreamLimits {
+                    deadline,
+                    stall_timeout: self.stall_timeout,
+                    drain: self.drain.clone(),
+                    record: record.unwrap_or_default(),
+                };
+                Ok(response?.map(|body| {
+                    Body::new(match is_stream {
+                        true => DeadlineBody::stream(body, limits, held),
+                        false => DeadlineBody::new(body, limits, held),
+                    })
+                }))
             }
             Err(_panic) => {
                 tracing::error!("a handler panicked");

@@ -83,6 +83,7 @@ async fn verified<B>(
 ) -> Result<Request<Body>, Status>
 where
     B: http_body::Body<Data = Bytes>,
+    B::Error: Into<tonic::codegen::StdError>,
 {
     if proto::method(request.uri().path()).is_none() {
         return Err(refused(access, RejectReason::NotSignable));
@@ -92,6 +93,7 @@ where
     let message = message.map_err(|unread| match unread {
         Unread::TooLarge => status::message_too_large(max_bytes),
         Unread::Malformed => status::malformed_message(),
+        Unread::Body(error) => Status::from_error(error),
     })?;
     if let Some(signature_use) = parts.extensions.get::<SignatureUse>() {
         signature_use.begin();

@@ -1,24 +1,48 @@
 //! The body of a response with a deadline.
 //!
 //! A caller that does not read leaves its body unpolled, so a timer inside the
-//! body would never fire. Therefore, as soon as a response turns out to be a
-//! stream, a task watches the time from outside. Unary responses never need it.
+//! body would never fire. Therefore a task watches each stream from outside: its
+//! deadline, the drain, and whether its reader takes anything. A reader is stalled
+//! if it does not come back for more, although the last frame was not the last, and
+//! the API has not been waited for. Large frames are cut, so that a slow reader of
+//! one is seen to come back.
 
 use super::{
     drain::{CallGuard, Drain},
     messages::MessageBytes,
 };
-use crate::{call::Deadline, status};
+use crate::{call::Deadline, reason::Reason, status, telemetry::CallRecord};
 use bytes::Bytes;
+use futures::task::{ArcWake, AtomicWaker, waker_ref};
 use http_body::{Body as _, Frame, SizeHint};
 use parking_lot::Mutex;
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 use tokio::task::AbortHandle;
 use tonic::{Status, body::Body};
+
+/// Maximum size of a frame of a stream: a reader that takes less than this in the
+/// stall timeout is stalled.
+const MAX_FRAME: usize = 16 * 1024;
+
+/// When a stream ends that is not over.
+pub struct StreamLimits {
+    /// When the caller stops waiting.
+    pub deadline: Deadline,
+    /// Maximum time for which its reader may take nothing.
+    pub stall_timeout: Duration,
+    /// The end of a drain.
+    pub drain: Drain,
+    /// The record of the call, which may end without another poll.
+    pub record: CallRecord,
+}
 
 /// A response that ends at its deadline.
 pub struct DeadlineBody(State);
@@ -46,8 +70,7 @@ enum State {
     Unwatched {
         body: Body,
         messages: u8,
-        deadline: Deadline,
-        drain: Drain,
+        limits: Option<StreamLimits>,
         held: Option<Held>,
     },
     /// A stream, and the task that watches it.
@@ -57,12 +80,21 @@ enum State {
     },
 }
 
-struct Shared(Mutex<Slot>);
+struct Shared {
+    slot: Mutex<Slot>,
+    reader: AtomicWaker,
+    /// How often the reader came for more.
+    polls: AtomicU64,
+    /// Whether there is nothing to send: the body was polled, and has not woken
+    /// its reader since.
+    is_quiet: AtomicBool,
+}
 
 enum Slot {
     Running {
         body: Body,
-        waker: Option<Waker>,
+        /// What is left of a large frame.
+        rest: Bytes,
         _held: Option<Held>,
     },
     /// Ended; the status has not been sent yet.
@@ -73,40 +105,59 @@ enum Slot {
 type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
 impl DeadlineBody {
-    /// Limits a body by a deadline and a drain. What the call holds is kept
-    /// until the body ends.
-    pub fn new(body: Body, deadline: Deadline, drain: Drain, held: Held) -> Self {
+    /// Limits the body of a unary response by a deadline and a drain. What the call
+    /// holds is kept until the body ends.
+    pub fn new(body: Body, limits: StreamLimits, held: Held) -> Self {
         DeadlineBody(State::Unwatched {
             body,
             messages: 0,
-            deadline,
-            drain,
+            limits: Some(limits),
             held: Some(held),
         })
     }
 
+    /// Limits the body of a stream. Its reader may stall before its first poll, so
+    /// it is watched from the beginning.
+    pub fn stream(body: Body, limits: StreamLimits, held: Held) -> Self {
+        let mut stream = DeadlineBody::new(body, limits, held);
+        stream.watch(None);
+        stream
+    }
+
     fn watch(&mut self, waker: Option<&Waker>) {
         let State::Unwatched {
-            body,
-            deadline,
-            drain,
-            held,
-            ..
+            body, limits, held, ..
         } = &mut self.0
         else {
             return;
         };
-        let shared = Arc::new(Shared(Mutex::new(Slot::Running {
-            body: std::mem::take(body),
-            waker: waker.cloned(),
-            _held: held.take(),
-        })));
-        let (deadline, cut) = (*deadline, drain.until_aborted());
+        let Some(limits) = limits.take() else {
+            return;
+        };
+        let shared = Arc::new(Shared {
+            slot: Mutex::new(Slot::Running {
+                body: std::mem::take(body),
+                rest: Bytes::new(),
+                _held: held.take(),
+            }),
+            reader: AtomicWaker::new(),
+            polls: AtomicU64::new(0),
+            is_quiet: AtomicBool::new(waker.is_some()),
+        });
+        if let Some(waker) = waker {
+            shared.reader.register(waker);
+        }
+        let cut = limits.drain.until_aborted();
         let watched = Arc::clone(&shared);
         let watcher = tokio::spawn(async move {
             let status = tokio::select! {
-                () = tokio::time::sleep_until(deadline.0) => status::deadline_exceeded(),
+                () = tokio::time::sleep_until(limits.deadline.0) => status::deadline_exceeded(),
                 () = cut => status::draining(),
+                () = watched.stalled(limits.stall_timeout) => {
+                    // The reader may never come for its status.
+                    limits.record.ended(Reason::ReaderStalled);
+                    status::reader_stalled(limits.stall_timeout)
+                }
             };
             watched.end(status);
         });
@@ -117,42 +168,79 @@ impl DeadlineBody {
     }
 }
 
+impl ArcWake for Shared {
+    fn wake_by_ref(shared: &Arc<Self>) {
+        shared.is_quiet.store(false, Ordering::Release);
+        shared.reader.wake();
+    }
+}
+
 impl Shared {
+    /// Waits until the reader has taken nothing for `longest`, and for half of it
+    /// more at most, while there was something to take.
+    async fn stalled(&self, longest: Duration) {
+        let mut seen = self.polls.load(Ordering::Acquire);
+        let mut checks_without_progress = 0;
+        while checks_without_progress < 2 {
+            tokio::time::sleep(longest / 2).await;
+            let polls = self.polls.load(Ordering::Acquire);
+            if polls == seen && !self.is_quiet.load(Ordering::Acquire) {
+                checks_without_progress += 1;
+            } else {
+                checks_without_progress = 0;
+            }
+            seen = polls;
+        }
+    }
+
     /// Drops the body, and with it everything below, and leaves its status.
     fn end(&self, status: Status) {
-        let mut slot = self.0.lock();
+        let mut slot = self.slot.lock();
         if let Slot::Running { .. } = *slot {
             let ended = std::mem::replace(&mut *slot, Slot::Ended(status));
             // Dropping a body runs foreign code, so it must happen outside of
             // the lock.
             drop(slot);
-            if let Slot::Running {
-                waker: Some(waker), ..
-            } = ended
-            {
-                waker.wake();
-            }
+            drop(ended);
+            self.reader.wake();
         }
     }
 
     /// Drops the body, and with it everything below.
     fn close(&self) {
-        let mut slot = self.0.lock();
+        let mut slot = self.slot.lock();
         let closed = std::mem::replace(&mut *slot, Slot::Over);
         drop(slot);
         drop(closed);
     }
 
-    fn poll_frame(&self, cx: &mut Context<'_>) -> PolledFrame {
-        let mut slot = self.0.lock();
+    fn poll_frame(self: &Arc<Self>, cx: &mut Context<'_>) -> PolledFrame {
+        self.reader.register(cx.waker());
+        self.polls.fetch_add(1, Ordering::Release);
+        let mut slot = self.slot.lock();
         match &mut *slot {
-            Slot::Running { body, waker, .. } => {
-                let polled = Pin::new(body).poll_frame(cx);
-                if polled.is_pending() && !waker.as_ref().is_some_and(|it| it.will_wake(cx.waker()))
-                {
-                    *waker = Some(cx.waker().clone());
+            Slot::Running { rest, .. } if !rest.is_empty() => Poll::Ready(Some(Ok(first(rest)))),
+            Slot::Running { body, rest, .. } => {
+                // Before the poll: the body may wake at once.
+                self.is_quiet.store(true, Ordering::Release);
+                let waker = waker_ref(self);
+                let polled = Pin::new(body).poll_frame(&mut Context::from_waker(&waker));
+                if polled.is_ready() {
+                    self.is_quiet.store(false, Ordering::Release);
                 }
-                polled
+                match polled {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        Poll::Ready(Some(Ok(match frame.into_data() {
+                            Ok(data) if data.len() > MAX_FRAME => {
+                                *rest = data;
+                                first(rest)
+                            }
+                            Ok(data) => Frame::data(data),
+                            Err(other) => other,
+                        })))
+                    }
+                    polled => polled,
+                }
             }
             Slot::Ended(_) => match std::mem::replace(&mut *slot, Slot::Over) {
                 Slot::Ended(status) => Poll::Ready(trailers(&status).map(Ok)),
@@ -161,6 +249,11 @@ impl Shared {
             Slot::Over => Poll::Ready(None),
         }
     }
+}
+
+/// The next piece of a large frame.
+fn first(rest: &mut Bytes) -> Frame<Bytes> {
+    Frame::data(rest.split_to(rest.len().min(MAX_FRAME)))
 }
 
 fn trailers(status: &Status) -> Option<Frame<Bytes>> {

@@ -1,5 +1,10 @@
-//! The limits on calls: how many per minute, and how many at once.
+//! The limits on calls: how many per minute, and how many at once, of a client and
+//! of its tenant.
 
+use super::{
+    drain::Drain,
+    tenant_calls::{TenantCall, TenantCalls},
+};
 use crate::{
     access::{
         Identity,
@@ -18,12 +23,21 @@ use tonic::body::Body;
 #[derive(Debug)]
 pub struct LimitCalls {
     usage_store: Option<UsageStore>,
+    tenant_calls: TenantCalls,
+    drain: Drain,
+    max_calls: usize,
 }
 
 impl LimitCalls {
-    /// Counts in this store; without one, nothing is limited.
-    pub fn new(usage_store: Option<UsageStore>) -> Self {
-        LimitCalls { usage_store }
+    /// Counts in this store; without one, nothing is limited. `drain` knows how many
+    /// of `max_calls` calls are running.
+    pub fn new(usage_store: Option<UsageStore>, drain: Drain, max_calls: usize) -> Self {
+        LimitCalls {
+            usage_store,
+            tenant_calls: TenantCalls::default(),
+            drain,
+            max_calls,
+        }
     }
 }
 
@@ -49,14 +63,20 @@ impl Rule<Request<Body>> for LimitCalls {
         let (Some(usage_store), Some(identity)) = (&self.usage_store, identity) else {
             return next.run(request).await;
         };
-        let limits = &identity.limits;
-        if limits.requests_per_minute.is_none() && limits.calls_in_flight.is_none() {
-            return next.run(request).await;
-        }
-        let in_flight = match Box::pin(usage_store.reserve_call(&identity)).await {
-            Ok(reservation) => InFlightCall(reservation),
-            Err(refused) => return Ok(status::denied(&refused).into_http()),
+        let free = self.max_calls.saturating_sub(self.drain.running());
+        let Some(of_tenant) = self.tenant_calls.begin(&identity, free) else {
+            return Ok(status::overloaded_by_tenant().into_http());
         };
+        let limits = &identity.limits;
+        let is_limited = limits.requests_per_minute.is_some() || limits.calls_in_flight.is_some();
+        let of_client = match is_limited {
+            false => None,
+            true => match Box::pin(usage_store.reserve_call(&identity)).await {
+                Ok(reservation) => Some(InFlightCall(reservation)),
+                Err(refused) => return Ok(status::denied(&refused).into_http()),
+            },
+        };
+        let in_flight: (TenantCall, Option<InFlightCall>) = (of_tenant, of_client);
         let response = next.run(request).await?;
         Ok(response.map(|body| {
             Body::new(body.map_frame(move |frame| {

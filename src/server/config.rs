@@ -36,6 +36,12 @@ pub struct ServerConfig {
     /// callers that send none. Must be greater than 0.
     #[serde(with = "humantime_serde")]
     pub max_deadline: Duration,
+    /// Maximum time, up to half of it more, for which the reader of a stream may
+    /// take nothing while there is something to send; less than 16 KiB of a larger
+    /// message is nothing. Then the call ends. Time in which the API sends nothing
+    /// does not count. Must be greater than 0.
+    #[serde(with = "humantime_serde")]
+    pub stall_timeout: Duration,
     /// Maximum time that calls in flight may continue after SIGTERM or SIGINT;
     /// then they are aborted.
     #[serde(with = "humantime_serde")]
@@ -54,7 +60,8 @@ pub struct ServerConfig {
     pub max_concurrent_streams: u32,
     /// Maximum number of concurrent calls over all connections; at least 1.
     /// Further calls are shed with `UNAVAILABLE`, since another replica may have
-    /// capacity.
+    /// capacity. With a clients file, a tenant may run at most four times its weight
+    /// as many calls as could still begin: one alone gets four fifths.
     pub max_calls: usize,
     /// Maximum number of open connections; at least 1. Further connections wait
     /// in the accept queue of the kernel.
@@ -131,6 +138,7 @@ impl Default for ServerConfig {
             max_bytes_in_flight: None,
             bytes_timeout: Duration::from_secs(10),
             max_deadline: Duration::from_secs(600),
+            stall_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
             reflection: None,
             grpc_web: false,
@@ -188,6 +196,7 @@ impl ServerConfig {
         let durations = [
             ("bytes_timeout", self.bytes_timeout, false),
             ("max_deadline", self.max_deadline, false),
+            ("stall_timeout", self.stall_timeout, false),
             ("drain_timeout", self.drain_timeout, true),
             ("max_connection_age", self.max_connection_age, false),
             ("keepalive_interval", self.keepalive_interval, false),

@@ -14,6 +14,7 @@ mod reflection;
 mod router;
 mod signed_calls;
 mod stack;
+mod tenant_calls;
 mod timeout;
 mod tls;
 mod web;

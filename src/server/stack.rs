@@ -51,6 +51,7 @@ impl InboundStacks {
                 max_deadline: config.max_deadline,
                 messages: messages.clone(),
                 max_message_bytes: config.max_message_bytes,
+                stall_timeout: config.stall_timeout,
             };
             inbound(
                 config,
@@ -79,6 +80,7 @@ fn inbound(
 ) -> Inbound {
     let usage_store = access.map(|access| access.usage_store().clone());
     let authenticate = rule(Authenticate::new(access.cloned(), config.max_message_bytes));
+    let calls_limit = LimitCalls::new(usage_store, admission.drain.clone(), admission.max_calls);
     let calls = ServiceBuilder::new()
         // Outermost, so that every status that a caller sees is recorded.
         .layer(telemetry.record_layer())
@@ -92,7 +94,7 @@ fn inbound(
         // read to authenticate the caller.
         .layer(authenticate.clone())
         // Only authenticated clients have limits.
-        .layer(rule(LimitCalls::new(usage_store)))
+        .layer(rule(calls_limit))
         .service(claude_service(config, service));
     let mut routes = RoutesBuilder::default();
     routes.add_service(health.server());

@@ -19,7 +19,7 @@ pub use access::{denied, rejected};
 pub use answer::invalid_answer;
 pub use server::{
     deadline_exceeded, detailed, draining, invalid_timeout, malformed_message, message_too_large,
-    out_of_message_memory, overloaded, panicked,
+    out_of_message_memory, overloaded, overloaded_by_tenant, panicked, reader_stalled,
 };
 pub use upstream::upstream_failed;
 pub use violations::{Path, Violations};

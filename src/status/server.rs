@@ -2,7 +2,7 @@
 
 use super::{Draft, Violations, plain};
 use crate::reason::Reason;
-use std::fmt;
+use std::{fmt, time::Duration};
 use tonic::{Code, Status};
 
 /// The call came during a drain, or was aborted at its end.
@@ -26,9 +26,26 @@ pub fn out_of_message_memory() -> Status {
     )
 }
 
+/// Few more calls can begin, and the tenant of this one has its share of them.
+pub fn overloaded_by_tenant() -> Status {
+    plain(
+        Reason::Overloaded,
+        "the tenant has its share of the maximum number of calls",
+    )
+}
+
 /// The caller's deadline, or the maximum duration of a call, was exceeded.
 pub fn deadline_exceeded() -> Status {
     plain(Reason::DeadlineExceeded, "deadline exceeded")
+}
+
+/// The reader of a stream took nothing for the maximum time.
+pub fn reader_stalled(longest: Duration) -> Status {
+    let longest = humantime::format_duration(longest);
+    plain(
+        Reason::ReaderStalled,
+        format!("the stream was not read for {longest}"),
+    )
 }
 
 /// `grpc-timeout` is malformed.

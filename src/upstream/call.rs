@@ -2,7 +2,7 @@
 
 use super::{Attempts, KeyAffinity, RequestShape};
 use crate::{
-    access::Identity,
+    access::{Identity, Tenant},
     call::{Deadline, Priority},
     telemetry::CallRecord,
 };
@@ -25,8 +25,9 @@ pub struct Call {
     pub coalesce: bool,
     /// Which calls should be made with the same API key.
     pub affinity: KeyAffinity,
-    /// Tenant of the caller; responses are shared within a tenant only.
-    pub tenant: Option<Arc<str>>,
+    /// Tenant of the caller; responses are shared within a tenant only, and
+    /// tenants take turns.
+    pub tenant: Tenant,
     /// Who makes the call, with its limits; `None` without access control.
     pub caller: Option<Arc<Identity>>,
     /// Estimate of the input tokens, reserved in the API's input quota until

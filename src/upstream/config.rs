@@ -26,7 +26,8 @@ pub struct UpstreamConfig {
     /// Value of the `anthropic-version` header of every request.
     pub api_version: String,
     /// Maximum number of concurrent calls to the API, streams included; at least
-    /// 1. Further calls wait for a permit, up to `acquire_timeout`.
+    /// one. Further calls wait for a permit, up to `acquire_timeout`; tenants take
+    /// turns by the `weight` of the clients file.
     pub max_in_flight: usize,
     /// Maximum time that a call waits for a concurrency permit before it is
     /// shed. `0s` sheds it immediately.

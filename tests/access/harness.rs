@@ -57,6 +57,11 @@ impl Interceptor for WithKey {
     }
 }
 
+/// A client that shows a key with each call.
+pub fn keyed(channel: Channel, key: &str) -> Keyed {
+    ClaudeServiceClient::with_interceptor(channel, WithKey(key.parse().unwrap()))
+}
+
 /// The time at which every test begins.
 pub const START: u64 = 1_800_000_000;
 
@@ -306,8 +311,7 @@ impl Running {
 
     /// A client that shows a key with each call.
     pub async fn client(&self, key: &str) -> Keyed {
-        let with_key = WithKey(key.parse().unwrap());
-        ClaudeServiceClient::with_interceptor(self.channel().await, with_key)
+        keyed(self.channel().await, key)
     }
 
     /// Generates with one header.

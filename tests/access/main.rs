@@ -21,3 +21,4 @@ mod redis_misconfigured;
 mod redis_server;
 mod signatures;
 mod tls;
+mod turns;

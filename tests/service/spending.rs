@@ -90,6 +90,7 @@ fn caller() -> Arc<Identity> {
     Arc::new(Identity {
         name: Arc::from("a"),
         tenant: Arc::from("a"),
+        weight: 1,
         methods: Vec::new(),
         models: Vec::new(),
         priority: Priority::Interactive,

@@ -1,10 +1,15 @@
 //! Streams: in order, as they come, at the reader's pace.
 
-use crate::support::{World, ask, soon, streamed};
+use crate::{
+    raw_grpc::framed,
+    support::{World, ask, soon, streamed},
+};
+use bytes::Bytes;
 use claude_grpc::{
     proto::v1::{self, content_block::Block, generate_stream_response::Event},
     simulator::Behaviour,
 };
+use prost::Message;
 use std::time::{Duration, Instant};
 use tokio_stream::StreamExt;
 use tonic::{Code, Streaming};
@@ -109,6 +114,69 @@ async fn a_reader_that_stops_for_ever_is_cut_at_its_deadline() {
         }
     };
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_cut_and_one_that_is_slow_or_waits_is_not() {
+    let mut world = World::with(|setup| {
+        setup.server.stall_timeout = Duration::from_millis(600);
+    })
+    .await;
+    world.simulator.next([Behaviour::HangAfter { events: 3 }]);
+    let mut quiet = open(&mut world, ask("wait")).await;
+    soon(quiet.next()).await.unwrap().unwrap();
+    world.simulator.next([Behaviour::Deltas(2_000_000)]);
+    let mut slow = open(&mut world, ask("count")).await;
+
+    // A window of zero, by the frame.
+    world.simulator.next([Behaviour::Deltas(100_000_000)]);
+    let stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    let handshake = h2::client::Builder::new()
+        .initial_window_size(0)
+        .handshake::<_, Bytes>(stream);
+    let (mut sender, connection) = handshake.await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::post(format!(
+        "http://{}/claude.v1.ClaudeService/GenerateStream",
+        world.address
+    ))
+    .header("content-type", "application/grpc")
+    .header("te", "trailers")
+    .body(())
+    .unwrap();
+    let (response, mut body) = sender.send_request(request, false).unwrap();
+    let request = v1::GenerateStreamRequest {
+        request: Some(ask("count")),
+    };
+    body.send_data(framed(&request.encode_to_vec()), true)
+        .unwrap();
+    let response = soon(response).await.unwrap();
+    assert_eq!(world.upstream.concurrency_limit.in_use(), 3);
+
+    let began = Instant::now();
+    let cut = world.simulator.until(|counts| counts.hung_up == 1);
+    let reading = async {
+        loop {
+            for _ in 0..1000 {
+                slow.next().await.unwrap().unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        _ = soon(cut) => {}
+        () = reading => {}
+    }
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(500), "cut after {took:?}");
+    assert!(took <= Duration::from_secs(5), "cut after {took:?}");
+    // The other two go on: one has waited for the API for as long.
+    assert_eq!(world.upstream.concurrency_limit.in_use(), 2);
+    slow.next().await.unwrap().unwrap();
+
+    drop((slow, quiet, response));
+    soon(world.simulator.until(|counts| counts.hung_up == 3)).await;
+    assert_eq!(world.upstream.concurrency_limit.in_use(), 0);
 }
 
 #[tokio::test]

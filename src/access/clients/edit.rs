@@ -22,6 +22,8 @@ pub struct NewClient {
     pub name: String,
     /// Tenant of the client; its name when absent.
     pub tenant: Option<String>,
+    /// Weight of the tenant while calls must wait; 1 when absent.
+    pub weight: Option<u32>,
     /// The RPCs that it may call; all when empty.
     pub methods: Vec<String>,
     /// The models that it may use; all when empty.
@@ -55,6 +57,7 @@ pub fn add(path: &Path, keys: Option<&Keyring>, new: NewClient) -> Result<Added,
         file.clients.push(ClientEntry {
             name: new.name,
             tenant: new.tenant,
+            weight: new.weight,
             methods: new.methods,
             models: new.models,
             priority: new.priority,
@@ -347,6 +350,11 @@ mod tests {
             ),
             ("[[clients]]\nname = 'a'\nlimits = 'canary'", "line 3"),
             ("[[clients]]\nname = 'a'\nkeys = 'a\"canary'", "line 3"),
+            ("[[clients]]\nname = 'a'\nweight = 0", "between 1 and 1000"),
+            (
+                "[[clients]]\nname = 'a'\nweight = 2\n[[clients]]\nname = 'b'\ntenant = 'a'\nweight = 3",
+                "the weight must be the same",
+            ),
             (
                 "[[clients]]\nname = 'a'\nsigning_keys = [{id = 'k', secret = 'canary'}]",
                 "at least",

@@ -8,13 +8,21 @@ use crate::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
-use std::{collections::HashSet, fs, path::Path, time::SystemTime};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::Path,
+    time::SystemTime,
+};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 /// Maximum number of keys of one kind that a client may have at a time: the
 /// current one and its successor.
 pub const MAX_KEYS: usize = 2;
+
+/// Maximum weight of a tenant.
+const MAX_WEIGHT: u32 = 1000;
 
 const HEADER: &str = "# Clients of claude-grpc, written by `claude-grpc clients`.\n\
     # Settings may be edited here; comments are lost when it is written anew.\n\n";
@@ -43,6 +51,11 @@ pub struct ClientEntry {
     /// Tenant that the client's usage is added to. Default: the client's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+    /// Weight of the tenant while calls must wait: 1 to 1000, default 1. A tenant
+    /// of weight 2 has twice the share of one of weight 1. The clients of a tenant
+    /// that set it must set the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
     /// The RPCs that it may call, for example `Generate`; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
@@ -293,10 +306,22 @@ impl ClientsFile {
         Ok(())
     }
 
+    /// The weights of the tenants for which a client sets one.
+    pub fn weights(&self) -> HashMap<&str, u32> {
+        let mut weights = HashMap::new();
+        for client in &self.clients {
+            if let Some(weight) = client.weight {
+                weights.entry(client.tenant()).or_insert(weight);
+            }
+        }
+        weights
+    }
+
     fn check(&self) -> Result<(), ClientsError> {
         let mut names = HashSet::new();
         let mut ids = HashSet::new();
         let mut certificates = HashSet::new();
+        let weights = self.weights();
         for client in &self.clients {
             let wrong = |reason: String| ClientsError::Client {
                 client: client.name.clone(),
@@ -305,6 +330,13 @@ impl ClientsFile {
             client.check().map_err(wrong)?;
             if !names.insert(&client.name) {
                 return Err(wrong("duplicate client name".to_owned()));
+            }
+            let of_tenant = weights.get(client.tenant());
+            if client.weight.is_some_and(|it| of_tenant != Some(&it)) {
+                let tenant = client.tenant();
+                return Err(wrong(format!(
+                    "the weight must be the same for all clients of tenant {tenant:?}"
+                )));
             }
             let key_ids = client.keys.iter().map(|key| &key.id);
             for id in key_ids.chain(client.signing_keys.iter().map(|key| &key.id)) {
@@ -323,6 +355,11 @@ impl ClientsFile {
 }
 
 impl ClientEntry {
+    /// The tenant: the client's name if none is set.
+    pub fn tenant(&self) -> &str {
+        self.tenant.as_ref().unwrap_or(&self.name)
+    }
+
     fn check(&self) -> Result<(), String> {
         if !is_name(&self.name) {
             return Err(
@@ -337,6 +374,12 @@ impl ClientEntry {
             return Err(
                 "the tenant must be 1 to 64 characters of letters, digits and -._".to_owned(),
             );
+        }
+        if self
+            .weight
+            .is_some_and(|it| !(1..=MAX_WEIGHT).contains(&it))
+        {
+            return Err(format!("the weight must be between 1 and {MAX_WEIGHT}"));
         }
         if let Some(method) = self
             .methods

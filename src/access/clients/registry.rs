@@ -65,8 +65,12 @@ impl Clients {
             count: file.clients.len(),
             ..Clients::default()
         };
-        for entry in file.clients {
-            let identity = Arc::new(identity(&entry));
+        let identities: Vec<_> = {
+            let weights = file.weights();
+            let of = |entry| Arc::new(identity(entry, &weights));
+            file.clients.iter().map(of).collect()
+        };
+        for (entry, identity) in file.clients.into_iter().zip(identities) {
             for key in entry.keys {
                 let hash = KeyHash::parse(&key.hash).ok_or_else(|| ClientsError::Client {
                     client: entry.name.clone(),
@@ -163,11 +167,12 @@ fn read(
     Clients::new(file.unwrap_or_default())
 }
 
-fn identity(entry: &ClientEntry) -> Identity {
-    let tenant = entry.tenant.as_ref().unwrap_or(&entry.name);
+fn identity(entry: &ClientEntry, weights: &HashMap<&str, u32>) -> Identity {
+    let tenant = entry.tenant();
     Identity {
         name: Arc::from(entry.name.as_str()),
-        tenant: Arc::from(tenant.as_str()),
+        tenant: Arc::from(tenant),
+        weight: weights.get(tenant).copied().unwrap_or(1),
         methods: entry.methods.clone(),
         models: entry.models.clone(),
         priority: entry.priority.into(),

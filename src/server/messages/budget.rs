@@ -63,7 +63,8 @@ pub struct MessageBytes {
 struct Own {
     age: Age,
     held: usize,
-    is_whole: bool,
+    /// What it held when it had arrived as a whole.
+    whole: Option<usize>,
     must_leave: bool,
 }
 
@@ -175,11 +176,11 @@ impl MessageBytes {
         Poll::Pending
     }
 
-    /// The message has arrived as a whole.
+    /// The message has arrived as a whole, and is decompressed.
     pub fn whole(&self) {
         let mut own = self.own.lock();
-        if !own.is_whole {
-            own.is_whole = true;
+        if own.whole.is_none() {
+            own.whole = Some(own.held);
             self.budget.0.state.lock().whole += own.held;
         }
     }
@@ -193,9 +194,7 @@ impl Drop for MessageBytes {
         }
         let mut state = self.budget.0.state.lock();
         state.free += own.held;
-        if own.is_whole {
-            state.whole -= own.held;
-        }
+        state.whole -= own.whole.unwrap_or(0);
         match state.waiting.remove(&own.age) {
             Some(waiter) if waiter.outcome == Outcome::Granted => state.free += waiter.bytes,
             Some(waiter) if waiter.outcome == Outcome::MustLeave => state.leaving -= 1,

@@ -217,7 +217,6 @@ impl Message {
             return Ok(());
         }
         self.join_small();
-        self.bytes.whole();
         let headers = self.headers.take();
         self.state = match (flag, headers) {
             (Some(1), Some(headers)) => {
@@ -226,7 +225,7 @@ impl Message {
                 State::Decompresses(begun.map_err(|error| self.undecompressed(error))?)
             }
             // Without an encoding the library rejects the flag.
-            _ => State::Yields,
+            _ => self.whole(),
         };
         Ok(())
     }
@@ -249,13 +248,18 @@ impl Message {
                 }
                 Ok(None) => {
                     self.with_header();
-                    self.state = State::Yields;
+                    self.state = self.whole();
                 }
                 Err(error) => return Poll::Ready(Err(self.undecompressed(error))),
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn whole(&self) -> State {
+        self.bytes.whole();
+        State::Yields
     }
 
     fn with_header(&mut self) {

@@ -1,0 +1,260 @@
+//! One greedy tenant and fifty small ones: while calls must wait, each gets its
+//! share.
+
+use crate::harness::{Keyed, keyed, prompt};
+use claude_grpc::{
+    access::{
+        self, Access, AccessConfig, Clients, ClientsFile, Clock, NewClient,
+        limits::{LimitsConfig, UsageStore},
+    },
+    secrets::Reloadable,
+    server::{Drain, Server, ServerConfig},
+    service::{Rpcs, ServiceConfig},
+    simulator::{Behaviour, Handle, Simulator, SimulatorConfig},
+    upstream::{Key, Keys, ProxyVariables, Upstream, UpstreamConfig},
+};
+use secrecy::{ExposeSecret, SecretString};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{task::JoinSet, time::sleep};
+use tonic::{Status, transport::Channel};
+
+/// No test waits longer than this for anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const SMALL: usize = 50;
+
+/// A service with access control in front of a simulator.
+struct World {
+    tenants: Vec<Tenant>,
+    simulator: Handle,
+    upstream: Upstream,
+    drain: Drain,
+}
+
+/// A tenant with a connection of its own, and what became of its calls.
+#[derive(Clone)]
+struct Tenant {
+    client: Keyed,
+    weight: u32,
+    done: Arc<AtomicU64>,
+    failed: Arc<AtomicU64>,
+}
+
+struct Setup {
+    /// Of the tenants: the first one is greedy.
+    weights: Vec<u32>,
+    server: ServerConfig,
+    upstream: UpstreamConfig,
+    simulator: SimulatorConfig,
+}
+
+impl Setup {
+    fn new(weights: Vec<u32>) -> Self {
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        Setup {
+            weights,
+            server: ServerConfig {
+                listen: any_port,
+                ..ServerConfig::default()
+            },
+            upstream: UpstreamConfig {
+                acquire_timeout: PATIENCE,
+                ..UpstreamConfig::default()
+            },
+            simulator: SimulatorConfig {
+                listen: any_port,
+                ..SimulatorConfig::default()
+            },
+        }
+    }
+
+    async fn start(mut self) -> World {
+        let simulator = Simulator::bind(self.simulator).await.unwrap();
+        self.upstream.base_url = simulator.base_url().unwrap();
+        let handle = simulator.handle();
+        tokio::spawn(simulator.run());
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("clients.toml");
+        let keys: Vec<_> = (0..)
+            .zip(&self.weights)
+            .map(|(number, weight)| {
+                let new = NewClient {
+                    name: format!("tenant-{number}"),
+                    weight: Some(*weight),
+                    ..NewClient::default()
+                };
+                access::add(&path, None, new).unwrap().secret
+            })
+            .collect();
+        let clients = access::list(&path, None).unwrap();
+        let clients = Clients::new(ClientsFile { clients }).unwrap();
+        let limits = LimitsConfig::default();
+        let longest = self.server.max_deadline;
+        let usage_store = UsageStore::with_store(&limits, None, longest, Clock::default());
+        let access = Access::new(
+            Reloadable::fixed("clients", clients),
+            &AccessConfig::default().signatures,
+            usage_store.unwrap(),
+            Clock::default(),
+        );
+
+        let api_key = Key::new("key-1", &SecretString::from("sk-test")).unwrap();
+        let upstream = Upstream::with(
+            &self.upstream,
+            Keys::new([api_key]),
+            &ProxyVariables::default(),
+            None,
+            Some(&access),
+        );
+        let upstream = upstream.unwrap();
+        let service = Rpcs::new(upstream.client.clone(), ServiceConfig::default());
+        let server = Server::bind(self.server, service).await.unwrap();
+        let server = server.with_access(Some(access));
+        let (address, drain) = (server.local_addr().unwrap(), server.drain());
+        tokio::spawn(server.run());
+
+        let mut tenants = Vec::new();
+        for (key, weight) in keys.iter().zip(self.weights) {
+            let url = format!("http://{address}");
+            let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
+            tenants.push(Tenant {
+                client: keyed(channel, key.expose_secret()),
+                weight,
+                done: Arc::default(),
+                failed: Arc::default(),
+            });
+        }
+        World {
+            tenants,
+            simulator: handle,
+            upstream,
+            drain,
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.drain.abort();
+    }
+}
+
+impl Tenant {
+    /// Makes one call after the other.
+    async fn call_on(mut self) {
+        loop {
+            match self.client.generate(prompt()).await {
+                Ok(_) => self.done.fetch_add(1, Ordering::Relaxed),
+                Err(_) => self.failed.fetch_add(1, Ordering::Relaxed),
+            };
+        }
+    }
+
+    async fn call(&self) -> Result<(), Status> {
+        self.client.clone().generate(prompt()).await.map(|_| ())
+    }
+}
+
+async fn until(what: impl Fn() -> bool) {
+    let reached = async {
+        while !what() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let reached = tokio::time::timeout(PATIENCE, reached).await;
+    reached.expect("it happens in time");
+}
+
+impl World {
+    /// Calls of all tenants at once, many of the first one: what each got of
+    /// `each` calls per weight, from the moment when `waiting` says that all wait.
+    async fn shares(&self, each: u32, waiting: impl Fn(usize) -> bool) -> Vec<f64> {
+        let mut calls = JoinSet::new();
+        let mut count = 0;
+        for (number, tenant) in self.tenants.iter().enumerate() {
+            let at_once = if number == 0 { 200 } else { 4 * tenant.weight };
+            for _ in 0..at_once {
+                calls.spawn(tenant.clone().call_on());
+                count += 1;
+            }
+        }
+        until(|| waiting(count)).await;
+        let done = |tenant: &Tenant| tenant.done.load(Ordering::Relaxed);
+        let total = || self.tenants.iter().map(done).sum::<u64>();
+        // What began before anybody waited is nobody's share.
+        let began = total() + self.upstream.concurrency_limit.limit() as u64;
+        until(|| total() >= began).await;
+        let before: Vec<u64> = self.tenants.iter().map(done).collect();
+        let weights: u32 = self.tenants.iter().map(|it| it.weight).sum();
+        let goal = before.iter().sum::<u64>() + u64::from(weights * each);
+        until(|| total() >= goal).await;
+        let shares = self.tenants.iter().zip(before).map(|(tenant, before)| {
+            (done(tenant) - before) as f64 / f64::from(each * tenant.weight)
+        });
+        shares.collect()
+    }
+}
+
+/// One greedy tenant, and fifty small ones. The last five have a higher weight.
+fn weights() -> Vec<u32> {
+    let mut weights = vec![1; 1 + SMALL];
+    weights[SMALL - 4..].fill(3);
+    weights
+}
+
+fn assert_fair(world: &World, shares: &[f64]) {
+    for (number, share) in shares.iter().enumerate() {
+        assert!((0.9..=1.1).contains(share), "tenant {number}: {shares:.2?}");
+    }
+    let failed = world.tenants[1..].iter();
+    let failed: u64 = failed.map(|it| it.failed.load(Ordering::Relaxed)).sum();
+    assert_eq!(failed, 0, "calls of small tenants failed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn permits_are_shared_by_weight_however_many_calls_one_makes() {
+    for permits in [10, 122] {
+        let mut setup = Setup::new(weights());
+        setup.upstream.max_in_flight = permits;
+        setup.simulator.time_to_first_token = Duration::from_millis(permits as u64 * 3);
+        let world = setup.start().await;
+        let limit = &world.upstream.concurrency_limit;
+        let shares = world.shares(60, |calls| {
+            limit.in_use() == permits && limit.waiting() > calls - permits - 20
+        });
+        assert_fair(&world, &shares.await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_opens_all_it_can_leaves_calls_to_others() {
+    let mut setup = Setup::new(weights());
+    setup.server.max_calls = 100;
+    let world = setup.start().await;
+    world.simulator.always(Some(Behaviour::Hang));
+    let greedy = &world.tenants[0];
+    let mut calls = JoinSet::new();
+    for _ in 0..200 {
+        let greedy = greedy.clone();
+        calls.spawn(async move { greedy.call().await });
+    }
+    // The others of its calls are shed at once.
+    while calls.len() > 85 {
+        let shed = tokio::time::timeout(PATIENCE, calls.join_next()).await;
+        shed.expect("it is shed").unwrap().unwrap().unwrap_err();
+    }
+    until(|| (75..=85).contains(&world.drain.running())).await;
+
+    world.simulator.always(None);
+    for small in &world.tenants[1..] {
+        small.call().await.unwrap();
+    }
+}
