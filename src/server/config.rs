@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::sync::Semaphore;
 
-/// Which part of the memory messages may have: they cost three times their size,
-/// and the answers, connections and the service itself need the other half.
-const PART_OF_MEMORY: usize = 6;
+/// Which part of the memory messages may have: they cost up to four and a half
+/// times their size (docs/operations.md, Size), and the answers, connections and
+/// the service itself need the rest.
+const PART_OF_MEMORY: usize = 8;
 
 /// The gRPC port: its address, its limits and what it serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,9 +25,9 @@ pub struct ServerConfig {
     pub max_message_bytes: usize,
     /// Maximum number of bytes of all messages in flight, after decompression,
     /// from their first byte to the end of their answer; at least 1. A message
-    /// that does not fit waits, up to `bytes_timeout`. Unset, it is a sixth of the
+    /// that does not fit waits, up to `bytes_timeout`. Unset, it is an eighth of the
     /// limit of the memory cgroup, or of the memory of the machine: a message
-    /// costs up to three times its size.
+    /// costs several times its size.
     pub max_bytes_in_flight: Option<usize>,
     /// Maximum time that a message waits for others to make room. Then the call
     /// is shed with `UNAVAILABLE`. Must be greater than 0.
