@@ -118,8 +118,10 @@ reasons! {
         "The deadline of the caller, or `server.max_deadline`, passed.";
     ReaderStalled "READER_STALLED": ResourceExhausted, Retry::No, Some("stall"), Failed,
         "The caller did not read its stream for `server.stall_timeout`, although there was something to read. Read faster, or cancel.";
+    RequestStalled "REQUEST_STALLED": DeadlineExceeded, Retry::No, None, Failed,
+        "The message of the call did not arrive: it made no progress for `server.body_timeout`.";
     Overloaded "OVERLOADED": Unavailable, ONE_SECOND, Some("capacity"), Busy,
-        "The process serves its maximum number of calls, its messages hold the memory for them, or no permit for the Claude API was free in time.";
+        "The process serves its maximum number of calls, its messages hold the memory for them, no permit for the Claude API was free in time, the peer reached `server.max_pending_calls_per_peer`, or all peers `server.max_watches`.";
     Draining "DRAINING": Unavailable, ELSEWHERE, None, Busy,
         "The replica is shutting down; another one accepts the call.";
     CircuitOpen "CIRCUIT_OPEN": Unavailable, SDK_BACKOFF, Some("breaker"), Busy,

@@ -67,6 +67,32 @@ pub struct ServerConfig {
     /// Maximum number of open connections; at least 1. Further connections wait
     /// in the accept queue of the kernel.
     pub max_connections: usize,
+    /// Maximum number of open connections per peer: an IPv4 address, or the
+    /// first 64 bits of an IPv6 address; at least 1. Further connections are
+    /// closed at once. Unset, a quarter of `max_connections`, so that no peer can
+    /// use up all of them. Behind a proxy that opens a connection for each call,
+    /// set it to `max_connections`: the proxy is the peer of all callers.
+    pub max_connections_per_peer: Option<usize>,
+    /// Maximum number of calls per peer that are not past authentication: those
+    /// whose message has not arrived, and all calls of health and reflection; at
+    /// least 1. Further ones are shed with `UNAVAILABLE`.
+    pub max_pending_calls_per_peer: usize,
+    /// Maximum number of open `Health/Watch` streams over all peers; at least 1.
+    /// Further ones are shed with `UNAVAILABLE`.
+    pub max_watches: usize,
+    /// Maximum duration of the TLS handshake, of the beginning of HTTP/2 (its
+    /// preface and SETTINGS), and of the head of each request from its first
+    /// byte to its last; then the connection is closed. Must be greater than 0.
+    #[serde(with = "humantime_serde")]
+    pub handshake_timeout: Duration,
+    /// Maximum time in which a call must send 1 KiB of its message, or the rest
+    /// of it; then it ends with `DEADLINE_EXCEEDED`. Must be greater than 0.
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+    /// Time without a call after which a connection is closed gracefully; up to
+    /// half of it more may pass. Must be greater than 0.
+    #[serde(with = "humantime_serde")]
+    pub max_connection_idle: Duration,
     /// Age at which a connection is closed gracefully, with ±10 % jitter, so
     /// that callers rebalance onto new replicas (gRFC A9). Must be greater than
     /// 0.
@@ -147,6 +173,12 @@ impl Default for ServerConfig {
             max_concurrent_streams: 250,
             max_calls: 10_000,
             max_connections: 10_000,
+            max_connections_per_peer: None,
+            max_pending_calls_per_peer: 1_000,
+            max_watches: 2_000,
+            handshake_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(10),
+            max_connection_idle: Duration::from_secs(5 * 60),
             max_connection_age: Duration::from_secs(30 * 60),
             keepalive_interval: Duration::from_secs(60),
             keepalive_timeout: Duration::from_secs(20),
@@ -171,6 +203,13 @@ impl ServerConfig {
         })
     }
 
+    /// Maximum number of connections of one peer: as configured, else a quarter
+    /// of all.
+    pub fn connections_per_peer(&self) -> usize {
+        let share = (self.max_connections / 4).max(1);
+        self.max_connections_per_peer.unwrap_or(share)
+    }
+
     /// Validates what the types do not express. Calls `wrong` with the key and
     /// the problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
@@ -193,6 +232,17 @@ impl ServerConfig {
             at_least_one("max_bytes_in_flight", bytes, usize::MAX);
         }
         at_least_one("max_connections", self.max_connections, max_connections);
+        at_least_one(
+            "max_connections_per_peer",
+            self.connections_per_peer(),
+            usize::MAX,
+        );
+        at_least_one(
+            "max_pending_calls_per_peer",
+            self.max_pending_calls_per_peer,
+            usize::MAX,
+        );
+        at_least_one("max_watches", self.max_watches, Semaphore::MAX_PERMITS);
 
         let durations = [
             ("bytes_timeout", self.bytes_timeout, false),
@@ -200,6 +250,9 @@ impl ServerConfig {
             ("stall_timeout", self.stall_timeout, false),
             ("drain_timeout", self.drain_timeout, true),
             ("max_connection_age", self.max_connection_age, false),
+            ("max_connection_idle", self.max_connection_idle, false),
+            ("handshake_timeout", self.handshake_timeout, false),
+            ("body_timeout", self.body_timeout, false),
             ("keepalive_interval", self.keepalive_interval, false),
             ("keepalive_timeout", self.keepalive_timeout, false),
         ];

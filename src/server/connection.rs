@@ -1,23 +1,30 @@
 //! One connection, from its first byte to its last.
 
-use super::{config::ServerConfig, drain::Drain, stack::Inbound, tls::Tls};
-use crate::access::PeerNames;
+use super::{
+    config::ServerConfig,
+    drain::Drain,
+    open_streams::OpenStreams,
+    peers::{Peer, PeerConnection, Peers},
+    request_body::RequestBody,
+    request_deadline::RequestDeadline,
+    stack::{ConnectionStack, Inbound},
+    tls::Tls,
+};
+use crate::{access::PeerNames, proto};
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
-    service::TowerToHyperService,
 };
 use rand::Rng;
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{error::Error, io, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    time::sleep,
+    time::{sleep, timeout},
 };
-use tower::{ServiceExt, util::BoxCloneSyncService};
-
-/// How long a new connection may stay silent.
-const FIRST_BYTE: Duration = Duration::from_secs(10);
+use tower::{ServiceExt, util::Oneshot};
 
 /// How long a connection may take to send the last statuses after an abort.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -36,101 +43,193 @@ const MAX_HEADER_BYTES: u32 = 16 * 1024;
 /// How connections are served.
 #[derive(Clone)]
 pub struct Connections {
-    builder: Arc<Builder<TokioExecutor>>,
-    max_age: Duration,
-    /// How long calls may continue once a connection has reached its maximum
-    /// age.
-    grace: Duration,
+    config: Arc<ServerConfig>,
     tls: Option<Tls>,
     drain: Drain,
+    peers: Peers,
 }
 
 impl Connections {
     /// Connections with the configured limits; without `tls`, in plaintext.
-    pub fn new(config: &ServerConfig, tls: Option<Tls>, drain: Drain) -> Self {
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(config.max_concurrent_streams)
-            .keep_alive_interval(config.keepalive_interval)
-            .keep_alive_timeout(config.keepalive_timeout)
-            .max_header_list_size(MAX_HEADER_BYTES)
-            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-            .max_local_error_reset_streams(MAX_LOCAL_RESETS);
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(FIRST_BYTE);
-        if !config.grpc_web {
-            builder = builder.http2_only();
-        }
+    pub fn new(config: &ServerConfig, tls: Option<Tls>, drain: Drain, peers: Peers) -> Self {
         Connections {
-            builder: Arc::new(builder),
-            max_age: config.max_connection_age,
-            grace: config.max_deadline,
+            config: Arc::new(config.clone()),
             tls,
             drain,
+            peers,
         }
     }
 
     /// Serves one connection until it closes, reaches its maximum age or is
     /// aborted. When this ends, the connection and everything on it is closed.
-    pub async fn serve(self, stream: TcpStream, stack: Inbound) {
-        // A caller that connects and sends nothing would occupy a connection
-        // until it reaches its maximum age.
-        let first = tokio::time::timeout(FIRST_BYTE, stream.peek(&mut [0; 1])).await;
-        if !matches!(first, Ok(Ok(1))) {
-            return;
+    pub async fn serve(self, stream: TcpStream, peer: PeerConnection, stack: ConnectionStack) {
+        let handshake = timeout(self.config.handshake_timeout, self.handshake(stream));
+        let accepted = tokio::select! {
+            accepted = handshake => accepted,
+            () = self.drain.until_aborted() => return,
+        };
+        match accepted {
+            Err(_elapsed) => self.peers.count_overdue(),
+            // A failed handshake concerns only the caller, which gets a TLS
+            // alert.
+            Ok(None) => {}
+            Ok(Some(Accepted::Plain(io))) => self.serve_http(io, None, &peer, stack).await,
+            Ok(Some(Accepted::Tls(io, names))) => {
+                self.serve_http(*io, names, &peer, stack).await;
+            }
+        }
+    }
+
+    async fn handshake(&self, stream: TcpStream) -> Option<Accepted> {
+        // Nothing is allocated for a caller that connects and sends nothing.
+        if stream.peek(&mut [0; 1]).await.ok()? == 0 {
+            return None;
         }
         // A connection without this option still works.
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else {
-            return self.serve_http(stream, stack).await;
+            return Some(Accepted::Plain(stream));
         };
-        let accepted = tokio::select! {
-            accepted = tls.accept(stream) => accepted,
-            () = self.drain.until_aborted() => return,
-        };
-        // A failed handshake concerns only the caller, which gets a TLS alert.
-        let Ok((stream, names)) = accepted else {
-            return;
-        };
-        match names {
-            Some(names) => self.serve_http(stream, naming(stack, names)).await,
-            None => self.serve_http(stream, stack).await,
-        }
+        let (stream, names) = tls.accept(stream).await.ok()?;
+        Some(Accepted::Tls(Box::new(stream), names))
     }
 
-    async fn serve_http<I>(self, io: I, stack: Inbound)
-    where
+    async fn serve_http<I>(
+        &self,
+        io: I,
+        names: Option<PeerNames>,
+        peer: &PeerConnection,
+        stack: ConnectionStack,
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let service = TowerToHyperService::new(stack);
-        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(io), service));
+        let config = &self.config;
+        let streams = OpenStreams::default();
+        let builder = builder(config, streams.clone());
+        let service = ConnectionService {
+            stack: stack.stack,
+            streams: streams.clone(),
+            peer: Arc::clone(peer.peer()),
+            names,
+            body_timeout: config.body_timeout,
+        };
+        let io = TokioIo::new(RequestDeadline::new(io, config.handshake_timeout));
+        let mut connection = pin!(builder.serve_connection(io, service));
         tokio::select! {
             // A broken connection concerns only its calls.
-            _ = connection.as_mut() => return,
-            () = sleep(jittered(self.max_age)) => {}
-            () = self.drain.begun() => {}
+            ended = connection.as_mut() => return self.ended(ended.err()),
+            () = sleep(jittered(config.max_connection_age)) => {}
+            () = streams.idle(config.max_connection_idle) => {}
+            () = self.should_close(&streams, stack.draining) => {}
         }
         connection.as_mut().graceful_shutdown();
+        // How long calls may continue.
+        let grace = config.max_deadline;
         tokio::select! {
-            _ = connection.as_mut() => return,
-            () = sleep(self.grace) => {}
+            ended = connection.as_mut() => return self.ended(ended.err()),
+            () = sleep(grace) => {}
             () = self.drain.until_aborted() => {}
         }
-        let _ = tokio::time::timeout(FLUSH, connection).await;
+        let _ = timeout(FLUSH, connection).await;
+    }
+
+    /// Waits until the drain asks the connection to close. One that is new and
+    /// has no call yet may send its first: a client that is told to go away
+    /// before fails that call with a status of its own.
+    async fn should_close(&self, streams: &OpenStreams, draining: bool) {
+        if draining {
+            return self.drain.until_aborted().await;
+        }
+        self.drain.begun().await;
+        let _ = timeout(self.config.handshake_timeout, streams.first_request()).await;
+    }
+
+    fn ended(&self, error: Option<Box<dyn Error + Send + Sync>>) {
+        if error.is_some_and(|error| is_overdue(&*error)) {
+            self.peers.count_overdue();
+        }
     }
 }
 
-/// The same stack; its requests carry the names of the connection's
-/// certificate.
-fn naming(stack: Inbound, names: PeerNames) -> Inbound {
-    BoxCloneSyncService::new(stack.map_request(move |mut request: http::Request<_>| {
-        request.extensions_mut().insert(names.clone());
-        request
-    }))
+/// A connection after its handshake.
+enum Accepted {
+    Plain(TcpStream),
+    Tls(
+        Box<tokio_rustls::server::TlsStream<TcpStream>>,
+        Option<PeerNames>,
+    ),
+}
+
+fn builder(config: &ServerConfig, streams: OpenStreams) -> Builder<OpenStreams> {
+    let mut builder = Builder::new(streams);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(config.max_concurrent_streams)
+        .keep_alive_interval(config.keepalive_interval)
+        .keep_alive_timeout(config.keepalive_timeout)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_LOCAL_RESETS);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.handshake_timeout);
+    if config.grpc_web {
+        builder
+    } else {
+        builder.http2_only()
+    }
+}
+
+/// Whether a part of a request was overdue.
+fn is_overdue(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let io = error.downcast_ref::<io::Error>();
+        let http = error.downcast_ref::<hyper::Error>();
+        if io.is_some_and(|it| it.kind() == io::ErrorKind::TimedOut)
+            || http.is_some_and(hyper::Error::is_timeout)
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// The stack as the requests of one connection find it.
+#[derive(Clone)]
+struct ConnectionService {
+    stack: Inbound,
+    streams: OpenStreams,
+    peer: Arc<Peer>,
+    names: Option<PeerNames>,
+    body_timeout: Duration,
+}
+
+impl hyper::service::Service<Request<Incoming>> for ConnectionService {
+    type Response = http::Response<tonic::body::Body>;
+    type Error = std::convert::Infallible;
+    type Future = Oneshot<Inbound, Request<RequestBody>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.streams.count_request();
+        if let Some(names) = &self.names {
+            request.extensions_mut().insert(names.clone());
+        }
+        let peer = Arc::clone(&self.peer);
+        let pending = if proto::method(request.uri().path()).is_some() {
+            Some(peer)
+        } else {
+            // Pending from their beginning to their end, see `LimitPublicCalls`.
+            request.extensions_mut().insert(peer);
+            None
+        };
+        let timeout = self.body_timeout;
+        let request = request.map(|body| RequestBody::new(body, timeout, pending));
+        self.stack.clone().oneshot(request)
+    }
 }
 
 /// Plus or minus a tenth (gRFC A9), so that connections that began together do

@@ -13,6 +13,10 @@ use tonic_health::{
 /// Health of the whole server (the empty name) and of the service.
 const NAMES: [&str; 2] = ["", SERVICE_NAME];
 
+/// Maximum size of a request, in bytes: the name of a service. The gRPC library
+/// reserves the size that a message declares, and anybody may declare one.
+const MAX_MESSAGE_BYTES: usize = 256;
+
 /// The health service and its current status.
 #[derive(Clone)]
 pub struct HealthServices {
@@ -39,5 +43,6 @@ impl HealthServices {
     /// The gRPC service to be added to the routes.
     pub fn server(&self) -> HealthServer<HealthService> {
         HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 }

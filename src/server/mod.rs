@@ -10,7 +10,13 @@ mod drain;
 mod error_details;
 mod health;
 mod messages;
+mod open_streams;
+mod peers;
+mod public_calls;
 mod reflection;
+mod request_body;
+mod request_deadline;
+mod request_frames;
 mod router;
 mod signed_calls;
 mod stack;
@@ -24,10 +30,19 @@ pub use drain::Drain;
 pub use messages::MessageBudget;
 pub use tls::{Tls, TlsError};
 
-use crate::{access::Access, service::Rpcs, telemetry::Telemetry};
+use crate::{
+    access::Access,
+    service::Rpcs,
+    telemetry::{
+        Telemetry,
+        metrics::Family,
+        names::{attribute as a, metric as m},
+    },
+};
 use connection::Connections;
 use health::HealthServices;
-use stack::InboundStacks;
+use peers::{PeerConnection, Peers};
+use stack::{ConnectionStack, InboundStacks};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -136,6 +151,8 @@ impl Server {
     /// drain have finished, or were aborted after the drain timeout.
     pub async fn run(self) {
         let health = HealthServices::new().await;
+        let peers = Peers::new(&self.config);
+        add_gauges(&peers, &self.telemetry);
         let acceptor = Acceptor {
             stacks: InboundStacks::build(
                 &self.config,
@@ -146,7 +163,13 @@ impl Server {
                 &self.messages,
                 &self.telemetry,
             ),
-            connections: Connections::new(&self.config, self.tls, self.drain.clone()),
+            connections: Connections::new(
+                &self.config,
+                self.tls,
+                self.drain.clone(),
+                peers.clone(),
+            ),
+            peers,
             permits: Arc::new(Semaphore::new(self.config.max_connections)),
             listener: self.listener,
         };
@@ -164,6 +187,22 @@ impl Server {
         let drained = drain.run(serving, health);
         drained.instrument(tracing::info_span!("drain")).await;
     }
+}
+
+/// Adds the connections to the metrics.
+fn add_gauges(peers: &Peers, telemetry: &Telemetry) {
+    let Some(metrics) = telemetry.metrics() else {
+        return;
+    };
+    let peers = peers.clone();
+    metrics.add_source(Box::new(move |families| {
+        let mut closed = Family::new(&m::CONNECTIONS_CLOSED);
+        for (cause, count) in peers.closed() {
+            closed.number(&[(a::CAUSE, cause)], count as f64);
+        }
+        let open = Family::single(&m::CONNECTIONS, peers.connections() as f64);
+        families.extend([open, closed]);
+    }));
 }
 
 /// The shutdown of a server.
@@ -205,19 +244,20 @@ struct Acceptor {
     stacks: InboundStacks,
     connections: Connections,
     permits: Arc<Semaphore>,
+    peers: Peers,
 }
 
 impl Acceptor {
     /// Accepts connections until dropped. Beyond the limit they wait in the
-    /// kernel's queue.
-    async fn accept(&self, stack: &stack::Inbound, tracker: &TaskTracker) {
+    /// kernel's queue; beyond that of their peer they are closed.
+    async fn accept(&self, stack: &ConnectionStack, tracker: &TaskTracker) {
         loop {
             let permit = Arc::clone(&self.permits)
                 .acquire_owned()
                 .await
                 .expect("the semaphore is never closed");
-            let stream = self.next_stream().await;
-            let served = self.connections.clone().serve(stream, stack.clone());
+            let (stream, peer) = self.next_stream().await;
+            let served = self.connections.clone().serve(stream, peer, stack.clone());
             tracker.spawn(async move {
                 served.await;
                 drop(permit);
@@ -225,10 +265,14 @@ impl Acceptor {
         }
     }
 
-    async fn next_stream(&self) -> TcpStream {
+    async fn next_stream(&self) -> (TcpStream, PeerConnection) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _peer)) => return stream,
+                Ok((stream, address)) => {
+                    if let Some(peer) = self.peers.admit(address.ip()) {
+                        return (stream, peer);
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "failed to accept a connection");
                     sleep(ACCEPT_RETRY).await;

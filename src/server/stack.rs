@@ -3,15 +3,16 @@
 use super::{
     admission::Admission, authenticate::Authenticate, call_limits::LimitCalls,
     config::ServerConfig, drain::Drain, error_details::AddErrorDetails, health::HealthServices,
-    messages::MessageBudget, reflection, router::Router, signed_calls::ForbidSignedRetries, web,
+    messages::MessageBudget, public_calls::LimitPublicCalls, reflection, request_body::RequestBody,
+    router::Router, signed_calls::ForbidSignedRetries, web,
 };
 use crate::{
     access::Access, layer::rule, proto::v1::claude_service_server::ClaudeServiceServer,
     service::Rpcs, telemetry::Telemetry,
 };
 use http::{Request, Response};
-use hyper::body::Incoming;
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
+use tokio::sync::Semaphore;
 use tonic::{
     body::Body,
     codec::CompressionEncoding::{Gzip, Zstd},
@@ -20,16 +21,27 @@ use tonic::{
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 /// The stack as used by a connection.
-pub type Inbound = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+pub type Inbound = BoxCloneSyncService<Request<RequestBody>, Response<Body>, Infallible>;
+
+/// The stack of a connection.
+#[derive(Clone)]
+pub struct ConnectionStack {
+    /// What calls pass.
+    pub stack: Inbound,
+    /// Whether the connection was accepted during the drain. It is not asked to
+    /// close: clients fail calls on such a connection with statuses of their
+    /// own, and here each must get the one that says that it drains.
+    pub draining: bool,
+}
 
 /// The inbound stacks: one for connections from before a drain, and one for
 /// those accepted during it.
 #[derive(Clone)]
 pub struct InboundStacks {
     /// Serves calls.
-    pub serving: Inbound,
+    pub serving: ConnectionStack,
     /// Answers health checks; rejects calls.
-    pub draining: Inbound,
+    pub draining: ConnectionStack,
 }
 
 impl InboundStacks {
@@ -43,6 +55,7 @@ impl InboundStacks {
         messages: &MessageBudget,
         telemetry: &Telemetry,
     ) -> Self {
+        let watches = Arc::new(Semaphore::new(config.max_watches));
         let build = |refused| {
             let admission = Admission {
                 drain: drain.clone(),
@@ -53,14 +66,19 @@ impl InboundStacks {
                 max_message_bytes: config.max_message_bytes,
                 stall_timeout: config.stall_timeout,
             };
-            inbound(
+            let public_calls = LimitPublicCalls::new(Arc::clone(&watches));
+            let stack = inbound(
                 config,
                 service,
                 access.as_ref(),
                 health,
-                admission,
+                (admission, public_calls),
                 telemetry,
-            )
+            );
+            ConnectionStack {
+                stack,
+                draining: refused,
+            }
         };
         InboundStacks {
             serving: build(false),
@@ -75,7 +93,7 @@ fn inbound(
     service: &Rpcs,
     access: Option<&Access>,
     health: &HealthServices,
-    admission: Admission,
+    (admission, public_calls): (Admission, LimitPublicCalls),
     telemetry: &Telemetry,
 ) -> Inbound {
     let usage_store = access.map(|access| access.usage_store().clone());
@@ -106,6 +124,8 @@ fn inbound(
         // Reflection requires credentials, health does not.
         rest: ServiceBuilder::new()
             .layer(rule(AddErrorDetails { in_trailers: true }))
+            // Outside authentication: health needs none.
+            .layer(rule(public_calls))
             .layer(authenticate)
             .service(routes.routes()),
     };

@@ -13,14 +13,11 @@ use rustls::{
     pki_types::CertificateDer,
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc};
 use thiserror::Error;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use webpki::EndEntityCert;
-
-/// Maximum duration of a handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// The TLS files cannot be loaded. Nothing of a key is quoted.
 #[derive(Debug, Error)]
@@ -73,13 +70,13 @@ impl Tls {
     /// there is one.
     ///
     /// # Errors
-    /// When the handshake fails or takes too long.
+    /// When the handshake fails.
     pub async fn accept(
         &self,
         stream: TcpStream,
     ) -> io::Result<(TlsStream<TcpStream>, Option<PeerNames>)> {
         let acceptor = TlsAcceptor::from(self.0.current());
-        let stream = timeout(HANDSHAKE, acceptor.accept(stream)).await??;
+        let stream = acceptor.accept(stream).await?;
         let certificates = stream.get_ref().1.peer_certificates();
         let names = certificates.and_then(<[_]>::first).map(names);
         Ok((stream, names))

@@ -1,8 +1,7 @@
 //! gRPC-Web, and CORS for the browsers that use it.
 
-use super::config::ServerConfig;
+use super::{config::ServerConfig, request_body::RequestBody};
 use http::{HeaderName, HeaderValue, Request, Response, request::Parts};
-use hyper::body::Incoming;
 use std::{convert::Infallible, time::Duration};
 use tonic::body::Body;
 use tonic_web::GrpcWebLayer;
@@ -25,7 +24,7 @@ const EXPOSED: [&str; 4] = [
 pub fn layered<S>(
     config: &ServerConfig,
     stack: S,
-) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
+) -> impl Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible, Future: Send>
 + Clone
 + Send
 + Sync

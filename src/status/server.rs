@@ -34,6 +34,30 @@ pub fn overloaded_by_tenant() -> Status {
     )
 }
 
+/// The peer has its maximum number of calls that are not past authentication.
+pub fn too_many_pending_calls() -> Status {
+    plain(
+        Reason::Overloaded,
+        "too many calls from this address that are not past authentication",
+    )
+}
+
+/// The maximum number of `Health/Watch` streams is open.
+pub fn too_many_watches() -> Status {
+    plain(
+        Reason::Overloaded,
+        "the server has reached its maximum number of health watches",
+    )
+}
+
+/// The body of the request made no progress for this time.
+pub fn request_stalled(timeout: Duration) -> Status {
+    plain(
+        Reason::RequestStalled,
+        format!("the message did not arrive: no progress for {timeout:?}"),
+    )
+}
+
 /// The caller's deadline, or the maximum duration of a call, was exceeded.
 pub fn deadline_exceeded() -> Status {
     plain(Reason::DeadlineExceeded, "deadline exceeded")

@@ -15,6 +15,7 @@ use toml::{Table, Value};
 /// Values for the sample, of keys that have no default.
 const EXAMPLES: &[(&str, &str)] = &[
     ("server.max_bytes_in_flight", "134217728"),
+    ("server.max_connections_per_peer", "2500"),
     ("server.reflection", "true"),
     ("server.tls.cert_file", "\"/run/tls/tls.crt\""),
     ("server.tls.key_file", "\"/run/tls/tls.key\""),

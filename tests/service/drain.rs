@@ -2,6 +2,7 @@
 //! end is told so.
 
 use crate::{
+    raw_grpc::{GENERATE, framed},
     server::{health, health_of},
     support::{Grpc, World, ask, connect, reason, soon, streamed},
 };
@@ -12,6 +13,7 @@ use claude_grpc::{
     },
     simulator::Behaviour,
 };
+use prost::Message as _;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
@@ -88,6 +90,63 @@ async fn what_runs_finishes_and_what_comes_is_refused() {
     held.abort();
     soon(&mut world.server).await.unwrap();
     assert_eq!(world.upstream.concurrency_limit.in_use(), 0);
+}
+
+/// Also over the channel of the gRPC library, which fails calls on a connection
+/// that closes with statuses of its own.
+#[tokio::test]
+async fn each_call_on_a_new_connection_is_refused_with_details() {
+    let world = World::start().await;
+    world.simulator.next([Behaviour::Hang]);
+    let held = unary(&world.grpc);
+    soon(world.simulator.until(|counts| counts.in_flight == 1)).await;
+    world.drain.begin();
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", world.address));
+    let endpoint = endpoint.unwrap();
+    for _ in 0..20 {
+        let channel = soon(endpoint.connect()).await.unwrap();
+        let mut grpc = v1::claude_service_client::ClaudeServiceClient::new(channel);
+        // The first, and one on a connection that has had an answer.
+        for _ in 0..2 {
+            assert_draining(&soon(grpc.generate(ask("Hello"))).await.unwrap_err());
+        }
+    }
+    held.abort();
+}
+
+#[tokio::test]
+async fn a_connection_from_before_the_drain_may_send_its_first_call() {
+    let mut world = World::start().await;
+    world.simulator.next([Behaviour::Hang]);
+    let held = unary(&world.grpc);
+    soon(world.simulator.until(|counts| counts.in_flight == 1)).await;
+    let stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    // Accepted before the drain: later ones are accepted after it.
+    soon(connect(world.address).generate(ask("Hello")))
+        .await
+        .unwrap();
+    world.drain.begin();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut sender = soon(sender.ready()).await.unwrap();
+    let request = http::Request::post(format!("http://localhost{GENERATE}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())
+        .unwrap();
+    let (response, mut body) = sender.send_request(request, false).unwrap();
+    let message = framed(&ask("Hello").encode_to_vec());
+    body.send_data(message, true).unwrap();
+    let response = soon(response).await.unwrap();
+    assert!(
+        response.headers().get("grpc-status").is_none(),
+        "{response:?}"
+    );
+    drop(response);
+    // And then it closes.
+    soon(connection).await.unwrap().unwrap();
+    held.abort();
+    soon(&mut world.server).await.unwrap();
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use claude_grpc::{
     proto::v1::{self, claude_service_client::ClaudeServiceClient},
-    server::{Drain, Server, ServerConfig},
+    server::{Drain, Server, ServerConfig, Tls},
     service::{Rpcs, ServiceConfig},
     simulator::{Handle, Simulator, SimulatorConfig},
     upstream::{Key, Keys, Upstream, UpstreamConfig},
@@ -109,7 +109,10 @@ impl World {
         });
         let upstream = Upstream::new(&setup.upstream, Keys::new(keys)).unwrap();
         let service = Rpcs::new(upstream.client.clone(), setup.service);
+        let tls = Tls::load(&setup.server.tls, setup.server.grpc_web);
+        let tls = tls.await.unwrap();
         let server = Server::bind(setup.server, service).await.unwrap();
+        let server = server.with_tls(tls);
         let address = server.local_addr().unwrap();
         let drain = server.drain();
         let server = tokio::spawn(server.run());

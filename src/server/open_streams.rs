@@ -1,0 +1,131 @@
+//! The streams of one HTTP/2 connection: whether there was one yet, and whether
+//! the connection is idle.
+//!
+//! The HTTP library runs each stream as a task of its own, through this
+//! executor, until its response is sent.
+
+use pin_project_lite::pin_project;
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{sync::Notify, time::sleep};
+
+/// Counts the streams of a connection. Cloning is cheap.
+#[derive(Debug, Clone, Default)]
+pub struct OpenStreams(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// Requests since the beginning of the connection.
+    requests: AtomicU64,
+    open: AtomicUsize,
+    first: Notify,
+}
+
+impl OpenStreams {
+    /// Counts a request.
+    pub fn count_request(&self) {
+        if self.0.requests.fetch_add(1, Relaxed) == 0 {
+            self.0.first.notify_one();
+        }
+    }
+
+    /// Waits for the first request. For one waiter.
+    pub async fn first_request(&self) {
+        if self.0.requests.load(Relaxed) == 0 {
+            self.0.first.notified().await;
+        }
+    }
+
+    /// Waits until no stream has been open for this time. It looks twice in that
+    /// time and not at each stream, so up to half of it more may pass.
+    pub async fn idle(&self, time: Duration) {
+        let (mut seen, mut quiet) = (u64::MAX, 0);
+        while quiet < 2 {
+            let requests = self.0.requests.load(Relaxed);
+            let is_quiet = requests == seen && self.0.open.load(Relaxed) == 0;
+            quiet = if is_quiet { quiet + 1 } else { 0 };
+            seen = requests;
+            if quiet < 2 {
+                sleep(time / 2).await;
+            }
+        }
+    }
+}
+
+impl<F> hyper::rt::Executor<F> for OpenStreams
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        self.0.open.fetch_add(1, Relaxed);
+        let counts = Arc::clone(&self.0);
+        tokio::spawn(OpenStream {
+            stream,
+            _open: Open(counts),
+        });
+    }
+}
+
+pin_project! {
+    /// A stream, counted until it is dropped. An async block would hold the
+    /// stream twice.
+    struct OpenStream<F> {
+        #[pin]
+        stream: F,
+        _open: Open,
+    }
+}
+
+impl<F: Future> Future for OpenStream<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().stream.poll(cx)
+    }
+}
+
+struct Open(Arc<Counts>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+    use hyper::rt::Executor;
+    use tokio::time::Instant;
+
+    const TIME: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_some_time_after_its_last_stream() {
+        let streams = OpenStreams::default();
+        let busy = TIME * 10;
+        streams.count_request();
+        streams.execute(sleep(busy));
+        let began = Instant::now();
+        streams.idle(TIME).await;
+        let idle = began.elapsed() - busy;
+        assert!(idle >= TIME && idle <= TIME * 3 / 2, "{idle:?}");
+    }
+
+    #[tokio::test]
+    async fn the_first_request_is_waited_for() {
+        let streams = OpenStreams::default();
+        assert!(streams.first_request().now_or_never().is_none());
+        streams.count_request();
+        streams.first_request().await;
+        streams.first_request().await;
+    }
+}

@@ -1,0 +1,129 @@
+//! The body of a request, which must make progress.
+//!
+//! A call that sends its head and then nothing would hold its place until its
+//! deadline, before anybody knows who it is. A body that is already there, as
+//! those of most calls are, costs nothing: only waiting starts a timer.
+
+use super::peers::{Peer, PendingCall};
+use crate::status;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep, sleep};
+use tonic::Status;
+
+/// Number of bytes that count as progress. A smaller number would let a peer
+/// hold a call for hours with a byte now and then.
+const PROGRESS: usize = 1024;
+
+/// A body that fails when it makes no progress, or when its peer has too many
+/// calls that wait for theirs.
+#[derive(Debug)]
+pub struct RequestBody<B = Incoming> {
+    body: B,
+    timeout: Duration,
+    /// The peer whose pending calls this one counts as.
+    peer: Option<Arc<Peer>>,
+    /// Set once the body was waited for.
+    wait: Option<Wait>,
+}
+
+#[derive(Debug)]
+struct Wait {
+    timer: Pin<Box<Sleep>>,
+    /// Bytes since the last progress.
+    received: usize,
+    _pending: Option<PendingCall>,
+}
+
+impl<B> RequestBody<B> {
+    /// A body with a time limit. While it is waited for, it is a pending call of
+    /// the peer, if there is one.
+    pub fn new(body: B, timeout: Duration, peer: Option<Arc<Peer>>) -> Self {
+        RequestBody {
+            body,
+            timeout,
+            peer,
+            wait: None,
+        }
+    }
+
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
+        if self.wait.is_none() {
+            let pending = match &self.peer {
+                None => None,
+                Some(peer) => match peer.pending_call() {
+                    None => return Poll::Ready(status::too_many_pending_calls()),
+                    pending => pending,
+                },
+            };
+            self.wait = Some(Wait {
+                timer: Box::pin(sleep(self.timeout)),
+                received: 0,
+                _pending: pending,
+            });
+        }
+        if let Some(wait) = &mut self.wait {
+            ready!(wait.timer.as_mut().poll(cx));
+        }
+        Poll::Ready(status::request_stalled(self.timeout))
+    }
+
+    fn received(&mut self, bytes: usize) {
+        let timeout = self.timeout;
+        if let Some(wait) = &mut self.wait {
+            wait.received += bytes;
+            if wait.received >= PROGRESS {
+                wait.received = 0;
+                wait.timer.as_mut().reset(Instant::now() + timeout);
+            }
+        }
+    }
+}
+
+impl<B> Body for RequestBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<tonic::codegen::StdError>,
+{
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Pending => self.poll_overdue(cx).map(|status| Some(Err(status))),
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    let bytes = data.len();
+                    self.received(bytes);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                Poll::Ready(Some(Err(Status::from_error(error.into()))))
+            }
+            Poll::Ready(None) => {
+                self.wait = None;
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
