@@ -277,11 +277,12 @@ impl Run {
         let mut request = tonic::Request::new(request);
         *request.metadata_mut() = caller.metadata.clone();
         let opened = caller.grpc.clone().generate_stream(request).await;
-        let late = self.known().await;
         self.process.signal("TERM");
         while self.process.get("/readyz").await.contains("ok") {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        // The first call of a connection from before would still be served.
+        let late = self.known().await;
         let seen = late.call_all("late", &self.texts, "").await;
         assert_eq!(seen[0].code, Code::Unavailable, "{}", seen[0].text());
         // The connection may end between two of them.
