@@ -333,11 +333,9 @@ mod tests {
             }
             // All that wait end, in some order, without further arrivals.
             for _ in 0..100 {
-                for at in 0..8 {
-                    if let (message, Some(wanted)) = &messages[at]
-                        && draw(message, *wanted).is_ready()
-                    {
-                        messages[at] = (budget.message(), None);
+                for (message, waits) in &mut messages {
+                    if waits.is_some_and(|wanted| draw(message, wanted).is_ready()) {
+                        (*message, *waits) = (budget.message(), None);
                     }
                 }
             }
