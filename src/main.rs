@@ -7,7 +7,9 @@ use std::process::ExitCode;
 /// A call makes some hundreds of small allocations, many of which another
 /// thread frees (a span is made by a worker and exported elsewhere). The C
 /// library's allocator takes an eighth of the service's CPU time for them, and
-/// some 10 to 30 MiB less memory.
+/// some 10 to 30 MiB less memory. It is built without transparent huge pages
+/// (`no_thp`), which make a third of the memory more for some percent of the CPU
+/// time: see docs/operations.md.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
