@@ -9,6 +9,7 @@ mod connection;
 mod drain;
 mod error_details;
 mod health;
+mod only_grpc;
 mod reflection;
 mod router;
 mod signed_calls;
