@@ -53,8 +53,9 @@ pub struct ServerConfig {
     pub reflection: Option<bool>,
     /// Whether to serve gRPC-Web, for browsers. Also enables HTTP/1.1.
     pub grpc_web: bool,
-    /// Origins that browsers may send gRPC-Web calls from (CORS), such as
-    /// `https://app.example.com`; `*` allows any origin.
+    /// Origins that browsers may send calls from (CORS), such as
+    /// `https://app.example.com`; `*` allows any origin. Calls that a browser
+    /// sends from another origin are rejected with HTTP 403.
     pub cors_origins: Vec<String>,
     /// Maximum number of concurrent HTTP/2 streams, and so of calls, per
     /// connection; at least 1.

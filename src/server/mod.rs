@@ -10,6 +10,7 @@ mod drain;
 mod error_details;
 mod health;
 mod messages;
+mod only_grpc;
 mod open_streams;
 mod peers;
 mod public_calls;

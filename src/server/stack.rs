@@ -3,8 +3,8 @@
 use super::{
     admission::Admission, authenticate::Authenticate, call_limits::LimitCalls,
     config::ServerConfig, drain::Drain, error_details::AddErrorDetails, health::HealthServices,
-    messages::MessageBudget, public_calls::LimitPublicCalls, reflection, request_body::RequestBody,
-    router::Router, signed_calls::ForbidSignedRetries, web,
+    messages::MessageBudget, only_grpc::OnlyGrpc, public_calls::LimitPublicCalls, reflection,
+    request_body::RequestBody, router::Router, signed_calls::ForbidSignedRetries, web,
 };
 use crate::{
     access::Access, layer::rule, proto::v1::claude_service_server::ClaudeServiceServer,
@@ -129,10 +129,12 @@ fn inbound(
             .layer(authenticate)
             .service(routes.routes()),
     };
+    // Outside gRPC-Web and CORS, which pass on what they do not know.
     if config.grpc_web {
-        return BoxCloneSyncService::new(web::layered(config, router));
+        let web = web::layered(config, router);
+        return BoxCloneSyncService::new(OnlyGrpc::new(config, web));
     }
-    BoxCloneSyncService::new(router)
+    BoxCloneSyncService::new(OnlyGrpc::new(config, router))
 }
 
 /// The generated server, with its limits and compression.

@@ -1,6 +1,6 @@
 //! gRPC-Web, and CORS for the browsers that use it.
 
-use super::{config::ServerConfig, request_body::RequestBody};
+use super::{config::ServerConfig, only_grpc::is_allowed, request_body::RequestBody};
 use http::{HeaderName, HeaderValue, Request, Response, request::Parts};
 use std::{convert::Infallible, time::Duration};
 use tonic::body::Body;
@@ -45,11 +45,8 @@ where
 
 fn cors(origins: &[String]) -> CorsLayer {
     let origins = origins.to_vec();
-    let allowed = AllowOrigin::predicate(move |origin: &HeaderValue, _: &Parts| {
-        origins
-            .iter()
-            .any(|one| one == "*" || one.as_bytes() == origin.as_bytes())
-    });
+    let allowed =
+        AllowOrigin::predicate(move |origin: &HeaderValue, _: &Parts| is_allowed(&origins, origin));
     CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([http::Method::POST])

@@ -13,6 +13,7 @@ mod corpus;
 mod count_tokens;
 mod drain;
 mod faults;
+mod foreign_requests;
 mod full_bodies;
 mod generate;
 mod generate_calls;
