@@ -103,6 +103,9 @@ pub fn panicked() -> Status {
     )
 }
 
+/// The encodings that this side decompresses.
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+
 /// A status of the gRPC library, with error details. The library rejects what
 /// never reaches our code, and for a message over the limit it returns
 /// OUT_OF_RANGE where the gRPC specification says RESOURCE_EXHAUSTED.
@@ -111,10 +114,21 @@ pub fn detailed(given: &Status) -> Status {
         Code::OutOfRange | Code::ResourceExhausted => Reason::MessageTooLarge,
         Code::Unimplemented => Reason::Unimplemented,
         Code::Internal => Reason::MalformedMessage,
-        code => {
-            let draft = Draft::new(Reason::Transport, given.message());
-            return Draft { code, ..draft }.build();
-        }
+        _ => Reason::Transport,
     };
-    plain(reason, given.message())
+    let message = match given.message() {
+        "" if reason == Reason::Unimplemented => "unknown service or method",
+        message => message,
+    };
+    let mut draft = Draft::new(reason, message);
+    if reason == Reason::Transport {
+        draft.code = given.code();
+    }
+    let mut status = draft.build();
+    // Clients that compress differently find there what they may use.
+    if let Some(accepted) = given.metadata().get(ACCEPT_ENCODING) {
+        let accepted = accepted.clone();
+        status.metadata_mut().insert(ACCEPT_ENCODING, accepted);
+    }
+    status
 }

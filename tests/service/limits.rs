@@ -126,6 +126,8 @@ async fn what_is_not_served_is_unimplemented() {
     ] {
         let status = status_of(&world, path, &[], message.clone()).await;
         assert_eq!(status.code(), Code::Unimplemented, "{path}: {status:?}");
+        assert_eq!(reason(&status), "UNIMPLEMENTED", "{path}");
+        assert_eq!(status.message(), "unknown service or method", "{path}");
     }
     let headers = [("grpc-encoding", "br")];
     let mut compressed = BytesMut::from(&message[..]);
@@ -133,6 +135,9 @@ async fn what_is_not_served_is_unimplemented() {
     let status = status_of(&world, GENERATE, &headers, compressed.freeze()).await;
     assert_eq!(status.code(), Code::Unimplemented, "{status:?}");
     assert_eq!(reason(&status), "UNIMPLEMENTED");
+    // So that the client compresses with one of them.
+    let accepted = status.metadata().get("grpc-accept-encoding").unwrap();
+    assert!(accepted.to_str().unwrap().contains("zstd"), "{accepted:?}");
     assert_eq!(world.attempts(), 0);
 }
 
