@@ -945,6 +945,20 @@ fn a_client_is_added_rotated_and_revoked_while_the_service_runs() {
         let all = [&["clients"], arguments, &["--file", &path]].concat();
         run(&all)
     };
+    for (arguments, problem) in [
+        (
+            ["add", "anonymous", "--weight", "1"],
+            "must not be anonymous",
+        ),
+        (
+            ["add", "b", "--expires", "2020-01-01T00:00:00Z"],
+            "must be in the future",
+        ),
+    ] {
+        let refused = clients(&arguments);
+        assert_ne!(refused.code, Some(0), "{refused:?}");
+        assert!(refused.stderr.contains(problem), "{refused:?}");
+    }
     let added = clients(&["add", "team-a", "--calls-in-flight", "5"]);
     assert_eq!(added.code, Some(0), "{added:?}");
     let key = added.stdout.trim();

@@ -67,7 +67,7 @@ pub struct Add {
     priority: PriorityFlag,
     /// Time at which its access expires, such as `2027-01-01T00:00:00Z`;
     /// without an offset in UTC.
-    #[arg(long, value_name = "TIME", value_parser = access::parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = future_time)]
     expires: Option<SystemTime>,
     /// Name in TLS client certificates that identifies the client; repeat for
     /// more.
@@ -165,6 +165,15 @@ pub fn run(command: ClientsCommand) -> Result<(), Failure> {
         ClientsCommand::List(args) => list(&args),
         ClientsCommand::Revoke(args) => revoke(&args),
         ClientsCommand::Rotate(args) => rotate(&args),
+    }
+}
+
+/// A time at which access may expire: that of a new client is in the future.
+fn future_time(text: &str) -> Result<SystemTime, String> {
+    let time = access::parse_time(text).map_err(|error| error.to_string())?;
+    match time > SystemTime::now() {
+        true => Ok(time),
+        false => Err("must be in the future".to_owned()),
     }
 }
 

@@ -344,6 +344,7 @@ mod tests {
             ("x = 1", "x"),
             ("[[clients]]\nname = 'a'\nmethods = ['Nothing']", "Nothing"),
             ("[[clients]]\nname = 'a b'", "the name must be"),
+            ("[[clients]]\nname = 'anonymous'", "must not be anonymous"),
             (
                 "[[clients]]\nname = 'a'\n[[clients]]\nname = 'a'",
                 "duplicate client",

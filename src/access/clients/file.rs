@@ -21,6 +21,10 @@ use zeroize::Zeroizing;
 /// current one and its successor.
 pub const MAX_KEYS: usize = 2;
 
+/// Names that metrics use for calls without a client, and for clients beyond
+/// those that are counted by name.
+const RESERVED: [&str; 2] = ["anonymous", "other"];
+
 /// Maximum weight of a tenant.
 const MAX_WEIGHT: u32 = 1000;
 
@@ -365,6 +369,9 @@ impl ClientEntry {
             return Err(
                 "the name must be 1 to 64 characters of letters, digits and -._".to_owned(),
             );
+        }
+        if RESERVED.contains(&self.name.as_str()) {
+            return Err("the name must not be anonymous or other, which metrics use".to_owned());
         }
         if self
             .tenant
