@@ -8,8 +8,7 @@ use std::process::ExitCode;
 /// thread frees (a span is made by a worker and exported elsewhere). The C
 /// library's allocator takes an eighth of the service's CPU time for them, and
 /// some 10 to 30 MiB less memory. It is built without transparent huge pages
-/// (`no_thp`), which make a third of the memory more for some percent of the CPU
-/// time: see docs/operations.md.
+/// (`no_thp`), which cost a third of the memory: see docs/operations.md.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
