@@ -4,9 +4,18 @@
 //! there must not take every replica out of service.
 
 use crate::proto::SERVICE_NAME;
+use futures::{
+    StreamExt,
+    future::ready,
+    stream::{self, BoxStream},
+};
+use tonic::{Code, Request, Response, Status};
 use tonic_health::{
     ServingStatus,
-    pb::health_server::HealthServer,
+    pb::{
+        HealthCheckRequest, HealthCheckResponse, health_check_response,
+        health_server::{Health, HealthServer},
+    },
     server::{HealthReporter, HealthService},
 };
 
@@ -41,8 +50,42 @@ impl HealthServices {
     }
 
     /// The gRPC service to be added to the routes.
-    pub fn server(&self) -> HealthServer<HealthService> {
-        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+    pub fn server(&self) -> HealthServer<WatchesUnknown> {
+        let service = HealthService::from_health_reporter(self.reporter.clone());
+        HealthServer::new(WatchesUnknown(service)).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+}
+
+/// The health service. A watch of an unknown name stays open, as the protocol
+/// demands; that of the library ends.
+#[derive(Debug)]
+pub struct WatchesUnknown(HealthService);
+
+#[tonic::async_trait]
+impl Health for WatchesUnknown {
+    type WatchStream = BoxStream<'static, Result<HealthCheckResponse, Status>>;
+
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        self.0.check(request).await
+    }
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        match self.0.watch(request).await {
+            Ok(watch) => Ok(watch.map(StreamExt::boxed)),
+            Err(status) if status.code() == Code::NotFound => {
+                let unknown = HealthCheckResponse {
+                    status: health_check_response::ServingStatus::ServiceUnknown.into(),
+                };
+                let stays = stream::once(ready(Ok(unknown))).chain(stream::pending());
+                Ok(Response::new(stays.boxed()))
+            }
+            Err(status) => Err(status),
+        }
     }
 }

@@ -77,6 +77,17 @@ async fn a_watcher_sees_the_drain_begin() {
     assert_eq!(next().await, ServingStatus::NotServing);
 }
 
+#[tokio::test]
+async fn a_watch_of_an_unknown_name_says_so_and_stays_open() {
+    let world = World::start().await;
+    let watch = soon(health(&world).watch(health_of("unknown"))).await;
+    let mut watched = watch.unwrap().into_inner();
+    let first = soon(watched.next()).await.unwrap().unwrap();
+    assert_eq!(first.status(), ServingStatus::ServiceUnknown);
+    let next = tokio::time::timeout(Duration::from_millis(200), watched.next());
+    assert!(next.await.is_err(), "the watch ended");
+}
+
 /// Asks for the services, and for the file of ours, in one version of the
 /// reflection protocol; they differ in nothing but their package.
 macro_rules! reflect {
