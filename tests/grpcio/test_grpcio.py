@@ -186,8 +186,9 @@ class Errors(TestCase):
 
 
     def test_what_health_and_reflection_reject_arrives(self):
-        """Their messages quote the caller."""
-        for name in ["a" * 60_000, "漢" * 20_000, "%" * 20_000]:
+        """Their messages quote the caller. The largest that each accepts, and a larger one."""
+        for letter in ["a", "漢", "%"]:
+            name = letter * (3_900 // len(letter.encode()))
             request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=name)
             for _ in range(10):
                 with self.assertRaises(grpc.RpcError) as raised:
@@ -195,10 +196,15 @@ class Errors(TestCase):
                     list(stub.ServerReflectionInfo(iter([request]), metadata=self.with_key))
                 failure = raised.exception
                 self.assertEqual(failure.code(), grpc.StatusCode.NOT_FOUND, failure.details())
-                check = health_pb2.HealthCheckRequest(service=name)
                 stub = health_pb2_grpc.HealthStub(self.channel)
+                short = name[: 240 // len(letter.encode())]
+                check = health_pb2.HealthCheckRequest(service=short)
                 failure = self.failure(stub.Check, check, None)
                 self.assertEqual(failure.code(), grpc.StatusCode.NOT_FOUND, failure.details())
+                check = health_pb2.HealthCheckRequest(service=name)
+                failure = self.failure(stub.Check, check, None)
+                too_large = grpc.StatusCode.RESOURCE_EXHAUSTED
+                self.assertEqual(failure.code(), too_large, failure.details())
 
     def test_what_the_grpc_library_rejects_arrives(self):
         def call(method, message=b"", **options):
