@@ -170,7 +170,7 @@ pub fn run(command: ClientsCommand) -> Result<(), Failure> {
 
 /// A time at which access may expire: that of a new client is in the future.
 fn future_time(text: &str) -> Result<SystemTime, String> {
-    let time = access::parse_time(text).map_err(|error| error.to_string())?;
+    let time = access::parse_time(text)?;
     match time > SystemTime::now() {
         true => Ok(time),
         false => Err("must be in the future".to_owned()),
