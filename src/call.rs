@@ -1,8 +1,11 @@
 //! What every part of the service knows about a call: how long its caller
-//! waits, and how urgent it is.
+//! waits, how urgent it is, and with whom it takes turns.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
+
+/// Who shares responses, usage and turns; `None` without access control.
+pub type Tenant = Option<Arc<str>>;
 
 /// The point in time at which the caller stops waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

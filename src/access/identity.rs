@@ -4,9 +4,6 @@ use super::{RejectReason, clients::ClientLimits};
 use crate::call::Priority;
 use std::{sync::Arc, time::SystemTime};
 
-/// Who shares responses, usage and turns; `None` without access control.
-pub type Tenant = Option<Arc<str>>;
-
 /// The client that makes a call: `Arc<Identity>` in the request's extensions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {

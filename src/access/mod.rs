@@ -23,5 +23,5 @@ pub use clock::Clock;
 pub use config::{AccessConfig, SignatureConfig};
 pub use credentials::{has_signature, remove_credentials};
 pub use guard::{Access, Credential};
-pub use identity::{Identity, PeerNames, Tenant};
+pub use identity::{Identity, PeerNames};
 pub use reject_reason::{Refusals, RejectReason};

@@ -72,8 +72,11 @@ where
             Err(malformed) => return Ok(status::invalid_timeout(malformed).into_http()),
         };
         request.extensions_mut().insert(deadline);
-        let record = request.extensions().get::<CallRecord>().cloned();
         let is_stream = proto::method(request.uri().path()).is_some_and(proto::is_stream);
+        let record = match is_stream {
+            true => request.extensions().get::<CallRecord>().cloned(),
+            false => None,
+        };
         let bytes = Arc::new(self.messages.message());
         let request = self.gathered(request, Arc::clone(&bytes));
         let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
@@ -90,18 +93,17 @@ where
         match answered {
             Ok(response) => {
                 let held = Held::new(place, bytes);
+                let response = response?;
+                if !is_stream {
+                    return Ok(response.map(|body| Body::new(DeadlineBody::unary(body, held))));
+                }
                 let limits = StreamLimits {
                     deadline,
                     stall_timeout: self.stall_timeout,
                     drain: self.drain.clone(),
                     record: record.unwrap_or_default(),
                 };
-                Ok(response?.map(|body| {
-                    Body::new(match is_stream {
-                        true => DeadlineBody::stream(body, limits, held),
-                        false => DeadlineBody::new(body, limits, held),
-                    })
-                }))
+                Ok(response.map(|body| Body::new(DeadlineBody::stream(body, limits, held))))
             }
             Err(_panic) => {
                 tracing::error!("a handler panicked");

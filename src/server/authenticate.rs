@@ -1,10 +1,10 @@
 //! The layer that authenticates calls.
 
-use super::signed_calls::SignatureUse;
+use super::{messages::gathered_message, signed_calls::SignatureUse};
 use crate::{
     access::{
         Access, Credential, Identity, RejectReason, remove_credentials,
-        signature::{SignatureHeader, Unread, framed, read_message, remove_encoding},
+        signature::{SignatureHeader, framed, remove_encoding},
     },
     layer::{Next, Rule},
     proto, status,
@@ -23,17 +23,12 @@ const HEALTH: &str = "/grpc.health.v1.Health/";
 #[derive(Debug)]
 pub struct Authenticate {
     access: Option<Access>,
-    max_message_bytes: usize,
 }
 
 impl Authenticate {
-    /// Authenticates with `access`; without it, admits every call. A signed
-    /// message is read here, up to `max_message_bytes`.
-    pub fn new(access: Option<Access>, max_message_bytes: usize) -> Self {
-        Authenticate {
-            access,
-            max_message_bytes,
-        }
+    /// Authenticates with `access`; without it, admits every call.
+    pub fn new(access: Option<Access>) -> Self {
+        Authenticate { access }
     }
 }
 
@@ -62,9 +57,7 @@ where
                 let_in(request.map(Body::new), identity).map_err(|cause| refused(access, cause))
             }
             // Boxed, so that the future of a call with a key is no larger.
-            Ok(Credential::Signature(header)) => {
-                Box::pin(verified(access, header, request, self.max_message_bytes)).await
-            }
+            Ok(Credential::Signature(header)) => Box::pin(verified(access, header, request)).await,
             Err(cause) => Err(refused(access, cause)),
         };
         match let_in {
@@ -79,7 +72,6 @@ async fn verified<B>(
     access: &Access,
     header: SignatureHeader,
     request: Request<B>,
-    max_bytes: usize,
 ) -> Result<Request<Body>, Status>
 where
     B: http_body::Body<Data = Bytes>,
@@ -89,12 +81,7 @@ where
         return Err(refused(access, RejectReason::NotSignable));
     }
     let (mut parts, body) = request.into_parts();
-    let message = read_message(&parts.headers, body, max_bytes).await;
-    let message = message.map_err(|unread| match unread {
-        Unread::TooLarge => status::message_too_large(max_bytes),
-        Unread::Malformed => status::malformed_message(),
-        Unread::Body(error) => Status::from_error(error),
-    })?;
+    let message = gathered_message(body).await?;
     if let Some(signature_use) = parts.extensions.get::<SignatureUse>() {
         signature_use.begin();
     }

@@ -22,7 +22,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::task::AbortHandle;
@@ -44,7 +44,8 @@ pub struct StreamLimits {
     pub record: CallRecord,
 }
 
-/// A response that ends at its deadline.
+/// A response that ends at its deadline. That of a unary call begins when
+/// everything is there, and needs no watch.
 pub struct DeadlineBody(State);
 
 /// What a call holds until its response has been sent or dropped.
@@ -66,15 +67,10 @@ impl Held {
 }
 
 enum State {
-    /// May still be a unary response: one message and the trailers.
-    Unwatched {
-        body: Body,
-        messages: u8,
-        limits: Option<StreamLimits>,
-        held: Option<Held>,
-    },
+    /// A unary response: it is there as a whole.
+    Unary { body: Body, _held: Held },
     /// A stream, and the task that watches it.
-    Watched {
+    Stream {
         shared: Arc<Shared>,
         watcher: AbortHandle,
     },
@@ -95,7 +91,7 @@ enum Slot {
         body: Body,
         /// What is left of a large frame.
         rest: Bytes,
-        _held: Option<Held>,
+        _held: Held,
     },
     /// Ended; the status has not been sent yet.
     Ended(Status),
@@ -105,48 +101,24 @@ enum Slot {
 type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
 impl DeadlineBody {
-    /// Limits the body of a unary response by a deadline and a drain. What the call
-    /// holds is kept until the body ends.
-    pub fn new(body: Body, limits: StreamLimits, held: Held) -> Self {
-        DeadlineBody(State::Unwatched {
-            body,
-            messages: 0,
-            limits: Some(limits),
-            held: Some(held),
-        })
+    /// The body of a unary response. What the call holds is kept until it ends.
+    pub fn unary(body: Body, held: Held) -> Self {
+        DeadlineBody(State::Unary { body, _held: held })
     }
 
     /// Limits the body of a stream. Its reader may stall before its first poll, so
     /// it is watched from the beginning.
     pub fn stream(body: Body, limits: StreamLimits, held: Held) -> Self {
-        let mut stream = DeadlineBody::new(body, limits, held);
-        stream.watch(None);
-        stream
-    }
-
-    fn watch(&mut self, waker: Option<&Waker>) {
-        let State::Unwatched {
-            body, limits, held, ..
-        } = &mut self.0
-        else {
-            return;
-        };
-        let Some(limits) = limits.take() else {
-            return;
-        };
         let shared = Arc::new(Shared {
             slot: Mutex::new(Slot::Running {
-                body: std::mem::take(body),
+                body,
                 rest: Bytes::new(),
-                _held: held.take(),
+                _held: held,
             }),
             reader: AtomicWaker::new(),
             polls: AtomicU64::new(0),
-            is_quiet: AtomicBool::new(waker.is_some()),
+            is_quiet: AtomicBool::new(false),
         });
-        if let Some(waker) = waker {
-            shared.reader.register(waker);
-        }
         let cut = limits.drain.until_aborted();
         let watched = Arc::clone(&shared);
         let watcher = tokio::spawn(async move {
@@ -161,10 +133,10 @@ impl DeadlineBody {
             };
             watched.end(status);
         });
-        self.0 = State::Watched {
+        DeadlineBody(State::Stream {
             shared,
             watcher: watcher.abort_handle(),
-        };
+        })
     }
 }
 
@@ -268,42 +240,29 @@ impl http_body::Body for DeadlineBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         match &mut self.0 {
-            State::Watched { shared, .. } => shared.poll_frame(cx),
-            State::Unwatched { body, messages, .. } => {
-                let polled = Pin::new(body).poll_frame(cx);
-                match &polled {
-                    Poll::Pending => self.watch(Some(cx.waker())),
-                    Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
-                        *messages += 1;
-                        if *messages > 1 {
-                            self.watch(None);
-                        }
-                    }
-                    Poll::Ready(_) => {}
-                }
-                polled
-            }
+            State::Unary { body, .. } => Pin::new(body).poll_frame(cx),
+            State::Stream { shared, .. } => shared.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            State::Unwatched { body, .. } => body.is_end_stream(),
-            State::Watched { .. } => false,
+            State::Unary { body, .. } => body.is_end_stream(),
+            State::Stream { .. } => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            State::Unwatched { body, .. } => body.size_hint(),
-            State::Watched { .. } => SizeHint::default(),
+            State::Unary { body, .. } => body.size_hint(),
+            State::Stream { .. } => SizeHint::default(),
         }
     }
 }
 
 impl Drop for DeadlineBody {
     fn drop(&mut self) {
-        if let State::Watched { shared, watcher } = &self.0 {
+        if let State::Stream { shared, watcher } = &self.0 {
             // At once, not when the watcher has been cleaned up.
             shared.close();
             watcher.abort();

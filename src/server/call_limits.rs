@@ -1,10 +1,7 @@
 //! The limits on calls: how many per minute, and how many at once, of a client and
 //! of its tenant.
 
-use super::{
-    drain::Drain,
-    tenant_calls::{TenantCall, TenantCalls},
-};
+use super::{drain::Drain, held::until_sent, tenant_calls::TenantCalls};
 use crate::{
     access::{
         Identity,
@@ -14,7 +11,6 @@ use crate::{
     status,
 };
 use http::{Request, Response};
-use http_body_util::BodyExt;
 use std::{convert::Infallible, sync::Arc};
 use tonic::body::Body;
 
@@ -76,13 +72,7 @@ impl Rule<Request<Body>> for LimitCalls {
                 Err(refused) => return Ok(status::denied(&refused).into_http()),
             },
         };
-        let in_flight: (TenantCall, Option<InFlightCall>) = (of_tenant, of_client);
         let response = next.run(request).await?;
-        Ok(response.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                let _held = &in_flight;
-                frame
-            }))
-        }))
+        Ok(until_sent(response, (of_tenant, of_client)))
     }
 }

@@ -133,9 +133,9 @@ impl Connections {
         let _ = timeout(FLUSH, connection).await;
     }
 
-    /// Waits until the drain asks the connection to close. One that is new and
-    /// has no call yet may send its first: a client that is told to go away
-    /// before fails that call with a status of its own.
+    /// Waits until the drain asks the connection to close. A new one without
+    /// a call still serves its first: a client that gets GOAWAY before fails that
+    /// call with a status of its own.
     async fn should_close(&self, streams: &OpenStreams, draining: bool) {
         if draining {
             return self.drain.until_aborted().await;

@@ -9,6 +9,7 @@ mod connection;
 mod drain;
 mod error_details;
 mod health;
+mod held;
 mod messages;
 mod only_grpc;
 mod open_streams;

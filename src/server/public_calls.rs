@@ -4,22 +4,15 @@
 //! They are outside the limits of calls, and `Health/Watch` has no end. So each
 //! peer has a maximum number of them, and all peers one of watches.
 
-use super::peers::{Peer, PendingCall};
+use super::{held::until_sent, peers::Peer};
 use crate::{
     layer::{Next, Rule},
     status,
 };
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Frame, SizeHint};
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::{Status, body::Body};
+use std::{convert::Infallible, sync::Arc};
+use tokio::sync::Semaphore;
+use tonic::body::Body;
 
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
@@ -62,39 +55,6 @@ impl<B: Send + 'static> Rule<Request<B>> for LimitPublicCalls {
             _ => None,
         };
         let response = next.run(request).await?;
-        Ok(response.map(|body| {
-            Body::new(CountedBody {
-                body,
-                _pending: pending,
-                _watch: watch,
-            })
-        }))
-    }
-}
-
-/// The body of a response; the call counts until it is dropped.
-struct CountedBody {
-    body: Body,
-    _pending: Option<PendingCall>,
-    _watch: Option<OwnedSemaphorePermit>,
-}
-
-impl http_body::Body for CountedBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        Ok(until_sent(response, (pending, watch)))
     }
 }

@@ -72,7 +72,8 @@ impl InboundStacks {
                 service,
                 access.as_ref(),
                 health,
-                (admission, public_calls),
+                admission,
+                public_calls,
                 telemetry,
             );
             ConnectionStack {
@@ -93,11 +94,12 @@ fn inbound(
     service: &Rpcs,
     access: Option<&Access>,
     health: &HealthServices,
-    (admission, public_calls): (Admission, LimitPublicCalls),
+    admission: Admission,
+    public_calls: LimitPublicCalls,
     telemetry: &Telemetry,
 ) -> Inbound {
     let usage_store = access.map(|access| access.usage_store().clone());
-    let authenticate = rule(Authenticate::new(access.cloned(), config.max_message_bytes));
+    let authenticate = rule(Authenticate::new(access.cloned()));
     let calls_limit = LimitCalls::new(usage_store, admission.drain.clone(), admission.max_calls);
     let calls = ServiceBuilder::new()
         // Outermost, so that every status that a caller sees is recorded.

@@ -4,7 +4,7 @@
 //! shed, so that the others still find room: it may run four times its weight as
 //! many calls as could still begin. One tenant alone gets four fifths of
 //! `server.max_calls`. This is the dynamic threshold of shared buffers (Choudhury,
-//! Hahne, 1998): nobody has to say how many tenants there are.
+//! Hahne, 1998), which needs no configured number of tenants.
 
 use crate::access::Identity;
 use parking_lot::Mutex;

@@ -2,8 +2,8 @@
 
 use super::{Attempts, KeyAffinity, RequestShape};
 use crate::{
-    access::{Identity, Tenant},
-    call::{Deadline, Priority},
+    access::Identity,
+    call::{Deadline, Priority, Tenant},
     telemetry::CallRecord,
 };
 use bytes::Bytes;

@@ -5,7 +5,7 @@ use super::{
     Reply, RequestShape, Transport, UpstreamError, call::longest_answer,
 };
 use crate::access::Identity;
-use crate::call::{Deadline, Priority};
+use crate::call::{Deadline, Priority, Tenant};
 use crate::claude::{
     MAX_BODY_BYTES,
     answer::Message,
@@ -43,7 +43,7 @@ pub struct CallOptions {
     /// The conversation, as the caller names it.
     pub conversation: Option<String>,
     /// Tenant of the caller; responses are shared within a tenant only.
-    pub tenant: Option<Arc<str>>,
+    pub tenant: Tenant,
     /// Who makes the call; `None` without access control.
     pub caller: Option<Arc<Identity>>,
     /// The telemetry record of the call.

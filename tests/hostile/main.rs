@@ -8,6 +8,7 @@ mod attacker;
 #[path = "../access/certificates.rs"]
 mod certificates;
 mod connections;
+mod floods;
 mod idle;
 mod pending_calls;
 mod public_calls;

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod any_request;
-mod attacks;
 mod bad_requests;
 mod blame;
 mod classify;

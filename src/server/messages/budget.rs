@@ -81,8 +81,8 @@ pub enum NoRoom {
 }
 
 impl MessageBudget {
-    /// A budget of so many bytes. A message waits at most `longest_wait` for
-    /// room.
+    /// A budget of `capacity` bytes, in which a message waits for room for a
+    /// maximum of `longest_wait`.
     pub fn new(capacity: usize, longest_wait: Duration) -> Self {
         MessageBudget(Arc::new(Shared {
             capacity,

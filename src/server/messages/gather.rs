@@ -8,6 +8,7 @@ use crate::status;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Frame;
+use http_body_util::BodyExt;
 use pin_project_lite::pin_project;
 use std::{
     collections::VecDeque,
@@ -275,6 +276,25 @@ impl Message {
             Undecompressed::TooLarge => status::message_too_large(self.max_bytes),
             Undecompressed::Malformed => status::malformed_message(),
         }
+    }
+}
+
+/// The message of a gathered body, without its header.
+///
+/// # Errors
+/// With the status of the body, or when it is not one whole message.
+pub async fn gathered_message<B>(body: B) -> Result<Bytes, Status>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<StdError>,
+{
+    let collected = body.collect().await;
+    let collected = collected.map_err(|error| Status::from_error(error.into()))?;
+    let mut bytes = collected.to_bytes();
+    let is_whole = length_of(&mut bytes.iter()).is_some_and(|it| HEADER + it == bytes.len());
+    match bytes.first() {
+        Some(0) if is_whole => Ok(bytes.split_off(HEADER)),
+        _ => Err(status::malformed_message()),
     }
 }
 

@@ -13,5 +13,5 @@ mod gather;
 mod memory_limit;
 
 pub use budget::{MessageBudget, MessageBytes};
-pub use gather::GatheredBody;
+pub use gather::{GatheredBody, gathered_message};
 pub use memory_limit::memory_limit;

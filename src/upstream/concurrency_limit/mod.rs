@@ -18,7 +18,7 @@ use super::{
     http::{ConnectionPool, Reservation},
 };
 use crate::{
-    access::Tenant,
+    call::Tenant,
     layer::{Next, Rule},
 };
 use parking_lot::Mutex;

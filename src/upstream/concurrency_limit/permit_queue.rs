@@ -12,7 +12,7 @@
 //! Written here because the crates with weighted queues order what is in them, and
 //! do not know what those that left still hold.
 
-use crate::access::Tenant;
+use crate::call::Tenant;
 use std::collections::{BTreeMap, HashMap};
 
 /// What one permit costs a tenant of weight 1, in virtual time.

@@ -10,7 +10,7 @@ const MAX_REFUSALS: u32 = 3;
 
 /// How often and for how long one request is sent again.
 ///
-/// A drained connection is no failure: the peer may drain each one after a few
+/// A drained connection is not a failure: the peer may drain each one after a few
 /// requests (nginx: `keepalive_requests`), and the next connection is another
 /// one. So it is bounded by time. A refused stream is bounded by a number: the
 /// next one may be on the same connection.

@@ -1,30 +1,28 @@
 //! Connections that attack HTTP/2 itself, frame by frame. Each is closed, and
 //! callers on other connections notice nothing.
 
-use crate::support::{World, ask, soon};
+use crate::{
+    attacker::{CONTINUATION, GENERATE, HEADERS, begun, frame, others_notice_nothing},
+    support::{World, soon},
+};
 use std::net::SocketAddr;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 // Frame types and flags of RFC 9113.
 const DATA: u8 = 0x0;
-const HEADERS: u8 = 0x1;
 const RST_STREAM: u8 = 0x3;
-const SETTINGS: u8 = 0x4;
 const PING: u8 = 0x6;
 const GOAWAY: u8 = 0x7;
-const CONTINUATION: u8 = 0x9;
 const END_HEADERS: u8 = 0x4;
 
 /// A request's headers in HPACK, without indexing: a POST of our service.
 fn request_headers() -> Vec<u8> {
     let mut block = vec![0x83, 0x86]; // :method POST, :scheme http
     for (name, value) in [
-        (":path", "/claude.v1.ClaudeService/Generate"),
+        (":path", GENERATE),
         (":authority", "localhost"),
         ("content-type", "application/grpc"),
         ("te", "trailers"),
@@ -38,15 +36,6 @@ fn request_headers() -> Vec<u8> {
     block
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = length[1..].to_vec();
-    frame.extend_from_slice(&[kind, flags]);
-    frame.extend_from_slice(&stream.to_be_bytes());
-    frame.extend_from_slice(payload);
-    frame
-}
-
 /// Sends frames until the peer closes or all are sent; then waits for the end
 /// of the connection. Gives the error code of the GOAWAY, if one came.
 async fn attack(address: SocketAddr, frames: impl Iterator<Item = Vec<u8>>) -> Option<u32> {
@@ -58,10 +47,7 @@ async fn attack(address: SocketAddr, frames: impl Iterator<Item = Vec<u8>>) -> O
         let _ = reader.read_to_end(&mut received).await;
         goaway(&received)
     });
-    let mut sent = writer.write_all(PREFACE).await;
-    if sent.is_ok() {
-        sent = writer.write_all(&frame(SETTINGS, 0, 0, &[])).await;
-    }
+    let mut sent = writer.write_all(&begun()).await;
     for frame in frames {
         if sent.is_err() {
             break;
@@ -89,14 +75,9 @@ fn streams(count: u32) -> impl Iterator<Item = u32> {
     (0..count).map(|index| 2 * index + 1)
 }
 
-async fn others_notice_nothing(world: &mut World) {
-    soon(world.grpc.generate(ask("hello"))).await.unwrap();
-    assert_eq!(world.upstream.concurrency_limit.in_use(), 0);
-}
-
 #[tokio::test]
 async fn rapid_reset() {
-    let mut world = World::start().await;
+    let world = World::start().await;
     let headers = request_headers();
     let resets = streams(100_000).map(|stream| {
         let mut both = frame(HEADERS, END_HEADERS, stream, &headers);
@@ -107,43 +88,43 @@ async fn rapid_reset() {
     let code = attack(world.address, resets).await;
     // The connection may be reset before the GOAWAY is read.
     assert!(matches!(code, Some(ENHANCE_YOUR_CALM) | None), "{code:?}");
-    others_notice_nothing(&mut world).await;
+    others_notice_nothing(&world).await;
 }
 
 #[tokio::test]
 async fn headers_without_an_end() {
-    let mut world = World::start().await;
+    let world = World::start().await;
     let first = frame(HEADERS, 0, 1, &request_headers());
     // Literals that are never complete in sight: 16 KiB a frame, without end.
     let more = frame(CONTINUATION, 0, 1, &vec![0_u8; 16 * 1024]);
     let frames = std::iter::once(first).chain(std::iter::repeat_n(more, 10_000));
     attack(world.address, frames).await;
-    others_notice_nothing(&mut world).await;
+    others_notice_nothing(&world).await;
 }
 
 #[tokio::test]
 async fn empty_continuations() {
-    let mut world = World::start().await;
+    let world = World::start().await;
     let first = frame(HEADERS, 0, 1, &request_headers());
     let more = frame(CONTINUATION, 0, 1, &[]);
     let frames = std::iter::once(first).chain(std::iter::repeat_n(more, 1_000_000));
     attack(world.address, frames).await;
-    others_notice_nothing(&mut world).await;
+    others_notice_nothing(&world).await;
 }
 
 #[tokio::test]
 async fn empty_data() {
-    let mut world = World::start().await;
+    let world = World::start().await;
     let first = frame(HEADERS, END_HEADERS, 1, &request_headers());
     let more = frame(DATA, 0, 1, &[]);
     let frames = std::iter::once(first).chain(std::iter::repeat_n(more, 1_000_000));
     attack(world.address, frames).await;
-    others_notice_nothing(&mut world).await;
+    others_notice_nothing(&world).await;
 }
 
 #[tokio::test]
-async fn what_is_no_http2_at_all() {
-    let mut world = World::start().await;
+async fn what_is_not_http2_at_all() {
+    let world = World::start().await;
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     stream
         .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -151,18 +132,17 @@ async fn what_is_no_http2_at_all() {
         .unwrap();
     let mut received = Vec::new();
     let _ = soon(stream.read_to_end(&mut received)).await;
-    others_notice_nothing(&mut world).await;
+    others_notice_nothing(&world).await;
 }
 
 #[tokio::test]
 async fn pings_without_end_do_not_starve_the_others() {
-    let mut world = World::start().await;
+    let world = World::start().await;
     let address = world.address;
     let flood = tokio::spawn(async move {
         let pings = std::iter::repeat_n(frame(PING, 0, 0, &[0; 8]), 200_000);
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let _ = stream.write_all(PREFACE).await;
-        let _ = stream.write_all(&frame(SETTINGS, 0, 0, &[])).await;
+        let _ = stream.write_all(&begun()).await;
         for ping in pings {
             if stream.write_all(&ping).await.is_err() {
                 break;
@@ -170,7 +150,7 @@ async fn pings_without_end_do_not_starve_the_others() {
         }
     });
     for _ in 0..20 {
-        others_notice_nothing(&mut world).await;
+        others_notice_nothing(&world).await;
     }
     flood.abort();
 }
