@@ -176,12 +176,12 @@ impl CallRecord {
         }
     }
 
-    /// The call ends. Later calls of this method have no effect.
     /// Records the end of a call whose status the caller may never read.
     pub fn ended(&self, reason: Reason) {
         self.finish(reason.code() as usize, Some(reason.name().into()));
     }
 
+    /// The call ends. Later calls of this method have no effect.
     pub(in crate::telemetry) fn finish(&self, status: usize, reason: Option<Box<str>>) {
         if let Some(call) = &self.0 {
             let end = CallEnd {

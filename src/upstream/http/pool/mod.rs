@@ -20,6 +20,7 @@
 mod byte_stream;
 mod connect;
 mod connection;
+mod counts;
 mod driver;
 mod resend;
 mod state;
@@ -29,8 +30,8 @@ mod tests;
 mod tunnel;
 
 pub use connect::{Connector, Dial, Dialed, TCP_KEEPALIVE, TCP_KEEPALIVE_PROBES};
+pub use counts::{PoolCounts, PoolLimits};
 pub use resend::Resends;
-pub use state::{PoolCounts, PoolLimits};
 pub use stream::{Http2Body, StreamError, StreamSlot};
 
 use crate::upstream::ConnectFailure;

@@ -2,7 +2,10 @@
 //! No I/O and no clock of its own: everything here is a function of its
 //! arguments.
 
-use super::connection::{ConnectionId, PooledConnection};
+use super::{
+    connection::{ConnectionId, PooledConnection},
+    counts::{PoolCounts, PoolLimits},
+};
 use std::{cmp::Reverse, collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
@@ -23,38 +26,6 @@ const FRUITLESS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Identifies a waiter of the pool.
 pub type Ticket = u64;
-
-/// How many connections the pool may have.
-#[derive(Debug, Clone, Copy)]
-pub struct PoolLimits {
-    /// Maximum number of connections that take new streams.
-    pub connections: usize,
-    /// Maximum number of those without a stream.
-    pub idle: usize,
-    /// Time after which a connection without a stream is closed.
-    pub idle_timeout: Duration,
-}
-
-/// The connections and streams of the pool, by state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PoolCounts {
-    /// Connections that are being opened.
-    pub connecting: usize,
-    /// Connections with streams, that take more as far as the peer allows.
-    pub active: usize,
-    /// Connections without a stream.
-    pub idle: usize,
-    /// Connections that end with their last stream: the peer wants no new ones,
-    /// or they are being closed.
-    pub draining: usize,
-    /// Streams in flight.
-    pub in_flight: usize,
-    /// Attempts that wait for a stream or a connection.
-    pub waiting: usize,
-    /// Streams that the peer allows on the open connections. A connection
-    /// without a limit counts as `PoolLimits::connections`.
-    pub capacity: usize,
-}
 
 /// What the pool knows. `W` notifies a waiter.
 #[derive(Debug)]
