@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::sync::Semaphore;
 
-/// Which part of the memory messages may have: they cost up to four and a half
-/// times their size (docs/operations.md, Size), and the answers, connections and
-/// the service itself need the rest.
+/// Which part of the memory messages may have: they cost 4 to 5 times their size
+/// (docs/operations.md, Size), and the answers, connections and the service itself
+/// need the rest.
 const PART_OF_MEMORY: usize = 8;
 
 /// The gRPC port: its address, its limits and what it serves.

@@ -117,7 +117,7 @@ class Pod:
         )
         if checked.returncode != 0:
             lines = checked.stderr.splitlines()
-            if all("needs a build with AWS KMS" in it for it in lines):
+            if all("requires a build with AWS KMS" in it for it in lines):
                 print("--- config check skipped: this binary was built without the feature kms")
                 sys.exit(0)
             sys.exit(f"config check refuses it:\n{checked.stderr}")
