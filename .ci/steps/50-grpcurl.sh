@@ -54,12 +54,19 @@ streams() {
 
 bad_fields() {
     local answer
-    if answer=$(call -d '{"labels":[{"name":"a"},{"name":"a"}]}' \
-        "$address" claude.v1.ClaudeService/Classify 2>&1); then
+    rejected Classify '{"labels":[{"name":"a"},{"name":"a"}]}' |
+        expect 'Code: InvalidArgument' '"field": "text"' '"field": "labels\[1\]\.name"'
+    rejected GenerateStream '{}' | expect 'Code: InvalidArgument' '"field": "request.messages"'
+}
+
+# rejected RPC REQUEST: what comes of a call that must be rejected.
+rejected() {
+    local answer
+    if answer=$(call -d "$2" "$address" "claude.v1.ClaudeService/$1" 2>&1); then
         echo "an invalid request was answered: $answer" >&2
         return 1
     fi
-    expect 'Code: InvalidArgument' '"field": "text"' '"field": "labels\[1\]\.name"' <<<"$answer"
+    echo "$answer"
 }
 
 step "install grpcurl" install_grpcurl

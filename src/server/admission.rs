@@ -20,6 +20,7 @@ use crate::{
 use bytes::Bytes;
 use futures::FutureExt;
 use http::{Request, Response};
+use http_body::Body as _;
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tonic::{body::Body, codegen::StdError};
 
@@ -94,7 +95,8 @@ where
             Ok(response) => {
                 let held = Held::new(place, bytes);
                 let response = response?;
-                if !is_stream {
+                // A rejected stream is all headers, and must stay so: they end it.
+                if !is_stream || response.body().is_end_stream() {
                     return Ok(response.map(|body| Body::new(DeadlineBody::unary(body, held))));
                 }
                 let limits = StreamLimits {

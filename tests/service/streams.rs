@@ -1,7 +1,7 @@
 //! Streams: in order, as they come, at the reader's pace.
 
 use crate::{
-    raw_grpc::framed,
+    raw_grpc::{framed, post},
     support::{World, ask, soon, streamed},
 };
 use bytes::Bytes;
@@ -65,6 +65,33 @@ async fn the_first_event_comes_with_the_first_upstream_frame() {
     let mut events = open(&mut world, ask("hello")).await;
     let first = soon(events.next()).await.unwrap().unwrap();
     assert!(matches!(first.event, Some(Event::Started(_))), "{first:?}");
+}
+
+/// The status of a stream that never began is in the headers, and nothing comes
+/// after them (`post` checks that): clients of Go read no status else.
+#[tokio::test]
+async fn a_rejected_stream_ends_with_its_headers() {
+    let world = World::start().await;
+    world.simulator.always(Some(Behaviour::Overloaded));
+    let valid = streamed(ask("Hello")).encode_to_vec();
+    let summary = v1::SummarizeStreamRequest {
+        request: Some(v1::SummarizeRequest::default()),
+    };
+    for (rpc, message, code) in [
+        ("GenerateStream", &valid[..], Code::Unavailable),
+        ("GenerateStream", &[], Code::InvalidArgument),
+        ("GenerateStream", b"\xff", Code::Internal),
+        (
+            "SummarizeStream",
+            &summary.encode_to_vec(),
+            Code::InvalidArgument,
+        ),
+        ("ClassifyStream", &[], Code::Unimplemented),
+    ] {
+        let path = format!("/claude.v1.ClaudeService/{rpc}");
+        let answer = post(&world, &path, &[], framed(message)).await;
+        assert_eq!(answer.status().code(), code, "{rpc}");
+    }
 }
 
 #[tokio::test]
