@@ -38,9 +38,9 @@ impl Message {
     /// When the body is not a JSON object, has no content, or a block of the
     /// content cannot be read.
     pub fn read(body: &[u8]) -> Result<Message, Unreadable> {
-        let body = body_text(body);
-        let object =
-            Object::read(&body).map_err(|error| Unreadable::not_an_object("the body", &error))?;
+        let (body, mut mended) = (body_text(body), String::new());
+        let object = Object::read_mended(&body, &mut mended)
+            .map_err(|error| Unreadable::not_an_object("the body", &error))?;
         let is_empty_message = || object.get("content").is_none() && object.kind() == "message";
         let blocks = match object.list("content") {
             Some(blocks) => blocks,
@@ -282,8 +282,8 @@ impl Usage {
     /// The usage in a response body that may have no readable content; `None` if
     /// there is none.
     pub fn of_body(body: &[u8]) -> Option<Usage> {
-        let body = body_text(body);
-        let usage = Usage::read(&Object::read(&body).ok()?);
+        let (body, mut mended) = (body_text(body), String::new());
+        let usage = Usage::read(&Object::read_mended(&body, &mut mended).ok()?);
         (usage != Usage::default()).then_some(usage)
     }
 

@@ -43,6 +43,11 @@ impl EventReader {
         self.decoder.feed(bytes);
     }
 
+    /// The body has ended. Its last event may lack the empty line.
+    pub fn body_ended(&mut self) {
+        self.decoder.feed(b"\n\n");
+    }
+
     /// The next event, or `None` when more bytes are needed.
     ///
     /// # Errors
@@ -107,7 +112,8 @@ impl EventOrder {
             self.append(position, SplitString::whole(text.to_owned()));
             return Ok(());
         }
-        let object = Object::read(&data);
+        let mut mended = String::new();
+        let object = Object::read_mended(&data, &mut mended);
         // The type in the data decides, as for the official SDKs.
         let kind = match &object {
             Ok(object) => object.kind(),

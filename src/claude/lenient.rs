@@ -3,11 +3,11 @@
 //! The API adds fields and changes those that nobody computes with; proxies in
 //! front of it leave some out or write `null`. None of that may cost a caller
 //! the text that was paid for. So a count or a name that is missing or has
-//! another shape counts as absent, a number may be a string or a float, and a
+//! another shape counts as absent, a number may be a string, a float or NaN, and a
 //! field that comes twice has its last value. JSON that is passed on stays as
 //! it was written: nothing here goes through a number type or a map.
 
-use super::json_string;
+use super::{json_string, not_a_number};
 use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, Visitor},
@@ -29,6 +29,18 @@ impl<'a> Object<'a> {
     /// When `json` is not one JSON object.
     pub fn read(json: &'a str) -> serde_json::Result<Self> {
         serde_json::from_str(json)
+    }
+
+    /// Reads one object of a response, which may be mended for it: a number that
+    /// is none, outside of the content, is `null`.
+    ///
+    /// # Errors
+    /// When `json` is not one JSON object.
+    pub fn read_mended(json: &'a str, mended: &'a mut String) -> serde_json::Result<Self> {
+        Object::read(json).or_else(|error| {
+            *mended = not_a_number::mended(json).ok_or(error)?;
+            Object::read(mended)
+        })
     }
 
     /// The value of a field; `None` if it is missing or `null`.

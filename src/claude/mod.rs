@@ -18,6 +18,7 @@ pub mod json_string;
 mod lenient;
 pub mod merge;
 pub mod models;
+mod not_a_number;
 pub mod raw;
 pub mod representable;
 pub mod request;

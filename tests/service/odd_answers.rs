@@ -80,6 +80,8 @@ async fn odd_metadata_never_costs_the_text() {
         "\"7\"",
         "1e999",
         "true",
+        "NaN",
+        "-Infinity",
         "[[1]]",
         r#"{"type":[],"category":7,"explanation":null}"#,
         r#""\ud800""#,

@@ -24,6 +24,7 @@ pub fn events(
     let events = async_stream::stream! {
         let mut body = Box::pin(body);
         let mut reader = EventReader::default();
+        let mut has_ended = false;
         loop {
             match reader.next_event() {
                 Ok(Some(StreamEvent::MessageStop)) => break,
@@ -34,6 +35,11 @@ pub fn events(
                 Ok(Some(event)) => {
                     yield Ok(event);
                     continue;
+                }
+                // A stream without `message_stop` was cut off, maybe in an event.
+                Ok(None) | Err(_) if has_ended => {
+                    yield Err(UpstreamError::Broken);
+                    return;
                 }
                 Ok(None) => {}
                 Err(error) => {
@@ -47,10 +53,9 @@ pub fn events(
                     yield Err(broke.into());
                     return;
                 }
-                // A stream without `message_stop` was cut off.
                 Ok(None) => {
-                    yield Err(UpstreamError::Broken);
-                    return;
+                    has_ended = true;
+                    reader.body_ended();
                 }
                 Err(_) => {
                     yield Err(UpstreamError::Stalled(read_timeout));
@@ -111,11 +116,26 @@ mod tests {
                 Ok(StreamEvent::MessageStop)
             ]
         ));
-        let cut = read(&[START]).await;
-        assert!(matches!(
-            cut[..],
-            [Ok(StreamEvent::MessageStart(_)), Err(UpstreamError::Broken)]
-        ));
+        for cut in [
+            "",
+            "event: message_st",
+            "event: message_delta\ndata: {\"type\":",
+        ] {
+            let cut = read(&[START, cut]).await;
+            assert!(matches!(
+                cut[..],
+                [Ok(StreamEvent::MessageStart(_)), Err(UpstreamError::Broken)]
+            ));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_event_may_lack_its_empty_line() {
+        for end in ["", "\n", "\r\n"] {
+            let stop = format!("data: {{\"type\":\"message_stop\"}}{end}");
+            let whole = read(&["event: message_start\ndata: {}\n\n", stop.leak()]).await;
+            assert!(matches!(whole[..], [_, Ok(StreamEvent::MessageStop)]));
+        }
     }
 
     /// The time stands still, so any wait would fail the test.
