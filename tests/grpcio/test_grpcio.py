@@ -184,6 +184,15 @@ class Errors(TestCase):
             self.assertEqual(failure.code(), grpc.StatusCode.INVALID_ARGUMENT, failure.details())
             self.assertRegex(failure.details(), r"of them not listed$")
 
+    def test_the_failure_of_a_stream_arrives(self):
+        """grpcio reads a status without a body only from headers that end the stream."""
+        request = generate_pb2.GenerateStreamRequest(request=prompt())
+        for _ in range(10):
+            self.api.error(400)
+            with self.assertRaises(grpc.RpcError) as raised:
+                list(self.stub.GenerateStream(request, metadata=self.with_key, timeout=20))
+            failure = raised.exception
+            self.assertEqual(failure.code(), grpc.StatusCode.INVALID_ARGUMENT, failure.details())
 
     def test_what_health_and_reflection_reject_arrives(self):
         """Their messages quote the caller. The largest that each accepts, and a larger one."""
