@@ -1,16 +1,20 @@
 //! The binary: parses the command line and delegates.
 
 use claude_grpc::cli;
-use mimalloc::MiMalloc;
 use std::process::ExitCode;
+use tikv_jemallocator::Jemalloc;
 
 /// A call makes some hundreds of small allocations, many of which another
 /// thread frees (a span is made by a worker and exported elsewhere). The C
-/// library's allocator takes an eighth of the service's CPU time for them, and
-/// some 10 to 30 MiB less memory. It is built without transparent huge pages
-/// (`no_thp`), which cost a third of the memory: see docs/operations.md.
+/// library's allocator takes an eighth of the service's CPU time for them.
+///
+/// Its options are in `.cargo/config.toml`. Pages that are free are returned to
+/// the system at once: otherwise each step on the way of a large message leaves
+/// its pages behind, and those of a burst stay for good, since an idle process
+/// frees nothing. Transparent huge pages cost a third of the memory: see
+/// docs/operations.md.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     cli::run(cli::parse())

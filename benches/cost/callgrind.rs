@@ -2,16 +2,14 @@
 
 use std::{collections::HashMap, path::Path, process::Command};
 
-/// What a call to the allocator is: mimalloc's functions, and the C library's
+/// What a call to the allocator is: jemalloc's functions, and the C library's
 /// for what is written in C.
-const ALLOCATIONS: [&str; 14] = [
-    "mi_malloc",
-    "mi_malloc_aligned",
-    "mi_zalloc",
-    "mi_zalloc_aligned",
-    "mi_calloc",
-    "mi_realloc",
-    "mi_realloc_aligned",
+const ALLOCATIONS: [&str; 12] = [
+    "_rjem_malloc",
+    "_rjem_mallocx",
+    "_rjem_calloc",
+    "_rjem_realloc",
+    "_rjem_rallocx",
     "malloc",
     "calloc",
     "realloc",
@@ -89,5 +87,5 @@ fn bare(name: &str) -> &str {
 }
 
 fn is_allocator(name: &str) -> bool {
-    name.starts_with("mi_") || name.starts_with("_mi_") || ALLOCATIONS.contains(&name)
+    name.starts_with("_rjem_") || ALLOCATIONS.contains(&name)
 }

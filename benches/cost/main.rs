@@ -21,12 +21,12 @@ mod measure;
 mod report;
 
 use costs::Costs;
-use mimalloc::MiMalloc;
 use std::{fs, process::ExitCode};
+use tikv_jemallocator::Jemalloc;
 
 /// The service's allocator: this program is also the floors.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 const USAGE: &str = "usage: cargo bench --bench cost -- [check|write|history]";
 

@@ -16,14 +16,14 @@ mod rig;
 mod scenarios;
 mod traffic;
 
-use mimalloc::MiMalloc;
 use rig::Protocol;
 use scenarios::{checklist, faults, outage, overhead, pool, quota, replicas, soak};
 use std::process::ExitCode;
+use tikv_jemallocator::Jemalloc;
 
 /// The service's allocator: this program is also the floors.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 const USAGE: &str = "scenarios: checklist, faults, outage, overhead, pool, quota, replicas, soak";
 
