@@ -2,12 +2,11 @@
 
 use super::{
     Attempts, Body, BoxStack, Call, EventStream, KeyAffinity, KeyChoice, ModelsQuery, Payload,
-    Reply, RequestShape, Transport, UpstreamError, call::longest_answer,
+    Reply, RequestShape, Transport, UpstreamError, call::longest_answer, serialize::serialize,
 };
 use crate::access::Identity;
 use crate::call::{Deadline, Priority, Tenant};
 use crate::claude::{
-    MAX_BODY_BYTES,
     answer::Message,
     estimate,
     models::{ModelPage, TokenCount},
@@ -15,7 +14,7 @@ use crate::claude::{
 };
 use crate::telemetry::CallRecord;
 use bytes::Bytes;
-use std::{sync::Arc, time::Duration};
+use std::{borrow::BorrowMut, sync::Arc, time::Duration};
 use tower::ServiceExt;
 
 /// A response that may take longer is streamed from the API even if the caller
@@ -92,18 +91,25 @@ impl Client {
         Client { stack }
     }
 
-    /// Requests one complete response.
+    /// Requests one complete response. A request that is not borrowed is dropped
+    /// before it is sent: only its body is kept.
     ///
     /// # Errors
     /// When no attempt succeeds before the deadline.
     pub async fn message(
         &self,
-        mut request: MessagesRequest,
+        mut request: impl BorrowMut<MessagesRequest>,
         options: CallOptions,
     ) -> Result<Answered<Message>, Failed> {
-        let transport = transport(&request);
-        request.stream = transport != Transport::Whole;
-        let answered = self.messages(&request, transport, options).await?;
+        let transport = {
+            let request = request.borrow_mut();
+            let transport = transport(request);
+            request.stream = transport != Transport::Whole;
+            transport
+        };
+        let call = messages(request.borrow(), transport, options)?;
+        drop(request);
+        let answered = self.answered(call).await?;
         answered.expect(|body| match body {
             Body::Message(message) => Some(*message),
             _ => None,
@@ -120,7 +126,9 @@ impl Client {
         options: CallOptions,
     ) -> Result<Answered<EventStream>, Failed> {
         request.stream = true;
-        let answered = self.messages(&request, Transport::Events, options).await?;
+        let call = messages(&request, Transport::Events, options)?;
+        drop(request);
+        let answered = self.answered(call).await?;
         answered.expect(|body| match body {
             Body::Events(events) => Some(events),
             _ => None,
@@ -137,9 +145,11 @@ impl Client {
         options: CallOptions,
     ) -> Result<Answered<TokenCount>, Failed> {
         let payload = Payload::CountTokens {
-            body: serialized(&request)?,
+            body: body(&request)?,
         };
-        let answered = self.call(payload, &request, options).await?;
+        let call = call(payload, &request, options);
+        drop(request);
+        let answered = self.answered(call).await?;
         answered.expect(|body| match body {
             Body::TokenCount(count) => Some(count),
             _ => None,
@@ -156,56 +166,16 @@ impl Client {
         options: CallOptions,
     ) -> Result<Answered<ModelPage>, Failed> {
         let nothing = MessagesRequest::default();
-        let answered = self.call(Payload::Models(query), &nothing, options).await?;
+        let call = call(Payload::Models(query), &nothing, options);
+        let answered = self.answered(call).await?;
         answered.expect(|body| match body {
             Body::Models(page) => Some(page),
             _ => None,
         })
     }
 
-    async fn messages(
-        &self,
-        request: &MessagesRequest,
-        transport: Transport,
-        options: CallOptions,
-    ) -> Result<Answered<Body>, Failed> {
-        let payload = Payload::Messages {
-            body: serialized(request)?,
-            transport,
-        };
-        self.call(payload, request, options).await
-    }
-
-    async fn call(
-        &self,
-        payload: Payload,
-        request: &MessagesRequest,
-        options: CallOptions,
-    ) -> Result<Answered<Body>, Failed> {
-        let attempts = Attempts::default();
-        let tenant = options.tenant.as_deref();
-        let affinity = match &options.conversation {
-            Some(name) => KeyAffinity::named(tenant, name),
-            None => KeyAffinity::of(tenant, request, options.key_choice),
-        };
-        let model = Arc::from(request.model.as_str());
-        options.record.model(&model);
-        let input_tokens = estimate::input_tokens(request);
-        let call = Call {
-            payload,
-            model,
-            deadline: options.deadline,
-            priority: options.priority,
-            coalesce: options.coalesce,
-            affinity,
-            tenant: options.tenant,
-            caller: options.caller,
-            input_tokens,
-            shape: RequestShape::of(request, input_tokens),
-            max_tokens: request.max_tokens.unwrap_or(0),
-            attempts: attempts.clone(),
-            record: options.record,
-        };
+    async fn answered(&self, call: Call) -> Result<Answered<Body>, Failed> {
+        let attempts = call.attempts.clone();
         match self.stack.clone().oneshot(call).await {
             Ok(Reply {
                 request_id, body, ..
@@ -220,6 +190,50 @@ impl Client {
             }),
         }
     }
+}
+
+fn messages(
+    request: &MessagesRequest,
+    transport: Transport,
+    options: CallOptions,
+) -> Result<Call, Failed> {
+    let body = body(request)?;
+    Ok(call(
+        Payload::Messages { body, transport },
+        request,
+        options,
+    ))
+}
+
+/// What the stack knows of a request: its body, and what is computed from it.
+fn call(payload: Payload, request: &MessagesRequest, options: CallOptions) -> Call {
+    let tenant = options.tenant.as_deref();
+    let affinity = match &options.conversation {
+        Some(name) => KeyAffinity::named(tenant, name),
+        None => KeyAffinity::of(tenant, request, options.key_choice),
+    };
+    let model = Arc::from(request.model.as_str());
+    options.record.model(&model);
+    let input_tokens = estimate::input_tokens(request);
+    Call {
+        payload,
+        model,
+        deadline: options.deadline,
+        priority: options.priority,
+        coalesce: options.coalesce,
+        affinity,
+        tenant: options.tenant,
+        caller: options.caller,
+        input_tokens,
+        shape: RequestShape::of(request, input_tokens),
+        max_tokens: request.max_tokens.unwrap_or(0),
+        attempts: Attempts::default(),
+        record: options.record,
+    }
+}
+
+fn body(request: &MessagesRequest) -> Result<Bytes, Failed> {
+    serialize(request).map_err(|error| Failed { error, attempts: 0 })
 }
 
 /// How a response that the caller wants in one piece is transferred. Reading it
@@ -247,19 +261,4 @@ impl Answered<Body> {
             }),
         }
     }
-}
-
-/// The body of a request. A request that the API would reject for its size is
-/// not sent.
-fn serialized(request: &MessagesRequest) -> Result<Bytes, Failed> {
-    let failed = |error| Failed { error, attempts: 0 };
-    let body = serde_json::to_vec(request).map_err(|_| {
-        failed(UpstreamError::Malformed(
-            "failed to encode the request".into(),
-        ))
-    })?;
-    if body.len() > MAX_BODY_BYTES {
-        return Err(failed(UpstreamError::TooLarge { bytes: body.len() }));
-    }
-    Ok(Bytes::from(body))
 }

@@ -25,6 +25,7 @@ mod pacing;
 mod reply;
 mod request_shape;
 mod retry;
+mod serialize;
 mod stack;
 mod trace;
 mod usage_meter;

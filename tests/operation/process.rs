@@ -136,6 +136,20 @@ impl Process {
         fs::read(format!("/proc/{}/environ", self.child.id())).unwrap()
     }
 
+    /// A figure of its memory, in bytes: `VmRSS` is resident now, `VmHWM` the peak.
+    pub fn memory(&self, what: &str) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let mut lines = status.lines();
+        let figure = lines.find_map(|line| line.strip_prefix(what)?.strip_prefix(':'));
+        let kib = figure.unwrap().trim().trim_end_matches(" kB");
+        kib.parse::<usize>().unwrap() * 1024
+    }
+
+    /// The peak of its memory begins again.
+    pub fn forget_peak(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+    }
+
     /// Waits for its end.
     pub async fn ended(&mut self) {
         let ended = async {

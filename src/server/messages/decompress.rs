@@ -1,12 +1,10 @@
 //! Decompresses a message piece by piece, within bounds.
 
+use super::chunks::Chunks;
 use bytes::{Buf, Bytes};
 use flate2::read::GzDecoder;
 use http::HeaderMap;
-use std::{
-    collections::VecDeque,
-    io::{self, Read},
-};
+use std::io::{self, Read};
 
 /// How much is decompressed at a time, in bytes.
 const PIECE: usize = 64 * 1024;
@@ -46,11 +44,14 @@ impl Decompression {
     /// [`Undecompressed::Malformed`] for an unknown encoding.
     pub fn begin(
         headers: &HeaderMap,
-        compressed: VecDeque<Bytes>,
+        compressed: Chunks,
         longest: usize,
     ) -> Result<Self, Undecompressed> {
-        let size: usize = compressed.iter().map(Bytes::len).sum();
-        let pieces = Pieces(compressed);
+        let size = compressed.len();
+        let pieces = CompressedBytes {
+            chunk: Bytes::new(),
+            rest: compressed,
+        };
         let encoding = headers.get("grpc-encoding").map(|value| value.as_bytes());
         let decoder: Box<dyn Read + Send> = match encoding {
             Some(b"gzip") => Box::new(GzDecoder::new(pieces)),
@@ -82,25 +83,25 @@ impl Decompression {
     }
 }
 
-fn zstd(pieces: Pieces) -> io::Result<impl Read + Send> {
+fn zstd(pieces: CompressedBytes) -> io::Result<impl Read + Send> {
     let mut decoder = zstd::stream::read::Decoder::new(pieces)?;
     decoder.window_log_max(MAX_WINDOW_LOG)?;
     Ok(decoder)
 }
 
-/// Reads pieces, and drops each once it was read.
-struct Pieces(VecDeque<Bytes>);
+/// Reads chunks, and drops each once it was read.
+struct CompressedBytes {
+    chunk: Bytes,
+    rest: Chunks,
+}
 
-impl Read for Pieces {
+impl Read for CompressedBytes {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        while self.0.front().is_some_and(Bytes::is_empty) {
-            self.0.pop_front();
+        if self.chunk.is_empty() {
+            self.chunk = self.rest.pop_front().unwrap_or_default();
         }
-        let Some(front) = self.0.front_mut() else {
-            return Ok(0);
-        };
-        let count = front.len().min(to.len());
-        front.copy_to_slice(&mut to[..count]);
+        let count = self.chunk.len().min(to.len());
+        self.chunk.copy_to_slice(&mut to[..count]);
         Ok(count)
     }
 }
@@ -124,7 +125,10 @@ mod tests {
     ) -> Result<Vec<u8>, Undecompressed> {
         let mut headers = HeaderMap::new();
         headers.insert("grpc-encoding", HeaderValue::from_static(encoding));
-        let pieces = compressed.chunks(7).map(Bytes::copy_from_slice).collect();
+        let mut pieces = Chunks::default();
+        for piece in compressed.chunks(7) {
+            pieces.extend(piece);
+        }
         let mut decompression = Decompression::begin(&headers, pieces, longest)?;
         let mut all = Vec::new();
         while let Some(piece) = decompression.next()? {

@@ -2,6 +2,7 @@
 
 use super::{
     budget::{MessageBytes, NoRoom},
+    chunks::Chunks,
     decompress::{Decompression, Undecompressed},
 };
 use crate::status;
@@ -11,7 +12,6 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use pin_project_lite::pin_project;
 use std::{
-    collections::VecDeque,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -22,13 +22,6 @@ use tonic::{Status, codegen::StdError};
 
 /// Length of the header of a message: a flag and the length.
 const HEADER: usize = 5;
-
-/// Pieces below this size are joined, in bytes: a piece keeps the buffer that it
-/// was read into.
-const SMALL: usize = 4 * 1024;
-
-/// Size up to which small pieces are joined, in bytes.
-const JOINED: usize = 64 * 1024;
 
 /// How much is decompressed before other tasks have a turn, in pieces.
 const PIECES_A_TURN: usize = 8;
@@ -48,10 +41,7 @@ struct Message {
     bytes: Arc<MessageBytes>,
     max_bytes: usize,
     longest_wait: Duration,
-    pieces: VecDeque<Bytes>,
-    /// Small pieces, joined, that follow `pieces`.
-    small: BytesMut,
-    received: usize,
+    gathered: Chunks,
     /// Arrived or decompressed, and not yet drawn from the budget.
     undrawn: Option<Bytes>,
     waiting: Option<Pin<Box<Sleep>>>,
@@ -83,9 +73,7 @@ impl<B> GatheredBody<B> {
                 bytes,
                 max_bytes,
                 longest_wait,
-                pieces: VecDeque::new(),
-                small: BytesMut::new(),
-                received: 0,
+                gathered: Chunks::default(),
                 undrawn: None,
                 waiting: None,
                 state: State::Gathers,
@@ -114,19 +102,17 @@ where
                 State::Gathers => {
                     let Some(frame) = ready!(this.body.as_mut().poll_frame(cx)) else {
                         // Cut off: the library says so.
-                        message.join_small();
                         message.state = State::Yields;
                         continue;
                     };
                     let frame = frame.map_err(|error| Status::from_error(error.into()))?;
                     if let Ok(data) = frame.into_data() {
-                        message.received += data.len();
                         message.undrawn = Some(data).filter(|data| !data.is_empty());
                     }
                 }
                 State::Decompresses(_) => ready!(message.poll_decompressed(cx))?,
-                State::Yields => match message.pieces.pop_front() {
-                    Some(piece) => return Poll::Ready(Some(Ok(Frame::data(piece)))),
+                State::Yields => match message.gathered.pop_front() {
+                    Some(chunk) => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
                     None => message.state = State::Over,
                 },
                 State::Over => {
@@ -166,7 +152,7 @@ impl Message {
                 Poll::Ready(match self.state {
                     State::Gathers => self.gather(piece),
                     _ => {
-                        self.pieces.push_back(piece);
+                        self.gathered.extend(&piece);
                         Ok(())
                     }
                 })
@@ -190,38 +176,33 @@ impl Message {
 
     /// Files a piece, and goes on if the message has arrived as a whole.
     fn gather(&mut self, piece: Bytes) -> Result<(), Status> {
-        let is_alone = self.pieces.is_empty() && self.small.is_empty();
-        let is_all =
-            is_alone && length_of(&mut piece.iter()).is_some_and(|it| HEADER + it == piece.len());
-        if piece.len() < SMALL && !is_all {
-            self.small.extend_from_slice(&piece);
-            if self.small.len() >= JOINED {
-                self.join_small();
-            }
-        } else {
-            self.join_small();
-            self.pieces.push_back(piece);
+        let is_all = self.gathered.is_empty()
+            && length_of(&piece).is_some_and(|it| HEADER + it == piece.len());
+        match is_all {
+            // Most messages: not copied.
+            true => self.gathered = Chunks::whole(piece),
+            false => self.gathered.extend(&piece),
         }
-        let mut bytes = self.pieces.iter().flatten().chain(&self.small);
-        let flag = bytes.clone().next().copied();
-        let Some(length) = length_of(&mut bytes) else {
+        let Some(header) = self.gathered.first::<HEADER>() else {
             return Ok(());
         };
+        let length = length_in(header);
         if length > self.max_bytes {
             return Err(status::message_too_large(self.max_bytes));
         }
         let end = HEADER + length;
-        if self.received > end {
+        let received = self.gathered.len();
+        if received > end {
             return Err(status::malformed_message());
         }
-        if self.received < end {
+        if received < end {
             return Ok(());
         }
-        self.join_small();
         let headers = self.headers.take();
-        self.state = match (flag, headers) {
-            (Some(1), Some(headers)) => {
-                let compressed = without_header(std::mem::take(&mut self.pieces));
+        self.state = match (header[0], headers) {
+            (1, Some(headers)) => {
+                let mut compressed = std::mem::take(&mut self.gathered);
+                compressed.advance(HEADER);
                 let begun = Decompression::begin(&headers, compressed, self.max_bytes);
                 State::Decompresses(begun.map_err(|error| self.undecompressed(error))?)
             }
@@ -229,12 +210,6 @@ impl Message {
             _ => self.whole(),
         };
         Ok(())
-    }
-
-    fn join_small(&mut self) {
-        if !self.small.is_empty() {
-            self.pieces.push_back(self.small.split().freeze());
-        }
     }
 
     fn poll_decompressed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
@@ -264,11 +239,11 @@ impl Message {
     }
 
     fn with_header(&mut self) {
-        let length: usize = self.pieces.iter().map(Bytes::len).sum();
+        let length = self.gathered.len();
         let mut header = BytesMut::with_capacity(HEADER);
         header.put_u8(0);
         header.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-        self.pieces.push_front(header.freeze());
+        self.gathered.push_front(header.freeze());
     }
 
     fn undecompressed(&self, error: Undecompressed) -> Status {
@@ -291,7 +266,7 @@ where
     let collected = body.collect().await;
     let collected = collected.map_err(|error| Status::from_error(error.into()))?;
     let mut bytes = collected.to_bytes();
-    let is_whole = length_of(&mut bytes.iter()).is_some_and(|it| HEADER + it == bytes.len());
+    let is_whole = length_of(&bytes).is_some_and(|it| HEADER + it == bytes.len());
     match bytes.first() {
         Some(0) if is_whole => Ok(bytes.split_off(HEADER)),
         _ => Err(status::malformed_message()),
@@ -299,25 +274,11 @@ where
 }
 
 /// The length in the header of a message, if it is there.
-fn length_of<'a>(bytes: &mut impl Iterator<Item = &'a u8>) -> Option<usize> {
-    let mut length = [0; 4];
-    let mut bytes = bytes.skip(1);
-    for byte in &mut length {
-        *byte = *bytes.next()?;
-    }
-    usize::try_from(u32::from_be_bytes(length)).ok()
+fn length_of(bytes: &[u8]) -> Option<usize> {
+    bytes.first_chunk().copied().map(length_in)
 }
 
-fn without_header(mut pieces: VecDeque<Bytes>) -> VecDeque<Bytes> {
-    let mut left = HEADER;
-    while let Some(front) = pieces.front_mut() {
-        let count = left.min(front.len());
-        drop(front.split_to(count));
-        left -= count;
-        if left == 0 {
-            break;
-        }
-        pieces.pop_front();
-    }
-    pieces
+fn length_in(header: [u8; HEADER]) -> usize {
+    let [_flag, length @ ..] = header;
+    u32::from_be_bytes(length) as usize
 }

@@ -8,6 +8,7 @@
 //! is rejected if it does not fit in time.
 
 mod budget;
+mod chunks;
 mod decompress;
 mod gather;
 mod memory_limit;

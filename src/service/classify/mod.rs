@@ -51,7 +51,7 @@ impl Rpcs {
             model_calls += 1;
             let answered = self
                 .claude
-                .message(upstream.clone(), options.clone())
+                .message(&mut upstream, options.clone())
                 .await
                 .map_err(|failed| status::upstream_failed(&failed, PAYLOAD))?;
             let message = answered.value;
@@ -110,12 +110,14 @@ impl Rpcs {
         let count = u32::try_from(request.labels.len()).unwrap_or(u32::MAX);
         let enough = OTHER_TOKENS.saturating_add(count.saturating_mul(TOKENS_PER_LABEL));
         let max_tokens = max_tokens(request.max_tokens, config.max_tokens.max(enough), wrong);
+        // The text is held only once from here on.
+        let message = prompt::message(&std::mem::take(&mut request.text));
         let choice = choice(request);
         MessagesRequest {
             model,
             max_tokens: Some(max_tokens),
             system: Some(SystemPrompt::Text(prompt::system(choice, &request.task))),
-            messages: vec![prompt::message(&request.text)],
+            messages: vec![message],
             output_config: Some(OutputConfig {
                 effort: config.effort,
                 format: Some(OutputFormat::JsonSchema {
