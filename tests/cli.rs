@@ -4,6 +4,7 @@
 // What a helper cannot have is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+use claude_grpc::secrets::write_private;
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -189,7 +190,8 @@ impl Files {
     fn new(files: &[(&str, &[u8])]) -> Files {
         let directory = tempfile::tempdir().unwrap();
         for (name, content) in files {
-            fs::write(directory.path().join(name), content).unwrap();
+            // Private, as a file with a key must be.
+            write_private(&directory.path().join(name), content).unwrap();
         }
         Files(directory)
     }

@@ -11,6 +11,7 @@ mod canary;
 mod certificates;
 mod leaks;
 mod load;
+mod open_files;
 mod otlp_recorder;
 mod process;
 mod rotation;
