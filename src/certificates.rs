@@ -1,7 +1,7 @@
 //! Certificates and private keys in PEM files, and the CAs of the system: for
 //! the port, the simulator, and the connections to the API.
 
-use crate::secrets::{SecretError, read_text};
+use crate::secrets::{SecretError, read_secret, read_text};
 use rustls::{
     RootCertStore,
     pki_types::{
@@ -42,7 +42,7 @@ impl PemFileError {
 /// When the file cannot be read, or contains no certificate.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
     let read: Result<Vec<_>, _> =
-        CertificateDer::pem_slice_iter(content(path)?.as_bytes()).collect();
+        CertificateDer::pem_slice_iter(content(path, read_text)?.as_bytes()).collect();
     let chain = read.map_err(|error| PemFileError::new(path, unquoted(&error)))?;
     if chain.is_empty() {
         return Err(PemFileError::new(path, "must contain a certificate"));
@@ -53,18 +53,18 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemFile
 /// The private key of a file.
 ///
 /// # Errors
-/// When the file cannot be read, or contains no private key.
+/// When the file cannot be read, is accessible by other users, or contains no
+/// private key.
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemFileError> {
-    PrivateKeyDer::from_pem_slice(content(path)?.as_bytes())
+    PrivateKeyDer::from_pem_slice(content(path, read_secret)?.as_bytes())
         .map_err(|error| PemFileError::new(path, unquoted(&error)))
 }
 
-fn content(path: &Path) -> Result<Zeroizing<String>, PemFileError> {
-    read_text(path).map_err(|error| match error {
-        SecretError::Read { source, .. } => PemFileError::new(path, source),
-        SecretError::Malformed { reason, .. } => PemFileError::new(path, reason),
-        other => PemFileError::new(path, other),
-    })
+fn content(
+    path: &Path,
+    read: fn(&Path) -> Result<Zeroizing<String>, SecretError>,
+) -> Result<Zeroizing<String>, PemFileError> {
+    read(path).map_err(|error| PemFileError::new(path, error.without_path()))
 }
 
 /// The CAs of a server cannot be loaded.
@@ -154,7 +154,7 @@ mod tests {
             "-----BEGIN canary-----\ncanary\n-----END canary-----\n",
             "canary",
         ] {
-            std::fs::write(&path, text).unwrap();
+            crate::secrets::write_private(&path, text.as_bytes()).unwrap();
             let error = private_key(&path).unwrap_err().to_string();
             let in_numbers = error.contains(&format!("{:?}", b"canary")[1..20]);
             assert!(!error.contains("canary") && !in_numbers, "{error}");

@@ -4,6 +4,7 @@
 // What a helper cannot have is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+use claude_grpc::secrets::write_private;
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -189,7 +190,8 @@ impl Files {
     fn new(files: &[(&str, &[u8])]) -> Files {
         let directory = tempfile::tempdir().unwrap();
         for (name, content) in files {
-            fs::write(directory.path().join(name), content).unwrap();
+            // Private, as a file with a key must be.
+            write_private(&directory.path().join(name), content).unwrap();
         }
         Files(directory)
     }
@@ -935,6 +937,31 @@ fn a_start_that_would_be_open_to_others_is_refused() {
         ended.reason().contains("server.allow_plaintext"),
         "{ended:?}"
     );
+}
+
+/// The admin port has no access control that could make up for it.
+#[test]
+fn an_admin_port_that_would_be_open_to_others_is_refused() {
+    for address in ["0.0.0.0:0", "[::]:0", "10.0.0.1:0"] {
+        let admin = [("CLAUDE_GRPC_ADMIN__LISTEN", address)];
+        for arguments in [
+            &["config", "check"][..],
+            &["serve", "--simulate", "--listen", "127.0.0.1:0"],
+        ] {
+            let ended = run_with(arguments, &admin).failed(2);
+            for word in [
+                "admin.listen",
+                "admin.allow_remote",
+                "CLAUDE_GRPC_ADMIN__LISTEN",
+            ] {
+                assert!(ended.stderr.contains(word), "{ended:?}");
+            }
+        }
+        let asked_for = [admin[0], ("CLAUDE_GRPC_ADMIN__ALLOW_REMOTE", "true")];
+        run_with(&["config", "check"], &asked_for).succeeded();
+        let off = [admin[0], ("CLAUDE_GRPC_ADMIN__ENABLED", "false")];
+        run_with(&["config", "check"], &off).succeeded();
+    }
 }
 
 #[test]

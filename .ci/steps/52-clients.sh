@@ -1,5 +1,6 @@
 # The programs in docs/clients, each in a project of its own as its page describes,
-# against the simulator. The Rust one is a doctest.
+# against the simulator. The Rust one is a doctest. And what each library makes of a
+# server that drains (Rust: tests/service/drain.rs).
 # shellcheck shell=bash
 
 # project LANGUAGE: makes a folder with the files that each program reads; sets
@@ -15,6 +16,14 @@ project() {
 block() {
     sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/p" "$2" | sed '1d; /^```$/,$d' |
         sed "s/localhost:50051/$address/"
+}
+
+# drains COMMAND…: without a service config, and with ours.
+drains() {
+    local policy
+    for policy in none "$PWD/deploy/service-config.json"; do
+        python3 tests/drain/drain.py "$target/debug/claude-grpc" "$policy" "$@"
+    done
 }
 
 is_summary() {
@@ -35,6 +44,11 @@ python_client() {
     )
 }
 
+python_drain() {
+    drains "$venv/bin/python" tests/drain/python/calls.py sync
+    drains "$venv/bin/python" tests/drain/python/calls.py aio
+}
+
 go_client() {
     project go
     block go docs/clients/go.md >"$project/main.go"
@@ -46,6 +60,11 @@ go_client() {
         go vet .
         go run . | is_summary
     )
+}
+
+go_drain() {
+    (cd tests/drain/go && go vet . && go build -o "$work/drain" .)
+    drains "$work/drain"
 }
 
 typescript_client() {
@@ -67,6 +86,12 @@ typescript_client() {
     )
 }
 
+# In the folder of the client, which has the packages.
+typescript_drain() {
+    cp tests/drain/typescript/calls.mjs "$project"
+    drains node "$project/calls.mjs"
+}
+
 java_client() {
     project java
     mkdir -p "$project/src/main/java"
@@ -79,14 +104,27 @@ java_client() {
     )
 }
 
+# Without Maven around it, which writes escape sequences of its own.
+java_drain() {
+    cp tests/drain/java/Calls.java "$project/src/main/java"
+    mvn --batch-mode --quiet --file "$project" compile \
+        org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath \
+        -Dmdep.outputFile="$project/classpath"
+    drains java -cp "$project/target/classes:$(cat "$project/classpath")" Calls
+}
+
 need npm
 [ -n "${service:-}" ] || step "cargo run -- serve --simulate" start_service
 [ -n "${go_plugins:-}" ] || step "install protoc" install_protoc
 step "client in Python" python_client
+step "drain with Python" python_drain
 step "client in Go" go_client
+step "drain with Go" go_drain
 step "client in TypeScript" typescript_client
+step "drain with TypeScript" typescript_drain
 if command -v javac >/dev/null && command -v mvn >/dev/null; then
     step "client in Java" java_client
+    step "drain with Java" java_drain
 else
     skip "client in Java" "javac or mvn is missing"
 fi

@@ -7,9 +7,14 @@
 //! | `GET /readyz` | whether it accepts calls, and if not, why |
 //! | `GET /status` | a page of live figures |
 //! | `GET`, `PUT /log-level` | the log filter |
+//!
+//! It authenticates nobody: its connections are limited, and only requests for
+//! hosts of its own are answered.
 
 mod config;
+mod connections;
 mod gauges;
+mod host;
 mod last_minute;
 mod page;
 mod status;
@@ -18,12 +23,16 @@ mod view;
 pub use config::{AdminConfig, DEFAULT_LISTEN};
 pub use view::ServiceView;
 
-use crate::telemetry::metrics::text::{self, TextFormat};
+use crate::{
+    server::{LimitedListener, PeerLimits, Peers},
+    telemetry::metrics::text::{self, TextFormat},
+};
 use askama::Template;
 use axum::{
     Router,
     extract::{Query, State},
     http::{HeaderMap, HeaderName, StatusCode, header},
+    middleware,
     response::{Html, IntoResponse, Redirect, Response},
     routing::get,
 };
@@ -43,7 +52,8 @@ const MAX_FILTER: usize = 4096;
 
 /// The admin port, bound and not yet served.
 pub struct Admin {
-    listener: TcpListener,
+    listener: LimitedListener,
+    allowed_hosts: Arc<[String]>,
     state: Arc<AdminState>,
 }
 
@@ -55,13 +65,23 @@ struct AdminState {
 // === impl Admin ===
 
 impl Admin {
-    /// Binds the address.
+    /// Binds the configured address, or the default one.
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub async fn bind(listen: SocketAddr, view: ServiceView) -> io::Result<Admin> {
+    pub async fn bind(config: &AdminConfig, view: ServiceView) -> io::Result<Admin> {
+        let listen = config.listen.unwrap_or(DEFAULT_LISTEN);
+        let per_peer = (config.max_connections / 4).max(1);
+        let peers = Peers::new(PeerLimits {
+            max_connections: per_peer,
+            // With HTTP/1.1, a connection has one request at a time.
+            max_pending_calls: per_peer,
+            key: "admin.max_connections",
+        });
+        let listener = TcpListener::bind(listen).await?;
         Ok(Admin {
-            listener: TcpListener::bind(listen).await?,
+            listener: LimitedListener::new(listener, config.max_connections, peers),
+            allowed_hosts: config.allowed_hosts.clone().into(),
             state: Arc::new(AdminState {
                 view,
                 window: Mutex::default(),
@@ -87,12 +107,9 @@ impl Admin {
                 watching.tick();
             }
         };
+        let routes = routes(self.state, self.allowed_hosts);
         tokio::select! {
-            outcome = async { axum::serve(self.listener, routes(self.state)).await } => {
-                if let Err(error) = outcome {
-                    tracing::error!(%error, "the admin server failed");
-                }
-            }
+            () = connections::serve(self.listener, routes) => {}
             () = watch => {}
         }
     }
@@ -108,7 +125,7 @@ impl AdminState {
     }
 }
 
-fn routes(state: Arc<AdminState>) -> Router {
+fn routes(state: Arc<AdminState>, allowed_hosts: Arc<[String]>) -> Router {
     Router::new()
         .route("/", get(|| async { Redirect::temporary("/status") }))
         .route("/metrics", get(metrics))
@@ -117,6 +134,7 @@ fn routes(state: Arc<AdminState>) -> Router {
         .route("/status", get(page))
         .route("/log-level", get(log_level).put(set_log_level))
         .with_state(state)
+        .layer(middleware::from_fn_with_state(allowed_hosts, host::check))
 }
 
 async fn metrics(State(state): State<Arc<AdminState>>, headers: HeaderMap) -> Response {

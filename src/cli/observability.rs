@@ -92,7 +92,7 @@ impl Observability {
             return Ok(None);
         }
         let listen = config.listen.unwrap_or(admin::DEFAULT_LISTEN);
-        match Admin::bind(listen, observed).await {
+        match Admin::bind(config, observed).await {
             Ok(admin) => {
                 let address = admin.local_addr().map_err(address_unknown)?;
                 tracing::info!(%address, "admin port listening");

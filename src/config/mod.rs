@@ -105,6 +105,8 @@ impl Config {
             .check(&mut |key, problem| wrong(&format!("secrets.{key}"), problem));
         self.log
             .check(&mut |key, problem| wrong(&format!("log.{key}"), problem));
+        self.admin
+            .check(&mut |key, problem| wrong(&format!("admin.{key}"), problem));
         if let Err(error) = self.simulator.check() {
             wrong(
                 &format!("simulator.{}", error.field),

@@ -7,7 +7,7 @@
 
 use super::{
     Keyring, KmsConfig, LoadError, Reloadable, SecretError, SecretsConfig, UnusableKey,
-    authorization, dotenv, encrypted_file, kms, read_text, text_in,
+    authorization, dotenv, encrypted_file, kms, read_secret, text_in,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::{
@@ -197,7 +197,7 @@ impl ApiKeys {
                 let value = value.expose_secret();
                 keys(value.trim_start_matches('\u{feff}').split(','))
             }
-            KeySource::File { path, .. } => match read_text(path) {
+            KeySource::File { path, .. } => match read_secret(path) {
                 Ok(text) => of_lines(&text),
                 Err(SecretError::Read { source: error, .. }) => {
                     return Err(ApiKeysError::Unreadable {
@@ -279,6 +279,7 @@ fn keys<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<SecretString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secrets::write_private;
     use std::fs;
 
     fn source(
@@ -308,7 +309,7 @@ mod tests {
     async fn a_file_goes_before_a_variable() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
-        fs::write(&path, "# ours\nfirst\n\nsecond\r\n").unwrap();
+        write_private(&path, b"# ours\nfirst\n\nsecond\r\n").unwrap();
 
         let keys = find(&[("CLAUDE_API_KEY", "other")], Some(&path))
             .await
@@ -387,7 +388,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
         let read = async |content: &[u8]| {
-            fs::write(&path, content).unwrap();
+            write_private(&path, content).unwrap();
             let source = source(&[], Some(&path), &SecretsConfig::default()).unwrap();
             match ApiKeys::read(source).await {
                 Ok(keys) => Ok(exposed(&keys).join(" ")),

@@ -23,7 +23,7 @@ pub enum SecretError {
         source: io::Error,
     },
     /// A secret file is accessible by users other than its owner.
-    #[error("{} must not be accessible by other users (mode {mode:03o}): run chmod 600", path.display())]
+    #[error("{} {}", path.display(), open_to_others(*mode))]
     Permissions {
         /// Path of the file.
         path: PathBuf,
@@ -55,7 +55,26 @@ pub enum SecretError {
     Kms(String),
 }
 
+fn open_to_others(mode: u32) -> String {
+    format!(
+        "must not be accessible by other users (mode {mode:03o}): run chmod 600, or in Kubernetes \
+         set fsGroup and defaultMode: 0440"
+    )
+}
+
 impl SecretError {
+    /// The problem of a file, for an error that names the file itself.
+    pub(crate) fn without_path(&self) -> String {
+        match self {
+            SecretError::Read { source, .. } | SecretError::Write { source, .. } => {
+                source.to_string()
+            }
+            SecretError::Permissions { mode, .. } => open_to_others(*mode),
+            SecretError::Malformed { reason, .. } => (*reason).to_owned(),
+            other => other.to_string(),
+        }
+    }
+
     pub(crate) fn read(path: &std::path::Path) -> impl FnOnce(io::Error) -> SecretError {
         let path = path.to_owned();
         move |source| SecretError::Read { path, source }

@@ -1,7 +1,7 @@
 //! Fernet with several keys, like `MultiFernet` of Python's `cryptography`: the
 //! first key encrypts, all keys decrypt.
 
-use super::{SecretError, private_file, read_text};
+use super::{SecretError, private_file, read_secret};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use fernet::Fernet;
 use std::{fmt, path::Path};
@@ -40,8 +40,7 @@ impl Keyring {
     /// When it cannot be read, is accessible by other users, or contains a line
     /// that is not a key.
     pub fn read(path: &Path) -> Result<Keyring, SecretError> {
-        private_file::ensure_private(path)?;
-        let text = read_text(path)?;
+        let text = read_secret(path)?;
         Keyring::parse(&text).ok_or_else(|| SecretError::Malformed {
             path: path.to_owned(),
             reason: "must contain Fernet keys, one per line",
@@ -65,7 +64,7 @@ impl Keyring {
     /// When the file is not a key file, or cannot be replaced.
     pub fn add_key(path: &Path) -> Result<(), SecretError> {
         Keyring::read(path)?;
-        let old = read_text(path)?;
+        let old = read_secret(path)?;
         let new = Zeroizing::new(Fernet::generate_key());
         let both = Zeroizing::new(format!("{}\n{}", *new, *old));
         private_file::write_private(path, both.as_bytes())

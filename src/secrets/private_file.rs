@@ -3,22 +3,44 @@
 use super::SecretError;
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
+use zeroize::Zeroizing;
 
 const ROOT: u32 = 0;
 
 /// Rejects a file that users other than its owner can read or write. A file
 /// owned by root may be readable by its group: Kubernetes mounts secrets like
-/// this for a process that is not root and cannot own them.
+/// this for a process that is not root and cannot own them. Of a symbolic link,
+/// the file that it leads to counts.
 ///
 /// # Errors
 /// [`SecretError::Permissions`], or when the file does not exist.
 pub fn ensure_private(path: &Path) -> Result<(), SecretError> {
     let metadata = fs::metadata(path).map_err(SecretError::read(path))?;
-    let mode = mode(&metadata);
-    if is_open(mode, owner(&metadata)) {
+    check(path, &metadata)
+}
+
+/// The content of a file that contains a secret, wiped when dropped.
+///
+/// # Errors
+/// When the file cannot be read, or is not private ([`ensure_private`]).
+pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let mut file = File::open(path).map_err(SecretError::read(path))?;
+    let metadata = file.metadata().map_err(SecretError::read(path))?;
+    check(path, &metadata)?;
+    // With room for all of it: what a growing buffer leaves behind is not wiped.
+    let size = usize::try_from(metadata.len()).unwrap_or_default();
+    let mut content = Zeroizing::new(Vec::with_capacity(size + 1));
+    file.read_to_end(&mut content)
+        .map_err(SecretError::read(path))?;
+    Ok(content)
+}
+
+fn check(path: &Path, metadata: &fs::Metadata) -> Result<(), SecretError> {
+    let mode = mode(metadata);
+    if is_open(mode, owner(metadata)) {
         return Err(SecretError::Permissions {
             path: path.to_owned(),
             mode,
@@ -144,15 +166,17 @@ mod tests {
         create_private(&path, b"x").unwrap();
         for mode in [0o604, 0o660, 0o620, 0o602, 0o644] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let refused = ensure_private(&path).unwrap_err();
-            assert!(
-                matches!(refused, SecretError::Permissions { .. }),
-                "{mode:o}"
-            );
+            for refused in [ensure_private(&path), read_private(&path).map(drop)] {
+                assert!(
+                    matches!(refused, Err(SecretError::Permissions { .. })),
+                    "{mode:o}"
+                );
+            }
         }
         for mode in [0o600, 0o400] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             ensure_private(&path).unwrap();
+            assert_eq!(*read_private(&path).unwrap(), b"x");
         }
     }
 

@@ -4,7 +4,7 @@
 //! mark is dropped, and another encoding is an error instead of a secret with
 //! odd characters in it. Nothing of the content is quoted.
 
-use super::SecretError;
+use super::{SecretError, read_private};
 use std::{fs, path::Path};
 use zeroize::Zeroizing;
 
@@ -18,6 +18,14 @@ const UTF_16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 pub fn read_text(path: &Path) -> Result<Zeroizing<String>, SecretError> {
     let bytes = Zeroizing::new(fs::read(path).map_err(SecretError::read(path))?);
     text_in(path, &bytes)
+}
+
+/// The text of a file that contains a secret, wiped when dropped.
+///
+/// # Errors
+/// When it cannot be read, is accessible by other users, or is not UTF-8.
+pub fn read_secret(path: &Path) -> Result<Zeroizing<String>, SecretError> {
+    text_in(path, &read_private(path)?)
 }
 
 /// The text in the content of a file, for example after decryption.

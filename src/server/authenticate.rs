@@ -1,6 +1,6 @@
 //! The layer that authenticates calls.
 
-use super::{messages::gathered_message, signed_calls::SignatureUse};
+use super::{messages::gathered_message, peers::PeerAddress, signed_calls::SignatureUse};
 use crate::{
     access::{
         Access, Credential, Identity, RejectReason, remove_credentials,
@@ -11,7 +11,7 @@ use crate::{
     telemetry::CallRecord,
 };
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use std::{convert::Infallible, sync::Arc};
 use tonic::{Status, body::Body};
 
@@ -53,12 +53,10 @@ where
             return next.run(request.map(Body::new)).await;
         }
         let let_in = match access.credential(request.headers(), request.extensions()) {
-            Ok(Credential::Identity(identity)) => {
-                let_in(request.map(Body::new), identity).map_err(|cause| refused(access, cause))
-            }
+            Ok(Credential::Identity(identity)) => let_in(access, request.map(Body::new), identity),
             // Boxed, so that the future of a call with a key is no larger.
             Ok(Credential::Signature(header)) => Box::pin(verified(access, header, request)).await,
-            Err(cause) => Err(refused(access, cause)),
+            Err(cause) => Err(refused(access, cause, request.extensions())),
         };
         match let_in {
             Ok(request) => next.run(request).await,
@@ -78,7 +76,8 @@ where
     B::Error: Into<tonic::codegen::StdError>,
 {
     if proto::method(request.uri().path()).is_none() {
-        return Err(refused(access, RejectReason::NotSignable));
+        let cause = RejectReason::NotSignable;
+        return Err(refused(access, cause, request.extensions()));
     }
     let (mut parts, body) = request.into_parts();
     let message = gathered_message(body).await?;
@@ -88,29 +87,39 @@ where
     let identity = access
         .verified(&header, parts.uri.path(), &message)
         .await
-        .map_err(|cause| refused(access, cause))?;
+        .map_err(|cause| refused(access, cause, &parts.extensions))?;
     remove_encoding(&mut parts.headers);
     let request = Request::from_parts(parts, framed(message));
-    let_in(request, identity).map_err(|cause| refused(access, cause))
+    let_in(access, request, identity)
 }
 
 /// The request as the handler receives it: with the identity, without the
 /// credentials.
 fn let_in(
+    access: &Access,
     mut request: Request<Body>,
     identity: Arc<Identity>,
-) -> Result<Request<Body>, RejectReason> {
+) -> Result<Request<Body>, Status> {
     if let Some(record) = request.extensions().get::<CallRecord>() {
         record.client(&identity.name);
     }
-    identity.may_call(request.uri().path())?;
+    if let Err(cause) = identity.may_call(request.uri().path()) {
+        return Err(refused(access, cause, request.extensions()));
+    }
     remove_credentials(request.headers_mut());
     request.extensions_mut().insert(identity);
     Ok(request)
 }
 
-/// Counts a rejected call and creates its status.
-fn refused(access: &Access, cause: RejectReason) -> Status {
+/// Counts a rejected call, logs where it came from, and creates its status.
+fn refused(access: &Access, cause: RejectReason, extensions: &Extensions) -> Status {
     access.refusals().count(cause);
+    if let Some(PeerAddress(peer)) = extensions.get() {
+        match extensions.get::<CallRecord>() {
+            Some(record) => record.refused(*peer, cause.name()),
+            // Calls of other services, such as reflection, have no line of their own.
+            None => tracing::info!(%peer, cause = cause.name(), "rejected a call"),
+        }
+    }
     status::rejected(cause)
 }

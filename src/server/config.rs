@@ -123,7 +123,8 @@ pub struct TlsConfig {
     /// File with the server certificate, followed by its intermediate
     /// certificates. Requires `key_file`.
     pub cert_file: Option<PathBuf>,
-    /// File with the private key of the certificate. Requires `cert_file`.
+    /// File with the private key of the certificate. Must be readable by its
+    /// owner only. Requires `cert_file`.
     pub key_file: Option<PathBuf>,
     /// File with the CAs that sign client certificates (mutual TLS). A caller
     /// is the client of the clients file that lists a name of its certificate

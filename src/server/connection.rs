@@ -4,7 +4,7 @@ use super::{
     config::ServerConfig,
     drain::Drain,
     open_streams::OpenStreams,
-    peers::{Peer, PeerConnection, Peers},
+    peers::{Peer, PeerAddress, PeerConnection},
     request_body::RequestBody,
     request_deadline::RequestDeadline,
     stack::{ConnectionStack, Inbound},
@@ -46,41 +46,39 @@ pub struct Connections {
     config: Arc<ServerConfig>,
     tls: Option<Tls>,
     drain: Drain,
-    peers: Peers,
 }
 
 impl Connections {
     /// Connections with the configured limits; without `tls`, in plaintext.
-    pub fn new(config: &ServerConfig, tls: Option<Tls>, drain: Drain, peers: Peers) -> Self {
+    pub fn new(config: &ServerConfig, tls: Option<Tls>, drain: Drain) -> Self {
         Connections {
             config: Arc::new(config.clone()),
             tls,
             drain,
-            peers,
         }
     }
 
     /// Serves one connection until it closes, reaches its maximum age or is
     /// aborted. When this ends, the connection and everything on it is closed.
-    pub async fn serve(self, stream: TcpStream, peer: PeerConnection, stack: ConnectionStack) {
-        let handshake = timeout(self.config.handshake_timeout, self.handshake(stream));
+    pub async fn serve(self, stream: TcpStream, peer: &PeerConnection, stack: ConnectionStack) {
+        let handshake = timeout(self.config.handshake_timeout, self.handshake(stream, peer));
         let accepted = tokio::select! {
             accepted = handshake => accepted,
             () = self.drain.until_aborted() => return,
         };
         match accepted {
-            Err(_elapsed) => self.peers.count_overdue(),
+            Err(_elapsed) => peer.count_overdue(),
             // A failed handshake concerns only the caller, which gets a TLS
             // alert.
             Ok(None) => {}
-            Ok(Some(Accepted::Plain(io))) => self.serve_http(io, None, &peer, stack).await,
+            Ok(Some(Accepted::Plain(io))) => self.serve_http(io, None, peer, stack).await,
             Ok(Some(Accepted::Tls(io, names))) => {
-                self.serve_http(*io, names, &peer, stack).await;
+                self.serve_http(*io, names, peer, stack).await;
             }
         }
     }
 
-    async fn handshake(&self, stream: TcpStream) -> Option<Accepted> {
+    async fn handshake(&self, stream: TcpStream, peer: &PeerConnection) -> Option<Accepted> {
         // Nothing is allocated for a caller that connects and sends nothing.
         if stream.peek(&mut [0; 1]).await.ok()? == 0 {
             return None;
@@ -90,8 +88,13 @@ impl Connections {
         let Some(tls) = &self.tls else {
             return Some(Accepted::Plain(stream));
         };
-        let (stream, names) = tls.accept(stream).await.ok()?;
-        Some(Accepted::Tls(Box::new(stream), names))
+        match tls.accept(stream).await {
+            Ok((stream, names)) => Some(Accepted::Tls(Box::new(stream), names)),
+            Err(error) => {
+                peer.handshake_failed(&error);
+                None
+            }
+        }
     }
 
     async fn serve_http<I>(
@@ -110,6 +113,7 @@ impl Connections {
             stack: stack.stack,
             streams: streams.clone(),
             peer: Arc::clone(peer.peer()),
+            address: peer.address(),
             names,
             body_timeout: config.body_timeout,
         };
@@ -117,7 +121,7 @@ impl Connections {
         let mut connection = pin!(builder.serve_connection(io, service));
         tokio::select! {
             // A broken connection concerns only its calls.
-            ended = connection.as_mut() => return self.ended(ended.err()),
+            ended = connection.as_mut() => return ended_with(peer, ended.err()),
             () = sleep(jittered(config.max_connection_age)) => {}
             () = streams.idle(config.max_connection_idle) => {}
             () = self.should_close(&streams, stack.draining) => {}
@@ -126,7 +130,7 @@ impl Connections {
         // How long calls may continue.
         let grace = config.max_deadline;
         tokio::select! {
-            ended = connection.as_mut() => return self.ended(ended.err()),
+            ended = connection.as_mut() => return ended_with(peer, ended.err()),
             () = sleep(grace) => {}
             () = self.drain.until_aborted() => {}
         }
@@ -143,11 +147,11 @@ impl Connections {
         self.drain.begun().await;
         let _ = timeout(self.config.handshake_timeout, streams.first_request()).await;
     }
+}
 
-    fn ended(&self, error: Option<Box<dyn Error + Send + Sync>>) {
-        if error.is_some_and(|error| is_overdue(&*error)) {
-            self.peers.count_overdue();
-        }
+fn ended_with(peer: &PeerConnection, error: Option<Box<dyn Error + Send + Sync>>) {
+    if error.is_some_and(|error| is_overdue(&*error)) {
+        peer.count_overdue();
     }
 }
 
@@ -204,6 +208,7 @@ struct ConnectionService {
     stack: Inbound,
     streams: OpenStreams,
     peer: Arc<Peer>,
+    address: PeerAddress,
     names: Option<PeerNames>,
     body_timeout: Duration,
 }
@@ -215,6 +220,7 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         self.streams.count_request();
+        request.extensions_mut().insert(self.address);
         if let Some(names) = &self.names {
             request.extensions_mut().insert(names.clone());
         }

@@ -1,5 +1,6 @@
 //! The server: connections, the inbound stack, health, and the drain.
 
+mod accept;
 mod admission;
 mod authenticate;
 mod body;
@@ -21,15 +22,18 @@ mod request_deadline;
 mod request_frames;
 mod router;
 mod signed_calls;
+mod sparse_log;
 mod stack;
 mod tenant_calls;
 mod timeout;
 mod tls;
 mod web;
 
+pub use accept::{ConnectionPlace, LimitedListener, NewConnection};
 pub use config::{ServerConfig, TlsConfig};
 pub use drain::Drain;
 pub use messages::MessageBudget;
+pub use peers::{PeerLimits, Peers};
 pub use tls::{Tls, TlsError};
 
 use crate::{
@@ -43,14 +47,9 @@ use crate::{
 };
 use connection::Connections;
 use health::HealthServices;
-use peers::{PeerConnection, Peers};
 use stack::{ConnectionStack, InboundStacks};
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::sleep,
-};
+use std::{io, net::SocketAddr, time::Duration};
+use tokio::{net::TcpListener, time::sleep};
 use tokio_util::task::TaskTracker;
 use tonic_health::ServingStatus;
 use tracing::Instrument;
@@ -58,10 +57,6 @@ use tracing::Instrument;
 /// How long callers have to notice that their connection is closing. Calls that
 /// they send before are still served.
 const GOAWAY_GRACE: Duration = Duration::from_secs(1);
-
-/// Delay before the next accept, for example when the system is out of file
-/// descriptors.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// A server with a listening socket.
 pub struct Server {
@@ -153,7 +148,11 @@ impl Server {
     /// drain have finished, or were aborted after the drain timeout.
     pub async fn run(self) {
         let health = HealthServices::new().await;
-        let peers = Peers::new(&self.config);
+        let peers = Peers::new(PeerLimits {
+            max_connections: self.config.connections_per_peer(),
+            max_pending_calls: self.config.max_pending_calls_per_peer,
+            key: "server.max_connections_per_peer",
+        });
         add_gauges(&peers, &self.telemetry);
         let acceptor = Acceptor {
             stacks: InboundStacks::build(
@@ -165,15 +164,8 @@ impl Server {
                 &self.messages,
                 &self.telemetry,
             ),
-            connections: Connections::new(
-                &self.config,
-                self.tls,
-                self.drain.clone(),
-                peers.clone(),
-            ),
-            peers,
-            permits: Arc::new(Semaphore::new(self.config.max_connections)),
-            listener: self.listener,
+            connections: Connections::new(&self.config, self.tls, self.drain.clone()),
+            listener: LimitedListener::new(self.listener, self.config.max_connections, peers),
         };
         let serving = TaskTracker::new();
         health.set_status(ServingStatus::Serving).await;
@@ -240,46 +232,23 @@ impl Draining<'_> {
     }
 }
 
-/// Accepts connections.
+/// Accepts connections, and serves each.
 struct Acceptor {
-    listener: TcpListener,
+    listener: LimitedListener,
     stacks: InboundStacks,
     connections: Connections,
-    permits: Arc<Semaphore>,
-    peers: Peers,
 }
 
 impl Acceptor {
-    /// Accepts connections until dropped. Beyond the limit they wait in the
-    /// kernel's queue; beyond that of their peer they are closed.
+    /// Accepts connections until dropped.
     async fn accept(&self, stack: &ConnectionStack, tracker: &TaskTracker) {
         loop {
-            let permit = Arc::clone(&self.permits)
-                .acquire_owned()
-                .await
-                .expect("the semaphore is never closed");
-            let (stream, peer) = self.next_stream().await;
-            let served = self.connections.clone().serve(stream, peer, stack.clone());
+            let NewConnection { stream, place } = self.listener.accept().await;
+            let connections = self.connections.clone();
+            let stack = stack.clone();
             tracker.spawn(async move {
-                served.await;
-                drop(permit);
+                connections.serve(stream, &place.peer, stack).await;
             });
-        }
-    }
-
-    async fn next_stream(&self) -> (TcpStream, PeerConnection) {
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, address)) => {
-                    if let Some(peer) = self.peers.admit(address.ip()) {
-                        return (stream, peer);
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "failed to accept a connection");
-                    sleep(ACCEPT_RETRY).await;
-                }
-            }
         }
     }
 }

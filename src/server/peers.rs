@@ -4,34 +4,42 @@
 //! one host gets. Without these limits, one peer could use up those that all
 //! callers share.
 
-use super::config::ServerConfig;
+use super::sparse_log::SparseLog;
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
+    io,
     net::{IpAddr, Ipv6Addr},
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
 };
-
-/// Minimum time between two log lines about refused connections.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The peers with open connections. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Peers(Arc<Shared>);
 
+/// The limits of one peer.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerLimits {
+    /// Maximum number of open connections.
+    pub max_connections: usize,
+    /// Maximum number of calls that are not past authentication.
+    pub max_pending_calls: usize,
+    /// The configuration key that sets `max_connections`, for the log.
+    pub key: &'static str,
+}
+
 #[derive(Debug)]
 struct Shared {
-    max_connections: usize,
-    max_pending_calls: usize,
+    limits: PeerLimits,
     open: Mutex<HashMap<IpAddr, Entry>>,
     connections: AtomicUsize,
-    refused: AtomicU64,
-    overdue: AtomicU64,
-    last_log: Mutex<Option<Instant>>,
+    refused: SparseLog,
+    overdue: SparseLog,
+    failed_handshakes: SparseLog,
+    refused_calls: Arc<SparseLog>,
 }
 
 #[derive(Debug)]
@@ -43,14 +51,23 @@ struct Entry {
 /// A peer: the calls of it that are not past authentication.
 #[derive(Debug)]
 pub struct Peer {
+    address: IpAddr,
     pending_calls: AtomicUsize,
     max_pending_calls: usize,
+    refused_calls: Arc<SparseLog>,
 }
+
+/// The address that a call comes from: in the extensions of each request. Behind a
+/// proxy, it is that of the proxy.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerAddress(pub IpAddr);
 
 /// Kept while a connection is open.
 #[derive(Debug)]
 pub struct PeerConnection {
     peers: Peers,
+    client: IpAddr,
+    /// Identifies the peer: the address, or a network.
     address: IpAddr,
     peer: Arc<Peer>,
 }
@@ -60,33 +77,36 @@ pub struct PeerConnection {
 pub struct PendingCall(Arc<Peer>);
 
 impl Peers {
-    /// No peers yet, with the configured limits.
-    pub fn new(config: &ServerConfig) -> Self {
+    /// No peers yet; each has these limits.
+    pub fn new(limits: PeerLimits) -> Self {
         Peers(Arc::new(Shared {
-            max_connections: config.connections_per_peer(),
-            max_pending_calls: config.max_pending_calls_per_peer,
+            limits,
             open: Mutex::default(),
             connections: AtomicUsize::new(0),
-            refused: AtomicU64::new(0),
-            overdue: AtomicU64::new(0),
-            last_log: Mutex::default(),
+            refused: SparseLog::default(),
+            overdue: SparseLog::default(),
+            failed_handshakes: SparseLog::default(),
+            refused_calls: Arc::default(),
         }))
     }
 
     /// Admits a connection from an address, unless its peer has too many.
     pub fn admit(&self, address: IpAddr) -> Option<PeerConnection> {
-        let address = peer_of(address);
+        let client = address.to_canonical();
+        let address = peer_of(client);
         let mut open = self.0.open.lock();
         let entry = open.entry(address).or_insert_with(|| Entry {
             connections: 0,
             peer: Arc::new(Peer {
+                address,
                 pending_calls: AtomicUsize::new(0),
-                max_pending_calls: self.0.max_pending_calls,
+                max_pending_calls: self.0.limits.max_pending_calls,
+                refused_calls: Arc::clone(&self.0.refused_calls),
             }),
         });
-        if entry.connections >= self.0.max_connections {
+        if entry.connections >= self.0.limits.max_connections {
             drop(open);
-            self.refuse(address);
+            self.refuse(client);
             return None;
         }
         entry.connections += 1;
@@ -95,32 +115,23 @@ impl Peers {
         self.0.connections.fetch_add(1, Relaxed);
         Some(PeerConnection {
             peers: self.clone(),
+            client,
             address,
             peer,
         })
     }
 
-    fn refuse(&self, peer: IpAddr) {
-        let refused = self.0.refused.fetch_add(1, Relaxed) + 1;
-        let mut last_log = self.0.last_log.lock();
-        if last_log.is_some_and(|last| last.elapsed() < LOG_INTERVAL) {
-            return;
-        }
-        *last_log = Some(Instant::now());
-        drop(last_log);
-        tracing::warn!(
-            %peer,
-            refused,
-            limit = self.0.max_connections,
-            "refused a connection: the peer has the maximum number of connections \
-             (server.max_connections_per_peer)"
-        );
-    }
-
-    /// Counts a connection that was closed since its handshake or the head of a
-    /// request took too long.
-    pub fn count_overdue(&self) {
-        self.0.overdue.fetch_add(1, Relaxed);
+    fn refuse(&self, address: IpAddr) {
+        let limits = &self.0.limits;
+        self.0.refused.event(|refused| {
+            tracing::warn!(
+                peer = %address,
+                refused,
+                limit = limits.max_connections,
+                "refused a connection: the peer has the maximum number of connections ({})",
+                limits.key
+            );
+        });
     }
 
     /// Number of open connections.
@@ -131,8 +142,8 @@ impl Peers {
     /// Number of refused and of overdue connections, with their causes.
     pub fn closed(&self) -> [(&'static str, u64); 2] {
         [
-            ("peer_limit", self.0.refused.load(Relaxed)),
-            ("handshake_timeout", self.0.overdue.load(Relaxed)),
+            ("peer_limit", self.0.refused.count()),
+            ("handshake_timeout", self.0.overdue.count()),
         ]
     }
 }
@@ -141,6 +152,32 @@ impl PeerConnection {
     /// The peer at the other end.
     pub fn peer(&self) -> &Arc<Peer> {
         &self.peer
+    }
+
+    /// The address at the other end.
+    pub fn address(&self) -> PeerAddress {
+        PeerAddress(self.client)
+    }
+
+    /// Counts the connection as closed since its handshake or the head of a
+    /// request took too long.
+    pub fn count_overdue(&self) {
+        self.peers.0.overdue.event(|overdue| {
+            tracing::warn!(
+                peer = %self.client,
+                overdue,
+                "closed a connection: its handshake or the head of a request took too long \
+                 (server.handshake_timeout)"
+            );
+        });
+    }
+
+    /// Logs that the TLS handshake failed, for example since the certificate of
+    /// the client is not valid.
+    pub fn handshake_failed(&self, error: &io::Error) {
+        self.peers.0.failed_handshakes.event(|failed| {
+            tracing::warn!(peer = %self.client, failed, %error, "a TLS handshake failed");
+        });
     }
 }
 
@@ -164,7 +201,19 @@ impl Peer {
     pub fn pending_call(self: &Arc<Self>) -> Option<PendingCall> {
         let pending = PendingCall(Arc::clone(self));
         let before = self.pending_calls.fetch_add(1, Relaxed);
-        (before < self.max_pending_calls).then_some(pending)
+        if before < self.max_pending_calls {
+            return Some(pending);
+        }
+        self.refused_calls.event(|refused| {
+            tracing::warn!(
+                peer = %self.address,
+                refused,
+                limit = self.max_pending_calls,
+                "rejected a call: the peer has the maximum number of calls that are not past \
+                 authentication (server.max_pending_calls_per_peer)"
+            );
+        });
+        None
     }
 }
 
@@ -189,10 +238,10 @@ mod tests {
     use super::*;
 
     fn peers(per_peer: usize) -> Peers {
-        Peers::new(&ServerConfig {
-            max_connections_per_peer: Some(per_peer),
-            max_pending_calls_per_peer: per_peer,
-            ..ServerConfig::default()
+        Peers::new(PeerLimits {
+            max_connections: per_peer,
+            max_pending_calls: per_peer,
+            key: "server.max_connections_per_peer",
         })
     }
 

@@ -15,7 +15,7 @@ use std::{convert::Infallible, sync::Arc};
 use tokio::sync::Semaphore;
 use tonic::{
     body::Body,
-    codec::CompressionEncoding::{Gzip, Zstd},
+    codec::CompressionEncoding::{Deflate, Gzip, Zstd},
     service::RoutesBuilder,
 };
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
@@ -143,6 +143,8 @@ fn inbound(
 fn claude_service(config: &ServerConfig, service: &Rpcs) -> ClaudeServiceServer<Rpcs> {
     ClaudeServiceServer::new(service.clone())
         .max_decoding_message_size(config.max_message_bytes)
+        // What grpcio and grpc-js have apart from gzip. Nobody needs it in answers.
+        .accept_compressed(Deflate)
         .accept_compressed(Gzip)
         .accept_compressed(Zstd)
         .send_compressed(Gzip)

@@ -80,7 +80,8 @@ pub struct SimulatorTlsConfig {
     /// File with the certificate (PEM), followed by its intermediate
     /// certificates. Requires `key_file`.
     pub cert_file: Option<PathBuf>,
-    /// File with the private key of the certificate (PEM). Requires `cert_file`.
+    /// File with the private key of the certificate (PEM). Must be readable by its
+    /// owner only. Requires `cert_file`.
     pub key_file: Option<PathBuf>,
     /// File to write a CA to (PEM) that is made at each start, with a certificate
     /// for `localhost`, `127.0.0.1` and `::1`. Enables TLS without `cert_file`;

@@ -35,7 +35,7 @@ pub enum StoreAddress {
 #[serde(default, deny_unknown_fields)]
 pub struct RedisConfig {
     /// File with the password, instead of one in the URL. Spaces and line breaks
-    /// around it are ignored. The log warns at the start if other users may read it.
+    /// around it are ignored. Must be readable by its owner only.
     pub password_file: Option<PathBuf>,
     /// File with the CA certificates (PEM) that the certificates of Redis must be
     /// issued by. Requires `rediss://` or another scheme with TLS. Unset, the CAs
@@ -44,13 +44,15 @@ pub struct RedisConfig {
     /// File with the certificate chain (PEM) that is presented to Redis. Requires
     /// TLS and `key_file`.
     pub cert_file: Option<PathBuf>,
-    /// File with the private key of the certificate. Requires `cert_file`.
+    /// File with the private key of the certificate. Must be readable by its
+    /// owner only. Requires `cert_file`.
     pub key_file: Option<PathBuf>,
     /// ACL user at the sentinels. Unset, the user `default`. Requires
     /// `sentinel_password_file`.
     pub sentinel_user: Option<String>,
-    /// File with the password of the sentinels. Unset, they are asked without one:
-    /// the user and the password of the URL are those of Redis only.
+    /// File with the password of the sentinels. Must be readable by its owner only.
+    /// Unset, they are asked without one: the user and the password of the URL are
+    /// those of Redis only.
     pub sentinel_password_file: Option<PathBuf>,
 }
 

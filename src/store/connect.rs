@@ -12,7 +12,7 @@ use super::{
     failure::RedisFailure,
     failure_kind::RedisFailureKind,
 };
-use crate::secrets::{SecretError, ensure_private, read_text};
+use crate::secrets::{SecretError, read_private, read_secret};
 use futures::{StreamExt, stream::FuturesUnordered};
 use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo,
@@ -221,32 +221,17 @@ fn login(address: &RedisAddress, files: &RedisFiles) -> RedisConnectionInfo {
 // === impl RedisFiles ===
 
 impl RedisFiles {
-    /// Logs which password and key files other users may read. They are used all
-    /// the same: an orchestrator may mount secrets like this.
-    pub fn warn_of_access(config: &RedisConfig) {
-        let files = [
-            (&config.password_file, "password_file"),
-            (&config.sentinel_password_file, "sentinel_password_file"),
-            (&config.key_file, "key_file"),
-        ];
-        for (path, key) in files {
-            let access = path.as_deref().map(ensure_private);
-            if let Some(Err(error @ SecretError::Permissions { .. })) = access {
-                tracing::warn!("limits.redis.{key}: {error}");
-            }
-        }
-    }
-
     /// Reads the files that are configured.
     ///
     /// # Errors
-    /// When one of them cannot be read or is not what it should be.
+    /// When one of them cannot be read or is not what it should be, or when a
+    /// password or a key is accessible by other users.
     pub fn read(config: &RedisConfig) -> Result<RedisFiles, RedisFailure> {
         let password =
             |path: &Option<_>, key| path.as_deref().map(|it| password(it, key)).transpose();
         let pem = |path: &Option<_>, key| path.as_deref().map(|it| bytes(it, key)).transpose();
         let cert = pem(&config.cert_file, "cert_file")?;
-        let key = pem(&config.key_file, "key_file")?;
+        let key = config.key_file.as_deref().map(private_key).transpose()?;
         let certificates = TlsCertificates {
             client_tls: cert
                 .zip(key)
@@ -265,18 +250,20 @@ impl RedisFiles {
 }
 
 fn password(path: &Path, key: &str) -> Result<SecretString, RedisFailure> {
-    let text = read_text(path).map_err(|error| {
-        let problem = match error {
-            SecretError::Read { source, .. } => source.to_string(),
-            SecretError::Malformed { reason, .. } => reason.to_owned(),
-            other => other.to_string(),
-        };
-        RedisFailure::of_file(key, path, &problem)
-    })?;
+    let text = read_secret(path).map_err(|error| unreadable(key, path, error))?;
     match text.trim() {
         "" => Err(RedisFailure::of_file(key, path, "must contain a password")),
         text => Ok(SecretString::from(text)),
     }
+}
+
+fn private_key(path: &Path) -> Result<Vec<u8>, RedisFailure> {
+    let content = read_private(path).map_err(|error| unreadable("key_file", path, error))?;
+    Ok(content.to_vec())
+}
+
+fn unreadable(key: &str, path: &Path, error: SecretError) -> RedisFailure {
+    RedisFailure::of_file(key, path, &error.without_path())
 }
 
 fn bytes(path: &Path, key: &str) -> Result<Vec<u8>, RedisFailure> {

@@ -116,7 +116,6 @@ impl Store {
             return Ok(None);
         };
         RedisFiles::read(config).map_err(StoreError::File)?;
-        RedisFiles::warn_of_access(config);
         let store = Store(Arc::new(Inner {
             address,
             config: config.clone(),

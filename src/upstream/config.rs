@@ -14,7 +14,8 @@ pub struct UpstreamConfig {
     /// Base URL of the Claude API, `http` or `https`, without `/v1`. Must not
     /// contain credentials, a query or a fragment.
     pub base_url: String,
-    /// File with one or more API keys, one per line. The variables
+    /// File with one or more API keys, one per line. Must be readable by its owner
+    /// only, or by its group if root owns it. The variables
     /// `ANTHROPIC_API_KEY_FILE` and `CLAUDE_API_KEY_FILE` take precedence over
     /// it, and it takes precedence over `ANTHROPIC_API_KEY` and
     /// `CLAUDE_API_KEY`. It is reloaded within seconds when it changes.

@@ -6,7 +6,10 @@ use crate::{
     redis_group::{RedisCluster, RedisSentinels},
     redis_server::{RedisServer, free_port},
 };
-use claude_grpc::access::limits::{RedisConfig, StoreAddress, StoreFailureMode};
+use claude_grpc::{
+    access::limits::{RedisConfig, StoreAddress, StoreFailureMode},
+    secrets::write_private,
+};
 use secrecy::SecretString;
 use std::{fs, path::Path, time::Duration};
 use tokio::time::{sleep, timeout};
@@ -194,7 +197,7 @@ async fn the_documented_acl_is_enough_and_a_new_password_needs_no_restart() {
     redis.ask(&["config", "set", "requirepass", "of-the-default-user"]);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("password");
-    fs::write(&file, "hunter2\n").unwrap();
+    write_private(&file, b"hunter2\n").unwrap();
     let url = format!("redis://app@127.0.0.1:{}/7", redis.port());
     let config = RedisConfig {
         password_file: Some(file.clone()),
@@ -212,7 +215,7 @@ async fn the_documented_acl_is_enough_and_a_new_password_needs_no_restart() {
     as_default(&["client", "kill", "user", "app"]);
     let refused = generate(&one, &key).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
-    fs::write(&file, "next").unwrap();
+    write_private(&file, b"next").unwrap();
     until_shared(&one, &key).await;
 }
 

@@ -269,6 +269,17 @@ class Retries(TestCase):
         call(message, metadata=metadata, timeout=20)
 
 
+class Compression(TestCase):
+    def test_what_grpcio_compresses_is_read(self):
+        request = prompt()
+        request.messages[0].text = "Hello? " * 1000
+        for algorithm in [grpc.Compression.Deflate, grpc.Compression.Gzip]:
+            with self.subTest(algorithm):
+                self.stub.Generate(
+                    request, metadata=self.with_key, timeout=20, compression=algorithm
+                )
+
+
 class Reflection(TestCase):
     """grpcio-reflection asks for v1alpha, as older tools do."""
 

@@ -12,6 +12,7 @@ mod certificates;
 mod leaks;
 mod load;
 mod memory;
+mod open_files;
 mod otlp_recorder;
 mod process;
 mod rotation;

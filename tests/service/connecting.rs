@@ -4,6 +4,7 @@
 use crate::support::{ask, dead_address, reason, soon};
 use claude_grpc::{
     proto::v1::claude_service_server::ClaudeService,
+    secrets::write_private,
     service::{Rpcs, ServiceConfig},
     simulator::{Simulator, SimulatorConfig, SimulatorTlsConfig},
     upstream::{Key, Keys, ProxyVariables, RetryConfig, Upstream, UpstreamConfig},
@@ -85,7 +86,7 @@ impl Api {
         let pair = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         fs::write(&cert, params.signed_by(&pair, &ca).unwrap().pem()).unwrap();
-        fs::write(&key, pair.serialize_pem()).unwrap();
+        write_private(&key, pair.serialize_pem().as_bytes()).unwrap();
         fs::write(&ca_file, ca.pem()).unwrap();
         let simulator = Simulator::bind(SimulatorConfig {
             tls: SimulatorTlsConfig {

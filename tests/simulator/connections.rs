@@ -74,7 +74,8 @@ async fn a_certificate_of_files_is_served_and_a_wrong_file_is_named() {
     let names = vec!["127.0.0.1".to_owned()];
     let signed = rcgen::generate_simple_self_signed(names).unwrap();
     fs::write(&cert, signed.cert.pem()).unwrap();
-    fs::write(&key, signed.signing_key.serialize_pem()).unwrap();
+    let pem = signed.signing_key.serialize_pem();
+    claude_grpc::secrets::write_private(&key, pem.as_bytes()).unwrap();
     let config = |cert: &Path| SimulatorConfig {
         tls: SimulatorTlsConfig {
             cert_file: Some(cert.to_owned()),

@@ -5,10 +5,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod admin_port;
 mod browser;
 mod collector;
 mod names;
 mod prometheus;
+mod refused;
 mod service;
 mod traces;
 mod usage;

@@ -28,6 +28,15 @@ impl Running {
     /// Starts the program with these variables and this configuration besides
     /// its own.
     pub async fn start(variables: &[(&str, &str)], toml: &str) -> Running {
+        Running::start_with_admin(variables, "", toml).await
+    }
+
+    /// The same, with these further settings of `[admin]`.
+    pub async fn start_with_admin(
+        variables: &[(&str, &str)],
+        of_admin: &str,
+        toml: &str,
+    ) -> Running {
         let simulator = Simulator::bind(SimulatorConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             time_to_first_token: Duration::from_millis(20),
@@ -43,7 +52,7 @@ impl Running {
         let (grpc, admin) = (free_port().await, free_port().await);
         let config = directory.path().join("claude-grpc.toml");
         let text = format!(
-            "[admin]\nlisten = '{admin}'\n[upstream.retry]\ninitial_backoff = '40ms'\n\
+            "[admin]\nlisten = '{admin}'\n{of_admin}[upstream.retry]\ninitial_backoff = '40ms'\n\
              max_backoff = '80ms'\n[log]\nformat = 'json'\n{toml}"
         );
         fs::write(&config, text).unwrap();
@@ -99,6 +108,16 @@ impl Running {
         lines
             .filter(|line: &serde_json::Value| line["target"] == "claude_grpc::call")
             .collect()
+    }
+
+    /// Sets how many files it may have open.
+    pub fn limit_files(&self, files: usize) {
+        let pid = self.process.id().to_string();
+        let limit = format!("--nofile={files}");
+        let limited = Command::new("prlimit")
+            .args(["--pid", &pid, &limit])
+            .status();
+        assert!(limited.unwrap().success());
     }
 
     /// Sends it a signal.

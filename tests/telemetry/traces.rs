@@ -331,7 +331,7 @@ async fn what_the_service_does_besides_is_traced_as_well() {
     let collector = Collector::start().await;
     let directory = tempfile::tempdir().unwrap();
     let keys = directory.path().join("keys");
-    std::fs::write(&keys, "sk-one-of-two\nsk-two-of-two\n").unwrap();
+    claude_grpc::secrets::write_private(&keys, b"sk-one-of-two\nsk-two-of-two\n").unwrap();
     let toml = format!("[upstream]\napi_key_file = '{}'\n", keys.display());
     let endpoint = collector.endpoint(Protocol::Grpc);
     let variables = [

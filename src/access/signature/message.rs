@@ -90,6 +90,7 @@ fn uncompressed(headers: &HeaderMap, message: &[u8], max: usize) -> Result<Bytes
     let encoding = headers.get(ENCODING).map(|value| value.as_bytes());
     match encoding {
         Some(b"gzip") => bounded(flate2::read::GzDecoder::new(message), max),
+        Some(b"deflate") => bounded(flate2::read::ZlibDecoder::new(message), max),
         Some(b"zstd") => {
             let decoder = zstd::stream::read::Decoder::with_buffer(message);
             bounded(decoder.map_err(|_| Unread::Malformed)?, max)

@@ -6,14 +6,11 @@ use crate::{
     config::Environment,
     dns,
     proto::v1::claude_service_client::ClaudeServiceClient,
-    secrets::{checked_key, read_text},
+    secrets::{SecretError, checked_key, read_secret, read_text},
     telemetry::command,
 };
 use humantime::format_duration;
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 use tokio::time::timeout;
 use tonic::{
     Code, Extensions, Request, Response, Status,
@@ -46,8 +43,8 @@ pub struct ConnectionFlags {
     #[arg(long, value_name = "URL", env = "CLAUDE_GRPC_ADDR")]
     #[arg(default_value = "http://127.0.0.1:50051")]
     addr: String,
-    /// File with the client key, if the service requires one. Alternatively, set
-    /// CLAUDE_GRPC_CLIENT_KEY to the key itself.
+    /// File with the client key, if the service requires one; only its owner may
+    /// read it. Alternatively, set CLAUDE_GRPC_CLIENT_KEY to the key itself.
     #[arg(long, value_name = "FILE", env = "CLAUDE_GRPC_CLIENT_KEY_FILE")]
     key_file: Option<PathBuf>,
     /// File with the CA certificates of an `https://` service (PEM); defaults to
@@ -117,9 +114,8 @@ impl ConnectionFlags {
             return Ok(endpoint);
         }
         let tls = match &self.ca_file {
-            Some(path) => {
-                ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?.as_bytes()))
-            }
+            Some(path) => ClientTlsConfig::new()
+                .ca_certificate(Certificate::from_pem(readable(read_text(path))?.as_bytes())),
             None => ClientTlsConfig::new().with_native_roots(),
         };
         let unusable = |error| Failure::usage(format!("--ca-file: {}", with_causes(&error)));
@@ -130,7 +126,7 @@ impl ConnectionFlags {
     /// the machine can read the arguments of a process.
     fn key(&self) -> Result<Option<MetadataValue<Ascii>>, Failure> {
         let text = match &self.key_file {
-            Some(path) => Some(read(path)?),
+            Some(path) => Some(readable(read_secret(path))?),
             None => Environment::of_process()
                 .get("CLAUDE_GRPC_CLIENT_KEY")
                 .map(|value| Zeroizing::new(value.to_string_lossy().into_owned())),
@@ -148,8 +144,8 @@ impl ConnectionFlags {
     }
 }
 
-fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    read_text(path).map_err(|error| Failure::usage(with_causes(&error)))
+fn readable(read: Result<Zeroizing<String>, SecretError>) -> Result<Zeroizing<String>, Failure> {
+    read.map_err(|error| Failure::usage(with_causes(&error)))
 }
 
 impl Connection {

@@ -2,7 +2,7 @@
 
 use super::chunks::Chunks;
 use bytes::{Buf, Bytes};
-use flate2::read::GzDecoder;
+use flate2::read::{GzDecoder, ZlibDecoder};
 use http::HeaderMap;
 use std::io::{self, Read};
 
@@ -55,6 +55,8 @@ impl Decompression {
         let encoding = headers.get("grpc-encoding").map(|value| value.as_bytes());
         let decoder: Box<dyn Read + Send> = match encoding {
             Some(b"gzip") => Box::new(GzDecoder::new(pieces)),
+            // As in HTTP, with the header and checksum of zlib.
+            Some(b"deflate") => Box::new(ZlibDecoder::new(pieces)),
             Some(b"zstd") => Box::new(zstd(pieces).map_err(|_| Undecompressed::Malformed)?),
             _ => return Err(Undecompressed::Malformed),
         };
@@ -118,6 +120,12 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    fn deflate(content: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
     fn decompressed(
         encoding: &'static str,
         compressed: &[u8],
@@ -138,10 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn both_encodings_are_read_up_to_the_limit() {
+    fn every_encoding_is_read_up_to_the_limit() {
         let content: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
         let zstd = zstd::encode_all(&content[..], 3).unwrap();
-        for (encoding, compressed) in [("gzip", gzip(&content)), ("zstd", zstd)] {
+        for (encoding, compressed) in [
+            ("gzip", gzip(&content)),
+            ("deflate", deflate(&content)),
+            ("zstd", zstd),
+        ] {
             let read = |longest| decompressed(encoding, &compressed, longest);
             assert_eq!(read(400_000).as_deref(), Ok(&content[..]));
             assert_eq!(read(399_999), Err(Undecompressed::TooLarge));
@@ -157,7 +169,11 @@ mod tests {
     fn a_bomb_is_refused_by_its_ratio() {
         let zeros = vec![0; 8 * FREE_OF_RATIO];
         let zstd = zstd::encode_all(&zeros[..], 19).unwrap();
-        for (encoding, bomb) in [("gzip", gzip(&zeros)), ("zstd", zstd)] {
+        for (encoding, bomb) in [
+            ("gzip", gzip(&zeros)),
+            ("deflate", deflate(&zeros)),
+            ("zstd", zstd),
+        ] {
             let read = decompressed(encoding, &bomb, usize::MAX);
             assert_eq!(read, Err(Undecompressed::TooLarge), "{encoding}");
             let small = decompressed(encoding, &bomb[..bomb.len().min(64)], usize::MAX);

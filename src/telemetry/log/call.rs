@@ -19,6 +19,8 @@ macro_rules! line {
             span_id = %$call.span,
             sampled = $call.sampled.then_some(true),
             client = &*$call.observer.metrics.clients.name($call.client(&$state)),
+            peer = $state.refused.map(|(peer, _)| tracing::field::display(peer)),
+            cause = $state.refused.map(|(_, cause)| cause),
             rpc = metrics::method($call.rpc),
             model = $state.model.as_deref(),
             status = names::STATUSES[$end.status],

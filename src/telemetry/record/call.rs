@@ -26,6 +26,7 @@ use opentelemetry::{SpanId, TraceId};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     fmt,
+    net::IpAddr,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant, SystemTime},
 };
@@ -131,6 +132,13 @@ impl CallRecord {
     pub fn client(&self, name: &str) {
         if let Some(call) = &self.0 {
             call.state().client = Some(call.observer.metrics.clients.learn(name));
+        }
+    }
+
+    /// Access control rejects the call of this peer, for this cause.
+    pub fn refused(&self, peer: IpAddr, cause: &'static str) {
+        if let Some(call) = &self.0 {
+            call.state().refused = Some((peer, cause));
         }
     }
 

@@ -8,6 +8,7 @@ use crate::telemetry::{
 };
 use opentelemetry::{SpanId, TraceId};
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,6 +17,8 @@ use std::{
 #[derive(Default)]
 pub(in crate::telemetry) struct CallState {
     pub(super) client: Option<LabelId>,
+    /// Where a call that access control rejected came from, and the cause.
+    pub(in crate::telemetry) refused: Option<(IpAddr, &'static str)>,
     pub(in crate::telemetry) model: Option<Arc<str>>,
     pub(super) model_label: Option<LabelId>,
     pub(super) series: Option<Arc<CallSeries>>,
