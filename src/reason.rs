@@ -98,6 +98,8 @@ reasons! {
         "The body is not one gRPC message of this method in a supported compression.";
     Unimplemented "UNIMPLEMENTED": Unimplemented, Retry::No, None, Failed,
         "Unknown method or unsupported compression.";
+    ServiceUnknown "SERVICE_UNKNOWN": NotFound, Retry::No, None, Usage,
+        "`Health/Check`: unknown service. The name must be empty or `claude.v1.ClaudeService`.";
     UpstreamInvalidRequest "UPSTREAM_INVALID_REQUEST": InvalidArgument, Retry::No, None, Usage,
         "The Claude API rejected the request (400 or 422). The message has its explanation.";
     UpstreamNotFound "UPSTREAM_NOT_FOUND": NotFound, Retry::No, None, Usage,

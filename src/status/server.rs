@@ -1,7 +1,7 @@
 //! The statuses of calls that the server itself rejects or aborts.
 
 use super::{Draft, Violations, plain};
-use crate::reason::Reason;
+use crate::{proto::SERVICE_NAME, reason::Reason};
 use std::{fmt, time::Duration};
 use tonic::{Code, Status};
 
@@ -92,6 +92,14 @@ pub fn malformed_message() -> Status {
     plain(
         Reason::MalformedMessage,
         "the body is not one gRPC message in a known compression",
+    )
+}
+
+/// A health check of a name that is not known.
+pub fn service_unknown() -> Status {
+    plain(
+        Reason::ServiceUnknown,
+        format!("unknown service: must be empty or {SERVICE_NAME}"),
     )
 }
 

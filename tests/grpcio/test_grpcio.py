@@ -201,6 +201,8 @@ class Errors(TestCase):
                 check = health_pb2.HealthCheckRequest(service=short)
                 failure = self.failure(stub.Check, check, None)
                 self.assertEqual(failure.code(), grpc.StatusCode.NOT_FOUND, failure.details())
+                details = dict(failure.trailing_metadata())["grpc-status-details-bin"]
+                self.assertIn(b"SERVICE_UNKNOWN", details)
                 check = health_pb2.HealthCheckRequest(service=name)
                 failure = self.failure(stub.Check, check, None)
                 too_large = grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -219,6 +221,15 @@ class Errors(TestCase):
                 self.assertEqual(call(f"/{service}/{'M' * 4000}"), unimplemented)
             invalid = call(GENERATE, b"\xff" * 20_000)
             self.assertEqual(invalid, grpc.StatusCode.INTERNAL)
+
+
+class Health(TestCase):
+    def test_it_lists_the_server_and_the_service(self):
+        stub = health_pb2_grpc.HealthStub(self.channel)
+        statuses = stub.List(health_pb2.HealthListRequest(), timeout=20).statuses
+        serving = health_pb2.HealthCheckResponse.SERVING
+        found = {name: check.status for name, check in statuses.items()}
+        self.assertEqual(found, {"": serving, "claude.v1.ClaudeService": serving})
 
 
 class Retries(TestCase):
