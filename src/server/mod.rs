@@ -11,6 +11,7 @@ mod error_details;
 mod health;
 mod held;
 mod messages;
+mod metadata_limit;
 mod only_grpc;
 mod open_streams;
 mod peers;
@@ -26,6 +27,7 @@ mod tenant_calls;
 mod timeout;
 mod tls;
 mod web;
+mod whole_heads;
 
 pub use config::{ServerConfig, TlsConfig};
 pub use drain::Drain;

@@ -87,6 +87,21 @@ pub fn message_too_large(max_bytes: usize) -> Status {
     )
 }
 
+/// The metadata, as HTTP/2 counts it, exceeds the limit.
+pub fn metadata_too_large(bytes: usize, max_bytes: usize) -> Status {
+    let text = format!(
+        "the metadata is larger than {max_bytes} bytes: {bytes}, where each entry counts with its \
+         name, its value and 32 bytes"
+    );
+    let (bytes, max_bytes) = (bytes.to_string(), max_bytes.to_string());
+    Draft::new(Reason::MetadataTooLarge, text)
+        .metadata(
+            Reason::MetadataTooLarge,
+            &[("bytes", &bytes), ("maxBytes", &max_bytes)],
+        )
+        .build()
+}
+
 /// The body of the call is not one gRPC message.
 pub fn malformed_message() -> Status {
     plain(
