@@ -1,10 +1,21 @@
-//! The code generated from `proto/`, and its descriptors for reflection.
+//! The code generated from `proto/` and `health/`, and the descriptors for reflection.
 
 /// Messages, client and server of the package `claude.v1`.
 #[allow(missing_docs, clippy::all, clippy::unwrap_used)]
 pub mod v1 {
     tonic::include_proto!("claude.v1");
 }
+
+/// The server of the package `grpc.health.v1`, with `List`; the other messages are
+/// those of `tonic-health`.
+#[allow(missing_docs, clippy::all, clippy::unwrap_used)]
+pub mod health {
+    tonic::include_proto!("grpc.health.v1");
+}
+
+/// The encoded `FileDescriptorSet` of `health/`.
+pub const HEALTH_DESCRIPTORS: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/health_descriptor.bin"));
 
 /// The encoded `FileDescriptorSet` of `proto/`, as served by gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/claude_descriptor.bin"));

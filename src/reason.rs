@@ -94,10 +94,14 @@ reasons! {
         "The request exceeds the 32 MiB of JSON that the Claude API accepts. Shorten the field that `BadRequest` names.";
     MessageTooLarge "MESSAGE_TOO_LARGE": ResourceExhausted, Retry::No, Some("size"), Usage,
         "The gRPC message exceeds `server.max_message_bytes`, as sent or after decompression.";
+    MetadataTooLarge "METADATA_TOO_LARGE": ResourceExhausted, Retry::No, Some("size"), Usage,
+        "The metadata exceeds 16 KiB. Each entry counts with its name, its value and 32 bytes. `maxBytes` in the metadata is the limit.";
     MalformedMessage "MALFORMED_MESSAGE": Internal, Retry::No, None, Failed,
         "The body is not one gRPC message of this method in a supported compression.";
     Unimplemented "UNIMPLEMENTED": Unimplemented, Retry::No, None, Failed,
         "Unknown method or unsupported compression.";
+    ServiceUnknown "SERVICE_UNKNOWN": NotFound, Retry::No, None, Usage,
+        "`Health/Check`: unknown service. The name must be empty or `claude.v1.ClaudeService`.";
     UpstreamInvalidRequest "UPSTREAM_INVALID_REQUEST": InvalidArgument, Retry::No, None, Usage,
         "The Claude API rejected the request (400 or 422). The message has its explanation.";
     UpstreamNotFound "UPSTREAM_NOT_FOUND": NotFound, Retry::No, None, Usage,

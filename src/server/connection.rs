@@ -3,6 +3,7 @@
 use super::{
     config::ServerConfig,
     drain::Drain,
+    metadata_limit,
     open_streams::OpenStreams,
     peers::{Peer, PeerAddress, PeerConnection},
     request_body::RequestBody,
@@ -37,8 +38,10 @@ const MAX_PENDING_RESETS: usize = 20;
 /// the connection (CVE-2025-8671).
 const MAX_LOCAL_RESETS: usize = 1024;
 
-/// Maximum size of the headers of one request, in bytes.
-const MAX_HEADER_BYTES: u32 = 16 * 1024;
+/// Maximum size of the head of a request, in bytes, that the HTTP library reads:
+/// eight times what `LimitMetadata` accepts. A larger head gets HTTP 431, and one of
+/// more than four times this size closes the connection.
+const MAX_HEAD_BYTES: u32 = 128 * 1024;
 
 /// How connections are served.
 #[derive(Clone)]
@@ -172,7 +175,7 @@ fn builder(config: &ServerConfig, streams: OpenStreams) -> Builder<OpenStreams> 
         .max_concurrent_streams(config.max_concurrent_streams)
         .keep_alive_interval(config.keepalive_interval)
         .keep_alive_timeout(config.keepalive_timeout)
-        .max_header_list_size(MAX_HEADER_BYTES)
+        .max_header_list_size(MAX_HEAD_BYTES)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_local_error_reset_streams(MAX_LOCAL_RESETS);
     builder
@@ -221,6 +224,7 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         self.streams.count_request();
         request.extensions_mut().insert(self.address);
+        metadata_limit::drop_oversized(&mut request);
         if let Some(names) = &self.names {
             request.extensions_mut().insert(names.clone());
         }

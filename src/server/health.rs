@@ -3,18 +3,28 @@
 //! This reports the health of *this server*, not of the Claude API: an outage
 //! there must not take every replica out of service.
 
-use crate::proto::SERVICE_NAME;
+use crate::{
+    proto::{
+        SERVICE_NAME,
+        health::{
+            HealthListRequest, HealthListResponse,
+            health_server::{Health, HealthServer},
+        },
+    },
+    status,
+};
 use futures::{
     StreamExt,
     future::ready,
     stream::{self, BoxStream},
 };
+use std::collections::HashMap;
 use tonic::{Code, Request, Response, Status};
 use tonic_health::{
     ServingStatus,
     pb::{
         HealthCheckRequest, HealthCheckResponse, health_check_response,
-        health_server::{Health, HealthServer},
+        health_server::Health as LibraryHealth,
     },
     server::{HealthReporter, HealthService},
 };
@@ -50,26 +60,43 @@ impl HealthServices {
     }
 
     /// The gRPC service to be added to the routes.
-    pub fn server(&self) -> HealthServer<WatchesUnknown> {
+    pub fn server(&self) -> HealthServer<HealthRpcs> {
         let service = HealthService::from_health_reporter(self.reporter.clone());
-        HealthServer::new(WatchesUnknown(service)).max_decoding_message_size(MAX_MESSAGE_BYTES)
+        HealthServer::new(HealthRpcs(service)).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 }
 
-/// The health service. A watch of an unknown name stays open, as the protocol
-/// demands; that of the library ends.
+/// The health service. That of the library has no `List`, ends a watch of an
+/// unknown name, which the protocol keeps open, and has no error details.
 #[derive(Debug)]
-pub struct WatchesUnknown(HealthService);
+pub struct HealthRpcs(HealthService);
 
 #[tonic::async_trait]
-impl Health for WatchesUnknown {
+impl Health for HealthRpcs {
     type WatchStream = BoxStream<'static, Result<HealthCheckResponse, Status>>;
 
     async fn check(
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        self.0.check(request).await
+        match self.0.check(request).await {
+            Err(error) if error.code() == Code::NotFound => Err(status::service_unknown()),
+            checked => checked,
+        }
+    }
+
+    async fn list(
+        &self,
+        _: Request<HealthListRequest>,
+    ) -> Result<Response<HealthListResponse>, Status> {
+        let mut statuses = HashMap::new();
+        for name in NAMES {
+            let service = name.to_owned();
+            let request = Request::new(HealthCheckRequest { service });
+            let checked = self.0.check(request).await?;
+            statuses.insert(name.to_owned(), checked.into_inner());
+        }
+        Ok(Response::new(HealthListResponse { statuses }))
     }
 
     async fn watch(

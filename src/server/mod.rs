@@ -12,6 +12,7 @@ mod error_details;
 mod health;
 mod held;
 mod messages;
+mod metadata_limit;
 mod only_grpc;
 mod open_streams;
 mod peers;
@@ -28,6 +29,7 @@ mod tenant_calls;
 mod timeout;
 mod tls;
 mod web;
+mod whole_heads;
 
 pub use accept::{ConnectionPlace, LimitedListener, NewConnection};
 pub use config::{ServerConfig, TlsConfig};

@@ -1,6 +1,6 @@
 //! Server reflection, so that `grpcurl` needs no proto files.
 
-use crate::proto::DESCRIPTORS;
+use crate::proto::{DESCRIPTORS, HEALTH_DESCRIPTORS};
 use tonic::service::RoutesBuilder;
 use tonic_reflection::server::Builder;
 
@@ -23,7 +23,7 @@ pub fn add_to(routes: &mut RoutesBuilder) {
 fn builder() -> Builder<'static> {
     Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(HEALTH_DESCRIPTORS)
         // Lets tools show the details of an error.
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }

@@ -102,13 +102,19 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Pending => self.poll_overdue(cx).map(|status| Some(Err(status))),
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(data) = frame.data_ref() {
+            Poll::Ready(Some(Ok(frame))) => match frame.data_ref() {
+                Some(data) => {
                     let bytes = data.len();
                     self.received(bytes);
+                    Poll::Ready(Some(Ok(frame)))
                 }
-                Poll::Ready(Some(Ok(frame)))
-            }
+                // Requests of gRPC have no trailers. The library would add them to
+                // the metadata.
+                None => {
+                    self.wait = None;
+                    Poll::Ready(None)
+                }
+            },
             Poll::Ready(Some(Err(error))) => {
                 Poll::Ready(Some(Err(Status::from_error(error.into()))))
             }
@@ -125,5 +131,23 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderMap;
+    use http_body_util::{BodyExt, StreamBody};
+
+    #[tokio::test]
+    async fn trailers_of_a_request_are_ignored() {
+        let message = Frame::data(Bytes::from_static(b"message"));
+        let frames = [message, Frame::trailers(HeaderMap::new())].map(Ok::<_, Status>);
+        let body = StreamBody::new(futures::stream::iter(frames));
+        let body = RequestBody::new(body, Duration::from_secs(10), None);
+        let collected = body.collect().await.unwrap();
+        assert!(collected.trailers().is_none());
+        assert_eq!(collected.to_bytes(), "message");
     }
 }

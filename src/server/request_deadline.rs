@@ -4,7 +4,7 @@
 //! hold the connection until its maximum age: the HTTP library limits heads in
 //! HTTP/1.1 only. Reading fails when the time is up, which ends the connection.
 
-use super::request_frames::RequestFrames;
+use super::whole_heads::WholeHeads;
 use std::{
     future::Future,
     io,
@@ -20,8 +20,7 @@ use tokio::{
 /// A stream of bytes from a peer, with a deadline for the parts of its requests.
 #[derive(Debug)]
 pub struct RequestDeadline<I> {
-    io: I,
-    frames: RequestFrames,
+    io: WholeHeads<I>,
     timeout: Duration,
     /// Runs for the part with this number.
     timer: Option<(u64, Pin<Box<Sleep>>)>,
@@ -31,8 +30,7 @@ impl<I> RequestDeadline<I> {
     /// Gives the peer this much time for each part.
     pub fn new(io: I, timeout: Duration) -> Self {
         RequestDeadline {
-            io,
-            frames: RequestFrames::default(),
+            io: WholeHeads::new(io),
             timeout,
             timer: None,
         }
@@ -60,13 +58,9 @@ impl<I: AsyncRead + Unpin> AsyncRead for RequestDeadline<I> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let before = buffer.filled().len();
         match Pin::new(&mut this.io).poll_read(cx, buffer) {
-            Poll::Ready(read) => {
-                this.frames.feed(&buffer.filled()[before..]);
-                Poll::Ready(read)
-            }
-            Poll::Pending => match this.frames.unfinished() {
+            Poll::Ready(read) => Poll::Ready(read),
+            Poll::Pending => match this.io.frames().unfinished() {
                 Some(part) => this.poll_overdue(part, cx),
                 None => Poll::Pending,
             },

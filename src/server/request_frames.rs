@@ -21,12 +21,25 @@ const END_HEADERS: u8 = 0x4;
 #[derive(Debug)]
 pub struct RequestFrames {
     position: Position,
+    /// Number of bytes so far.
+    received: u64,
+    /// Number of bytes so far that are blocks of headers.
+    headers: u64,
+    /// The block of headers that the last frames are the beginning of.
+    partial: Option<PartialHeaders>,
     /// Whether the peer's SETTINGS are complete.
     has_begun: bool,
     /// Whether a block of headers has begun and not ended.
     in_headers: bool,
     /// Number of parts that are complete, see [`Self::unfinished`].
-    complete: u64,
+    parts: u64,
+}
+
+#[derive(Debug)]
+struct PartialHeaders {
+    stream: [u8; 4],
+    /// Number of bytes before the last one of its first frame.
+    begins: u64,
 }
 
 #[derive(Debug)]
@@ -36,7 +49,12 @@ enum Position {
     /// After this many bytes of the header of a frame.
     Header([u8; HEADER], usize),
     /// In a frame that has this many bytes to come.
-    Payload { kind: u8, flags: u8, left: usize },
+    Payload {
+        kind: u8,
+        flags: u8,
+        stream: [u8; 4],
+        left: usize,
+    },
     /// HTTP/1.1, whose heads the library limits by itself.
     Http1,
 }
@@ -45,9 +63,12 @@ impl Default for RequestFrames {
     fn default() -> Self {
         RequestFrames {
             position: Position::Preface(0),
+            received: 0,
+            headers: 0,
+            partial: None,
             has_begun: false,
             in_headers: false,
-            complete: 0,
+            parts: 0,
         }
     }
 }
@@ -62,11 +83,36 @@ impl RequestFrames {
             Position::Payload { kind, .. } => kind == DATA && self.has_begun,
             Position::Http1 => true,
         };
-        (!finished).then_some(self.complete)
+        (!finished).then_some(self.parts)
+    }
+
+    /// Number of bytes so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Number of bytes so far that are blocks of headers, in their frames.
+    pub fn headers(&self) -> u64 {
+        self.headers
+    }
+
+    /// Number of bytes so far without those from which the library would read a
+    /// block of headers before it is complete: all but the last byte of its first
+    /// frame, and what follows.
+    pub fn complete(&self) -> u64 {
+        let partial = self.partial.as_ref();
+        partial.map_or(self.received, |it| it.begins)
     }
 
     /// Follows the next bytes.
-    pub fn feed(&mut self, mut bytes: &[u8]) {
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let before = self.received;
+        self.follow(bytes);
+        // In HTTP/1.1, the rest is not followed.
+        self.received = before + bytes.len() as u64;
+    }
+
+    fn follow(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match &mut self.position {
                 Position::Preface(seen) => {
@@ -78,6 +124,7 @@ impl RequestFrames {
                     }
                     *seen += length;
                     bytes = &bytes[length..];
+                    self.received += length as u64;
                     if *seen == PREFACE.len() {
                         self.position = Position::Header([0; HEADER], 0);
                     }
@@ -87,18 +134,28 @@ impl RequestFrames {
                     header[*filled..*filled + length].copy_from_slice(&bytes[..length]);
                     *filled += length;
                     bytes = &bytes[length..];
+                    self.received += length as u64;
                     if *filled == HEADER {
                         let header = *header;
                         self.begin(header);
                     }
                 }
-                Position::Payload { kind, flags, left } => {
+                Position::Payload {
+                    kind,
+                    flags,
+                    stream,
+                    left,
+                } => {
                     let length = (*left).min(bytes.len());
                     *left -= length;
                     bytes = &bytes[length..];
+                    self.received += length as u64;
+                    if matches!(*kind, HEADERS | CONTINUATION) {
+                        self.headers += length as u64;
+                    }
                     if *left == 0 {
-                        let (kind, flags) = (*kind, *flags);
-                        self.end(kind, flags);
+                        let (kind, flags, stream) = (*kind, *flags, *stream);
+                        self.end(kind, flags, stream);
                     }
                 }
                 Position::Http1 => return,
@@ -107,22 +164,44 @@ impl RequestFrames {
     }
 
     fn begin(&mut self, header: [u8; HEADER]) {
-        let [high, middle, low, kind, flags, ..] = header;
+        let [high, middle, low, kind, flags, stream @ ..] = header;
         let left = u32::from_be_bytes([0, high, middle, low]) as usize;
-        if left == 0 {
-            return self.end(kind, flags);
+        // Anything else is an error, which the library must see.
+        let partial = self.partial.as_ref();
+        if partial.is_some_and(|it| kind != CONTINUATION || it.stream != stream) {
+            self.partial = None;
         }
-        self.position = Position::Payload { kind, flags, left };
+        if left == 0 {
+            return self.end(kind, flags, stream);
+        }
+        self.position = Position::Payload {
+            kind,
+            flags,
+            stream,
+            left,
+        };
     }
 
-    fn end(&mut self, kind: u8, flags: u8) {
+    fn end(&mut self, kind: u8, flags: u8, stream: [u8; 4]) {
+        let ends_headers = flags & END_HEADERS != 0;
         match kind {
-            HEADERS | CONTINUATION => self.in_headers = flags & END_HEADERS == 0,
+            HEADERS if !ends_headers => {
+                self.in_headers = true;
+                self.partial = Some(PartialHeaders {
+                    stream,
+                    begins: self.received - 1,
+                });
+            }
+            CONTINUATION if !ends_headers => self.in_headers = true,
+            HEADERS | CONTINUATION => {
+                self.in_headers = false;
+                self.partial = None;
+            }
             SETTINGS => self.has_begun = true,
             _ => {}
         }
         if self.has_begun && !self.in_headers {
-            self.complete += 1;
+            self.parts += 1;
         }
         self.position = Position::Header([0; HEADER], 0);
     }
@@ -211,6 +290,8 @@ mod tests {
             pieces.feed(left);
             pieces.feed(right);
             prop_assert_eq!(whole.unfinished(), pieces.unfinished());
+            prop_assert_eq!(whole.complete(), pieces.complete());
+            prop_assert_eq!(whole.headers(), pieces.headers());
         }
     }
 }

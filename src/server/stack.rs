@@ -3,8 +3,9 @@
 use super::{
     admission::Admission, authenticate::Authenticate, call_limits::LimitCalls,
     config::ServerConfig, drain::Drain, error_details::AddErrorDetails, health::HealthServices,
-    messages::MessageBudget, only_grpc::OnlyGrpc, public_calls::LimitPublicCalls, reflection,
-    request_body::RequestBody, router::Router, signed_calls::ForbidSignedRetries, web,
+    messages::MessageBudget, metadata_limit::LimitMetadata, only_grpc::OnlyGrpc,
+    public_calls::LimitPublicCalls, reflection, request_body::RequestBody, router::Router,
+    signed_calls::ForbidSignedRetries, web,
 };
 use crate::{
     access::Access, layer::rule, proto::v1::claude_service_server::ClaudeServiceServer,
@@ -104,6 +105,8 @@ fn inbound(
     let calls = ServiceBuilder::new()
         // Outermost, so that every status that a caller sees is recorded.
         .layer(telemetry.record_layer())
+        // Outside everything that reads or keeps metadata.
+        .layer_fn(LimitMetadata::new)
         // Outside everything that ends a call whose signature may be used.
         .layer(rule(ForbidSignedRetries))
         // Adds details to every error from below.
@@ -125,6 +128,7 @@ fn inbound(
         calls,
         // Reflection requires credentials, health does not.
         rest: ServiceBuilder::new()
+            .layer_fn(LimitMetadata::new)
             .layer(rule(AddErrorDetails { in_trailers: true }))
             // Outside authentication: health needs none.
             .layer(rule(public_calls))

@@ -1,7 +1,7 @@
 //! The statuses of calls that the server itself rejects or aborts.
 
 use super::{Draft, Violations, plain};
-use crate::reason::Reason;
+use crate::{proto::SERVICE_NAME, reason::Reason};
 use std::{fmt, time::Duration};
 use tonic::{Code, Status};
 
@@ -87,11 +87,34 @@ pub fn message_too_large(max_bytes: usize) -> Status {
     )
 }
 
+/// The metadata, as HTTP/2 counts it, exceeds the limit.
+pub fn metadata_too_large(bytes: usize, max_bytes: usize) -> Status {
+    let text = format!(
+        "the metadata is larger than {max_bytes} bytes: {bytes}, where each entry counts with its \
+         name, its value and 32 bytes"
+    );
+    let (bytes, max_bytes) = (bytes.to_string(), max_bytes.to_string());
+    Draft::new(Reason::MetadataTooLarge, text)
+        .metadata(
+            Reason::MetadataTooLarge,
+            &[("bytes", &bytes), ("maxBytes", &max_bytes)],
+        )
+        .build()
+}
+
 /// The body of the call is not one gRPC message.
 pub fn malformed_message() -> Status {
     plain(
         Reason::MalformedMessage,
         "the body is not one gRPC message in a known compression",
+    )
+}
+
+/// A health check of a name that is not known.
+pub fn service_unknown() -> Status {
+    plain(
+        Reason::ServiceUnknown,
+        format!("unknown service: must be empty or {SERVICE_NAME}"),
     )
 }
 

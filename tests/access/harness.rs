@@ -273,7 +273,9 @@ impl Setup {
         let stack = charging(api.stack(), &access);
         let upstream = Client::new(stack);
         let service = Rpcs::new(upstream, ServiceConfig::default());
-        let tls = Tls::load(&self.server.tls, false).await.unwrap();
+        let tls = Tls::load(&self.server.tls, self.server.grpc_web)
+            .await
+            .unwrap();
         let server = Server::bind(self.server, service).await.unwrap();
         let server = server
             .with_access(Some(access.clone()))

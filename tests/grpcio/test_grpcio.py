@@ -210,6 +210,8 @@ class Errors(TestCase):
                 check = health_pb2.HealthCheckRequest(service=short)
                 failure = self.failure(stub.Check, check, None)
                 self.assertEqual(failure.code(), grpc.StatusCode.NOT_FOUND, failure.details())
+                details = dict(failure.trailing_metadata())["grpc-status-details-bin"]
+                self.assertIn(b"SERVICE_UNKNOWN", details)
                 check = health_pb2.HealthCheckRequest(service=name)
                 failure = self.failure(stub.Check, check, None)
                 too_large = grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -228,6 +230,38 @@ class Errors(TestCase):
                 self.assertEqual(call(f"/{service}/{'M' * 4000}"), unimplemented)
             invalid = call(GENERATE, b"\xff" * 20_000)
             self.assertEqual(invalid, grpc.StatusCode.INTERNAL)
+
+
+class Metadata(TestCase):
+    """Too much metadata costs its own call, and the connection stays."""
+
+    def test_too_much_metadata_costs_its_own_call(self):
+        states = []
+        self.stub.Generate(prompt(), metadata=self.with_key, timeout=20)
+        self.channel.subscribe(states.append)
+        for metadata in [[("x-large", "v" * 16_400)], [(f"x-{key}", "v") for key in range(2000)]]:
+            failure = self.failure(self.stub.Generate, prompt(), self.with_key + metadata)
+            self.assertEqual(failure.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+            self.assertIn("larger than 16384 bytes", failure.details())
+            details = dict(failure.trailing_metadata())["grpc-status-details-bin"]
+            self.assertIn(b"METADATA_TOO_LARGE", details)
+        # Beyond what the HTTP library reads.
+        large = [(f"x-{key}", "v") for key in range(4000)]
+        failure = self.failure(self.stub.Generate, prompt(), self.with_key + large)
+        self.assertEqual(failure.code(), grpc.StatusCode.UNKNOWN)
+        self.assertIn("431", failure.details())
+        self.assertEqual(self.api.requests, 1)
+        self.stub.Generate(prompt(), metadata=self.with_key, timeout=20)
+        self.assertEqual(set(states), {grpc.ChannelConnectivity.READY})
+
+
+class Health(TestCase):
+    def test_it_lists_the_server_and_the_service(self):
+        stub = health_pb2_grpc.HealthStub(self.channel)
+        statuses = stub.List(health_pb2.HealthListRequest(), timeout=20).statuses
+        serving = health_pb2.HealthCheckResponse.SERVING
+        found = {name: check.status for name, check in statuses.items()}
+        self.assertEqual(found, {"": serving, "claude.v1.ClaudeService": serving})
 
 
 class Retries(TestCase):

@@ -10,6 +10,7 @@ mod certificates;
 mod connections;
 mod floods;
 mod idle;
+mod metadata;
 mod pending_calls;
 mod public_calls;
 #[allow(dead_code, reason = "shared with the tests of the service")]

@@ -2,7 +2,7 @@
 
 use crate::{
     raw_grpc::{GENERATE, framed, post},
-    support::{Grpc, HttpClient, World, ask, connect, http_client, soon, streamed},
+    support::{Grpc, HttpClient, World, ask, connect, http_client, reason, soon, streamed},
 };
 use claude_grpc::{
     proto::{SERVICE_NAME, v1},
@@ -15,6 +15,7 @@ use hyper_util::{
 };
 use prost::Message as _;
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -25,7 +26,8 @@ use std::{
 use tokio_stream::StreamExt;
 use tonic::{Code, Status, codec::CompressionEncoding};
 use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+    HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
+    health_client::HealthClient,
 };
 use tower::Service;
 
@@ -57,6 +59,7 @@ async fn health_is_told_for_the_server_and_for_the_service() {
     }
     let status = soon(health.check(health_of("nobody"))).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
+    assert_eq!(reason(&status), "SERVICE_UNKNOWN");
     // An outage of the API is not one of this server.
     world.simulator.always(Some(Behaviour::Overloaded));
     soon(world.grpc.clone().generate(ask("Hello")))
@@ -64,6 +67,25 @@ async fn health_is_told_for_the_server_and_for_the_service() {
         .unwrap_err();
     let answer = soon(health.check(health_of(""))).await.unwrap();
     assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
+}
+
+/// `grpc.health.v1.HealthListResponse`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct HealthList {
+    #[prost(map = "string, message", tag = "1")]
+    statuses: HashMap<String, HealthCheckResponse>,
+}
+
+#[tokio::test]
+async fn health_lists_the_server_and_the_service() {
+    let world = World::start().await;
+    let answer = post(&world, "/grpc.health.v1.Health/List", &[], framed(b"")).await;
+    assert_eq!(answer.status().code(), Code::Ok);
+    let list = HealthList::decode(&answer.body[5..]).unwrap();
+    for name in ["", SERVICE_NAME] {
+        assert_eq!(list.statuses[name].status(), ServingStatus::Serving);
+    }
+    assert_eq!(list.statuses.len(), 2);
 }
 
 #[tokio::test]

@@ -1,70 +1,15 @@
-//! The status page in a real browser, driven over WebDriver.
+//! The status page in a real browser.
 
-use crate::service::{Running, ask, read_all, streamed};
+use crate::{
+    service::{Running, ask, read_all, streamed},
+    webdriver::Browser,
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use claude_grpc::simulator::Behaviour;
 use serde_json::{Value, json};
-use std::{
-    fs,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
-use tokio::net::TcpListener;
-
-struct Browser {
-    driver: Child,
-    session: String,
-}
+use std::{fs, path::PathBuf, time::Duration};
 
 impl Browser {
-    async fn start() -> Browser {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
-        let driver = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver is installed");
-        let mut browser = Browser {
-            driver,
-            session: format!("http://127.0.0.1:{port}/session"),
-        };
-        let arguments = [
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--hide-scrollbars",
-        ];
-        let asked = json!({ "capabilities": { "alwaysMatch": {
-            "browserName": "chrome",
-            "goog:chromeOptions": { "args": arguments },
-        } } });
-        for _ in 0..100 {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                let opened = browser.post("", &asked).await;
-                let id = opened["sessionId"].as_str().unwrap().to_owned();
-                browser.session = format!("{}/{id}", browser.session);
-                return browser;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("chromedriver did not start");
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> Value {
-        let request = reqwest::Client::new()
-            .post(format!("{}{path}", self.session))
-            .header("content-type", "application/json")
-            .body(body.to_string());
-        let text = request.send().await.unwrap().text().await.unwrap();
-        let answer: Value = serde_json::from_str(&text).unwrap();
-        assert!(answer["value"]["error"].is_null(), "{text}");
-        answer["value"].clone()
-    }
-
     async fn cdp(&self, command: &str, parameters: Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
         self.post("/goog/cdp/execute", &body).await
@@ -98,15 +43,6 @@ impl Browser {
     }
 }
 
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = Command::new("kill")
-            .arg(self.driver.id().to_string())
-            .status();
-        let _ = self.driver.wait();
-    }
-}
-
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver"]
 async fn the_page_lives_in_a_browser() {
@@ -130,8 +66,7 @@ async fn the_page_lives_in_a_browser() {
     tokio::time::sleep(Duration::from_millis(1_200)).await;
 
     let browser = Browser::start().await;
-    let url = json!({ "url": format!("{}/status", service.admin) });
-    browser.post("/url", &url).await;
+    browser.open(&format!("{}/status", service.admin)).await;
     for (width, scheme) in [
         (390, "light"),
         (390, "dark"),

@@ -15,3 +15,6 @@ mod service;
 mod traces;
 mod usage;
 mod variables;
+#[allow(dead_code)] // Shared with the test of foreign pages.
+#[path = "../browser/webdriver.rs"]
+mod webdriver;
