@@ -11,6 +11,7 @@ mod connections;
 mod floods;
 mod idle;
 mod pending_calls;
+mod pod;
 mod public_calls;
 #[allow(dead_code, reason = "shared with the tests of the service")]
 #[path = "../service/support.rs"]
