@@ -20,10 +20,20 @@ use tonic::Status;
 
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-// Frame types of RFC 9113.
+// Frame types and flags of RFC 9113.
+pub const DATA: u8 = 0x0;
 pub const HEADERS: u8 = 0x1;
+pub const PRIORITY: u8 = 0x2;
+pub const RST_STREAM: u8 = 0x3;
 pub const SETTINGS: u8 = 0x4;
+pub const PUSH_PROMISE: u8 = 0x5;
+pub const PING: u8 = 0x6;
+pub const GOAWAY: u8 = 0x7;
+pub const WINDOW_UPDATE: u8 = 0x8;
 pub const CONTINUATION: u8 = 0x9;
+pub const END_STREAM: u8 = 0x1;
+pub const END_HEADERS: u8 = 0x4;
+pub const PADDED: u8 = 0x8;
 
 pub const CHECK: &str = "/grpc.health.v1.Health/Check";
 pub const WATCH: &str = "/grpc.health.v1.Health/Watch";
@@ -43,6 +53,47 @@ pub fn begun() -> Vec<u8> {
     [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()
 }
 
+/// The headers of a gRPC call in HPACK, without indexing, and further ones.
+pub fn request_headers(path: &str, further: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = vec![0x83, 0x86]; // :method POST, :scheme http
+    let usual = [
+        (":path", path),
+        (":authority", "localhost"),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+    ];
+    for (name, value) in usual.iter().chain(further) {
+        block.push(0x00); // literal, new name, not indexed
+        block.extend(hpack_text(name));
+        block.extend(hpack_text(value));
+    }
+    block
+}
+
+/// A text in HPACK, without Huffman coding.
+pub fn hpack_text(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match u8::try_from(text.len()) {
+        Ok(length) if length < 127 => bytes.push(length),
+        _ => {
+            bytes.push(127);
+            let mut rest = text.len() - 127;
+            while rest >= 128 {
+                bytes.push((rest % 128) as u8 | 128);
+                rest /= 128;
+            }
+            bytes.push(rest as u8);
+        }
+    }
+    bytes.extend_from_slice(text.as_bytes());
+    bytes
+}
+
+/// Odd stream ids, as clients use them.
+pub fn streams(count: u32) -> impl Iterator<Item = u32> {
+    (0..count).map(|index| 2 * index + 1)
+}
+
 /// A connection from an address of its own, so that the peer is not that of the
 /// good client.
 pub async fn connect(address: SocketAddr) -> TcpStream {
@@ -53,6 +104,14 @@ pub async fn connect(address: SocketAddr) -> TcpStream {
 
 /// The same, after the TLS handshake.
 pub async fn connect_tls(address: SocketAddr, ca: &str) -> TlsStream<TcpStream> {
+    shake_hands(connect(address).await, ca).await
+}
+
+/// TLS with a server of this CA over any connection.
+pub async fn shake_hands<I>(io: I, ca: &str) -> TlsStream<I>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(ca.as_bytes()).unwrap();
     roots.add(ca).unwrap();
@@ -62,10 +121,7 @@ pub async fn connect_tls(address: SocketAddr, ca: &str) -> TlsStream<TcpStream> 
     config.alpn_protocols = vec![b"h2".to_vec()];
     let connector = TlsConnector::from(Arc::new(config));
     let name = "localhost".try_into().unwrap();
-    connector
-        .connect(name, connect(address).await)
-        .await
-        .unwrap()
+    connector.connect(name, io).await.unwrap()
 }
 
 /// Sends the start, then the pieces with a pause after each, until the peer

@@ -2,7 +2,10 @@
 //! callers on other connections notice nothing.
 
 use crate::{
-    attacker::{CONTINUATION, GENERATE, HEADERS, begun, frame, others_notice_nothing},
+    attacker::{
+        CONTINUATION, DATA, END_HEADERS, GENERATE, GOAWAY, HEADERS, PING, RST_STREAM, begun, frame,
+        others_notice_nothing, request_headers, streams,
+    },
     support::{World, soon},
 };
 use std::net::SocketAddr;
@@ -10,31 +13,6 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-
-// Frame types and flags of RFC 9113.
-const DATA: u8 = 0x0;
-const RST_STREAM: u8 = 0x3;
-const PING: u8 = 0x6;
-const GOAWAY: u8 = 0x7;
-const END_HEADERS: u8 = 0x4;
-
-/// A request's headers in HPACK, without indexing: a POST of our service.
-fn request_headers() -> Vec<u8> {
-    let mut block = vec![0x83, 0x86]; // :method POST, :scheme http
-    for (name, value) in [
-        (":path", GENERATE),
-        (":authority", "localhost"),
-        ("content-type", "application/grpc"),
-        ("te", "trailers"),
-    ] {
-        block.push(0x00); // literal, new name, not indexed
-        for text in [name, value] {
-            block.push(u8::try_from(text.len()).unwrap());
-            block.extend_from_slice(text.as_bytes());
-        }
-    }
-    block
-}
 
 /// Sends frames until the peer closes or all are sent; then waits for the end
 /// of the connection. Gives the error code of the GOAWAY, if one came.
@@ -70,15 +48,10 @@ fn goaway(mut received: &[u8]) -> Option<u32> {
     code
 }
 
-/// Odd stream ids, as clients use them.
-fn streams(count: u32) -> impl Iterator<Item = u32> {
-    (0..count).map(|index| 2 * index + 1)
-}
-
 #[tokio::test]
 async fn rapid_reset() {
     let world = World::start().await;
-    let headers = request_headers();
+    let headers = request_headers(GENERATE, &[]);
     let resets = streams(100_000).map(|stream| {
         let mut both = frame(HEADERS, END_HEADERS, stream, &headers);
         both.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
@@ -94,7 +67,7 @@ async fn rapid_reset() {
 #[tokio::test]
 async fn headers_without_an_end() {
     let world = World::start().await;
-    let first = frame(HEADERS, 0, 1, &request_headers());
+    let first = frame(HEADERS, 0, 1, &request_headers(GENERATE, &[]));
     // Literals that are never complete in sight: 16 KiB a frame, without end.
     let more = frame(CONTINUATION, 0, 1, &vec![0_u8; 16 * 1024]);
     let frames = std::iter::once(first).chain(std::iter::repeat_n(more, 10_000));
@@ -105,7 +78,7 @@ async fn headers_without_an_end() {
 #[tokio::test]
 async fn empty_continuations() {
     let world = World::start().await;
-    let first = frame(HEADERS, 0, 1, &request_headers());
+    let first = frame(HEADERS, 0, 1, &request_headers(GENERATE, &[]));
     let more = frame(CONTINUATION, 0, 1, &[]);
     let frames = std::iter::once(first).chain(std::iter::repeat_n(more, 1_000_000));
     attack(world.address, frames).await;
@@ -115,7 +88,7 @@ async fn empty_continuations() {
 #[tokio::test]
 async fn empty_data() {
     let world = World::start().await;
-    let first = frame(HEADERS, END_HEADERS, 1, &request_headers());
+    let first = frame(HEADERS, END_HEADERS, 1, &request_headers(GENERATE, &[]));
     let more = frame(DATA, 0, 1, &[]);
     let frames = std::iter::once(first).chain(std::iter::repeat_n(more, 1_000_000));
     attack(world.address, frames).await;

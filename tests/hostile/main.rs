@@ -12,6 +12,7 @@ mod floods;
 mod idle;
 mod metadata;
 mod pending_calls;
+mod pod;
 mod public_calls;
 #[allow(dead_code, reason = "shared with the tests of the service")]
 #[path = "../service/support.rs"]

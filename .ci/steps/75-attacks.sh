@@ -1,0 +1,28 @@
+# What strangers send, and what greedy clients do, against the release binary with
+# the settings of production in a memory cgroup of 256 MiB: each attack in turn, with
+# a good client next to it. Then h2spec. docs/security.md lists the attacks.
+# shellcheck shell=bash
+
+# pod TEST… : one at a time measures; those whose attack only waits for its end leave
+# the machine to the next one.
+pod() {
+    cargo test --test hostile -- --ignored --test-threads 8 "$@"
+}
+
+attacks() {
+    CLAUDE_GRPC=$(deploy/build-static)
+    export CLAUDE_GRPC
+    local table=$target/tmp/attacks.txt status=0 skip
+    rm -f "$table"
+    pod pod:: --skip h2spec || status=$?
+    cat "$table"
+    while IFS= read -r skip; do
+        skipped+=("${skip/ skipped: /: }")
+    done < <(sed -n 's/^--- \(.* skipped: .*\)$/\1/p' "$table")
+    return "$status"
+}
+
+need cargo
+step "attacks on a pod of 256 MiB" attacks
+need go
+step "h2spec" pod h2spec
