@@ -38,6 +38,10 @@ sdk:
 clients:
     bash .ci/run 50 55
 
+# Attacks a pod, and runs h2spec against it.
+attacks:
+    bash .ci/run 75
+
 # Checks the image, the manifests, the units and the Debian package.
 deployment:
     bash .ci/run 70

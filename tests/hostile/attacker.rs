@@ -3,7 +3,7 @@
 use crate::support::{World, ask, soon};
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -104,11 +104,11 @@ pub async fn connect(address: SocketAddr) -> TcpStream {
 
 /// The same, after the TLS handshake.
 pub async fn connect_tls(address: SocketAddr, ca: &str) -> TlsStream<TcpStream> {
-    shake_hands(connect(address).await, ca).await
+    shake_hands(connect(address).await, ca).await.unwrap()
 }
 
 /// TLS with a server of this CA over any connection.
-pub async fn shake_hands<I>(io: I, ca: &str) -> TlsStream<I>
+pub async fn shake_hands<I>(io: I, ca: &str) -> io::Result<TlsStream<I>>
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
@@ -121,7 +121,7 @@ where
     config.alpn_protocols = vec![b"h2".to_vec()];
     let connector = TlsConnector::from(Arc::new(config));
     let name = "localhost".try_into().unwrap();
-    connector.connect(name, io).await.unwrap()
+    connector.connect(name, io).await
 }
 
 /// Sends the start, then the pieces with a pause after each, until the peer

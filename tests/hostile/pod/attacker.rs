@@ -119,7 +119,11 @@ impl Attacker {
     /// A connection after the TLS handshake.
     pub async fn connect_tls(&self) -> io::Result<TlsStream<Counted>> {
         let ca = self.0.ca.as_deref().expect("a pod with TLS");
-        Ok(shake_hands(self.connect().await?, ca).await)
+        let shaken = shake_hands(self.connect().await?, ca).await;
+        if shaken.is_err() {
+            self.note("closed");
+        }
+        shaken
     }
 
     /// Sends the beginning of HTTP/2 and then frames until the peer closes, nothing

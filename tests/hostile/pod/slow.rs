@@ -214,7 +214,9 @@ fn calls_that_do_not_go_on(count: usize, headers: &[(&str, &str)], more: &'stati
                     return attacker.note("closed");
                 };
                 let sending = async {
-                    while stream.send_data(Bytes::from_static(more), false).is_ok() {
+                    while !more.is_empty()
+                        && stream.send_data(Bytes::from_static(more), false).is_ok()
+                    {
                         sleep(Duration::from_secs(1)).await;
                     }
                     std::future::pending().await
