@@ -9,6 +9,10 @@ use std::{
 };
 use thiserror::Error;
 
+/// A message of up to this number of bytes does not wait behind larger ones, so that
+/// a client with large messages holds up no one with small ones.
+const SMALL: usize = 64 * 1024;
+
 /// The bytes that all messages in flight may hold. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct MessageBudget(Arc<Shared>);
@@ -38,7 +42,10 @@ type Age = u64;
 
 #[derive(Debug)]
 struct Waiter {
+    /// What it waits for.
     bytes: usize,
+    /// What it holds already.
+    held: usize,
     waker: Waker,
     outcome: Outcome,
 }
@@ -161,13 +168,15 @@ impl MessageBytes {
             }
         }
         let is_first = state.waiting.keys().next().is_none_or(|it| own.age < *it);
-        if is_first && bytes <= state.free {
+        let is_small = own.held + bytes <= SMALL;
+        if (is_first || is_small) && bytes <= state.free {
             state.free -= bytes;
             own.held += bytes;
             return Poll::Ready(Ok(()));
         }
         let waiter = Waiter {
             bytes,
+            held: own.held,
             waker: cx.waker().clone(),
             outcome: Outcome::Waits,
         };
@@ -208,14 +217,17 @@ impl Drop for MessageBytes {
 }
 
 impl State {
-    /// Serves those that wait, in order. When none can be served and no message
-    /// in flight will become free by itself, the youngest one that waits makes
-    /// room: else all would wait for each other.
+    /// Serves those that wait, in order, and small ones whenever they fit. When none
+    /// can be served and no message in flight will become free by itself, the youngest
+    /// large one that waits makes room, or else the youngest: otherwise all would wait
+    /// for each other.
     fn advance(&mut self) {
         let waits = |waiter: &&mut Waiter| waiter.outcome == Outcome::Waits;
+        let mut is_blocked = false;
         for waiter in self.waiting.values_mut().filter(waits) {
-            if waiter.bytes > self.free {
-                break;
+            is_blocked |= waiter.bytes > self.free;
+            if is_blocked && (waiter.bytes > self.free || waiter.size() > SMALL) {
+                continue;
             }
             self.free -= waiter.bytes;
             waiter.resolve(Outcome::Granted);
@@ -223,11 +235,14 @@ impl State {
         if self.whole > 0 || self.leaving > 0 || self.has_granted() {
             return;
         }
-        let mut waiting = self.waiting.values_mut().filter(waits);
-        if let (Some(_oldest), Some(youngest)) = (waiting.next(), waiting.next_back()) {
-            youngest.resolve(Outcome::MustLeave);
-            self.leaving += 1;
+        let mut waiting: Vec<_> = self.waiting.values_mut().filter(waits).collect();
+        if waiting.len() < 2 {
+            return;
         }
+        let youngest_large = waiting.iter().rposition(|it| it.size() > SMALL);
+        let leaves = youngest_large.unwrap_or(waiting.len() - 1);
+        waiting[leaves].resolve(Outcome::MustLeave);
+        self.leaving += 1;
     }
 
     fn has_granted(&self) -> bool {
@@ -237,6 +252,11 @@ impl State {
 }
 
 impl Waiter {
+    /// What it will hold.
+    fn size(&self) -> usize {
+        self.held + self.bytes
+    }
+
     fn resolve(&mut self, outcome: Outcome) {
         self.outcome = outcome;
         self.waker.wake_by_ref();
@@ -281,6 +301,46 @@ mod tests {
         assert_eq!(budget.in_use(), 8);
         assert_eq!(draw(&third, 2), DRAWN);
         assert_eq!(draw(&second, 6), DRAWN);
+    }
+
+    #[test]
+    fn a_small_message_does_not_wait_behind_larger_ones() {
+        let budget = MessageBudget::new(10 * SMALL, WAIT);
+        let (first, second, small) = (budget.message(), budget.message(), budget.message());
+        assert_eq!(draw(&first, 9 * SMALL), DRAWN);
+        first.whole();
+        assert_eq!(draw(&second, 2 * SMALL), Poll::Pending);
+        assert_eq!(draw(&small, SMALL), DRAWN);
+        assert_eq!(draw(&small, 1), Poll::Pending);
+    }
+
+    #[test]
+    fn the_youngest_large_message_makes_room() {
+        let budget = MessageBudget::new(9 * SMALL + 1, WAIT);
+        let (first, second, small) = (budget.message(), budget.message(), budget.message());
+        for (message, bytes) in [(&first, 4 * SMALL), (&second, 5 * SMALL), (&small, 1)] {
+            assert_eq!(draw(message, bytes), DRAWN);
+        }
+        assert_eq!(draw(&first, SMALL), Poll::Pending);
+        assert_eq!(draw(&second, SMALL), Poll::Pending);
+        assert_eq!(draw(&small, 1), Poll::Pending);
+        assert_eq!(draw(&second, SMALL), Poll::Ready(Err(NoRoom::Busy)));
+        drop(second);
+        assert_eq!(draw(&first, SMALL), DRAWN);
+        assert_eq!(draw(&small, 1), DRAWN);
+    }
+
+    #[test]
+    fn a_large_message_makes_room_for_a_small_one_even_if_it_is_the_oldest() {
+        let budget = MessageBudget::new(3 * SMALL, WAIT);
+        let (large, arriving, small) = (budget.message(), budget.message(), budget.message());
+        assert_eq!(draw(&large, 2 * SMALL), DRAWN);
+        assert_eq!(draw(&arriving, SMALL), DRAWN);
+        assert_eq!(draw(&large, SMALL), Poll::Pending);
+        assert_eq!(draw(&small, 1), Poll::Pending);
+        assert_eq!(draw(&large, SMALL), Poll::Ready(Err(NoRoom::Busy)));
+        drop(large);
+        assert_eq!(draw(&small, 1), DRAWN);
     }
 
     #[test]
