@@ -70,6 +70,8 @@ function form(enctype) {
         frame.name = enctype;
         document.body.append(frame);
         frame.onload = () => resolve('loaded');
+        // An answer of gRPC is a download, and nothing loads.
+        setTimeout(() => resolve('nothing'), 5000);
         const form = document.createElement('form');
         Object.assign(form, { method: 'post', action: `${url}?form`, target: enctype, enctype });
         const field = document.createElement('input');
