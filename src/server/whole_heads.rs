@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(received[2], [&first[first.len() - 1..], &ping].concat());
         // More than any block that the library reads.
         let more = frame(CONTINUATION, 0, &[7; 16 * 1024]).repeat(17);
-        let received = passed(&[begun(), first.clone(), more.clone()]);
+        let received = passed(&[begun(), first, more.clone()]);
         assert_eq!(received[2].len(), 1 + more.len());
     }
 

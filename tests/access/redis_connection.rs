@@ -11,7 +11,7 @@ use claude_grpc::{
     secrets::write_private,
 };
 use secrecy::SecretString;
-use std::{fs, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 

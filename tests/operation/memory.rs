@@ -249,7 +249,7 @@ fn pdf(bytes: usize) -> ContentBlock {
     file.resize(bytes / 4 * 3, 0x93);
     ContentBlock {
         block: Some(Block::Document(v1::DocumentBlock {
-            source: Some(Source::Pdf(file)),
+            source: Some(Source::Pdf(file.into())),
             ..v1::DocumentBlock::default()
         })),
         ..ContentBlock::default()

@@ -52,9 +52,10 @@ pub fn write(row: &Row) {
         .unwrap();
         *begun = true;
     }
-    let peak = row.peak.map_or("killed".to_owned(), |peak| {
-        format!("{} MiB", peak.div_ceil(1 << 20))
-    });
+    let peak = row.peak.map_or_else(
+        || "killed".to_owned(),
+        |peak| format!("{} MiB", peak.div_ceil(1 << 20)),
+    );
     let milliseconds = |time: Duration| (time.as_secs_f64() * 1000.0).round();
     let calls = format!("{}/{}", row.good_calls - row.failed_calls, row.good_calls);
     let p99 = format!(
