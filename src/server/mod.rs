@@ -13,6 +13,7 @@ mod held;
 mod messages;
 mod only_grpc;
 mod open_streams;
+mod outgoing;
 mod peers;
 mod public_calls;
 mod reflection;
@@ -25,6 +26,7 @@ mod stack;
 mod tenant_calls;
 mod timeout;
 mod tls;
+mod unread;
 mod web;
 
 pub use config::{ServerConfig, TlsConfig};

@@ -40,9 +40,10 @@ struct Entry {
     peer: Arc<Peer>,
 }
 
-/// A peer: the calls of it that are not past authentication.
+/// A peer: the calls of it that are nobody else's.
 #[derive(Debug)]
 pub struct Peer {
+    calls: AtomicUsize,
     pending_calls: AtomicUsize,
     max_pending_calls: usize,
 }
@@ -58,6 +59,10 @@ pub struct PeerConnection {
 /// Kept while a call is not past authentication.
 #[derive(Debug)]
 pub struct PendingCall(Arc<Peer>);
+
+/// A running call that is counted as its peer's, until it is dropped.
+#[derive(Debug)]
+pub struct PeerCall(Arc<Peer>);
 
 impl Peers {
     /// No peers yet, with the configured limits.
@@ -80,6 +85,7 @@ impl Peers {
         let entry = open.entry(address).or_insert_with(|| Entry {
             connections: 0,
             peer: Arc::new(Peer {
+                calls: AtomicUsize::new(0),
                 pending_calls: AtomicUsize::new(0),
                 max_pending_calls: self.0.max_pending_calls,
             }),
@@ -165,6 +171,22 @@ impl Peer {
         let pending = PendingCall(Arc::clone(self));
         let before = self.pending_calls.fetch_add(1, Relaxed);
         (before < self.max_pending_calls).then_some(pending)
+    }
+}
+
+impl Peer {
+    /// Counts a running call of nobody who is known, unless the peer runs more than
+    /// `share` of them.
+    pub fn call(self: &Arc<Self>, share: usize) -> Option<PeerCall> {
+        let call = PeerCall(Arc::clone(self));
+        let before = self.calls.fetch_add(1, Relaxed);
+        (before <= share).then_some(call)
+    }
+}
+
+impl Drop for PeerCall {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Relaxed);
     }
 }
 

@@ -12,6 +12,8 @@ mod floods;
 mod idle;
 mod pending_calls;
 mod public_calls;
+mod shares;
+mod stalled_readers;
 #[allow(dead_code, reason = "shared with the tests of the service")]
 #[path = "../service/support.rs"]
 mod support;

@@ -10,6 +10,7 @@ mod collector;
 mod names;
 mod prometheus;
 mod service;
+mod stalled;
 mod traces;
 mod usage;
 mod variables;
