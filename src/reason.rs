@@ -121,7 +121,7 @@ reasons! {
     DeadlineExceeded "DEADLINE_EXCEEDED": DeadlineExceeded, Retry::No, None, Failed,
         "The deadline of the caller, or `server.max_deadline`, passed.";
     ReaderStalled "READER_STALLED": ResourceExhausted, Retry::No, Some("stall"), Failed,
-        "The caller did not read its stream for `server.stall_timeout`, although there was something to read. Read faster, or cancel.";
+        "The caller did not read its response for `server.stall_timeout`, although there was something to read. Read faster, or cancel.";
     RequestStalled "REQUEST_STALLED": DeadlineExceeded, Retry::No, None, Failed,
         "The message of the call did not arrive: it made no progress for `server.body_timeout`.";
     Overloaded "OVERLOADED": Unavailable, ONE_SECOND, Some("capacity"), Busy,

@@ -6,7 +6,6 @@
 # The attacks that it does not withstand yet, each with what happens.
 not_withstood=(
     "turns::streams_without_a_window: its streams hold all permits until server.stall_timeout"
-    "turns::answers_without_a_window: the answers wait for a window without a limit"
     "turns::calls_without_a_pause: 1,000 calls at once of one client slow down the others'"
 )
 

@@ -6,12 +6,17 @@
 //! whose time is up ends with a status, and everything below it is dropped.
 
 use super::{
-    body::{DeadlineBody, Held, StreamLimits},
+    body::{DeadlineBody, StreamLimits},
     drain::Drain,
     messages::{GatheredBody, MessageBudget, MessageBytes},
+    outgoing::Held,
+    peers::{Peer, PeerCall},
+    tenant_calls::share,
     timeout,
+    unread::UnreadResponses,
 };
 use crate::{
+    access::has_signature,
     call::Deadline,
     layer::{Next, Rule},
     proto, status,
@@ -42,6 +47,11 @@ pub struct Admission {
     pub max_message_bytes: usize,
     /// Maximum time for which the reader of a stream may take nothing.
     pub stall_timeout: Duration,
+    /// The unary responses, whose readers may take nothing for as long.
+    pub unread: UnreadResponses,
+    /// Whether callers are known only by the addresses of their peers: there is no
+    /// access control.
+    pub is_anonymous: bool,
 }
 
 impl<B> Rule<Request<B>> for Admission
@@ -62,9 +72,12 @@ where
             return Ok(status::draining().into_http());
         }
         let place = self.drain.call();
-        if self.drain.running() > self.max_calls {
+        let Some(free) = self.max_calls.checked_sub(self.drain.running()) else {
             return Ok(status::overloaded().into_http());
-        }
+        };
+        let Ok(of_peer) = self.of_peer(&mut request, free) else {
+            return Ok(status::overloaded_by_peer().into_http());
+        };
         let deadline = match timeout::requested(request.headers()) {
             Ok(requested) => {
                 let longest = self.max_deadline;
@@ -74,10 +87,8 @@ where
         };
         request.extensions_mut().insert(deadline);
         let is_stream = proto::method(request.uri().path()).is_some_and(proto::is_stream);
-        let record = match is_stream {
-            true => request.extensions().get::<CallRecord>().cloned(),
-            false => None,
-        };
+        let record = request.extensions().get::<CallRecord>().cloned();
+        let record = record.unwrap_or_default();
         let bytes = Arc::new(self.messages.message());
         let request = self.gathered(request, Arc::clone(&bytes));
         let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
@@ -93,17 +104,22 @@ where
         };
         match answered {
             Ok(response) => {
-                let held = Held::new(place, bytes);
                 let response = response?;
-                // A rejected stream is all headers, and must stay so: they end it.
-                if !is_stream || response.body().is_end_stream() {
-                    return Ok(response.map(|body| Body::new(DeadlineBody::unary(body, held))));
+                // A status alone: it needs no reader, and nothing may follow its headers.
+                if response.body().is_end_stream() {
+                    return Ok(response);
+                }
+                let held = Held::new(place, of_peer, bytes);
+                if !is_stream {
+                    let unread = &self.unread;
+                    return Ok(response
+                        .map(|body| Body::new(DeadlineBody::unary(body, held, unread, record))));
                 }
                 let limits = StreamLimits {
                     deadline,
                     stall_timeout: self.stall_timeout,
                     drain: self.drain.clone(),
-                    record: record.unwrap_or_default(),
+                    record,
                 };
                 Ok(response.map(|body| Body::new(DeadlineBody::stream(body, limits, held))))
             }
@@ -115,7 +131,32 @@ where
     }
 }
 
+/// The peer has its share of the calls.
+struct PeerHasItsShare;
+
 impl Admission {
+    /// Counts a call as its peer's that is nobody's yet. Without access control it
+    /// stays the peer's. A signed call finds it in its extensions until it is
+    /// verified, which takes as long as its message.
+    fn of_peer<B>(
+        &self,
+        request: &mut Request<B>,
+        free: usize,
+    ) -> Result<Option<PeerCall>, PeerHasItsShare> {
+        if !self.is_anonymous && !has_signature(request.headers()) {
+            return Ok(None);
+        }
+        let Some(peer) = request.extensions().get::<Arc<Peer>>() else {
+            return Ok(None);
+        };
+        let call = peer.call(share(free, 1)).ok_or(PeerHasItsShare)?;
+        if self.is_anonymous {
+            return Ok(Some(call));
+        }
+        request.extensions_mut().insert(Arc::new(call));
+        Ok(None)
+    }
+
     fn gathered<B>(
         &self,
         request: Request<B>,

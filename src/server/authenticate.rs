@@ -1,6 +1,10 @@
 //! The layer that authenticates calls.
 
-use super::{messages::gathered_message, peers::PeerAddress, signed_calls::SignatureUse};
+use super::{
+    messages::gathered_message,
+    peers::{PeerAddress, PeerCall},
+    signed_calls::SignatureUse,
+};
 use crate::{
     access::{
         Access, Credential, Identity, RejectReason, remove_credentials,
@@ -80,6 +84,8 @@ where
         return Err(refused(access, cause, request.extensions()));
     }
     let (mut parts, body) = request.into_parts();
+    // Its peer's, until it is known whose it is.
+    let _of_peer = parts.extensions.remove::<Arc<PeerCall>>();
     let message = gathered_message(body).await?;
     if let Some(signature_use) = parts.extensions.get::<SignatureUse>() {
         signature_use.begin();

@@ -37,7 +37,7 @@ pub struct ServerConfig {
     /// callers that send none. Must be greater than 0.
     #[serde(with = "humantime_serde")]
     pub max_deadline: Duration,
-    /// Maximum time, up to half of it more, for which the reader of a stream may
+    /// Maximum time, up to half of it more, for which the reader of a response may
     /// take nothing while there is something to send; less than 16 KiB of a larger
     /// message is nothing. Then the call ends. Time in which the API sends nothing
     /// does not count. Must be greater than 0.
@@ -62,8 +62,9 @@ pub struct ServerConfig {
     pub max_concurrent_streams: u32,
     /// Maximum number of concurrent calls over all connections; at least 1.
     /// Further calls are shed with `UNAVAILABLE`, since another replica may have
-    /// capacity. With a clients file, a tenant may run at most four times its weight
-    /// as many calls as could still begin: one alone gets four fifths.
+    /// capacity. A tenant of the clients file may run at most four times its weight
+    /// as many calls as could still begin, and so may, with weight 1, a peer whose
+    /// calls are nobody's: one alone gets four fifths.
     pub max_calls: usize,
     /// Maximum number of open connections; at least 1. Further connections wait
     /// in the accept queue of the kernel.

@@ -228,14 +228,11 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
         if let Some(names) = &self.names {
             request.extensions_mut().insert(names.clone());
         }
-        let peer = Arc::clone(&self.peer);
-        let pending = if proto::method(request.uri().path()).is_some() {
-            Some(peer)
-        } else {
-            // Pending from their beginning to their end, see `LimitPublicCalls`.
-            request.extensions_mut().insert(peer);
-            None
-        };
+        request.extensions_mut().insert(Arc::clone(&self.peer));
+        // Other calls are pending from their beginning to their end, see
+        // `LimitPublicCalls`.
+        let is_call = proto::method(request.uri().path()).is_some();
+        let pending = is_call.then(|| Arc::clone(&self.peer));
         let timeout = self.body_timeout;
         let request = request.map(|body| RequestBody::new(body, timeout, pending));
         self.stack.clone().oneshot(request)

@@ -15,6 +15,7 @@ mod messages;
 mod metadata_limit;
 mod only_grpc;
 mod open_streams;
+mod outgoing;
 mod peers;
 mod public_calls;
 mod reflection;
@@ -28,6 +29,7 @@ mod stack;
 mod tenant_calls;
 mod timeout;
 mod tls;
+mod unread;
 mod web;
 mod whole_heads;
 

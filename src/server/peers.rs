@@ -48,10 +48,11 @@ struct Entry {
     peer: Arc<Peer>,
 }
 
-/// A peer: the calls of it that are not past authentication.
+/// A peer: the calls of it that are nobody else's.
 #[derive(Debug)]
 pub struct Peer {
     address: IpAddr,
+    calls: AtomicUsize,
     pending_calls: AtomicUsize,
     max_pending_calls: usize,
     refused_calls: Arc<SparseLog>,
@@ -76,6 +77,10 @@ pub struct PeerConnection {
 #[derive(Debug)]
 pub struct PendingCall(Arc<Peer>);
 
+/// A running call that is counted as its peer's, until it is dropped.
+#[derive(Debug)]
+pub struct PeerCall(Arc<Peer>);
+
 impl Peers {
     /// No peers yet; each has these limits.
     pub fn new(limits: PeerLimits) -> Self {
@@ -99,6 +104,7 @@ impl Peers {
             connections: 0,
             peer: Arc::new(Peer {
                 address,
+                calls: AtomicUsize::new(0),
                 pending_calls: AtomicUsize::new(0),
                 max_pending_calls: self.0.limits.max_pending_calls,
                 refused_calls: Arc::clone(&self.0.refused_calls),
@@ -214,6 +220,22 @@ impl Peer {
             );
         });
         None
+    }
+}
+
+impl Peer {
+    /// Counts a running call of nobody who is known, unless the peer runs more than
+    /// `share` of them.
+    pub fn call(self: &Arc<Self>, share: usize) -> Option<PeerCall> {
+        let call = PeerCall(Arc::clone(self));
+        let before = self.calls.fetch_add(1, Relaxed);
+        (before <= share).then_some(call)
+    }
+}
+
+impl Drop for PeerCall {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Relaxed);
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     config::ServerConfig, drain::Drain, error_details::AddErrorDetails, health::HealthServices,
     messages::MessageBudget, metadata_limit::LimitMetadata, only_grpc::OnlyGrpc,
     public_calls::LimitPublicCalls, reflection, request_body::RequestBody, router::Router,
-    signed_calls::ForbidSignedRetries, web,
+    signed_calls::ForbidSignedRetries, unread::UnreadResponses, web,
 };
 use crate::{
     access::Access, layer::rule, proto::v1::claude_service_server::ClaudeServiceServer,
@@ -56,6 +56,7 @@ impl InboundStacks {
         messages: &MessageBudget,
         telemetry: &Telemetry,
     ) -> Self {
+        let unread = UnreadResponses::new(config.stall_timeout);
         let watches = Arc::new(Semaphore::new(config.max_watches));
         let build = |refused| {
             let admission = Admission {
@@ -66,6 +67,8 @@ impl InboundStacks {
                 messages: messages.clone(),
                 max_message_bytes: config.max_message_bytes,
                 stall_timeout: config.stall_timeout,
+                unread: unread.clone(),
+                is_anonymous: access.is_none(),
             };
             let public_calls = LimitPublicCalls::new(Arc::clone(&watches));
             let stack = inbound(

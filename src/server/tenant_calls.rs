@@ -1,5 +1,7 @@
 //! How many calls of each tenant are running.
 //!
+//! Callers without a tenant are counted by peer, in the same way (`peers`).
+//!
 //! Before `server.max_calls` is reached, a tenant that has more than its share is
 //! shed, so that the others still find room: it may run four times its weight as
 //! many calls as could still begin. One tenant alone gets four fifths of
@@ -24,11 +26,17 @@ pub struct TenantCall {
     tenant: Arc<str>,
 }
 
+/// How many calls a tenant or peer may run before it begins another one, while
+/// `free` calls can still begin.
+pub fn share(free: usize, weight: u32) -> usize {
+    free.saturating_mul(SHARE_OF_FREE * weight as usize)
+}
+
 impl TenantCalls {
     /// Counts a call of a client as running; `None` if its tenant has its share of
     /// what `free` calls leave.
     pub fn begin(&self, client: &Identity, free: usize) -> Option<TenantCall> {
-        let share = free.saturating_mul(SHARE_OF_FREE * client.weight as usize);
+        let share = share(free, client.weight);
         let mut calls = self.0.lock();
         match calls.get_mut(&client.tenant) {
             Some(running) if *running > share => return None,

@@ -34,6 +34,14 @@ pub fn overloaded_by_tenant() -> Status {
     )
 }
 
+/// Few more calls can begin, and the peer of this one has its share of them.
+pub fn overloaded_by_peer() -> Status {
+    plain(
+        Reason::Overloaded,
+        "the address has its share of the maximum number of calls",
+    )
+}
+
 /// The peer has its maximum number of calls that are not past authentication.
 pub fn too_many_pending_calls() -> Status {
     plain(
@@ -63,12 +71,12 @@ pub fn deadline_exceeded() -> Status {
     plain(Reason::DeadlineExceeded, "deadline exceeded")
 }
 
-/// The reader of a stream took nothing for the maximum time.
+/// The reader of a response took nothing for the maximum time.
 pub fn reader_stalled(longest: Duration) -> Status {
     let longest = humantime::format_duration(longest);
     plain(
         Reason::ReaderStalled,
-        format!("the stream was not read for {longest}"),
+        format!("the response was not read for {longest}"),
     )
 }
 

@@ -44,6 +44,13 @@ pub struct Call {
     pub record: CallRecord,
 }
 
+impl Call {
+    /// The weight of its tenant's turns; at least 1.
+    pub fn weight(&self) -> u32 {
+        self.caller.as_ref().map_or(1, |caller| caller.weight)
+    }
+}
+
 #[cfg(test)]
 impl Call {
     /// A call with an empty body and a minute of time.

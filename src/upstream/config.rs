@@ -65,8 +65,9 @@ pub struct UpstreamConfig {
     /// Circuit breaker, which fails calls fast during an outage of the API.
     pub breaker: BreakerConfig,
     /// Whether to delay calls until the rate limits of the API allow them,
-    /// instead of sending them to be rejected with 429. Replicas share the state
-    /// of the limits if `limits.store` is Redis.
+    /// instead of sending them to be rejected with 429. Tenants take turns by the
+    /// `weight` of the clients file. Replicas share the state of the limits if
+    /// `limits.store` is Redis.
     pub pacing: bool,
 }
 

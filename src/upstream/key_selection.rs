@@ -75,7 +75,7 @@ impl SelectKey {
         match call.payload {
             Payload::Messages { .. } => {
                 let quota = self.rate_limiter.quota(key, &call.model, call.shape);
-                let wait = quota.wait(pacing::cost(call), call.priority);
+                let wait = quota.wait(pacing::cost(call), pacing::rank(call));
                 wait.max(quota.blocked_for(call.shape))
             }
             _ => Duration::ZERO,

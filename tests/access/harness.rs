@@ -333,10 +333,15 @@ impl Running {
 }
 
 pub fn prompt() -> v1::GenerateRequest {
+    prompt_of("Hello?")
+}
+
+/// A request with this text.
+pub fn prompt_of(text: &str) -> v1::GenerateRequest {
     v1::GenerateRequest {
         messages: vec![v1::Message {
             role: v1::Role::User.into(),
-            text: "Hello?".to_owned(),
+            text: text.to_owned(),
             ..v1::Message::default()
         }],
         ..v1::GenerateRequest::default()

@@ -1,11 +1,12 @@
 //! One greedy tenant and fifty small ones: while calls must wait, each gets its
 //! share.
 
-use crate::harness::{Keyed, keyed, prompt};
+use crate::harness::{GENERATE, Keyed, keyed, prompt_of};
 use claude_grpc::{
     access::{
         self, Access, AccessConfig, Clients, ClientsFile, Clock, NewClient,
         limits::{LimitsConfig, UsageStore},
+        signature::Signer,
     },
     secrets::Reloadable,
     server::{Drain, Server, ServerConfig},
@@ -13,6 +14,7 @@ use claude_grpc::{
     simulator::{Behaviour, Handle, Simulator, SimulatorConfig},
     upstream::{Key, Keys, ProxyVariables, Upstream, UpstreamConfig},
 };
+use futures::stream::{FuturesUnordered, StreamExt};
 use secrecy::{ExposeSecret, SecretString};
 use std::{
     net::SocketAddr,
@@ -22,8 +24,8 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{task::JoinSet, time::sleep};
-use tonic::{Status, transport::Channel};
+use tokio::{net::TcpSocket, task::JoinSet, time::sleep};
+use tonic::{Code, Status, transport::Channel};
 
 /// No test waits longer than this for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +34,7 @@ const SMALL: usize = 50;
 
 /// A service with access control in front of a simulator.
 struct World {
+    address: SocketAddr,
     tenants: Vec<Tenant>,
     simulator: Handle,
     upstream: Upstream,
@@ -42,6 +45,8 @@ struct World {
 #[derive(Clone)]
 struct Tenant {
     client: Keyed,
+    /// What it asks.
+    text: Arc<str>,
     weight: u32,
     done: Arc<AtomicU64>,
     failed: Arc<AtomicU64>,
@@ -50,6 +55,8 @@ struct Tenant {
 struct Setup {
     /// Of the tenants: the first one is greedy.
     weights: Vec<u32>,
+    /// What they ask.
+    text: Arc<str>,
     server: ServerConfig,
     upstream: UpstreamConfig,
     simulator: SimulatorConfig,
@@ -60,6 +67,7 @@ impl Setup {
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         Setup {
             weights,
+            text: Arc::from("Hello?"),
             server: ServerConfig {
                 listen: any_port,
                 ..ServerConfig::default()
@@ -127,12 +135,14 @@ impl Setup {
             let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
             tenants.push(Tenant {
                 client: keyed(channel, key.expose_secret()),
+                text: Arc::clone(&self.text),
                 weight,
                 done: Arc::default(),
                 failed: Arc::default(),
             });
         }
         World {
+            address,
             tenants,
             simulator: handle,
             upstream,
@@ -151,7 +161,7 @@ impl Tenant {
     /// Makes one call after the other.
     async fn call_on(mut self) {
         loop {
-            match self.client.generate(prompt()).await {
+            match self.client.generate(prompt_of(&self.text)).await {
                 Ok(_) => self.done.fetch_add(1, Ordering::Relaxed),
                 Err(_) => self.failed.fetch_add(1, Ordering::Relaxed),
             };
@@ -159,7 +169,12 @@ impl Tenant {
     }
 
     async fn call(&self) -> Result<(), Status> {
-        self.client.clone().generate(prompt()).await.map(|_| ())
+        self.ask(&self.text).await
+    }
+
+    async fn ask(&self, text: &str) -> Result<(), Status> {
+        let answer = self.client.clone().generate(prompt_of(text)).await;
+        answer.map(|_| ())
     }
 }
 
@@ -211,8 +226,12 @@ fn weights() -> Vec<u32> {
 }
 
 fn assert_fair(world: &World, shares: &[f64]) {
+    let counts = world.simulator.counts();
     for (number, share) in shares.iter().enumerate() {
-        assert!((0.9..=1.1).contains(share), "tenant {number}: {shares:.2?}");
+        assert!(
+            (0.9..=1.1).contains(share),
+            "tenant {number}: {shares:.2?}, {counts:?}"
+        );
     }
     let failed = world.tenants[1..].iter();
     let failed: u64 = failed.map(|it| it.failed.load(Ordering::Relaxed)).sum();
@@ -232,6 +251,34 @@ async fn permits_are_shared_by_weight_however_many_calls_one_makes() {
         });
         assert_fair(&world, &shares.await);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limits_of_the_api_are_shared_by_weight_however_many_calls_one_makes() {
+    let mut setup = Setup::new(weights());
+    // The API rounds what is left to thousands of tokens, so a call has hundreds:
+    // 80 calls per second, a fraction of what a slow machine can make.
+    let tokens = |count: usize| "four".repeat(count);
+    setup.text = Arc::from(tokens(200));
+    setup.simulator.limits.input_tokens_per_minute = 200 * 80 * 60;
+    let world = setup.start().await;
+    // The limits are learned from an answer.
+    world.tenants[0].call().await.unwrap();
+    // A minute's worth of input, so that the rest must wait for the refill.
+    let part = tokens(100_000);
+    for _ in 0..9 {
+        world.tenants[0].ask(&part).await.unwrap();
+    }
+    let limiter = &world.upstream.rate_limiter;
+    let shares = world.shares(20, |calls| {
+        // What gathered while the API rejected calls is gone too.
+        limiter.quotas().iter().any(|(_, _, quota)| {
+            let left = quota.remaining();
+            let is_used_up = left.input_tokens.is_some_and(|(tokens, _)| tokens < 1000.0);
+            is_used_up && left.waiting_interactive > calls - 20
+        })
+    });
+    assert_fair(&world, &shares.await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,5 +303,46 @@ async fn one_that_opens_all_it_can_leaves_calls_to_others() {
     world.simulator.always(None);
     for small in &world.tenants[1..] {
         small.call().await.unwrap();
+    }
+}
+
+const SIGNING_KEY: &str = "cgs_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+/// Messages that do not arrive, in calls that seem to be signed: nobody knows whose
+/// they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn signed_calls_that_are_not_verified_leave_calls_to_others() {
+    let mut setup = Setup::new(vec![1]);
+    setup.server.max_calls = 20;
+    let world = setup.start().await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let stream = socket.connect(world.address).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let signer = Signer::new("unknown", SecretString::from(SIGNING_KEY));
+    let mut calls = FuturesUnordered::new();
+    let mut bodies = Vec::new();
+    for _ in 0..40 {
+        let mut sender = sender.clone().ready().await.unwrap();
+        let request = http::Request::post(format!("http://localhost{GENERATE}"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header("x-signature", signer.sign(GENERATE, b""))
+            .body(())
+            .unwrap();
+        let (response, body) = sender.send_request(request, false).unwrap();
+        calls.push(response);
+        bodies.push(body);
+    }
+    while calls.len() > 16 {
+        let shed = tokio::time::timeout(PATIENCE, calls.next()).await;
+        let shed = shed.expect("it is shed").unwrap().unwrap();
+        let status = Status::from_header_map(shed.headers()).unwrap();
+        assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    }
+    until(|| (12..=16).contains(&world.drain.running())).await;
+    for _ in 0..10 {
+        world.tenants[0].call().await.unwrap();
     }
 }

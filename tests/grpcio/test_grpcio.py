@@ -216,6 +216,11 @@ class Errors(TestCase):
                 failure = self.failure(stub.Check, check, None)
                 too_large = grpc.StatusCode.RESOURCE_EXHAUSTED
                 self.assertEqual(failure.code(), too_large, failure.details())
+            request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=2 * name)
+            stub = reflection_pb2_grpc.ServerReflectionStub(self.channel)
+            with self.assertRaises(grpc.RpcError) as raised:
+                list(stub.ServerReflectionInfo(iter([request]), metadata=self.with_key))
+            self.assertEqual(raised.exception.code(), too_large, raised.exception.details())
 
     def test_what_the_grpc_library_rejects_arrives(self):
         def call(method, message=b"", **options):

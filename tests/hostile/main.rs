@@ -14,6 +14,8 @@ mod metadata;
 mod pending_calls;
 mod pod;
 mod public_calls;
+mod shares;
+mod stalled_readers;
 #[allow(dead_code, reason = "shared with the tests of the service")]
 #[path = "../service/support.rs"]
 mod support;

@@ -6,6 +6,9 @@ use crate::{
 };
 use tonic::Code;
 
+const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+const OLD_REFLECTION: &str = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+
 /// A prefix that declares 4 MiB.
 const DECLARED: &[u8] = b"\0\0\x40\0\0";
 
@@ -13,19 +16,42 @@ const DECLARED: &[u8] = b"\0\0\x40\0\0";
 async fn a_declared_length_is_refused_before_anything_arrives() {
     let world = World::start().await;
     let sender = http2(world.address).await;
-    for path in [CHECK, WATCH] {
+    for path in [CHECK, WATCH, REFLECTION, OLD_REFLECTION] {
         let (response, _stream) = half_open(&sender, path, DECLARED).await;
         let status = status(response).await;
         assert_eq!(status.code(), Code::ResourceExhausted, "{path}: {status:?}");
         assert_eq!(reason(&status), "MESSAGE_TOO_LARGE");
     }
-    // The library's reflection ends its stream at what it cannot read, with OK.
-    for version in ["v1", "v1alpha"] {
-        let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
-        let (response, _stream) = half_open(&sender, &path, DECLARED).await;
-        assert_eq!(status(response).await.code(), Code::Ok);
-    }
     others_notice_nothing(&world).await;
+}
+
+#[tokio::test]
+async fn a_reflection_stream_does_not_end_with_ok_at_what_cannot_be_read() {
+    let timeout = std::time::Duration::from_millis(300);
+    let world = World::with(|setup| setup.server.body_timeout = timeout).await;
+    let sender = http2(world.address).await;
+    let cases: [(&[u8], Code, &str); 2] = [
+        // A length without its bytes: a string of five that has one.
+        (
+            b"\0\0\0\0\x03\x1a\x05a",
+            Code::Internal,
+            "MALFORMED_MESSAGE",
+        ),
+        // A message that does not arrive.
+        (
+            b"\0\0\0\0\x03\x1a",
+            Code::DeadlineExceeded,
+            "REQUEST_STALLED",
+        ),
+    ];
+    for path in [REFLECTION, OLD_REFLECTION] {
+        for (body, code, expected) in cases {
+            let (response, _stream) = half_open(&sender, path, body).await;
+            let status = status(response).await;
+            assert_eq!(status.code(), code, "{path}: {status:?}");
+            assert_eq!(reason(&status), expected);
+        }
+    }
 }
 
 /// Opens watches until one is refused; gives how many were accepted.

@@ -12,6 +12,7 @@ mod names;
 mod prometheus;
 mod refused;
 mod service;
+mod stalled;
 mod traces;
 mod usage;
 mod variables;

@@ -75,7 +75,7 @@ impl ConcurrencyLimit {
 
     /// Waits for a permit: the tenants take turns by their weights.
     async fn acquire(&self, call: &Call, longest: Duration) -> Result<Permit, UpstreamError> {
-        let weight = call.caller.as_ref().map_or(1, |caller| caller.weight);
+        let weight = call.weight();
         let (waiter, handed_over) = {
             let mut permits = self.0.permits.lock();
             if permits.try_take(&call.tenant, weight) {

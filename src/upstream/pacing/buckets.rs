@@ -63,6 +63,17 @@ impl Buckets {
         self.each(cost, ApiBucket::take);
     }
 
+    /// The largest part of a limit that a cost is.
+    pub fn part(&self, cost: Cost) -> f64 {
+        let part = |bucket: &Option<ApiBucket>, amount: f64| {
+            let limit = bucket.as_ref().map_or(f64::INFINITY, ApiBucket::limit);
+            amount / limit
+        };
+        part(&self.requests, cost.requests)
+            .max(part(&self.input_tokens, cost.input_tokens))
+            .max(part(&self.output_tokens, cost.output_tokens))
+    }
+
     /// Time until a cost fits.
     pub fn ready_in(&mut self, cost: Cost) -> Duration {
         let mut longest = Duration::ZERO;

@@ -19,6 +19,7 @@ mod demand;
 mod queue;
 mod queue_position;
 mod quota;
+mod rank;
 mod rate_limiter;
 mod rejections;
 mod reservation;
@@ -27,6 +28,7 @@ mod state;
 
 pub use bucket::Cost;
 pub use quota::{Quota, QuotaRemaining};
+pub use rank::Rank;
 pub use rate_limiter::RateLimiter;
 
 use super::{
@@ -71,6 +73,15 @@ pub fn cost(call: &Call) -> Cost {
     }
 }
 
+/// What decides when a call has its turn.
+pub fn rank(call: &Call) -> Rank<'_> {
+    Rank {
+        priority: call.priority,
+        tenant: &call.tenant,
+        weight: call.weight(),
+    }
+}
+
 impl Rule<Attempt> for Pace {
     type Inner = Attempt;
     type Response = Reply;
@@ -103,7 +114,7 @@ impl Rule<Attempt> for Pace {
 /// Waits until the API accepts calls of this shape, and then for its turn. A call
 /// that the API would reject waits outside the queue, where it holds up nobody.
 async fn admitted(quota: &Arc<Quota>, call: &Call) -> Result<QuotaReservation, UpstreamError> {
-    let (cost, priority, deadline) = (cost(call), call.priority, call.deadline);
+    let (cost, rank, deadline) = (cost(call), rank(call), call.deadline);
     let exhausted = |retry_after| UpstreamError::QuotaExhausted { retry_after };
     loop {
         let blocked = quota.blocked_for(call.shape);
@@ -115,11 +126,11 @@ async fn admitted(quota: &Arc<Quota>, call: &Call) -> Result<QuotaReservation, U
         }
         let admitted = match quota.shared() {
             None => {
-                let admitted = quota.admit(cost, priority, deadline).await;
+                let admitted = quota.admit(cost, rank, deadline).await;
                 Some(admitted.map_err(exhausted)?)
             }
             Some(shared) => {
-                let admitted = shared::admit(quota, shared, cost, priority, deadline, call.shape);
+                let admitted = shared::admit(quota, shared, cost, rank, deadline, call.shape);
                 // Boxed, so that the future of a call without a shared store is
                 // no larger.
                 Box::pin(admitted).await?

@@ -1,15 +1,54 @@
-//! Waiting calls of one priority: first come, first served.
+//! Waiting calls of one priority, in the order of their turns.
+//!
+//! Tenants take turns by start-time fair queueing (Goyal, Vin, Cheng, 1996). The
+//! first call of a tenant has a start in virtual time, and that with the smallest
+//! start goes first. It moves the start of its tenant's next call by its cost, as a
+//! part of the API's limits, divided by the weight of the tenant. So one that makes
+//! many or large calls holds up its own. One that did not wait starts at the virtual
+//! time, and gains nothing by it. With equal starts, and within a tenant: first come,
+//! first served.
 
-use super::bucket::Cost;
-use std::{collections::BTreeMap, sync::Arc};
+use super::{bucket::Cost, rank::Rank};
+use crate::call::Tenant;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 use tokio::sync::Notify;
+
+/// The whole of the API's limits in virtual time, for a tenant of weight 1.
+const WHOLE: f64 = (1_u64 << 40) as f64;
+
+/// Largest cost of a call in virtual time, as a multiple of the limits. It bounds
+/// what a limit of 0 would make infinite.
+const LARGEST: f64 = 1000.0;
 
 /// The queue of one priority.
 #[derive(Debug, Default)]
 pub struct Queue {
+    /// The tenants that wait, or whose next call starts later than now.
+    shares: HashMap<Tenant, TenantShare>,
+    /// The first call of each waiting tenant, by its start and its id.
+    firsts: BTreeMap<(u64, u64), Arc<Notify>>,
+    /// The tenants that do not wait, by the start of their next call.
+    absent: BTreeSet<(u64, Tenant)>,
+    /// Virtual time: the latest start of the calls that were admitted. 0 when no call
+    /// waits.
+    now: u64,
+    len: usize,
+    cost: Cost,
+    /// Of the waiting tenants together.
+    weight: u64,
+}
+
+#[derive(Debug, Default)]
+struct TenantShare {
+    weight: u64,
+    /// The virtual time at which its next call starts.
+    start: u64,
+    cost: Cost,
     /// By id, so in order of arrival.
     waiters: BTreeMap<u64, Waiter>,
-    cost: Cost,
 }
 
 #[derive(Debug)]
@@ -18,15 +57,17 @@ struct Waiter {
     turn: Arc<Notify>,
 }
 
+// === impl Queue ===
+
 impl Queue {
     /// Whether no call waits.
     pub fn is_empty(&self) -> bool {
-        self.waiters.is_empty()
+        self.len == 0
     }
 
     /// Number of waiting calls.
     pub fn len(&self) -> usize {
-        self.waiters.len()
+        self.len
     }
 
     /// The total cost of the waiting calls.
@@ -34,32 +75,117 @@ impl Queue {
         self.cost
     }
 
-    /// Appends a call; it is notified when its turn comes.
-    pub fn push(&mut self, id: u64, cost: Cost) -> Arc<Notify> {
+    /// Adds a call with an id that is larger than those before; it is notified when
+    /// its turn comes.
+    pub fn push(&mut self, id: u64, rank: Rank<'_>, cost: Cost) -> Arc<Notify> {
         let turn = Arc::new(Notify::new());
+        let share = self.shares.entry(rank.tenant.clone()).or_default();
+        if share.waiters.is_empty() {
+            if share.start > self.now {
+                self.absent.remove(&(share.start, rank.tenant.clone()));
+            }
+            share.start = share.start.max(self.now);
+            share.weight = 0;
+            self.firsts.insert((share.start, id), Arc::clone(&turn));
+        }
+        // The clients file may have been reloaded.
+        let weight = u64::from(rank.weight.max(1));
+        self.weight = self.weight - share.weight + weight;
+        share.weight = weight;
+        share.cost = share.cost.plus(cost);
         let waiter = Waiter {
             cost,
             turn: Arc::clone(&turn),
         };
+        share.waiters.insert(id, waiter);
         self.cost = self.cost.plus(cost);
-        self.waiters.insert(id, waiter);
+        self.len += 1;
         turn
     }
 
-    /// Removes a call, wherever it is.
-    pub fn remove(&mut self, id: u64) {
-        if let Some(waiter) = self.waiters.remove(&id) {
-            self.cost = match self.waiters.is_empty() {
-                // Resets rounding errors when the queue is empty.
-                true => Cost::default(),
-                false => self.cost.minus(waiter.cost),
-            };
+    /// Removes a call that no longer waits, wherever it is. Has no effect if it was
+    /// admitted.
+    pub fn remove(&mut self, tenant: &Tenant, id: u64) {
+        self.leave(tenant, id, 0.0);
+    }
+
+    /// Removes a call that was admitted, whose cost is this part of the API's limits.
+    pub fn admitted(&mut self, tenant: &Tenant, id: u64, part: f64) {
+        self.leave(tenant, id, part);
+    }
+
+    fn leave(&mut self, tenant: &Tenant, id: u64, part: f64) {
+        let Some(share) = self.shares.get_mut(tenant) else {
+            return;
+        };
+        let first = share.waiters.first_key_value().map(|(first, _)| *first);
+        let (Some(first), Some(waiter)) = (first, share.waiters.remove(&id)) else {
+            return;
+        };
+        self.firsts.remove(&(share.start, first));
+        share.cost = share.cost.minus(waiter.cost);
+        self.cost = self.cost.minus(waiter.cost);
+        self.len -= 1;
+        if part > 0.0 {
+            self.now = self.now.max(share.start);
+            let cost = (part.min(LARGEST) * WHOLE) as u64 / share.weight;
+            share.start = share.start.saturating_add(cost.max(1));
+        }
+        if let Some((next, waiter)) = share.waiters.first_key_value() {
+            let first = (share.start, *next);
+            self.firsts.insert(first, Arc::clone(&waiter.turn));
+        } else {
+            self.weight -= share.weight;
+            // Resets rounding errors.
+            share.cost = Cost::default();
+            self.absent.insert((share.start, tenant.clone()));
+        }
+        self.forget();
+    }
+
+    /// Forgets the absent tenants whose next call would start now in any case.
+    fn forget(&mut self) {
+        if self.is_empty() {
+            // Everybody had a turn. Also resets rounding errors.
+            *self = Queue::default();
+            return;
+        }
+        while let Some((start, _)) = self.absent.first()
+            && *start <= self.now
+            && let Some((_, tenant)) = self.absent.pop_first()
+        {
+            self.shares.remove(&tenant);
         }
     }
 
     /// The first call in the queue, and how to notify it.
     pub fn first(&self) -> Option<(u64, &Notify)> {
-        let (id, waiter) = self.waiters.first_key_value()?;
-        Some((*id, &waiter.turn))
+        let ((_, id), turn) = self.firsts.first_key_value()?;
+        Some((*id, turn))
+    }
+
+    /// The cost of the calls that will go before one that arrives now: those of its
+    /// tenant, and of the others as much as they get in the meantime. `part` gives
+    /// the part of the API's limits that a cost is.
+    pub fn cost_before(&self, rank: Rank<'_>, cost: Cost, part: impl Fn(Cost) -> f64) -> Cost {
+        let weight = u64::from(rank.weight.max(1));
+        let (own, start, own_weight) = match self.shares.get(rank.tenant) {
+            Some(share) if share.waiters.is_empty() => (Cost::default(), share.start, 0),
+            Some(share) => (share.cost, share.start, share.weight),
+            None => (Cost::default(), self.now, 0),
+        };
+        let others = self.cost.minus(own);
+        let (waits, passes) = (part(others), self.weight - own_weight);
+        if passes == 0 || waits <= 0.0 {
+            return own;
+        }
+        let until_start = start.saturating_sub(self.now) as f64 / WHOLE;
+        let until_end = until_start + part(own.plus(cost)) / weight as f64;
+        let meanwhile = until_end * passes as f64;
+        own.plus(others.times((meanwhile / waits).min(1.0)))
     }
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

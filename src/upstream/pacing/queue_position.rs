@@ -1,8 +1,11 @@
 //! A call that waits in the queue.
 
-use super::{bucket::Cost, quota::Quota, reservation::QuotaReservation, state::State};
-use crate::call::{Deadline, Priority};
-use std::{sync::Arc, time::Duration};
+use super::{bucket::Cost, quota::Quota, rank::Rank, reservation::QuotaReservation, state::State};
+use crate::call::{Deadline, Priority, Tenant};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep},
@@ -13,21 +16,25 @@ pub struct QueuePosition {
     quota: Arc<Quota>,
     id: u64,
     priority: Priority,
+    tenant: Tenant,
+    weight: u32,
     turn: Arc<Notify>,
-    since: Instant,
+    first_since: OnceLock<Instant>,
 }
 
 // === impl QueuePosition ===
 
 impl QueuePosition {
     /// The position of the call that was enqueued with `id`.
-    pub fn new(quota: Arc<Quota>, id: u64, priority: Priority, turn: Arc<Notify>) -> Self {
+    pub fn new(quota: Arc<Quota>, id: u64, rank: Rank<'_>, turn: Arc<Notify>) -> Self {
         QueuePosition {
             quota,
             id,
-            priority,
+            priority: rank.priority,
+            tenant: rank.tenant.clone(),
+            weight: rank.weight,
             turn,
-            since: Instant::now(),
+            first_since: OnceLock::new(),
         }
     }
 
@@ -41,9 +48,23 @@ impl QueuePosition {
         self.priority
     }
 
-    /// How long the call has waited.
-    pub fn waited(&self) -> Duration {
-        self.since.elapsed()
+    /// What decides about its turn.
+    pub fn rank(&self) -> Rank<'_> {
+        Rank {
+            priority: self.priority,
+            tenant: &self.tenant,
+            weight: self.weight,
+        }
+    }
+
+    /// Leaves the queue, since the call has its turn.
+    pub fn take_turn(&self, state: &mut State, cost: Cost) {
+        state.take_turn(self.id, self.rank(), cost);
+    }
+
+    /// How long the call has been the first in the queue, which it is now.
+    pub fn first_for(&self) -> Duration {
+        self.first_since.get_or_init(Instant::now).elapsed()
     }
 
     /// Whether it is the first in the queue.
@@ -70,9 +91,10 @@ impl QueuePosition {
                 let mut state = self.quota.lock();
                 match self.is_next(&state).then(|| state.fits_in(cost)) {
                     Some(wait) if !state.leaves_time(cost, wait, deadline) => {
-                        return Err(state.wait(cost, self.priority));
+                        return Err(state.wait(cost, self.rank()));
                     }
                     Some(Duration::ZERO) => {
+                        self.take_turn(&mut state, cost);
                         return Ok(self.quota.reserve(&mut state, cost, self.priority));
                     }
                     wait => wait.unwrap_or(Duration::MAX),
@@ -86,7 +108,7 @@ impl QueuePosition {
 impl Drop for QueuePosition {
     fn drop(&mut self) {
         let mut state = self.quota.lock();
-        state.queue(self.priority).remove(self.id);
+        state.queue(self.priority).remove(&self.tenant, self.id);
         state.wake_next();
     }
 }

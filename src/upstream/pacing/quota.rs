@@ -3,9 +3,9 @@
 //!
 //! Calls reserve their estimated cost when they begin, and are settled when the
 //! API has counted, as the API itself does. Calls that do not fit wait in a
-//! queue: interactive ones first, otherwise first come, first served. The first
-//! in the queue sleeps until it fits; every call that leaves notifies the next
-//! one. There is no background task.
+//! queue: interactive ones first, and among equals the tenants take turns
+//! (`queue`). The first in the queue sleeps until it fits; every call that leaves
+//! notifies the next one. There is no background task.
 //!
 //! A call is admitted only if it will have its turn, and time left for its
 //! response, before its deadline. Otherwise calls would reach the front of the
@@ -15,6 +15,7 @@ use super::{
     bucket::Cost,
     buckets::Levels,
     queue_position::QueuePosition,
+    rank::Rank,
     reservation::QuotaReservation,
     shared::{ReservationScope, SharedQuota},
     state::State,
@@ -73,30 +74,30 @@ impl Quota {
     pub async fn admit(
         self: &Arc<Self>,
         cost: Cost,
-        priority: Priority,
+        rank: Rank<'_>,
         deadline: Deadline,
     ) -> Result<QuotaReservation, Duration> {
         let place = {
             let mut state = self.lock();
-            if !state.anyone_before(priority) && state.fits_in(cost).is_zero() {
-                return Ok(self.reserve(&mut state, cost, priority));
+            if !state.anyone_before(rank.priority) && state.fits_in(cost).is_zero() {
+                return Ok(self.reserve(&mut state, cost, rank.priority));
             }
-            let wait = state.wait(cost, priority);
+            let wait = state.wait(cost, rank);
             if !state.leaves_time(cost, wait, deadline) {
                 return Err(wait);
             }
-            self.place(&mut state, cost, priority)
+            self.place(&mut state, cost, rank)
         };
         place.wait(cost, deadline).await
     }
 
     /// How long a call would currently wait.
-    pub fn wait(&self, cost: Cost, priority: Priority) -> Duration {
+    pub fn wait(&self, cost: Cost, rank: Rank<'_>) -> Duration {
         let mut state = self.lock();
-        if !state.anyone_before(priority) {
+        if !state.anyone_before(rank.priority) {
             return state.fits_in(cost);
         }
-        state.wait(cost, priority)
+        state.wait(cost, rank)
     }
 
     /// How much longer the API rejects calls of this shape.
@@ -158,15 +159,15 @@ impl Quota {
         self.state.lock()
     }
 
-    /// A position at the end of the queue.
+    /// A position in the queue.
     pub(super) fn place(
         self: &Arc<Self>,
         state: &mut State,
         cost: Cost,
-        priority: Priority,
+        rank: Rank<'_>,
     ) -> QueuePosition {
-        let (id, turn) = state.enqueue(cost, priority);
-        QueuePosition::new(Arc::clone(self), id, priority, turn)
+        let (id, turn) = state.enqueue(cost, rank);
+        QueuePosition::new(Arc::clone(self), id, rank, turn)
     }
 
     /// Reserves a call in this process only.

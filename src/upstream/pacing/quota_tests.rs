@@ -1,7 +1,7 @@
 //! How calls wait, and which ones go first.
 
 use super::{super::cold_start::FIRST_CALLS, *};
-use crate::upstream::limits;
+use crate::upstream::{Call, limits};
 use futures::FutureExt;
 use tokio::time::Instant;
 
@@ -21,6 +21,17 @@ const ONE: Cost = Cost {
     output_tokens: 10.0,
 };
 
+const BATCH: Rank<'_> = Rank {
+    priority: Priority::Batch,
+    tenant: &None,
+    weight: 1,
+};
+
+const INTERACTIVE: Rank<'_> = Rank {
+    priority: Priority::Interactive,
+    ..BATCH
+};
+
 fn minute() -> Deadline {
     Deadline::after(Duration::from_secs(60))
 }
@@ -28,7 +39,7 @@ fn minute() -> Deadline {
 /// A quota with one request left, of sixty per minute.
 async fn nearly_empty() -> Arc<Quota> {
     let quota = Arc::new(Quota::default());
-    let reservation = quota.admit(ONE, Priority::Batch, minute()).await.unwrap();
+    let reservation = quota.admit(ONE, BATCH, minute()).await.unwrap();
     quota.observe(&reported(2), &reservation.levels(), ONE);
     assert_eq!(quota.remaining().requests, Some((1.0, 60.0)));
     quota
@@ -39,10 +50,7 @@ async fn a_call_that_does_not_fit_waits_for_the_refill() {
     let quota = nearly_empty().await;
     let began = Instant::now();
     for seconds in [0, 1, 2] {
-        quota
-            .admit(ONE, Priority::Interactive, minute())
-            .await
-            .unwrap();
+        quota.admit(ONE, INTERACTIVE, minute()).await.unwrap();
         let waited = began.elapsed();
         assert_eq!(waited.as_secs(), seconds, "{waited:?}");
     }
@@ -51,19 +59,19 @@ async fn a_call_that_does_not_fit_waits_for_the_refill() {
 #[tokio::test(start_paused = true)]
 async fn interactive_calls_go_first_and_each_kind_in_order() {
     let quota = nearly_empty().await;
-    let _last = quota.admit(ONE, Priority::Batch, minute()).await.unwrap();
+    let _last = quota.admit(ONE, BATCH, minute()).await.unwrap();
     let order = Arc::new(Mutex::new(Vec::new()));
     let tasks: Vec<_> = [
-        ("batch 1", Priority::Batch),
-        ("batch 2", Priority::Batch),
-        ("interactive 1", Priority::Interactive),
-        ("interactive 2", Priority::Interactive),
+        ("batch 1", BATCH),
+        ("batch 2", BATCH),
+        ("interactive 1", INTERACTIVE),
+        ("interactive 2", INTERACTIVE),
     ]
     .into_iter()
-    .map(|(name, priority)| {
+    .map(|(name, rank)| {
         let (quota, order) = (Arc::clone(&quota), Arc::clone(&order));
         async move {
-            quota.admit(ONE, priority, minute()).await.unwrap();
+            quota.admit(ONE, rank, minute()).await.unwrap();
             order.lock().push(name);
         }
     })
@@ -78,12 +86,12 @@ async fn interactive_calls_go_first_and_each_kind_in_order() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_fit_in_time_is_refused_at_once_and_truly() {
     let quota = nearly_empty().await;
-    let _last = quota.admit(ONE, Priority::Batch, minute()).await.unwrap();
-    let waiting = quota.admit(ONE, Priority::Interactive, minute());
+    let _last = quota.admit(ONE, BATCH, minute()).await.unwrap();
+    let waiting = quota.admit(ONE, INTERACTIVE, minute());
     let mut waiting = Box::pin(waiting);
     assert!((&mut waiting).now_or_never().is_none());
     let soon = Deadline::after(Duration::from_millis(500));
-    let refused = quota.admit(ONE, Priority::Interactive, soon).now_or_never();
+    let refused = quota.admit(ONE, INTERACTIVE, soon).now_or_never();
     let retry_after = refused.unwrap().unwrap_err();
     assert_eq!(retry_after, Duration::from_secs(2));
     // The estimate was right: after this time there is room, and not before.
@@ -91,7 +99,7 @@ async fn what_cannot_fit_in_time_is_refused_at_once_and_truly() {
     waiting.await.unwrap();
     assert!(
         quota
-            .admit(ONE, Priority::Batch, soon)
+            .admit(ONE, BATCH, soon)
             .now_or_never()
             .is_some_and(|it| it.is_ok())
     );
@@ -103,50 +111,41 @@ async fn batch_is_told_of_the_interactive_calls_that_will_come_before_it() {
     // Half of the refill goes to interactive calls.
     for _ in 0..60 {
         tokio::time::advance(Duration::from_secs(2)).await;
-        quota
-            .admit(ONE, Priority::Interactive, minute())
-            .await
-            .unwrap();
+        quota.admit(ONE, INTERACTIVE, minute()).await.unwrap();
         quota.lock().take(ONE, Priority::Batch);
     }
     let left = quota.lock().levels();
     quota.lock().take(left, Priority::Batch);
     // Alone it would have its turn after a second.
-    let wait = quota.lock().wait(ONE, Priority::Batch).as_secs_f64();
+    let wait = quota.lock().wait(ONE, BATCH).as_secs_f64();
     assert!((1.6..=2.4).contains(&wait), "{wait}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_call_is_begun_that_has_no_time_for_its_answer() {
     let quota = nearly_empty().await;
-    let slow = quota
-        .admit(ONE, Priority::Interactive, minute())
-        .await
-        .unwrap();
+    let slow = quota.admit(ONE, INTERACTIVE, minute()).await.unwrap();
     tokio::time::advance(Duration::from_secs(5)).await;
     slow.answered();
     drop(slow);
     let left = quota.lock().levels();
     quota.lock().take(left, Priority::Batch);
     let soon = Deadline::after(Duration::from_secs(4));
-    let refused = quota.admit(ONE, Priority::Interactive, soon).now_or_never();
+    let refused = quota.admit(ONE, INTERACTIVE, soon).now_or_never();
     assert!(refused.unwrap().is_err());
     let later = Deadline::after(Duration::from_secs(7));
-    quota
-        .admit(ONE, Priority::Interactive, later)
-        .await
-        .unwrap();
+    quota.admit(ONE, INTERACTIVE, later).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_gives_up_is_no_obstacle() {
     let quota = nearly_empty().await;
-    let _last = quota.admit(ONE, Priority::Batch, minute()).await.unwrap();
-    let mut first = Box::pin(quota.admit(ONE, Priority::Interactive, minute()));
+    let _last = quota.admit(ONE, BATCH, minute()).await.unwrap();
+    let mut first = Box::pin(quota.admit(ONE, INTERACTIVE, minute()));
     assert!((&mut first).now_or_never().is_none());
     let second = tokio::spawn({
         let quota = Arc::clone(&quota);
-        async move { quota.admit(ONE, Priority::Interactive, minute()).await }
+        async move { quota.admit(ONE, INTERACTIVE, minute()).await }
     });
     tokio::task::yield_now().await;
     drop(first);
@@ -171,7 +170,7 @@ async fn what_was_charged_too_much_is_given_back() {
         output_tokens: 5000.0,
         ..ONE
     };
-    let mut reservation = quota.admit(cost, Priority::Batch, minute()).await.unwrap();
+    let mut reservation = quota.admit(cost, BATCH, minute()).await.unwrap();
     quota.observe(&tokens(6000), &reservation.levels(), cost);
     assert_eq!(quota.remaining().output_tokens, Some((1000.0, 6000.0)));
     reservation.uses(Cost {
@@ -187,9 +186,9 @@ async fn until_the_limits_are_known_only_some_calls_are_in_flight() {
     let quota = Arc::new(Quota::default());
     let mut reservations = Vec::new();
     for _ in 0..FIRST_CALLS {
-        reservations.push(quota.admit(ONE, Priority::Batch, minute()).await.unwrap());
+        reservations.push(quota.admit(ONE, BATCH, minute()).await.unwrap());
     }
-    let mut next = Box::pin(quota.admit(ONE, Priority::Batch, minute()));
+    let mut next = Box::pin(quota.admit(ONE, BATCH, minute()));
     assert!((&mut next).now_or_never().is_none());
     let unlimited = |accepted| RateLimits {
         accepted,
@@ -211,7 +210,7 @@ async fn slow_answers_do_not_throttle_an_api_that_names_no_limits() {
         let quota = Arc::clone(&quota);
         async move {
             let deadline = Deadline::after(Duration::from_secs(6));
-            let admitted = quota.admit(ONE, Priority::Interactive, deadline).await;
+            let admitted = quota.admit(ONE, INTERACTIVE, deadline).await;
             let _reservation = admitted.unwrap();
             tokio::time::sleep(Duration::from_secs(4)).await;
         }
@@ -227,7 +226,7 @@ async fn slow_long_answers_leave_time_for_short_ones() {
         output_tokens: 64_000.0,
         ..ONE
     };
-    let slow = quota.admit(long, Priority::Interactive, minute()).await;
+    let slow = quota.admit(long, INTERACTIVE, minute()).await;
     let slow = slow.unwrap();
     tokio::time::advance(Duration::from_secs(600)).await;
     slow.answered();
@@ -235,8 +234,70 @@ async fn slow_long_answers_leave_time_for_short_ones() {
     let left = quota.lock().levels();
     quota.lock().take(left, Priority::Batch);
     // Both must wait for a second.
-    let rejected = quota.admit(long, Priority::Interactive, minute());
+    let rejected = quota.admit(long, INTERACTIVE, minute());
     assert!(rejected.now_or_never().unwrap().is_err());
-    let admitted = quota.admit(ONE, Priority::Interactive, minute()).await;
+    let admitted = quota.admit(ONE, INTERACTIVE, minute()).await;
     assert!(admitted.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_calls_of_one_tenant_do_not_keep_another_from_its_turn() {
+    let quota = nearly_empty().await;
+    let _last = quota.admit(ONE, BATCH, minute()).await.unwrap();
+    let [greedy, small] = ["greedy", "small"].map(|name| Some(Arc::from(name)));
+    let rank = |tenant| Rank { tenant, ..BATCH };
+    let mut waiting: Vec<_> = (0..30)
+        .map(|_| Box::pin(quota.admit(ONE, rank(&greedy), minute())))
+        .collect();
+    for call in &mut waiting {
+        assert!(call.now_or_never().is_none());
+    }
+    let soon = Deadline::after(Duration::from_secs(3));
+    let refused = quota.admit(ONE, rank(&greedy), soon).now_or_never();
+    assert_eq!(refused.unwrap().unwrap_err(), Duration::from_secs(31));
+
+    let began = Instant::now();
+    let others = futures::future::join_all(waiting);
+    let turn = quota.admit(ONE, rank(&small), soon);
+    let (_, took) = tokio::join!(others, async {
+        turn.await.unwrap();
+        began.elapsed()
+    });
+    assert_eq!(took.as_secs(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_come_back_after_a_rejection_take_turns() {
+    let quota = nearly_empty().await;
+    let until = Instant::now() + Duration::from_secs(10);
+    quota.lock().block(RequestShape::default(), until);
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let names = std::iter::repeat_n("greedy", 30).chain(["small"]);
+    let calls = names.map(|name| {
+        let (quota, order) = (Arc::clone(&quota), Arc::clone(&order));
+        async move {
+            let mut call = Call::for_tests();
+            call.tenant = Some(Arc::from(name));
+            let admitted = crate::upstream::pacing::admitted(&quota, &call).await;
+            order.lock().push(name);
+            // Its reservation is kept.
+            admitted.unwrap()
+        }
+    });
+    futures::future::join_all(calls).await;
+    // There was room for ten of them at once.
+    let turn = order.lock().iter().position(|name| *name == "small");
+    assert!(turn.is_some_and(|turn| turn <= 1), "{turn:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_the_first_from_when_those_before_it_are_gone() {
+    let quota = nearly_empty().await;
+    let place = || quota.place(&mut quota.lock(), ONE, BATCH);
+    let (one, other) = (place(), place());
+    assert_eq!(one.first_for(), Duration::ZERO);
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert_eq!(one.first_for(), Duration::from_secs(5));
+    drop(one);
+    assert_eq!(other.first_for(), Duration::ZERO);
 }

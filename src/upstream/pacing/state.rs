@@ -7,6 +7,7 @@ use super::{
     cold_start::ColdStart,
     demand::Demand,
     queue::Queue,
+    rank::Rank,
     rejections::Rejections,
 };
 use crate::{
@@ -18,6 +19,13 @@ use tokio::{sync::Notify, time::Instant};
 
 /// After this time, the reports of other replicas are ignored.
 const OTHERS_ARE_KNOWN_FOR: Duration = Duration::from_secs(2);
+
+/// How long calls gather that waited for the end of a rejection: a few ticks of the
+/// timer.
+const GATHERING: Duration = Duration::from_millis(5);
+
+/// The limit by which turns are counted as long as the API has reported none.
+const ASSUMED_REQUESTS: f64 = 1000.0;
 
 /// The state of a quota.
 #[derive(Debug, Default)]
@@ -34,6 +42,8 @@ pub struct State {
     interactive_demand: Demand,
     answer_times: AnswerTimes,
     rejections: Rejections,
+    /// When the calls of the shape that was rejected last come back.
+    come_back: Option<Instant>,
     /// What other replicas wait for, and when they reported it.
     others: Option<(OtherReplicas, Instant)>,
 }
@@ -59,6 +69,19 @@ enum Meter {
     Metered(Buckets),
 }
 
+// === impl Meter ===
+
+impl Meter {
+    /// The part of the limits that a cost is: of the one of which it needs most
+    /// (dominant resource fairness: Ghodsi et al., 2011).
+    fn part(&self, cost: Cost) -> f64 {
+        match self {
+            Meter::Metered(buckets) => buckets.part(cost),
+            Meter::Unknown | Meter::Unmetered => cost.requests / ASSUMED_REQUESTS,
+        }
+    }
+}
+
 // === impl State ===
 
 impl State {
@@ -70,10 +93,16 @@ impl State {
     }
 
     /// Puts a call into its queue: returns its id, and how it is notified.
-    pub(super) fn enqueue(&mut self, cost: Cost, priority: Priority) -> (u64, Arc<Notify>) {
+    pub(super) fn enqueue(&mut self, cost: Cost, rank: Rank<'_>) -> (u64, Arc<Notify>) {
         let id = self.next_id;
         self.next_id += 1;
-        (id, self.queue(priority).push(id, cost))
+        (id, self.queue(rank.priority).push(id, rank, cost))
+    }
+
+    /// Takes a call out of its queue that has its turn.
+    pub(super) fn take_turn(&mut self, id: u64, rank: Rank<'_>, cost: Cost) {
+        let part = self.meter.part(cost);
+        self.queue(rank.priority).admitted(rank.tenant, id, part);
     }
 
     pub(super) fn anyone_before(&self, priority: Priority) -> bool {
@@ -102,24 +131,39 @@ impl State {
         }
     }
 
-    /// Time until a call fits that is first in the queue.
-    pub(super) fn fits_in(&mut self, cost: Cost) -> Duration {
-        self.refill();
-        match &mut self.meter {
-            Meter::Unmetered => Duration::ZERO,
-            Meter::Unknown => self.cold_start.fits_in(self.in_flight),
-            Meter::Metered(buckets) => buckets.ready_in(cost),
+    /// Time until the calls have come back that waited for the end of a rejection.
+    /// They wake up within a tick of the timer, in any order, and none of them goes
+    /// before all are in the queue.
+    pub(super) fn gathers_for(&self) -> Duration {
+        match self.come_back {
+            Some(at) if at <= Instant::now() => GATHERING.saturating_sub(at.elapsed()),
+            _ => Duration::ZERO,
         }
     }
 
-    /// Time until a call has its turn behind the waiting calls, and behind
-    /// those that will arrive before it is served.
-    pub(super) fn wait(&mut self, cost: Cost, priority: Priority) -> Duration {
-        let before = match priority {
-            Priority::Interactive => self.interactive.cost(),
-            Priority::Batch => self.interactive.cost().plus(self.batch.cost()),
+    /// Time until a call fits that is first in the queue.
+    pub(super) fn fits_in(&mut self, cost: Cost) -> Duration {
+        self.refill();
+        let fits_in = match &mut self.meter {
+            Meter::Unmetered => Duration::ZERO,
+            Meter::Unknown => self.cold_start.fits_in(self.in_flight),
+            Meter::Metered(buckets) => buckets.ready_in(cost),
         };
-        self.wait_behind(before, cost, priority)
+        fits_in.max(self.gathers_for())
+    }
+
+    /// Time until a call has its turn behind the waiting calls that go first, and
+    /// behind those that will arrive before it is served.
+    pub(super) fn wait(&mut self, cost: Cost, rank: Rank<'_>) -> Duration {
+        let part = |cost| self.meter.part(cost);
+        let before = match rank.priority {
+            Priority::Interactive => self.interactive.cost_before(rank, cost, part),
+            Priority::Batch => {
+                let before = self.batch.cost_before(rank, cost, part);
+                self.interactive.cost().plus(before)
+            }
+        };
+        self.wait_behind(before, cost, rank.priority)
     }
 
     /// As [`wait`](Self::wait), behind calls of this replica with the total
@@ -161,6 +205,7 @@ impl State {
     /// No call of this shape starts before `until`.
     pub(super) fn block(&mut self, shape: RequestShape, until: Instant) {
         self.rejections.add(shape, until);
+        self.come_back = Some(until);
     }
 
     /// Level and limit of each bucket; `None` if it is not known.

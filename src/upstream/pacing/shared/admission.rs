@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        bucket::Cost, queue_position::QueuePosition, quota::Quota, reservation::QuotaReservation,
-        state::State,
+        bucket::Cost, queue_position::QueuePosition, quota::Quota, rank::Rank,
+        reservation::QuotaReservation, state::State,
     },
     AdmissionRequest, ReservationScope, SharedQuota,
     quotas::{AdmissionDecision, AdmissionResponse},
@@ -40,26 +40,26 @@ pub async fn admit(
     quota: &Arc<Quota>,
     shared: &SharedQuota,
     cost: Cost,
-    priority: Priority,
+    rank: Rank<'_>,
     deadline: Deadline,
     shape: RequestShape,
 ) -> Result<Option<QuotaReservation>, UpstreamError> {
     let (place, is_straight) = {
         let mut state = quota.lock();
-        let is_straight = !state.anyone_before(priority);
+        let is_straight = !state.anyone_before(rank.priority);
         if is_straight && state.is_unmetered() && state.fits_in(cost).is_zero() {
-            return Ok(Some(quota.reserve(&mut state, cost, priority)));
+            return Ok(Some(quota.reserve(&mut state, cost, rank.priority)));
         }
         // A call that is the first at once queries at once, which also updates
         // the state.
         let wait = match is_straight {
             true => Duration::ZERO,
-            false => state.wait(cost, priority),
+            false => state.wait(cost, rank),
         };
         if !state.leaves_time(cost, wait, deadline) {
             return Err(exhausted(wait));
         }
-        (quota.place(&mut state, cost, priority), is_straight)
+        (quota.place(&mut state, cost, rank), is_straight)
     };
     place
         .admitted(shared, cost, shape, deadline, is_straight)
@@ -88,6 +88,7 @@ impl QueuePosition {
                     None if shared.store().health().is_down() => continue,
                     None => HEARTBEAT,
                     Some(Ok(mut reservation)) => {
+                        self.take_turn(&mut self.quota().lock(), cost);
                         reservation.begin();
                         return Ok(Some(reservation));
                     }
@@ -124,6 +125,10 @@ impl QueuePosition {
         if !self.is_next(&state) {
             return Ok(Turn::Sleep(Duration::MAX));
         }
+        let gathers_for = state.gathers_for();
+        if !gathers_for.is_zero() {
+            return Ok(Turn::Sleep(gathers_for));
+        }
         if !state.is_unmetered() {
             if !shared.store().health().is_down() {
                 return Ok(Turn::AdmissionRequest(self.question(&state, cost, shape)));
@@ -134,6 +139,7 @@ impl QueuePosition {
         }
         match state.fits_in(cost) {
             Duration::ZERO => {
+                self.take_turn(&mut state, cost);
                 let reservation = self.quota().reserve(&mut state, cost, self.priority());
                 Ok(Turn::Charged(Box::new(reservation)))
             }
@@ -151,7 +157,7 @@ impl QueuePosition {
         AdmissionRequest {
             cost,
             priority: self.priority(),
-            waited: self.waited(),
+            first_for: self.first_for(),
             interactive,
             batch,
             figures: state.figures(),

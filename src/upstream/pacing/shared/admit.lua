@@ -1,7 +1,7 @@
 -- Reserves the first call in the queue of a replica, or returns how long it must
 -- wait.
--- ARGV: 1 whether it is interactive, 2-4 its cost, 5 milliseconds that it has
--- waited, 6-8 the total cost of the other interactive calls that wait in the
+-- ARGV: 1 whether it is interactive, 2-4 its cost, 5 milliseconds that it has been
+-- the first, 6-8 the total cost of the other interactive calls that wait in the
 -- replica, 9-11 that of the batch calls, 12-17 level and limit of each bucket as
 -- far as the replica knows them (-1: unknown), 18 the number of calls in flight
 -- that are always admitted before the limits are known, 19 milliseconds for which the
@@ -33,15 +33,15 @@ if not is_known() then
 end
 
 -- What waits in other replicas, and how much of it goes first: for a batch call
--- all interactive calls, and calls of the same kind that are first in their queue
--- and older.
+-- all interactive calls, and calls of the same kind that have been the first in their
+-- queue for longer.
 local interactive, batch, ahead = { 0, 0, 0 }, { 0, 0, 0 }, { 0, 0, 0 }
 for name, line in pairs(stored) do
   if string.sub(name, 1, 2) == 'b:' and tonumber(line) < now then
     redis.call('HDEL', KEYS[1], name)
   elseif string.sub(name, 1, 2) == 'w:' and name ~= own then
     -- The time until which the entry is valid; whether the first in the queue is
-    -- interactive (-1: the queue is empty), since when it waits, its cost; then
+    -- interactive (-1: the queue is empty), since when it is the first, its cost; then
     -- the total costs of what waits, including it.
     local it = {}
     for number in string.gmatch(line, '%S+') do

@@ -10,9 +10,10 @@
 //! time to wait. Each query also reports what waits in the replica, and keeps
 //! the position of the first in the queue for a moment. So a batch call is
 //! admitted only if the waiting interactive calls of all replicas leave room
-//! for it, and among equals the older one goes first: no two of them wait for
-//! the same token, and no call is overtaken forever. A replica that dies is
-//! forgotten after that moment.
+//! for it, and among equals the one goes first that has been the first in its queue
+//! for longer: no two of them wait for the same token, and no call is overtaken
+//! forever. So replicas take turns, and within each its tenants do; Redis knows no
+//! tenants. A replica that dies is forgotten after that moment.
 //!
 //! The local quota is maintained as if it were the only one, and adopts the
 //! state in each answer. So estimates need no round trip, and when Redis is

@@ -41,8 +41,8 @@ pub struct AdmissionRequest {
     pub cost: Cost,
     /// Priority of the call.
     pub priority: Priority,
-    /// How long the call has waited.
-    pub waited: Duration,
+    /// How long the call has been the first in the queue of its replica.
+    pub first_for: Duration,
     /// Total cost of the other interactive calls that wait.
     pub interactive: Cost,
     /// Total cost of the other batch calls that wait.
@@ -124,7 +124,7 @@ impl SharedQuotas {
         let mut script = self.admit.on(name, &[]);
         script.arg(u8::from(ask.priority == Priority::Interactive));
         with_cost(&mut script, ask.cost);
-        script.arg(ask.waited.as_secs_f64() * 1000.0);
+        script.arg(ask.first_for.as_secs_f64() * 1000.0);
         with_cost(&mut script, ask.interactive);
         with_cost(&mut script, ask.batch);
         for figures in ask.figures {

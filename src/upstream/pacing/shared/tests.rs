@@ -15,7 +15,7 @@ use crate::{
     store::{RedisCommand, RedisConfig, StoreAddress, StoreFailureMode},
     upstream::{
         Bucket, RequestShape, UpstreamError,
-        pacing::{cold_start::FIRST_CALLS, reservation::QuotaReservation},
+        pacing::{Rank, cold_start::FIRST_CALLS, reservation::QuotaReservation},
     },
 };
 use redis_server::RedisServer;
@@ -46,7 +46,7 @@ fn ask(priority: Priority) -> AdmissionRequest {
     AdmissionRequest {
         cost: ONE,
         priority,
-        waited: Duration::ZERO,
+        first_for: Duration::ZERO,
         interactive: Cost::default(),
         batch: Cost::default(),
         figures: [None; 3],
@@ -204,16 +204,16 @@ async fn batch_fits_only_beside_what_interactive_calls_wait_for_elsewhere() {
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
-async fn among_equals_the_one_that_waits_longer_goes_first() {
+async fn among_equals_the_one_that_is_first_in_its_queue_for_longer_goes_first() {
     let (_redis, one, two) = with_left(0).await;
-    let waited = |seconds| AdmissionRequest {
-        waited: Duration::from_secs(seconds),
+    let first_for = |seconds| AdmissionRequest {
+        first_for: Duration::from_secs(seconds),
         ..ask(Priority::Batch)
     };
-    assert_about(waits(&one.asks(waited(5)).await), 1.0);
-    assert_about(waits(&two.asks(waited(2)).await), 2.0);
-    assert_about(waits(&one.asks(waited(5)).await), 1.0);
-    assert_about(waits(&two.asks(waited(8)).await), 1.0);
+    assert_about(waits(&one.asks(first_for(5)).await), 1.0);
+    assert_about(waits(&two.asks(first_for(2)).await), 2.0);
+    assert_about(waits(&one.asks(first_for(5)).await), 1.0);
+    assert_about(waits(&two.asks(first_for(8)).await), 1.0);
     // Interactive calls ignore batch calls.
     assert_about(waits(&two.asks(ask(Priority::Interactive)).await), 1.0);
 }
@@ -380,7 +380,12 @@ async fn admitted(quota: &Arc<Quota>) -> Result<QuotaReservation, UpstreamError>
     let shape = RequestShape::default();
     let deadline = Deadline::after(Duration::from_secs(20));
     let shared = quota.shared().unwrap();
-    let admitted = admit(quota, shared, ONE, Priority::Batch, deadline, shape).await;
+    let rank = Rank {
+        priority: Priority::Batch,
+        tenant: &None,
+        weight: 1,
+    };
+    let admitted = admit(quota, shared, ONE, rank, deadline, shape).await;
     admitted.map(|reservation| reservation.expect("no call was rejected"))
 }
 

@@ -1,0 +1,185 @@
+//! A response that is being sent, as its reader takes it.
+//!
+//! A reader that takes nothing leaves the body unpolled, so nothing inside the body
+//! can end it. It is looked at and ended from outside. A reader is stalled if it does
+//! not come back for more, although the last frame was not the last, and the API has
+//! not been waited for. Large frames are cut, so that a slow reader of one is seen to
+//! come back.
+
+use super::{drain::CallGuard, messages::MessageBytes, peers::PeerCall};
+use bytes::Bytes;
+use futures::task::{ArcWake, AtomicWaker, waker_ref};
+use http_body::{Body as _, Frame};
+use parking_lot::Mutex;
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+use tonic::{Status, body::Body};
+
+/// Maximum size of a frame: a reader that takes less than this in the stall timeout
+/// is stalled.
+const MAX_FRAME: usize = 16 * 1024;
+
+/// What a call holds until its response has been sent or dropped.
+pub struct Held {
+    /// Its place among the calls.
+    _place: CallGuard,
+    /// Its part of its peer's share of them.
+    _of_peer: Option<PeerCall>,
+    /// The memory of its message.
+    _bytes: Arc<MessageBytes>,
+}
+
+impl Held {
+    /// The place of a call and the memory of its message.
+    pub fn new(place: CallGuard, of_peer: Option<PeerCall>, bytes: Arc<MessageBytes>) -> Self {
+        Held {
+            _place: place,
+            _of_peer: of_peer,
+            _bytes: bytes,
+        }
+    }
+}
+
+/// A response that is being sent.
+pub struct Outgoing {
+    slot: Mutex<Slot>,
+    reader: AtomicWaker,
+    /// How often the reader came for more.
+    polls: AtomicU64,
+    /// Whether there is nothing to send: the body was polled, and has not woken
+    /// its reader since.
+    is_quiet: AtomicBool,
+}
+
+enum Slot {
+    Running {
+        body: Body,
+        /// What is left of a large frame.
+        rest: Bytes,
+        _held: Held,
+    },
+    /// Ended; the status has not been sent yet.
+    Ended(Status),
+    Over,
+}
+
+/// What was seen of a reader so far.
+#[derive(Debug, Default)]
+pub struct ReaderProgress {
+    polls: Option<u64>,
+    checks_without_progress: u8,
+}
+
+/// A polled frame of a response.
+pub type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
+
+impl Outgoing {
+    /// A body, and what its call holds until it ends.
+    pub fn new(body: Body, held: Held) -> Arc<Self> {
+        Arc::new(Outgoing {
+            slot: Mutex::new(Slot::Running {
+                body,
+                rest: Bytes::new(),
+                _held: held,
+            }),
+            reader: AtomicWaker::new(),
+            polls: AtomicU64::new(0),
+            is_quiet: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether the reader has taken nothing since two checks ago, while there was
+    /// something to take. The first check only begins.
+    pub fn is_stalled(&self, progress: &mut ReaderProgress) -> bool {
+        let polls = self.polls.load(Ordering::Acquire);
+        if progress.polls == Some(polls) && !self.is_quiet.load(Ordering::Acquire) {
+            progress.checks_without_progress += 1;
+        } else {
+            progress.checks_without_progress = 0;
+        }
+        progress.polls = Some(polls);
+        progress.checks_without_progress >= 2
+    }
+
+    /// Drops the body, and with it everything below, and leaves its status.
+    pub fn end(&self, status: Status) {
+        let mut slot = self.slot.lock();
+        if let Slot::Running { .. } = *slot {
+            let ended = std::mem::replace(&mut *slot, Slot::Ended(status));
+            // Dropping a body runs foreign code, so it must happen outside of
+            // the lock.
+            drop(slot);
+            drop(ended);
+            self.reader.wake();
+        }
+    }
+
+    /// Drops the body, and with it everything below.
+    pub fn close(&self) {
+        let mut slot = self.slot.lock();
+        let closed = std::mem::replace(&mut *slot, Slot::Over);
+        drop(slot);
+        drop(closed);
+    }
+
+    /// Polls for the next frame.
+    pub fn poll_frame(self: &Arc<Self>, cx: &mut Context<'_>) -> PolledFrame {
+        self.reader.register(cx.waker());
+        self.polls.fetch_add(1, Ordering::Release);
+        let mut slot = self.slot.lock();
+        match &mut *slot {
+            Slot::Running { rest, .. } if !rest.is_empty() => Poll::Ready(Some(Ok(first(rest)))),
+            Slot::Running { body, rest, .. } => {
+                // Before the poll: the body may wake at once.
+                self.is_quiet.store(true, Ordering::Release);
+                let waker = waker_ref(self);
+                let polled = Pin::new(body).poll_frame(&mut Context::from_waker(&waker));
+                if polled.is_ready() {
+                    self.is_quiet.store(false, Ordering::Release);
+                }
+                match polled {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        Poll::Ready(Some(Ok(match frame.into_data() {
+                            Ok(data) if data.len() > MAX_FRAME => {
+                                *rest = data;
+                                first(rest)
+                            }
+                            Ok(data) => Frame::data(data),
+                            Err(other) => other,
+                        })))
+                    }
+                    polled => polled,
+                }
+            }
+            Slot::Ended(_) => match std::mem::replace(&mut *slot, Slot::Over) {
+                Slot::Ended(status) => Poll::Ready(trailers(&status).map(Ok)),
+                _ => Poll::Ready(None),
+            },
+            Slot::Over => Poll::Ready(None),
+        }
+    }
+}
+
+impl ArcWake for Outgoing {
+    fn wake_by_ref(outgoing: &Arc<Self>) {
+        outgoing.is_quiet.store(false, Ordering::Release);
+        outgoing.reader.wake();
+    }
+}
+
+/// The next piece of a large frame.
+fn first(rest: &mut Bytes) -> Frame<Bytes> {
+    Frame::data(rest.split_to(rest.len().min(MAX_FRAME)))
+}
+
+fn trailers(status: &Status) -> Option<Frame<Bytes>> {
+    let mut trailers = http::HeaderMap::with_capacity(4);
+    status.add_header(&mut trailers).ok()?;
+    Some(Frame::trailers(trailers))
+}
