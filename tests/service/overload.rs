@@ -1,6 +1,6 @@
 //! More calls than the process takes, and connections that attack.
 
-use crate::support::{World, ask, connect, reason, soon};
+use crate::support::{World, ask, connect_from, reason, soon};
 use claude_grpc::simulator::Behaviour;
 use std::time::{Duration, Instant};
 use tonic::Code;
@@ -8,19 +8,20 @@ use tonic_types::StatusExt;
 
 #[tokio::test]
 async fn calls_beyond_the_limit_are_shed_at_once_over_all_connections() {
-    const LIMIT: usize = 8;
-    let world = World::with(|setup| setup.server.max_calls = LIMIT).await;
+    const LIMIT: u8 = 8;
+    let world = World::with(|setup| setup.server.max_calls = LIMIT.into()).await;
     world.simulator.always(Some(Behaviour::Hang));
+    // From a peer each: one alone would leave calls to others.
     let held: Vec<_> = (0..LIMIT)
-        .map(|_| {
-            let mut grpc = connect(world.address);
+        .map(|number| {
+            let mut grpc = connect_from([127, 0, 0, 2 + number].into(), world.address);
             tokio::spawn(async move { grpc.generate(ask("hello")).await })
         })
         .collect();
     soon(
         world
             .simulator
-            .until(|counts| counts.in_flight == LIMIT as u64),
+            .until(|counts| counts.in_flight == u64::from(LIMIT)),
     )
     .await;
 
@@ -34,7 +35,7 @@ async fn calls_beyond_the_limit_are_shed_at_once_over_all_connections() {
     assert_eq!(reason(&shed), "OVERLOADED");
     assert!(shed.get_details_retry_info().is_some());
     assert!(took < Duration::from_millis(10), "shed after {took:?}");
-    assert_eq!(world.attempts(), LIMIT as u64);
+    assert_eq!(world.attempts(), u64::from(LIMIT));
 
     held.iter().for_each(tokio::task::JoinHandle::abort);
     soon(world.simulator.until(|counts| counts.in_flight == 0)).await;

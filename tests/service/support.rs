@@ -12,7 +12,10 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use secrecy::SecretString;
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{Request, Status};
 use tonic_types::StatusExt;
@@ -151,14 +154,25 @@ impl Drop for World {
 
 /// A connection of its own to a service.
 pub fn connect(address: SocketAddr) -> Grpc {
-    let client = http_client();
+    connect_from(Ipv4Addr::LOCALHOST, address)
+}
+
+/// A connection of its own to a service, from an address of the loopback network:
+/// each is a peer.
+pub fn connect_from(peer: Ipv4Addr, address: SocketAddr) -> Grpc {
+    let client = http_client_from(peer);
     let origin = format!("http://{address}").parse().unwrap();
     ClaudeServiceClient::with_origin(client, origin).max_decoding_message_size(usize::MAX)
 }
 
 /// A client of HTTP/2 with connections of its own.
 pub fn http_client() -> HttpClient {
+    http_client_from(Ipv4Addr::LOCALHOST)
+}
+
+fn http_client_from(peer: Ipv4Addr) -> HttpClient {
     let mut connector = HttpConnector::new();
+    connector.set_local_address(Some(peer.into()));
     // As every gRPC stub does: else each call waits for a delayed ACK.
     connector.set_nodelay(true);
     Client::builder(TokioExecutor::new())
