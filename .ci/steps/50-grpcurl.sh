@@ -56,7 +56,7 @@ bad_fields() {
     local answer
     rejected Classify '{"labels":[{"name":"a"},{"name":"a"}]}' |
         expect 'Code: InvalidArgument' '"field": "text"' '"field": "labels\[1\]\.name"'
-    rejected GenerateStream '{}' | expect 'Code: InvalidArgument' '"field": "request.messages"'
+    rejected GenerateStream '{}' | expect 'Code: InvalidArgument' '"field": "request"'
 }
 
 # rejected RPC REQUEST: what comes of a call that must be rejected.
