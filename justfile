@@ -40,7 +40,7 @@ clients:
 
 # Attacks a pod, and runs h2spec against it.
 attacks:
-    bash .ci/run 75
+    bash .ci/nightly 75
 
 # Checks the image, the manifests, the units and the Debian package.
 deployment:

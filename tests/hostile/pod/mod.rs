@@ -2,7 +2,7 @@
 //! the memory of its pod. Each attack has a core of its own and 10 MB to send.
 //!
 //! They are ignored by default, since they take minutes and need the machine for
-//! themselves. `.ci/steps/75-attacks.sh` runs them, with a table of what was measured.
+//! themselves. `.ci/nightly.d/75-attacks.sh` runs them, with a table of what was measured.
 
 mod attacker;
 mod cgroup;
