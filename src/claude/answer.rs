@@ -38,8 +38,8 @@ impl Message {
     /// When the body is not a JSON object, has no content, or a block of the
     /// content cannot be read.
     pub fn read(body: &[u8]) -> Result<Message, Unreadable> {
-        let (body, mut mended) = (body_text(body), String::new());
-        let object = Object::read_mended(&body, &mut mended)
+        let (body, mut repaired) = (body_text(body), String::new());
+        let object = Object::read_repaired(&body, &mut repaired)
             .map_err(|error| Unreadable::not_an_object("the body", &error))?;
         let is_empty_message = || object.get("content").is_none() && object.kind() == "message";
         let blocks = match object.list("content") {
@@ -282,8 +282,8 @@ impl Usage {
     /// The usage in a response body that may have no readable content; `None` if
     /// there is none.
     pub fn of_body(body: &[u8]) -> Option<Usage> {
-        let (body, mut mended) = (body_text(body), String::new());
-        let usage = Usage::read(&Object::read_mended(&body, &mut mended).ok()?);
+        let (body, mut repaired) = (body_text(body), String::new());
+        let usage = Usage::read(&Object::read_repaired(&body, &mut repaired).ok()?);
         (usage != Usage::default()).then_some(usage)
     }
 

@@ -56,8 +56,8 @@ impl ErrorBody {
     /// an empty `ErrorBody`: its text could be anything and is discarded. What
     /// else is odd in it costs only itself.
     pub fn read(body: &[u8]) -> ErrorBody {
-        let (body, mut mended) = (body_text(body), String::new());
-        let Ok(envelope) = Object::read_mended(&body, &mut mended) else {
+        let (body, mut repaired) = (body_text(body), String::new());
+        let Ok(envelope) = Object::read_repaired(&body, &mut repaired) else {
             return ErrorBody::default();
         };
         let request_id = envelope.text("request_id");

@@ -112,8 +112,8 @@ impl EventOrder {
             self.append(position, SplitString::whole(text.to_owned()));
             return Ok(());
         }
-        let mut mended = String::new();
-        let object = Object::read_mended(&data, &mut mended);
+        let mut repaired = String::new();
+        let object = Object::read_repaired(&data, &mut repaired);
         // The type in the data decides, as for the official SDKs.
         let kind = match &object {
             Ok(object) => object.kind(),

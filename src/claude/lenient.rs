@@ -31,15 +31,15 @@ impl<'a> Object<'a> {
         serde_json::from_str(json)
     }
 
-    /// Reads one object of a response, which may be mended for it: a number that
+    /// Reads one object of a response, which may be repaired for it: a number that
     /// is none, outside of the content, is `null`.
     ///
     /// # Errors
     /// When `json` is not one JSON object.
-    pub fn read_mended(json: &'a str, mended: &'a mut String) -> serde_json::Result<Self> {
+    pub fn read_repaired(json: &'a str, repaired: &'a mut String) -> serde_json::Result<Self> {
         Object::read(json).or_else(|error| {
-            *mended = not_a_number::mended(json).ok_or(error)?;
-            Object::read(mended)
+            *repaired = not_a_number::repaired(json).ok_or(error)?;
+            Object::read(repaired)
         })
     }
 

@@ -60,8 +60,8 @@ impl ModelPage {
     /// # Errors
     /// When the body is not a JSON object with a list of models.
     pub fn read(body: &[u8]) -> Result<ModelPage, Unreadable> {
-        let (body, mut mended) = (body_text(body), String::new());
-        let page = Object::read_mended(&body, &mut mended)
+        let (body, mut repaired) = (body_text(body), String::new());
+        let page = Object::read_repaired(&body, &mut repaired)
             .map_err(|error| Unreadable::not_an_object("the body", &error))?;
         let Some(models) = page.list("data") else {
             return Err(Unreadable::at("data", "is not a list"));
@@ -85,8 +85,8 @@ impl TokenCount {
     /// # Errors
     /// When the body is not a JSON object with a count.
     pub fn read(body: &[u8]) -> Result<TokenCount, Unreadable> {
-        let (body, mut mended) = (body_text(body), String::new());
-        let object = Object::read_mended(&body, &mut mended)
+        let (body, mut repaired) = (body_text(body), String::new());
+        let object = Object::read_repaired(&body, &mut repaired)
             .map_err(|error| Unreadable::not_an_object("the body", &error))?;
         match object.count("input_tokens") {
             Some(input_tokens) => Ok(TokenCount { input_tokens }),

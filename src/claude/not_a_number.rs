@@ -1,4 +1,4 @@
-//! Mends JSON that has NaN or an infinity for a number, as encoders of other
+//! Repairs JSON that has NaN or an infinity for a number, as encoders of other
 //! languages write it unless asked not to.
 
 /// The names of fields whose values are passed on as they were written.
@@ -9,8 +9,8 @@ const NAMES: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
 
 /// The same JSON with `null` for these numbers. `None` when there are none, or
 /// when one is in the content, which must not change.
-pub fn mended(json: &str) -> Option<String> {
-    let mut mended = String::with_capacity(json.len());
+pub fn repaired(json: &str) -> Option<String> {
+    let mut repaired = String::with_capacity(json.len());
     let mut rest = json;
     let mut depth = 0;
     let mut in_content = false;
@@ -31,17 +31,17 @@ pub fn mended(json: &str) -> Option<String> {
                     if in_content {
                         return None;
                     }
-                    mended.push_str("null");
+                    repaired.push_str("null");
                     is_changed = true;
                     rest = &rest[name.len()..];
                     continue;
                 }
             }
         }
-        mended.push_str(&rest[..length]);
+        repaired.push_str(&rest[..length]);
         rest = &rest[length..];
     }
-    is_changed.then_some(mended)
+    is_changed.then_some(repaired)
 }
 
 /// The length of the string at the beginning, with its quotes.
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_numbers_outside_of_content_are_mended() {
+    fn only_numbers_outside_of_content_are_repaired() {
         let cases = [
             (
                 r#"{"usage":{"n":NaN,"m":[-Infinity,Infinity]}}"#,
@@ -83,7 +83,7 @@ mod tests {
             (r#"{"usage":"NaN"#, None),
         ];
         for (json, expected) in cases {
-            assert_eq!(mended(json).as_deref(), expected, "{json}");
+            assert_eq!(repaired(json).as_deref(), expected, "{json}");
         }
     }
 }

@@ -71,7 +71,7 @@ impl<I> WholeHeads<I> {
         true
     }
 
-    /// How many of the last bytes must wait, of so many that were not passed on.
+    /// How many of the last `bytes`, which were not passed on, must wait.
     fn to_wait(&self, bytes: usize) -> usize {
         if self.is_too_large {
             return 0;
