@@ -1,5 +1,7 @@
 //! The binary: parses the command line and delegates.
 
+mod free_pages;
+
 use claude_grpc::cli;
 use std::process::ExitCode;
 use tikv_jemallocator::Jemalloc;
@@ -8,14 +10,12 @@ use tikv_jemallocator::Jemalloc;
 /// thread frees (a span is made by a worker and exported elsewhere). The C
 /// library's allocator takes an eighth of the service's CPU time for them.
 ///
-/// Its options are in `.cargo/config.toml`. Pages that are free are returned to
-/// the system at once: otherwise each step on the way of a large message leaves
-/// its pages behind, and those of a burst stay for good, since an idle process
-/// frees nothing. Transparent huge pages cost a third of the memory: see
-/// docs/operations.md.
+/// Its options are in `.cargo/config.toml`. Transparent huge pages cost a third of
+/// the memory: see docs/operations.md.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
+    free_pages::return_each_second();
     cli::run(cli::parse())
 }
