@@ -7,6 +7,7 @@
 
 use super::{
     drain::Drain,
+    ended_tasks::EndedTasks,
     outgoing::{Held, Outgoing, PolledFrame, ReaderProgress},
     unread::{UnreadResponse, UnreadResponses},
 };
@@ -24,6 +25,8 @@ pub struct StreamLimits {
     pub stall_timeout: Duration,
     /// The end of a drain.
     pub drain: Drain,
+    /// Where its task is ended if its status is not taken.
+    pub ended_tasks: EndedTasks,
     /// The record of the call, which may end without another poll.
     pub record: CallRecord,
 }
@@ -70,7 +73,10 @@ impl DeadlineBody {
                     status::reader_stalled(limits.stall_timeout)
                 }
             };
-            watched.end(status);
+            let tasks = &limits.ended_tasks;
+            watched
+                .end_in_time(status, limits.stall_timeout, tasks)
+                .await;
         });
         DeadlineBody {
             outgoing,

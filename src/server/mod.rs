@@ -8,6 +8,7 @@ mod call_limits;
 mod config;
 mod connection;
 mod drain;
+mod ended_tasks;
 mod error_details;
 mod health;
 mod held;
