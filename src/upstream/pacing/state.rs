@@ -289,8 +289,13 @@ impl State {
             Meter::Metered(buckets) => buckets.correct(reported, at_reservation, charged),
             Meter::Unknown | Meter::Unmetered => {
                 let mut buckets = Buckets::new(reported);
-                // The API's numbers may not include calls in flight yet.
-                buckets.take(self.outstanding);
+                // The API's numbers may not include calls in flight yet. They do
+                // include this one, unless it failed.
+                let counted = match reported.accepted {
+                    true => charged,
+                    false => Cost::default(),
+                };
+                buckets.take(self.outstanding.minus(counted));
                 self.meter = Meter::Metered(buckets);
             }
         }
