@@ -6,7 +6,7 @@ use super::{
     buckets::{Buckets, Levels},
     cold_start::ColdStart,
     demand::Demand,
-    queue::Queue,
+    queue::{Queue, TakenTurn},
     rank::Rank,
     rejections::Rejections,
 };
@@ -100,9 +100,15 @@ impl State {
     }
 
     /// Takes a call out of its queue that has its turn.
-    pub(super) fn take_turn(&mut self, id: u64, rank: Rank<'_>, cost: Cost) {
+    pub(super) fn take_turn(&mut self, id: u64, rank: Rank<'_>, cost: Cost) -> Option<TakenTurn> {
         let part = self.meter.part(cost);
-        self.queue(rank.priority).admitted(rank.tenant, id, part);
+        self.queue(rank.priority).admitted(rank.tenant, id, part)
+    }
+
+    /// Lets a turn cost its tenant what the call has used.
+    pub(super) fn settle_turn(&mut self, turn: &TakenTurn, priority: Priority, used: Cost) {
+        let part = self.meter.part(used);
+        self.queue(priority).settle(turn, part);
     }
 
     pub(super) fn anyone_before(&self, priority: Priority) -> bool {
