@@ -49,7 +49,7 @@ impl DeadlineBody {
     /// The body of a unary response that has one. What the call holds is kept until
     /// it ends.
     pub fn unary(body: Body, held: Held, unread: &UnreadResponses, record: CallRecord) -> Self {
-        let outgoing = Outgoing::new(body, held);
+        let outgoing = Outgoing::new(body, true, held);
         let unread = unread.watch(&outgoing, record);
         DeadlineBody {
             outgoing,
@@ -60,7 +60,7 @@ impl DeadlineBody {
     /// Limits the body of a stream. Its reader may stall before its first poll, so
     /// it is watched from the beginning.
     pub fn stream(body: Body, limits: StreamLimits, held: Held) -> Self {
-        let outgoing = Outgoing::new(body, held);
+        let outgoing = Outgoing::new(body, false, held);
         let cut = limits.drain.until_aborted();
         let watched = Arc::clone(&outgoing);
         let watcher = tokio::spawn(async move {

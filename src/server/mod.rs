@@ -12,6 +12,7 @@ mod ended_tasks;
 mod error_details;
 mod health;
 mod held;
+mod last_byte;
 mod messages;
 mod metadata_limit;
 mod only_grpc;

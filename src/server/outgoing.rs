@@ -12,6 +12,7 @@
 use super::{
     drain::CallGuard,
     ended_tasks::{EndedTask, EndedTasks},
+    last_byte::next_frame,
     messages::MessageBytes,
     peers::PeerCall,
 };
@@ -64,6 +65,8 @@ impl Held {
 
 /// A response that is being sent.
 pub struct Outgoing {
+    /// Whether it has one message. The last one of a stream is not known as such.
+    is_unary: bool,
     slot: Mutex<Slot>,
     /// The task that sends the response.
     task: Option<Id>,
@@ -79,7 +82,7 @@ pub struct Outgoing {
 enum Slot {
     Running {
         body: Body,
-        /// What is left of a large frame.
+        /// What is left of a frame.
         rest: Bytes,
         _held: Held,
     },
@@ -101,8 +104,9 @@ pub type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
 impl Outgoing {
     /// A body, and what its call holds until it ends. The current task must be the one
     /// that sends it.
-    pub fn new(body: Body, held: Held) -> Arc<Self> {
+    pub fn new(body: Body, is_unary: bool, held: Held) -> Arc<Self> {
         Arc::new(Outgoing {
+            is_unary,
             slot: Mutex::new(Slot::Running {
                 body,
                 rest: Bytes::new(),
@@ -181,7 +185,7 @@ impl Outgoing {
         self.polls.fetch_add(1, Ordering::Release);
         let mut slot = self.slot.lock();
         match &mut *slot {
-            Slot::Running { rest, .. } if !rest.is_empty() => Poll::Ready(Some(Ok(first(rest)))),
+            Slot::Running { rest, .. } if !rest.is_empty() => Poll::Ready(Some(Ok(next(rest)))),
             Slot::Running { body, rest, .. } => {
                 // Before the poll: the body may wake at once.
                 self.is_quiet.store(true, Ordering::Release);
@@ -193,9 +197,9 @@ impl Outgoing {
                 match polled {
                     Poll::Ready(Some(Ok(frame))) => {
                         Poll::Ready(Some(Ok(match frame.into_data() {
-                            Ok(data) if data.len() > MAX_FRAME => {
+                            Ok(data) if self.is_unary || data.len() > MAX_FRAME => {
                                 *rest = data;
-                                first(rest)
+                                next(rest)
                             }
                             Ok(data) => Frame::data(data),
                             Err(other) => other,
@@ -220,9 +224,9 @@ impl ArcWake for Outgoing {
     }
 }
 
-/// The next piece of a large frame.
-fn first(rest: &mut Bytes) -> Frame<Bytes> {
-    Frame::data(rest.split_to(rest.len().min(MAX_FRAME)))
+/// The next piece of a frame.
+fn next(rest: &mut Bytes) -> Frame<Bytes> {
+    Frame::data(next_frame(rest, MAX_FRAME))
 }
 
 fn trailers(status: &Status) -> Option<Frame<Bytes>> {

@@ -2,7 +2,7 @@
 
 use crate::{
     attacker::{
-        DATA, END_HEADERS, END_STREAM, GENERATE, GENERATE_STREAM, HEADERS, PING, PREFACE,
+        CHECK, DATA, END_HEADERS, END_STREAM, GENERATE, GENERATE_STREAM, HEADERS, PING, PREFACE,
         RST_STREAM, SETTINGS, connect, connect_tls, frame, others_notice_nothing, request_headers,
         streams,
     },
@@ -129,6 +129,7 @@ async fn a_response_that_is_not_read_gives_its_place_back_and_is_reset() {
     // Nothing is taken, or a part of a large message.
     let rows = [
         (GENERATE, 0, None),
+        (GENERATE, 1, None),
         (GENERATE, 10, Some(Behaviour::Deltas(20_000))),
         (GENERATE_STREAM, 0, None),
         (GENERATE_STREAM, 10, Some(Behaviour::Deltas(20_000))),
@@ -206,6 +207,29 @@ async fn a_connection_of_grpc_web_that_is_not_read_is_closed() {
     }
     assert!(began.elapsed() >= STALL, "{:?}", began.elapsed());
     assert_eq!(world.drain.running(), 0);
+    others_notice_nothing(&world).await;
+}
+
+/// Its window has room for a part of it, which the HTTP library takes as a whole.
+#[tokio::test]
+async fn a_response_that_is_sent_in_part_counts_as_its_peers() {
+    let world = World::with(|setup| setup.server.max_pending_calls_per_peer = 7).await;
+    let mut io = connect(world.address).await;
+    let head = request_headers(CHECK, &[]);
+    let checks = streams(CALLS).flat_map(|stream| {
+        [
+            frame(HEADERS, END_HEADERS, stream, &head),
+            frame(DATA, END_STREAM, stream, &framed(&[])),
+        ]
+    });
+    let sent: Vec<u8> = [begun(1)].into_iter().chain(checks).flatten().collect();
+    io.write_all(&sent).await.unwrap();
+    let mut rejected = 0;
+    for _ in 0..CALLS {
+        let (flags, ..) = soon(next(&mut io, HEADERS)).await;
+        rejected += u32::from(flags & END_STREAM > 0);
+    }
+    assert_eq!(rejected, CALLS - 7);
     others_notice_nothing(&world).await;
 }
 
