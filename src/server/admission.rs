@@ -8,6 +8,7 @@
 use super::{
     body::{DeadlineBody, StreamLimits},
     drain::Drain,
+    ended_tasks::EndedTasks,
     messages::{GatheredBody, MessageBudget, MessageBytes},
     outgoing::Held,
     peers::{Peer, PeerCall},
@@ -49,6 +50,8 @@ pub struct Admission {
     pub stall_timeout: Duration,
     /// The unary responses, whose readers may take nothing for as long.
     pub unread: UnreadResponses,
+    /// Where a task is ended whose stream's status is not taken.
+    pub ended_tasks: EndedTasks,
     /// Whether callers are known only by the addresses of their peers: there is no
     /// access control.
     pub is_anonymous: bool,
@@ -119,6 +122,7 @@ where
                     deadline,
                     stall_timeout: self.stall_timeout,
                     drain: self.drain.clone(),
+                    ended_tasks: self.ended_tasks.clone(),
                     record,
                 };
                 Ok(response.map(|body| Body::new(DeadlineBody::stream(body, limits, held))))

@@ -7,6 +7,7 @@
 
 use super::{
     drain::Drain,
+    ended_tasks::EndedTasks,
     outgoing::{Held, Outgoing, PolledFrame, ReaderProgress},
     unread::{UnreadResponse, UnreadResponses},
 };
@@ -24,6 +25,8 @@ pub struct StreamLimits {
     pub stall_timeout: Duration,
     /// The end of a drain.
     pub drain: Drain,
+    /// Where its task is ended if its status is not taken.
+    pub ended_tasks: EndedTasks,
     /// The record of the call, which may end without another poll.
     pub record: CallRecord,
 }
@@ -46,7 +49,7 @@ impl DeadlineBody {
     /// The body of a unary response that has one. What the call holds is kept until
     /// it ends.
     pub fn unary(body: Body, held: Held, unread: &UnreadResponses, record: CallRecord) -> Self {
-        let outgoing = Outgoing::new(body, held);
+        let outgoing = Outgoing::new(body, true, held);
         let unread = unread.watch(&outgoing, record);
         DeadlineBody {
             outgoing,
@@ -57,7 +60,7 @@ impl DeadlineBody {
     /// Limits the body of a stream. Its reader may stall before its first poll, so
     /// it is watched from the beginning.
     pub fn stream(body: Body, limits: StreamLimits, held: Held) -> Self {
-        let outgoing = Outgoing::new(body, held);
+        let outgoing = Outgoing::new(body, false, held);
         let cut = limits.drain.until_aborted();
         let watched = Arc::clone(&outgoing);
         let watcher = tokio::spawn(async move {
@@ -70,7 +73,10 @@ impl DeadlineBody {
                     status::reader_stalled(limits.stall_timeout)
                 }
             };
-            watched.end(status);
+            let tasks = &limits.ended_tasks;
+            watched
+                .end_in_time(status, limits.stall_timeout, tasks)
+                .await;
         });
         DeadlineBody {
             outgoing,

@@ -3,6 +3,7 @@
 use super::{
     config::ServerConfig,
     drain::Drain,
+    ended_tasks::EndedTasks,
     metadata_limit,
     open_streams::OpenStreams,
     peers::{Peer, PeerAddress, PeerConnection},
@@ -19,7 +20,7 @@ use hyper_util::{
     server::conn::auto::Builder,
 };
 use rand::Rng;
-use std::{error::Error, io, pin::pin, sync::Arc, time::Duration};
+use std::{error::Error, future::poll_fn, io, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -110,7 +111,7 @@ impl Connections {
         I: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let config = &self.config;
-        let streams = OpenStreams::default();
+        let streams = OpenStreams::new(stack.ended_tasks.clone());
         let builder = builder(config, streams.clone());
         let service = ConnectionService {
             stack: stack.stack,
@@ -125,6 +126,7 @@ impl Connections {
         tokio::select! {
             // A broken connection concerns only its calls.
             ended = connection.as_mut() => return ended_with(peer, ended.err()),
+            () = must_end(&stack.ended_tasks) => return,
             () = sleep(jittered(config.max_connection_age)) => {}
             () = streams.idle(config.max_connection_idle) => {}
             () = self.should_close(&streams, stack.draining) => {}
@@ -134,6 +136,7 @@ impl Connections {
         let grace = config.max_deadline;
         tokio::select! {
             ended = connection.as_mut() => return ended_with(peer, ended.err()),
+            () = must_end(&stack.ended_tasks) => return,
             () = sleep(grace) => {}
             () = self.drain.until_aborted() => {}
         }
@@ -150,6 +153,16 @@ impl Connections {
         self.drain.begun().await;
         let _ = timeout(self.config.handshake_timeout, streams.first_request()).await;
     }
+}
+
+/// Waits until the current task must end: with HTTP/1.1, that of the connection sends
+/// the responses.
+fn must_end(ended_tasks: &EndedTasks) -> impl Future<Output = ()> {
+    poll_fn(|_| match ended_tasks.has_current() {
+        true => Poll::Ready(()),
+        // What ends the task wakes it.
+        false => Poll::Pending,
+    })
 }
 
 fn ended_with(peer: &PeerConnection, error: Option<Box<dyn Error + Send + Sync>>) {

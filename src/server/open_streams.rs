@@ -4,6 +4,7 @@
 //! The HTTP library runs each stream as a task of its own, through this
 //! executor, until its response is sent.
 
+use super::ended_tasks::EndedTasks;
 use pin_project_lite::pin_project;
 use std::{
     pin::Pin,
@@ -26,9 +27,19 @@ struct Counts {
     requests: AtomicU64,
     open: AtomicUsize,
     first: Notify,
+    /// Streams among them end as if they were done.
+    ended_tasks: EndedTasks,
 }
 
 impl OpenStreams {
+    /// No streams yet; those whose tasks must end do.
+    pub fn new(ended_tasks: EndedTasks) -> Self {
+        OpenStreams(Arc::new(Counts {
+            ended_tasks,
+            ..Counts::default()
+        }))
+    }
+
     /// Counts a request.
     pub fn count_request(&self) {
         if self.0.requests.fetch_add(1, Relaxed) == 0 {
@@ -68,7 +79,7 @@ where
         let counts = Arc::clone(&self.0);
         tokio::spawn(OpenStream {
             stream,
-            _open: Open(counts),
+            open: Open(counts),
         });
     }
 }
@@ -79,15 +90,20 @@ pin_project! {
     struct OpenStream<F> {
         #[pin]
         stream: F,
-        _open: Open,
+        open: Open,
     }
 }
 
 impl<F: Future> Future for OpenStream<F> {
-    type Output = F::Output;
+    /// `None` if it had to end: what it holds is dropped, and the stream is reset.
+    type Output = Option<F::Output>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        self.project().stream.poll(cx)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let stream = self.project();
+        if stream.open.0.ended_tasks.has_current() {
+            return Poll::Ready(None);
+        }
+        stream.stream.poll(cx).map(Some)
     }
 }
 
@@ -104,7 +120,8 @@ mod tests {
     use super::*;
     use futures::FutureExt;
     use hyper::rt::Executor;
-    use tokio::time::Instant;
+    use std::future::{pending, poll_fn};
+    use tokio::{sync::oneshot, task, time::Instant};
 
     const TIME: Duration = Duration::from_secs(60);
 
@@ -127,5 +144,23 @@ mod tests {
         streams.count_request();
         streams.first_request().await;
         streams.first_request().await;
+    }
+    #[tokio::test]
+    async fn a_stream_whose_task_must_end_is_dropped() {
+        let tasks = EndedTasks::default();
+        let streams = OpenStreams::new(tasks.clone());
+        let (sender, task) = oneshot::channel();
+        let (held, dropped) = oneshot::channel::<()>();
+        streams.execute(async move {
+            let _held = held;
+            let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+            sender.send((task::id(), waker)).expect("the test waits");
+            pending::<()>().await;
+        });
+        let (id, waker) = task.await.expect("the stream began");
+        assert_eq!(streams.0.open.load(Relaxed), 1);
+        let _ended = tasks.add(id);
+        waker.wake();
+        assert!(dropped.await.is_err());
     }
 }

@@ -5,10 +5,19 @@
 //! not come back for more, although the last frame was not the last, and the API has
 //! not been waited for. Large frames are cut, so that a slow reader of one is seen to
 //! come back.
+//!
+//! The status of a response that was ended waits for the window as well. If it is not
+//! taken soon, the task that sends the response is ended (`ended_tasks`).
 
-use super::{drain::CallGuard, messages::MessageBytes, peers::PeerCall};
+use super::{
+    drain::CallGuard,
+    ended_tasks::{EndedTask, EndedTasks},
+    last_byte::next_frame,
+    messages::MessageBytes,
+    peers::PeerCall,
+};
 use bytes::Bytes;
-use futures::task::{ArcWake, AtomicWaker, waker_ref};
+use futures::task::{ArcWake, waker_ref};
 use http_body::{Body as _, Frame};
 use parking_lot::Mutex;
 use std::{
@@ -17,9 +26,17 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+use tokio::{
+    task::{Id, try_id},
+    time::sleep,
 };
 use tonic::{Status, body::Body};
+
+/// Maximum time for which a status may wait, if the stall timeout is not less.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Maximum size of a frame: a reader that takes less than this in the stall timeout
 /// is stalled.
@@ -48,8 +65,13 @@ impl Held {
 
 /// A response that is being sent.
 pub struct Outgoing {
+    /// Whether it has one message. The last one of a stream is not known as such.
+    is_unary: bool,
     slot: Mutex<Slot>,
-    reader: AtomicWaker,
+    /// The task that sends the response.
+    task: Option<Id>,
+    /// How to wake it, also more than once between two polls.
+    reader: Mutex<Option<Waker>>,
     /// How often the reader came for more.
     polls: AtomicU64,
     /// Whether there is nothing to send: the body was polled, and has not woken
@@ -60,12 +82,12 @@ pub struct Outgoing {
 enum Slot {
     Running {
         body: Body,
-        /// What is left of a large frame.
+        /// What is left of a frame.
         rest: Bytes,
         _held: Held,
     },
-    /// Ended; the status has not been sent yet.
-    Ended(Status),
+    /// Ended; the status has not been taken yet. With the task, once that must end.
+    Ended(Status, Option<EndedTask>),
     Over,
 }
 
@@ -80,15 +102,18 @@ pub struct ReaderProgress {
 pub type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
 impl Outgoing {
-    /// A body, and what its call holds until it ends.
-    pub fn new(body: Body, held: Held) -> Arc<Self> {
+    /// A body, and what its call holds until it ends. The current task must be the one
+    /// that sends it.
+    pub fn new(body: Body, is_unary: bool, held: Held) -> Arc<Self> {
         Arc::new(Outgoing {
+            is_unary,
             slot: Mutex::new(Slot::Running {
                 body,
                 rest: Bytes::new(),
                 _held: held,
             }),
-            reader: AtomicWaker::new(),
+            task: try_id(),
+            reader: Mutex::default(),
             polls: AtomicU64::new(0),
             is_quiet: AtomicBool::new(false),
         })
@@ -108,15 +133,38 @@ impl Outgoing {
     }
 
     /// Drops the body, and with it everything below, and leaves its status.
-    pub fn end(&self, status: Status) {
+    fn end(&self, status: Status) {
         let mut slot = self.slot.lock();
         if let Slot::Running { .. } = *slot {
-            let ended = std::mem::replace(&mut *slot, Slot::Ended(status));
+            let ended = std::mem::replace(&mut *slot, Slot::Ended(status, None));
             // Dropping a body runs foreign code, so it must happen outside of
             // the lock.
             drop(slot);
             drop(ended);
-            self.reader.wake();
+            self.wake_reader();
+        }
+    }
+
+    /// The same, and ends the task that sends the response if the status is not taken
+    /// in time.
+    pub async fn end_in_time(&self, status: Status, stall_timeout: Duration, tasks: &EndedTasks) {
+        self.end(status);
+        sleep(STATUS_TIMEOUT.min(stall_timeout)).await;
+        self.end_task(tasks);
+    }
+
+    fn end_task(&self, tasks: &EndedTasks) {
+        let mut slot = self.slot.lock();
+        if let (Slot::Ended(_, ended), Some(id)) = (&mut *slot, self.task) {
+            *ended = Some(tasks.add(id));
+            drop(slot);
+            self.wake_reader();
+        }
+    }
+
+    fn wake_reader(&self) {
+        if let Some(reader) = &*self.reader.lock() {
+            reader.wake_by_ref();
         }
     }
 
@@ -130,11 +178,14 @@ impl Outgoing {
 
     /// Polls for the next frame.
     pub fn poll_frame(self: &Arc<Self>, cx: &mut Context<'_>) -> PolledFrame {
-        self.reader.register(cx.waker());
+        match &mut *self.reader.lock() {
+            Some(reader) => reader.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
         self.polls.fetch_add(1, Ordering::Release);
         let mut slot = self.slot.lock();
         match &mut *slot {
-            Slot::Running { rest, .. } if !rest.is_empty() => Poll::Ready(Some(Ok(first(rest)))),
+            Slot::Running { rest, .. } if !rest.is_empty() => Poll::Ready(Some(Ok(next(rest)))),
             Slot::Running { body, rest, .. } => {
                 // Before the poll: the body may wake at once.
                 self.is_quiet.store(true, Ordering::Release);
@@ -146,9 +197,9 @@ impl Outgoing {
                 match polled {
                     Poll::Ready(Some(Ok(frame))) => {
                         Poll::Ready(Some(Ok(match frame.into_data() {
-                            Ok(data) if data.len() > MAX_FRAME => {
+                            Ok(data) if self.is_unary || data.len() > MAX_FRAME => {
                                 *rest = data;
-                                first(rest)
+                                next(rest)
                             }
                             Ok(data) => Frame::data(data),
                             Err(other) => other,
@@ -157,8 +208,8 @@ impl Outgoing {
                     polled => polled,
                 }
             }
-            Slot::Ended(_) => match std::mem::replace(&mut *slot, Slot::Over) {
-                Slot::Ended(status) => Poll::Ready(trailers(&status).map(Ok)),
+            Slot::Ended(..) => match std::mem::replace(&mut *slot, Slot::Over) {
+                Slot::Ended(status, _) => Poll::Ready(trailers(&status).map(Ok)),
                 _ => Poll::Ready(None),
             },
             Slot::Over => Poll::Ready(None),
@@ -169,13 +220,13 @@ impl Outgoing {
 impl ArcWake for Outgoing {
     fn wake_by_ref(outgoing: &Arc<Self>) {
         outgoing.is_quiet.store(false, Ordering::Release);
-        outgoing.reader.wake();
+        outgoing.wake_reader();
     }
 }
 
-/// The next piece of a large frame.
-fn first(rest: &mut Bytes) -> Frame<Bytes> {
-    Frame::data(rest.split_to(rest.len().min(MAX_FRAME)))
+/// The next piece of a frame.
+fn next(rest: &mut Bytes) -> Frame<Bytes> {
+    Frame::data(next_frame(rest, MAX_FRAME))
 }
 
 fn trailers(status: &Status) -> Option<Frame<Bytes>> {

@@ -4,7 +4,7 @@
 //! They are outside the limits of calls, and `Health/Watch` has no end. So each
 //! peer has a maximum number of them, and all peers one of watches.
 
-use super::{held::until_sent, peers::Peer};
+use super::{held::until_sent, last_byte::LastByte, peers::Peer};
 use crate::{
     layer::{Next, Rule},
     status,
@@ -54,7 +54,7 @@ impl<B: Send + 'static> Rule<Request<B>> for LimitPublicCalls {
             },
             _ => None,
         };
-        let response = next.run(request).await?;
+        let response = next.run(request).await?.map(LastByte::of);
         Ok(until_sent(response, (pending, watch)))
     }
 }

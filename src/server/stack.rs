@@ -2,10 +2,10 @@
 
 use super::{
     admission::Admission, authenticate::Authenticate, call_limits::LimitCalls,
-    config::ServerConfig, drain::Drain, error_details::AddErrorDetails, health::HealthServices,
-    messages::MessageBudget, metadata_limit::LimitMetadata, only_grpc::OnlyGrpc,
-    public_calls::LimitPublicCalls, reflection, request_body::RequestBody, router::Router,
-    signed_calls::ForbidSignedRetries, unread::UnreadResponses, web,
+    config::ServerConfig, drain::Drain, ended_tasks::EndedTasks, error_details::AddErrorDetails,
+    health::HealthServices, messages::MessageBudget, metadata_limit::LimitMetadata,
+    only_grpc::OnlyGrpc, public_calls::LimitPublicCalls, reflection, request_body::RequestBody,
+    router::Router, signed_calls::ForbidSignedRetries, unread::UnreadResponses, web,
 };
 use crate::{
     access::Access, layer::rule, proto::v1::claude_service_server::ClaudeServiceServer,
@@ -29,6 +29,8 @@ pub type Inbound = BoxCloneSyncService<Request<RequestBody>, Response<Body>, Inf
 pub struct ConnectionStack {
     /// What calls pass.
     pub stack: Inbound,
+    /// The tasks that must end, among them those of the connection and its streams.
+    pub ended_tasks: EndedTasks,
     /// Whether the connection was accepted during the drain. It is not asked to
     /// close: clients fail calls on such a connection with statuses of their
     /// own, and here each must get the one that says that it drains.
@@ -56,7 +58,8 @@ impl InboundStacks {
         messages: &MessageBudget,
         telemetry: &Telemetry,
     ) -> Self {
-        let unread = UnreadResponses::new(config.stall_timeout);
+        let ended_tasks = EndedTasks::default();
+        let unread = UnreadResponses::new(config.stall_timeout, ended_tasks.clone());
         let watches = Arc::new(Semaphore::new(config.max_watches));
         let build = |refused| {
             let admission = Admission {
@@ -68,6 +71,7 @@ impl InboundStacks {
                 max_message_bytes: config.max_message_bytes,
                 stall_timeout: config.stall_timeout,
                 unread: unread.clone(),
+                ended_tasks: ended_tasks.clone(),
                 is_anonymous: access.is_none(),
             };
             let public_calls = LimitPublicCalls::new(Arc::clone(&watches));
@@ -82,6 +86,7 @@ impl InboundStacks {
             );
             ConnectionStack {
                 stack,
+                ended_tasks: ended_tasks.clone(),
                 draining: refused,
             }
         };

@@ -4,7 +4,10 @@
 //! timer for each would cost more than to send it. So one task looks at all of them,
 //! twice per stall timeout, as long as there are any.
 
-use super::outgoing::{Outgoing, ReaderProgress};
+use super::{
+    ended_tasks::EndedTasks,
+    outgoing::{Outgoing, ReaderProgress},
+};
 use crate::{reason::Reason, status, telemetry::CallRecord};
 use parking_lot::Mutex;
 use slab::Slab;
@@ -18,6 +21,7 @@ pub struct UnreadResponses(Arc<Shared>);
 struct Shared {
     /// Maximum time for which a reader may take nothing.
     stall_timeout: Duration,
+    ended_tasks: EndedTasks,
     responses: Mutex<Responses>,
 }
 
@@ -33,6 +37,7 @@ struct Response {
     /// The record of the call, which may end without another poll.
     record: CallRecord,
     progress: ReaderProgress,
+    is_ended: bool,
 }
 
 /// Kept while a response is being sent.
@@ -43,10 +48,11 @@ pub struct UnreadResponse {
 
 impl UnreadResponses {
     /// No responses yet. Their readers may take nothing for `stall_timeout`, and for
-    /// half of it more at most.
-    pub fn new(stall_timeout: Duration) -> Self {
+    /// half of it more at most; then their tasks end.
+    pub fn new(stall_timeout: Duration, ended_tasks: EndedTasks) -> Self {
         UnreadResponses(Arc::new(Shared {
             stall_timeout,
+            ended_tasks,
             responses: Mutex::default(),
         }))
     }
@@ -58,6 +64,7 @@ impl UnreadResponses {
             body: Arc::clone(body),
             record,
             progress: ReaderProgress::default(),
+            is_ended: false,
         });
         if !responses.is_watched {
             responses.is_watched = true;
@@ -79,17 +86,21 @@ impl UnreadResponses {
                     responses.is_watched = false;
                     return;
                 }
-                let open = responses.open.iter_mut();
+                let open = responses.open.iter_mut().filter(|(_, it)| !it.is_ended);
                 open.filter_map(|(_, it)| {
-                    let is_stalled = it.body.is_stalled(&mut it.progress);
-                    is_stalled.then(|| (Arc::clone(&it.body), it.record.clone()))
+                    it.is_ended = it.body.is_stalled(&mut it.progress);
+                    it.is_ended
+                        .then(|| (Arc::clone(&it.body), it.record.clone()))
                 })
                 .collect()
             };
             for (body, record) in stalled {
                 // The reader may never come for its status.
                 record.ended(Reason::ReaderStalled);
-                body.end(status::reader_stalled(stall_timeout));
+                let status = status::reader_stalled(stall_timeout);
+                let tasks = self.0.ended_tasks.clone();
+                // The others are looked at meanwhile.
+                tokio::spawn(async move { body.end_in_time(status, stall_timeout, &tasks).await });
             }
         }
     }

@@ -28,7 +28,8 @@ pub struct UpstreamConfig {
     pub api_version: String,
     /// Maximum number of concurrent calls to the API, streams included; at least
     /// one. Further calls wait for a permit, up to `acquire_timeout`; tenants take
-    /// turns by the `weight` of the clients file.
+    /// turns by the `weight` of the clients file, and one may hold at most 16 times
+    /// its weight as many permits as are free: alone, 189 of 200.
     pub max_in_flight: usize,
     /// Maximum time that a call waits for a concurrency permit before it is
     /// shed. `0s` sheds it immediately.

@@ -254,6 +254,30 @@ async fn permits_are_shared_by_weight_however_many_calls_one_makes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_whose_calls_do_not_end_leaves_permits_to_others() {
+    let mut setup = Setup::new(weights());
+    setup.upstream.max_in_flight = 40;
+    let world = setup.start().await;
+    world.simulator.always(Some(Behaviour::Hang));
+    let greedy = &world.tenants[0];
+    let mut calls = JoinSet::new();
+    for _ in 0..60 {
+        let greedy = greedy.clone();
+        calls.spawn(async move { greedy.call().await });
+    }
+    // It holds less than 16 times the two that are free.
+    let limit = &world.upstream.concurrency_limit;
+    until(|| limit.in_use() + limit.waiting() == 60).await;
+    assert_eq!((limit.in_use(), limit.waiting()), (38, 22));
+
+    world.simulator.always(None);
+    for small in &world.tenants[1..] {
+        let called = tokio::time::timeout(PATIENCE, small.call()).await;
+        called.expect("it gets a permit").unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_limits_of_the_api_are_shared_by_weight_however_many_calls_one_makes() {
     let mut setup = Setup::new(weights());
     // The API rounds what is left to thousands of tokens, so a call has hundreds:

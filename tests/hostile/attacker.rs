@@ -38,6 +38,7 @@ pub const PADDED: u8 = 0x8;
 pub const CHECK: &str = "/grpc.health.v1.Health/Check";
 pub const WATCH: &str = "/grpc.health.v1.Health/Watch";
 pub const GENERATE: &str = "/claude.v1.ClaudeService/Generate";
+pub const GENERATE_STREAM: &str = "/claude.v1.ClaudeService/GenerateStream";
 
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();

@@ -1,8 +1,8 @@
 //! The limit on calls in flight to the API, with a bounded wait.
 //!
-//! While no call waits, a permit costs a lock and a count. While calls wait, the
-//! tenants take turns (`permit_queue`), so that one client that opens all it can
-//! does not keep the others out. A call that must wait is handed its permit; if it
+//! While no call waits, a permit costs a lock and a count. One tenant leaves some to
+//! the others, and while calls wait, the tenants take turns (`permit_queue`), so that
+//! one client that opens all it can does not keep the others out. A call that must wait is handed its permit; if it
 //! has left by then, the permit goes to the next one.
 //!
 //! Directly above the HTTP attempt: a permit is held only while an attempt runs
@@ -118,11 +118,17 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let next = self.limit.permits.lock().release(&self.tenant);
-        if let Some((tenant, waiter)) = next {
+        let released = || {
+            let mut permits = self.limit.permits.lock();
+            permits.release(&self.tenant);
+            permits.grant()
+        };
+        let mut next = released();
+        while let Some((tenant, waiter)) = next {
             // Comes back if the call has left in the meantime, and is dropped
             // here: the next call gets it.
             let _ = waiter.send(Permit::new(&self.limit, tenant));
+            next = self.limit.permits.lock().grant();
         }
     }
 }

@@ -4,9 +4,10 @@
 //! first call of a tenant has a start in virtual time, and that with the smallest
 //! start goes first. It moves the start of its tenant's next call by its cost, as a
 //! part of the API's limits, divided by the weight of the tenant. So one that makes
-//! many or large calls holds up its own. One that did not wait starts at the virtual
-//! time, and gains nothing by it. With equal starts, and within a tenant: first come,
-//! first served.
+//! many or large calls holds up its own. A call that used less than was reserved for
+//! it moves that start back, so that shares are those of actual use. One that did not
+//! wait starts at the virtual time, and gains nothing by it. With equal starts, and
+//! within a tenant: first come, first served.
 
 use super::{bucket::Cost, rank::Rank};
 use crate::call::Tenant;
@@ -32,9 +33,11 @@ pub struct Queue {
     firsts: BTreeMap<(u64, u64), Arc<Notify>>,
     /// The tenants that do not wait, by the start of their next call.
     absent: BTreeSet<(u64, Tenant)>,
-    /// Virtual time: the latest start of the calls that were admitted. 0 when no call
-    /// waits.
+    /// Virtual time: the start of the call that was admitted last, or of a tenant that
+    /// waits if that has become less. 0 when no call waits.
     now: u64,
+    /// How often no call waited. The virtual time of another period says nothing.
+    period: u64,
     len: usize,
     cost: Cost,
     /// Of the waiting tenants together.
@@ -55,6 +58,16 @@ struct TenantShare {
 struct Waiter {
     cost: Cost,
     turn: Arc<Notify>,
+}
+
+/// The turn that a call has taken.
+#[derive(Debug)]
+pub struct TakenTurn {
+    tenant: Tenant,
+    weight: u64,
+    /// By how much it moved its tenant's next call.
+    cost: u64,
+    period: u64,
 }
 
 // === impl Queue ===
@@ -106,30 +119,62 @@ impl Queue {
     /// Removes a call that no longer waits, wherever it is. Has no effect if it was
     /// admitted.
     pub fn remove(&mut self, tenant: &Tenant, id: u64) {
-        self.leave(tenant, id, 0.0);
+        self.leave(tenant, id, None);
     }
 
     /// Removes a call that was admitted, whose cost is this part of the API's limits.
-    pub fn admitted(&mut self, tenant: &Tenant, id: u64, part: f64) {
-        self.leave(tenant, id, part);
+    /// Its turn must be [settled](Self::settle).
+    pub fn admitted(&mut self, tenant: &Tenant, id: u64, part: f64) -> Option<TakenTurn> {
+        let period = self.period;
+        let (weight, cost) = self.leave(tenant, id, Some(part))?;
+        let tenant = tenant.clone();
+        Some(TakenTurn {
+            tenant,
+            weight,
+            cost,
+            period,
+        })
     }
 
-    fn leave(&mut self, tenant: &Tenant, id: u64, part: f64) {
-        let Some(share) = self.shares.get_mut(tenant) else {
+    /// Settles a turn whose call has used this part of the API's limits.
+    pub fn settle(&mut self, turn: &TakenTurn, part: f64) {
+        if turn.period != self.period {
+            return;
+        }
+        let Some(share) = self.shares.get_mut(&turn.tenant) else {
             return;
         };
-        let first = share.waiters.first_key_value().map(|(first, _)| *first);
-        let (Some(first), Some(waiter)) = (first, share.waiters.remove(&id)) else {
-            return;
-        };
+        let before = share.start;
+        let used = virtual_cost(part, turn.weight);
+        share.start = before.saturating_sub(turn.cost).saturating_add(used);
+        if let Some((first, waiter)) = share.waiters.first_key_value() {
+            self.firsts.remove(&(before, *first));
+            let first = (share.start, *first);
+            self.firsts.insert(first, Arc::clone(&waiter.turn));
+            // Else one that comes would start behind those that wait.
+            self.now = self.now.min(share.start);
+        } else {
+            self.absent.remove(&(before, turn.tenant.clone()));
+            self.absent.insert((share.start, turn.tenant.clone()));
+            self.forget();
+        }
+    }
+
+    /// Removes a call, and lets it cost its tenant this part of the API's limits.
+    /// Returns the weight of the tenant, and the cost.
+    fn leave(&mut self, tenant: &Tenant, id: u64, part: Option<f64>) -> Option<(u64, u64)> {
+        let share = self.shares.get_mut(tenant)?;
+        let first = *share.waiters.first_key_value()?.0;
+        let waiter = share.waiters.remove(&id)?;
         self.firsts.remove(&(share.start, first));
         share.cost = share.cost.minus(waiter.cost);
         self.cost = self.cost.minus(waiter.cost);
         self.len -= 1;
-        if part > 0.0 {
+        let (weight, mut cost) = (share.weight, 0);
+        if let Some(part) = part {
             self.now = self.now.max(share.start);
-            let cost = (part.min(LARGEST) * WHOLE) as u64 / share.weight;
-            share.start = share.start.saturating_add(cost.max(1));
+            cost = virtual_cost(part, weight);
+            share.start = share.start.saturating_add(cost);
         }
         if let Some((next, waiter)) = share.waiters.first_key_value() {
             let first = (share.start, *next);
@@ -141,13 +186,17 @@ impl Queue {
             self.absent.insert((share.start, tenant.clone()));
         }
         self.forget();
+        Some((weight, cost))
     }
 
     /// Forgets the absent tenants whose next call would start now in any case.
     fn forget(&mut self) {
         if self.is_empty() {
             // Everybody had a turn. Also resets rounding errors.
-            *self = Queue::default();
+            *self = Queue {
+                period: self.period + 1,
+                ..Queue::default()
+            };
             return;
         }
         while let Some((start, _)) = self.absent.first()
@@ -184,6 +233,12 @@ impl Queue {
         let meanwhile = until_end * passes as f64;
         own.plus(others.times((meanwhile / waits).min(1.0)))
     }
+}
+
+/// What a part of the API's limits costs a tenant of this weight, in virtual time.
+fn virtual_cost(part: f64, weight: u64) -> u64 {
+    let cost = (part.min(LARGEST) * WHOLE) as u64 / weight;
+    cost.max(1)
 }
 
 #[cfg(test)]

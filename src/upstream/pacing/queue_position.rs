@@ -1,6 +1,9 @@
 //! A call that waits in the queue.
 
-use super::{bucket::Cost, quota::Quota, rank::Rank, reservation::QuotaReservation, state::State};
+use super::{
+    bucket::Cost, queue::TakenTurn, quota::Quota, rank::Rank, reservation::QuotaReservation,
+    state::State,
+};
 use crate::call::{Deadline, Priority, Tenant};
 use std::{
     sync::{Arc, OnceLock},
@@ -58,8 +61,8 @@ impl QueuePosition {
     }
 
     /// Leaves the queue, since the call has its turn.
-    pub fn take_turn(&self, state: &mut State, cost: Cost) {
-        state.take_turn(self.id, self.rank(), cost);
+    pub fn take_turn(&self, state: &mut State, cost: Cost) -> Option<TakenTurn> {
+        state.take_turn(self.id, self.rank(), cost)
     }
 
     /// How long the call has been the first in the queue, which it is now.
@@ -94,8 +97,9 @@ impl QueuePosition {
                         return Err(state.wait(cost, self.rank()));
                     }
                     Some(Duration::ZERO) => {
-                        self.take_turn(&mut state, cost);
-                        return Ok(self.quota.reserve(&mut state, cost, self.priority));
+                        let turn = self.take_turn(&mut state, cost);
+                        let reservation = self.quota.reserve(&mut state, cost, self.priority);
+                        return Ok(reservation.of_turn(turn));
                     }
                     wait => wait.unwrap_or(Duration::MAX),
                 }

@@ -61,13 +61,19 @@ impl Model {
 
     /// Admits the first in the queue: the number of its tenant, and its cost.
     fn admit(&mut self) -> Option<(usize, f64)> {
+        let (number, cost, _turn) = self.take_turn()?;
+        Some((number, cost))
+    }
+
+    /// The same, with its turn.
+    fn take_turn(&mut self) -> Option<(usize, f64, TakenTurn)> {
         let (id, _) = self.queue.first()?;
         let first = |calls: &VecDeque<(u64, f64)>| calls.front().is_some_and(|it| it.0 == id);
         let number = self.waiting.iter().position(first);
         let number = number.expect("the first in the queue is the first of its tenant");
         let (_, cost) = self.waiting[number].pop_front()?;
-        self.queue.admitted(&tenant(number), id, cost * PART);
-        Some((number, cost))
+        let turn = self.queue.admitted(&tenant(number), id, cost * PART);
+        Some((number, cost, turn.expect("it waited")))
     }
 
     fn leave(&mut self, number: usize, which: usize) {
@@ -198,6 +204,46 @@ proptest! {
     }
 }
 
+proptest! {
+    // Each has thousands of turns.
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Whatever was reserved, and however many calls are in flight until they are
+    /// settled.
+    #[test]
+    fn shares_are_those_of_actual_use(
+        tenants in prop::collection::vec((1_u32..6, 1.0..5.0, 0.1..1.0), 2..6),
+        in_flight in 0_usize..5,
+    ) {
+        let weights: Vec<u32> = tenants.iter().map(|it| it.0).collect();
+        let together: f64 = weights.iter().copied().map(f64::from).sum();
+        let mut model = Model::new(&weights);
+        for (number, (_, cost, _)) in tenants.iter().enumerate() {
+            for _ in 0..40 {
+                model.push(number, *cost);
+            }
+        }
+        let mut used = vec![0.0; tenants.len()];
+        let mut open = VecDeque::new();
+        let mut total = 0.0;
+        while total < 500.0 * together {
+            let (number, cost, turn) = model.take_turn().expect("calls wait");
+            model.push(number, cost);
+            let uses = cost * tenants[number].2;
+            open.push_back((turn, uses));
+            used[number] += uses / f64::from(weights[number]);
+            total += uses;
+            if open.len() > in_flight && let Some((turn, uses)) = open.pop_front() {
+                model.queue.settle(&turn, uses * PART);
+            }
+        }
+        let mean = used.iter().sum::<f64>() / used.len() as f64;
+        for used in &used {
+            prop_assert!((0.9..=1.1).contains(&(used / mean)), "{used} of {mean}");
+        }
+    }
+}
+
 #[test]
 fn what_goes_before_is_foreseen() {
     // Two with weight 1 and many calls, one with weight 2.
@@ -264,6 +310,64 @@ fn calls_that_leave_cost_their_tenant_nothing() {
     assert_eq!(model.admit(), Some((0, 1.0)));
     model.push(0, 1.0);
     assert_eq!(model.admit(), Some((1, 50.0)));
+}
+
+#[test]
+fn a_turn_of_another_time_is_not_settled() {
+    let mut model = Model::new(&[1, 1]);
+    model.push(0, 10.0);
+    let (_, _, turn) = model.take_turn().expect("it waits");
+    assert!(model.queue.is_empty());
+    for _ in 0..2 {
+        model.push(1, 1.0);
+        model.push(0, 1.0);
+    }
+    assert_eq!(model.admit(), Some((1, 1.0)));
+    assert_eq!(model.admit(), Some((0, 1.0)));
+    model.queue.settle(&turn, 0.0);
+    assert_eq!(model.admit(), Some((1, 1.0)));
+}
+
+#[test]
+fn one_that_comes_is_not_behind_those_that_used_little() {
+    let mut model = Model::new(&[1, 1]);
+    for _ in 0..30 {
+        model.push(0, 10.0);
+    }
+    let turns: Vec<_> = (0..5).filter_map(|_| model.take_turn()).collect();
+    for (_, _, turn) in turns {
+        model.queue.settle(&turn, PART);
+    }
+    model.push(1, 10.0);
+    let before = std::iter::from_fn(|| {
+        let (number, _, turn) = model.take_turn()?;
+        model.queue.settle(&turn, PART);
+        Some(number)
+    });
+    assert!(before.take_while(|number| *number == 0).count() <= 1);
+}
+
+#[test]
+fn one_that_did_not_wait_keeps_no_credit() {
+    let mut model = Model::new(&[1, 1]);
+    model.push(0, 10.0);
+    for _ in 0..30 {
+        model.push(1, 1.0);
+    }
+    let (number, _, turn) = model.take_turn().expect("it waits");
+    assert_eq!(number, 0);
+    for _ in 0..5 {
+        assert_eq!(model.admit(), Some((1, 1.0)));
+    }
+    // It used nothing, and came back later.
+    model.queue.settle(&turn, 0.0);
+    assert!(model.queue.absent.is_empty());
+    model.push(0, 1.0);
+    model.push(0, 1.0);
+    let turns: Vec<_> = (0..4).filter_map(|_| model.admit()).collect();
+    let own = turns.iter().filter(|it| it.0 == 0).count();
+    assert_eq!(own, 2, "{turns:?}");
+    assert_ne!((turns[0].0, turns[1].0), (0, 0));
 }
 
 #[test]

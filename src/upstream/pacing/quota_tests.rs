@@ -11,6 +11,7 @@ fn reported(requests: u64) -> RateLimits {
             limit: 60,
             remaining: requests,
         }),
+        accepted: true,
         ..RateLimits::default()
     }
 }
@@ -40,7 +41,7 @@ fn minute() -> Deadline {
 async fn nearly_empty() -> Arc<Quota> {
     let quota = Arc::new(Quota::default());
     let reservation = quota.admit(ONE, BATCH, minute()).await.unwrap();
-    quota.observe(&reported(2), &reservation.levels(), ONE);
+    quota.observe(&reported(1), &reservation.levels(), ONE);
     assert_eq!(quota.remaining().requests, Some((1.0, 60.0)));
     quota
 }
@@ -156,22 +157,58 @@ async fn a_waiter_that_gives_up_is_no_obstacle() {
     assert_eq!(quota.lock().interactive.cost(), Cost::default());
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_was_charged_too_much_is_given_back() {
-    let quota = Arc::new(Quota::default());
-    let tokens = |remaining| RateLimits {
+fn output_tokens(remaining: u64) -> RateLimits {
+    RateLimits {
         output_tokens: Some(limits::Bucket {
             limit: 6000,
             remaining,
         }),
+        accepted: true,
         ..RateLimits::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_call_is_counted_once() {
+    let whole = Cost {
+        output_tokens: 6000.0,
+        ..ONE
     };
+    let quota = Arc::new(Quota::default());
+    let mut first = quota.admit(whole, BATCH, minute()).await.unwrap();
+    // As the API reports it: it has counted the call.
+    quota.observe(&output_tokens(0), &first.levels(), whole);
+    first.uses(Cost {
+        output_tokens: 200.0,
+        ..whole
+    });
+    drop(first);
+    // Until the 200 are refilled.
+    assert_eq!(quota.wait(whole, BATCH), Duration::from_secs(2));
+
+    // It has not counted a call that it rejected.
+    let quota = Arc::new(Quota::default());
+    let mut first = quota.admit(whole, BATCH, minute()).await.unwrap();
+    let refusal = RateLimits {
+        refused: true,
+        accepted: false,
+        ..output_tokens(5000)
+    };
+    quota.observe(&refusal, &first.levels(), whole);
+    first.refund();
+    drop(first);
+    assert_eq!(quota.wait(whole, BATCH), Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_charged_too_much_is_given_back() {
+    let quota = Arc::new(Quota::default());
     let cost = Cost {
         output_tokens: 5000.0,
         ..ONE
     };
     let mut reservation = quota.admit(cost, BATCH, minute()).await.unwrap();
-    quota.observe(&tokens(6000), &reservation.levels(), cost);
+    quota.observe(&output_tokens(1000), &reservation.levels(), cost);
     assert_eq!(quota.remaining().output_tokens, Some((1000.0, 6000.0)));
     reservation.uses(Cost {
         output_tokens: 200.0,

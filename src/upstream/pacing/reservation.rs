@@ -3,6 +3,7 @@
 use super::{
     bucket::Cost,
     buckets::Levels,
+    queue::TakenTurn,
     quota::Quota,
     shared::{ReservationScope, Settlement},
 };
@@ -21,6 +22,8 @@ pub struct QuotaReservation {
     priority: Priority,
     cost: Cost,
     used: Cost,
+    /// Of a call that has waited.
+    turn: Option<TakenTurn>,
     levels: Levels,
     scope: ReservationScope,
     rejected: Option<(RequestShape, Instant)>,
@@ -43,6 +46,7 @@ impl QuotaReservation {
             priority,
             cost,
             used: Cost::default(),
+            turn: None,
             levels,
             scope,
             rejected: None,
@@ -50,6 +54,13 @@ impl QuotaReservation {
         };
         reservation.begin();
         reservation
+    }
+
+    /// The reservation of a call that has taken this turn.
+    #[must_use]
+    pub fn of_turn(mut self, turn: Option<TakenTurn>) -> Self {
+        self.turn = turn;
+        self
     }
 
     /// Marks the call as sent: if dropped without another outcome, the call was
@@ -110,6 +121,9 @@ impl Drop for QuotaReservation {
     fn drop(&mut self) {
         let mut state = self.quota.lock();
         state.end(self.cost, self.used, self.priority);
+        if let Some(turn) = &self.turn {
+            state.settle_turn(turn, self.priority, self.used);
+        }
         match self.quota.shared() {
             None => state.wake_next(),
             Some(shared) => {

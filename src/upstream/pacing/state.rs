@@ -6,7 +6,7 @@ use super::{
     buckets::{Buckets, Levels},
     cold_start::ColdStart,
     demand::Demand,
-    queue::Queue,
+    queue::{Queue, TakenTurn},
     rank::Rank,
     rejections::Rejections,
 };
@@ -100,9 +100,15 @@ impl State {
     }
 
     /// Takes a call out of its queue that has its turn.
-    pub(super) fn take_turn(&mut self, id: u64, rank: Rank<'_>, cost: Cost) {
+    pub(super) fn take_turn(&mut self, id: u64, rank: Rank<'_>, cost: Cost) -> Option<TakenTurn> {
         let part = self.meter.part(cost);
-        self.queue(rank.priority).admitted(rank.tenant, id, part);
+        self.queue(rank.priority).admitted(rank.tenant, id, part)
+    }
+
+    /// Lets a turn cost its tenant what the call has used.
+    pub(super) fn settle_turn(&mut self, turn: &TakenTurn, priority: Priority, used: Cost) {
+        let part = self.meter.part(used);
+        self.queue(priority).settle(turn, part);
     }
 
     pub(super) fn anyone_before(&self, priority: Priority) -> bool {
@@ -289,8 +295,13 @@ impl State {
             Meter::Metered(buckets) => buckets.correct(reported, at_reservation, charged),
             Meter::Unknown | Meter::Unmetered => {
                 let mut buckets = Buckets::new(reported);
-                // The API's numbers may not include calls in flight yet.
-                buckets.take(self.outstanding);
+                // The API's numbers may not include calls in flight yet. They do
+                // include this one, unless it failed.
+                let counted = match reported.accepted {
+                    true => charged,
+                    false => Cost::default(),
+                };
+                buckets.take(self.outstanding.minus(counted));
                 self.meter = Meter::Metered(buckets);
             }
         }

@@ -3,8 +3,8 @@
 use super::{attacker::Attacker, measure::withstands, process::Variant};
 use crate::{
     attacker::{
-        DATA, END_HEADERS, END_STREAM, GENERATE, HEADERS, SETTINGS, begun, frame, request_headers,
-        streams,
+        DATA, END_HEADERS, END_STREAM, GENERATE, GENERATE_STREAM, HEADERS, SETTINGS, begun, frame,
+        request_headers, streams,
     },
     support::{ask, streamed},
 };
@@ -12,8 +12,6 @@ use bytes::Bytes;
 use futures::future::join_all;
 use prost::Message as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-const GENERATE_STREAM: &str = "/claude.v1.ClaudeService/GenerateStream";
 
 fn framed(message: &[u8]) -> Bytes {
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();

@@ -88,9 +88,9 @@ impl QueuePosition {
                     None if shared.store().health().is_down() => continue,
                     None => HEARTBEAT,
                     Some(Ok(mut reservation)) => {
-                        self.take_turn(&mut self.quota().lock(), cost);
+                        let turn = self.take_turn(&mut self.quota().lock(), cost);
                         reservation.begin();
-                        return Ok(Some(reservation));
+                        return Ok(Some(reservation.of_turn(turn)));
                     }
                     Some(Err(_)) if !self.quota().blocked_for(shape).is_zero() => return Ok(None),
                     Some(Err(wait)) => {
@@ -139,9 +139,9 @@ impl QueuePosition {
         }
         match state.fits_in(cost) {
             Duration::ZERO => {
-                self.take_turn(&mut state, cost);
+                let turn = self.take_turn(&mut state, cost);
                 let reservation = self.quota().reserve(&mut state, cost, self.priority());
-                Ok(Turn::Charged(Box::new(reservation)))
+                Ok(Turn::Charged(Box::new(reservation.of_turn(turn))))
             }
             wait if !state.leaves_time(cost, wait, deadline) => Err(exhausted(wait)),
             wait => Ok(Turn::Sleep(wait.min(HEARTBEAT))),

@@ -38,6 +38,7 @@ fn reported(requests: u64) -> RateLimits {
             limit: 60,
             remaining: requests,
         }),
+        accepted: true,
         ..RateLimits::default()
     }
 }
@@ -408,7 +409,7 @@ async fn an_api_that_names_no_limits_is_not_asked_about() {
 async fn without_redis_calls_go_by_what_is_known_here() {
     let quota = without_redis(StoreFailureMode::FailOpen);
     let reservation = admitted(&quota).await.unwrap();
-    reservation.rate_limit_observer().observe(|| reported(2));
+    reservation.rate_limit_observer().observe(|| reported(1));
     // The API has counted the call, which has not ended.
     assert_eq!(quota.remaining().requests.unwrap().1, 60.0);
     let began = Instant::now();
