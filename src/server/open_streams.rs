@@ -145,6 +145,7 @@ mod tests {
         streams.first_request().await;
         streams.first_request().await;
     }
+
     #[tokio::test]
     async fn a_stream_whose_task_must_end_is_dropped() {
         let tasks = EndedTasks::default();

@@ -2,8 +2,8 @@
 //!
 //! While no call waits, a permit costs a lock and a count. One tenant leaves some to
 //! the others, and while calls wait, the tenants take turns (`permit_queue`), so that
-//! one client that opens all it can does not keep the others out. A call that must wait is handed its permit; if it
-//! has left by then, the permit goes to the next one.
+//! one client that opens all it can does not keep the others out. A call that must
+//! wait is handed its permit; if it has left by then, the permit goes to the next one.
 //!
 //! Directly above the HTTP attempt: a permit is held only while an attempt runs
 //! or a stream is read, not during a backoff. reqwest itself has no limit on
