@@ -6,7 +6,6 @@
 # The attacks that it does not withstand yet, each with what happens.
 not_withstood=(
     "turns::streams_without_a_window: its streams hold all permits until server.stall_timeout"
-    "slow::silent_connections_to_the_admin: what exceeds admin.max_connections waits in the kernel's queue, and is closed once it is accepted"
     "turns::answers_without_a_window: they give their place back after server.stall_timeout, but their streams wait for a window"
     "turns::calls_without_a_pause: 1,000 calls at once of one client slow down the others'"
 )

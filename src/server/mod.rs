@@ -14,10 +14,12 @@ mod held;
 mod messages;
 mod metadata_limit;
 mod only_grpc;
+mod open_connections;
 mod open_streams;
 mod outgoing;
 mod peers;
 mod public_calls;
+mod reading_turns;
 mod reflection;
 mod request_body;
 mod request_deadline;
@@ -29,6 +31,7 @@ mod stack;
 mod tenant_calls;
 mod timeout;
 mod tls;
+mod unbegun_calls;
 mod unread;
 mod web;
 mod whole_heads;
@@ -37,6 +40,7 @@ pub use accept::{ConnectionPlace, LimitedListener, NewConnection};
 pub use config::{ServerConfig, TlsConfig};
 pub use drain::Drain;
 pub use messages::MessageBudget;
+pub use open_connections::{OpenRequest, OpenRequests};
 pub use peers::{PeerLimits, Peers};
 pub use tls::{Tls, TlsError};
 
@@ -156,6 +160,7 @@ impl Server {
             max_connections: self.config.connections_per_peer(),
             max_pending_calls: self.config.max_pending_calls_per_peer,
             key: "server.max_connections_per_peer",
+            key_of_all: "server.max_connections",
         });
         add_gauges(&peers, &self.telemetry);
         let acceptor = Acceptor {
@@ -251,7 +256,8 @@ impl Acceptor {
             let connections = self.connections.clone();
             let stack = stack.clone();
             tracker.spawn(async move {
-                connections.serve(stream, &place.peer, stack).await;
+                let serving = connections.serve(stream, &place, stack);
+                place.run(serving).await;
             });
         }
     }
