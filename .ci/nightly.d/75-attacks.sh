@@ -5,7 +5,6 @@
 
 # The attacks that it does not withstand yet, each with what happens.
 not_withstood=(
-    "slow::silent_connections_to_the_admin: what exceeds admin.max_connections waits in the kernel's queue, and is closed once it is accepted"
     "turns::calls_without_a_pause: 200 of its calls at a time keep the simulator busy, which has the service's core; the service's own part of the others' was 5 ms of 125 in the 99th percentile"
 )
 

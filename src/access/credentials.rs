@@ -6,6 +6,9 @@ use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 const API_KEY: &str = "x-api-key";
 const SIGNATURE: &str = "x-signature";
 
+/// The headers with credentials.
+pub const CREDENTIAL_HEADERS: [&str; 3] = ["authorization", API_KEY, SIGNATURE];
+
 /// The credentials in the metadata of a call.
 #[derive(Debug)]
 pub enum Credentials<'a> {
@@ -48,7 +51,7 @@ pub fn has_signature(headers: &HeaderMap) -> bool {
 /// Removes the credentials from an authenticated call, so that nothing below
 /// can pass them on.
 pub fn remove_credentials(headers: &mut HeaderMap) {
-    for name in [AUTHORIZATION.as_str(), API_KEY, SIGNATURE] {
+    for name in CREDENTIAL_HEADERS {
         headers.remove(name);
     }
 }

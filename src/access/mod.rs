@@ -21,7 +21,7 @@ pub use clients::{
 };
 pub use clock::Clock;
 pub use config::{AccessConfig, SignatureConfig};
-pub use credentials::{has_signature, remove_credentials};
+pub use credentials::{CREDENTIAL_HEADERS, has_signature, remove_credentials};
 pub use guard::{Access, Credential};
 pub use identity::{Identity, PeerNames};
 pub use reject_reason::{Refusals, RejectReason};

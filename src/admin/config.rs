@@ -28,8 +28,9 @@ pub struct AdminConfig {
     /// hosts get HTTP 421: a web page could have its own name resolve to the admin
     /// port (DNS rebinding).
     pub allowed_hosts: Vec<String>,
-    /// Maximum number of open connections; at least 1. Further connections wait
-    /// in the accept queue of the kernel. A quarter of them may be of one peer: an
+    /// Maximum number of open connections; at least 1. For a further one, the oldest
+    /// idle connection of the peer with the most is closed; if no peer with as many
+    /// has an idle one, the further one is. A quarter of them may be of one peer: an
     /// IPv4 address, or the first 64 bits of an IPv6 address; its further
     /// connections are closed at once. A connection is closed after 30 seconds
     /// without a request, and after 10 minutes.

@@ -3,18 +3,17 @@
 //! The port authenticates nobody. Without bounds, silent connections could use up
 //! the file descriptors of the process, and the gRPC port would accept no more.
 
-use crate::server::{ConnectionPlace, LimitedListener, NewConnection};
+use crate::server::{ConnectionPlace, LimitedListener, NewConnection, OpenRequests};
 use axum::Router;
-use hyper::server::conn::http1::Builder;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1::Builder, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{pin::pin, time::Duration};
 use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
 };
+use tower::ServiceExt;
 
 /// How long a peer may take for the head of a request, the time before its first
 /// byte included. Longer than most scrape intervals, so that scrapers keep their
@@ -39,13 +38,25 @@ pub async fn serve(listener: LimitedListener, routes: Router) {
     }
 }
 
-async fn serve_connection(stream: TcpStream, _place: ConnectionPlace, routes: Router) {
+async fn serve_connection(stream: TcpStream, place: ConnectionPlace, routes: Router) {
+    let requests = place.requests().clone();
+    place.run(serve_http(stream, requests, routes)).await;
+}
+
+async fn serve_http(stream: TcpStream, requests: OpenRequests, routes: Router) {
     let mut builder = Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES);
-    let service = TowerToHyperService::new(routes);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let open = requests.begin();
+        let response = routes.clone().oneshot(request);
+        async move {
+            let _open = open;
+            response.await
+        }
+    });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         // A broken connection concerns only its peer.

@@ -77,6 +77,7 @@ impl Admin {
             // With HTTP/1.1, a connection has one request at a time.
             max_pending_calls: per_peer,
             key: "admin.max_connections",
+            key_of_all: "admin.max_connections",
         });
         let listener = TcpListener::bind(listen).await?;
         Ok(Admin {

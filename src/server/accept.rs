@@ -1,7 +1,10 @@
 //! Accepts connections within limits: of all of them, and of each peer.
 
-use super::peers::{PeerConnection, Peers};
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use super::{
+    open_connections::{ConnectionEntry, OpenConnections, OpenRequests},
+    peers::{PeerConnection, Peers},
+};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -18,6 +21,7 @@ pub struct LimitedListener {
     listener: TcpListener,
     permits: Arc<Semaphore>,
     peers: Peers,
+    open: OpenConnections,
 }
 
 /// An accepted connection. Counts until both fields are dropped.
@@ -34,6 +38,7 @@ pub struct NewConnection {
 pub struct ConnectionPlace {
     /// The peer at the other end.
     pub peer: PeerConnection,
+    open: ConnectionEntry,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -45,6 +50,7 @@ impl LimitedListener {
             listener,
             permits: Arc::new(Semaphore::new(max_connections)),
             peers,
+            open: OpenConnections::default(),
         }
     }
 
@@ -56,21 +62,14 @@ impl LimitedListener {
         self.listener.local_addr()
     }
 
-    /// The next connection. Beyond the limit of all, connections wait in the
-    /// kernel's queue; beyond that of their peer they are closed.
+    /// The next connection. Beyond the limit of all, an idle one of a peer with as
+    /// many makes room for it; if there is none, or beyond the limit of its peer, it is
+    /// closed.
     pub async fn accept(&self) -> NewConnection {
-        let permit = Arc::clone(&self.permits)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
         loop {
             match self.listener.accept().await {
                 Ok((stream, address)) => {
-                    if let Some(peer) = self.peers.admit(address.ip()) {
-                        let place = ConnectionPlace {
-                            peer,
-                            _permit: permit,
-                        };
+                    if let Some(place) = self.place(address).await {
                         return NewConnection { stream, place };
                     }
                 }
@@ -80,5 +79,44 @@ impl LimitedListener {
                 }
             }
         }
+    }
+
+    async fn place(&self, address: SocketAddr) -> Option<ConnectionPlace> {
+        let peer = self.peers.admit(address.ip())?;
+        let permits = Arc::clone(&self.permits);
+        let permit = match Arc::clone(&permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let makes_room = self.open.make_room(peer.peer());
+                peer.found_no_room(makes_room);
+                if !makes_room {
+                    return None;
+                }
+                // It ends as soon as its task runs.
+                let permit = permits.acquire_owned().await;
+                permit.expect("the semaphore is never closed")
+            }
+        };
+        Some(ConnectionPlace {
+            open: self.open.add(peer.peer()),
+            peer,
+            _permit: permit,
+        })
+    }
+}
+
+impl ConnectionPlace {
+    /// Runs what serves the connection to its end, or until it must make room for
+    /// another one.
+    pub async fn run(&self, serving: impl Future<Output = ()>) {
+        tokio::select! {
+            () = serving => {}
+            () = self.open.must_close() => {}
+        }
+    }
+
+    /// The requests on the connection: while there are some, it need not make room.
+    pub fn requests(&self) -> &OpenRequests {
+        self.open.requests()
     }
 }

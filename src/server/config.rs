@@ -66,8 +66,9 @@ pub struct ServerConfig {
     /// as many calls as could still begin, and so may, with weight 1, a peer whose
     /// calls are nobody's: one alone gets four fifths.
     pub max_calls: usize,
-    /// Maximum number of open connections; at least 1. Further connections wait
-    /// in the accept queue of the kernel.
+    /// Maximum number of open connections; at least 1. For a further one, the oldest
+    /// idle connection of the peer with the most is closed; if no peer with as many
+    /// has an idle one, the further one is.
     pub max_connections: usize,
     /// Maximum number of open connections per peer: an IPv4 address, or the
     /// first 64 bits of an IPv6 address; at least 1. Further connections are

@@ -1,16 +1,19 @@
 //! One connection, from its first byte to its last.
 
 use super::{
+    accept::ConnectionPlace,
     config::ServerConfig,
     drain::Drain,
     ended_tasks::EndedTasks,
     metadata_limit,
     open_streams::OpenStreams,
     peers::{Peer, PeerAddress, PeerConnection},
+    reading_turns::ReadingTurns,
     request_body::RequestBody,
     request_deadline::RequestDeadline,
     stack::{ConnectionStack, Inbound},
     tls::Tls,
+    unbegun_calls::UnbegunCalls,
 };
 use crate::{access::PeerNames, proto};
 use http::Request;
@@ -33,7 +36,7 @@ const FLUSH: Duration = Duration::from_secs(1);
 
 /// Maximum number of streams that the caller opened and reset before they were
 /// accepted; more close the connection (rapid reset, CVE-2023-44487).
-const MAX_PENDING_RESETS: usize = 20;
+const MAX_PENDING_RESETS: usize = 10;
 
 /// Maximum number of streams that the caller made the server reset; more close
 /// the connection (CVE-2025-8671).
@@ -50,6 +53,7 @@ pub struct Connections {
     config: Arc<ServerConfig>,
     tls: Option<Tls>,
     drain: Drain,
+    unbegun: UnbegunCalls,
 }
 
 impl Connections {
@@ -59,12 +63,14 @@ impl Connections {
             config: Arc::new(config.clone()),
             tls,
             drain,
+            unbegun: UnbegunCalls::default(),
         }
     }
 
     /// Serves one connection until it closes, reaches its maximum age or is
     /// aborted. When this ends, the connection and everything on it is closed.
-    pub async fn serve(self, stream: TcpStream, peer: &PeerConnection, stack: ConnectionStack) {
+    pub async fn serve(self, stream: TcpStream, place: &ConnectionPlace, stack: ConnectionStack) {
+        let peer = &place.peer;
         let handshake = timeout(self.config.handshake_timeout, self.handshake(stream, peer));
         let accepted = tokio::select! {
             accepted = handshake => accepted,
@@ -75,9 +81,9 @@ impl Connections {
             // A failed handshake concerns only the caller, which gets a TLS
             // alert.
             Ok(None) => {}
-            Ok(Some(Accepted::Plain(io))) => self.serve_http(io, None, peer, stack).await,
+            Ok(Some(Accepted::Plain(io))) => self.serve_http(io, None, place, stack).await,
             Ok(Some(Accepted::Tls(io, names))) => {
-                self.serve_http(*io, names, peer, stack).await;
+                self.serve_http(*io, names, place, stack).await;
             }
         }
     }
@@ -105,27 +111,31 @@ impl Connections {
         &self,
         io: I,
         names: Option<PeerNames>,
-        peer: &PeerConnection,
+        place: &ConnectionPlace,
         stack: ConnectionStack,
     ) where
         I: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let config = &self.config;
-        let streams = OpenStreams::new(stack.ended_tasks.clone());
+        let (config, peer) = (&self.config, &place.peer);
+        let open = place.requests().clone();
+        let streams = OpenStreams::new(open, self.unbegun.clone(), stack.ended_tasks.clone());
+        let turns = ReadingTurns::new(self.unbegun.clone());
         let builder = builder(config, streams.clone());
         let service = ConnectionService {
             stack: stack.stack,
             streams: streams.clone(),
+            turns: turns.clone(),
             peer: Arc::clone(peer.peer()),
             address: peer.address(),
             names,
             body_timeout: config.body_timeout,
         };
-        let io = TokioIo::new(RequestDeadline::new(io, config.handshake_timeout));
+        let io = RequestDeadline::new(io, turns.clone(), config.handshake_timeout);
+        let io = TokioIo::new(io);
         let mut connection = pin!(builder.serve_connection(io, service));
         tokio::select! {
             // A broken connection concerns only its calls.
-            ended = connection.as_mut() => return ended_with(peer, ended.err()),
+            ended = turns.run(connection.as_mut()) => return ended_with(peer, ended.err()),
             () = must_end(&stack.ended_tasks) => return,
             () = sleep(jittered(config.max_connection_age)) => {}
             () = streams.idle(config.max_connection_idle) => {}
@@ -135,12 +145,12 @@ impl Connections {
         // How long calls may continue.
         let grace = config.max_deadline;
         tokio::select! {
-            ended = connection.as_mut() => return ended_with(peer, ended.err()),
+            ended = turns.run(connection.as_mut()) => return ended_with(peer, ended.err()),
             () = must_end(&stack.ended_tasks) => return,
             () = sleep(grace) => {}
             () = self.drain.until_aborted() => {}
         }
-        let _ = timeout(FLUSH, connection).await;
+        let _ = timeout(FLUSH, turns.run(connection)).await;
     }
 
     /// Waits until the drain asks the connection to close. A new one without
@@ -223,6 +233,7 @@ fn is_overdue(error: &(dyn Error + 'static)) -> bool {
 struct ConnectionService {
     stack: Inbound,
     streams: OpenStreams,
+    turns: ReadingTurns,
     peer: Arc<Peer>,
     address: PeerAddress,
     names: Option<PeerNames>,
@@ -235,9 +246,11 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
     type Future = Oneshot<Inbound, Request<RequestBody>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        self.streams.count_request();
+        self.streams.count_request(request.version());
         request.extensions_mut().insert(self.address);
-        metadata_limit::drop_oversized(&mut request);
+        if metadata_limit::shrink(&mut request) {
+            self.turns.shorten();
+        }
         if let Some(names) = &self.names {
             request.extensions_mut().insert(names.clone());
         }

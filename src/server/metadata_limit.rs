@@ -5,11 +5,11 @@
 //! it. So the library reads more, and what exceeds the documented limit gets a
 //! status that says so, before anything else looks at the call.
 //!
-//! A header takes 70 to 200 bytes of memory and HPACK sends it as one, so the
-//! metadata itself is dropped as soon as the request is there
-//! ([`drop_oversized`]), and not when its turn comes.
+//! A header takes 70 to 200 bytes of memory and HPACK sends it as one. So metadata
+//! that nothing reads is dropped as soon as the request is there ([`shrink`]), and not
+//! when the turn of the call comes.
 
-use crate::status;
+use crate::{access, service, status, telemetry::context};
 use futures::future::{Either, Ready, ready};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use std::{
@@ -27,8 +27,15 @@ const MAX_METADATA_BYTES: usize = 16 * 1024;
 /// What HTTP/2 adds to the name and value of each header (RFC 9113, 6.5.2).
 const OVERHEAD: usize = 32;
 
+/// Number of headers beyond which a call keeps only those that are read. Usual calls
+/// have ten.
+const MAX_UNREAD: usize = 32;
+
+/// Maximum number of values of one header that are kept then.
+const MAX_VALUES: usize = 4;
+
 /// What is looked at outside the limit: by `OnlyGrpc`, CORS and gRPC-Web.
-const KEPT: [&str; 5] = [
+const OUTSIDE: [&str; 5] = [
     "content-type",
     "origin",
     "sec-fetch-site",
@@ -36,30 +43,67 @@ const KEPT: [&str; 5] = [
     "accept",
 ];
 
-/// Maximum size of a value that is kept, in bytes.
+/// What is looked at inside it, in addition to [`OUTSIDE`].
+const INSIDE: [&[&str]; 4] = [
+    &[
+        "te",
+        "grpc-timeout",
+        "grpc-encoding",
+        "grpc-accept-encoding",
+        "access-control-request-headers",
+    ],
+    &access::CREDENTIAL_HEADERS,
+    &service::OPTION_HEADERS,
+    &context::HEADERS,
+];
+
+/// Maximum size of a value that is kept of a call that is rejected, in bytes.
 const MAX_KEPT: usize = 256;
 
 /// The size of metadata that was dropped, in bytes.
 #[derive(Debug, Clone, Copy)]
 struct DroppedMetadata(usize);
 
-/// Drops the metadata of a request if it exceeds the limit. [`LimitMetadata`]
-/// rejects the call.
-pub fn drop_oversized<B>(request: &mut Request<B>) {
+/// Drops what nothing reads of the metadata of a request: of all that exceeds the
+/// limit, for which [`LimitMetadata`] rejects the call, and of many headers. Returns
+/// whether there was that much.
+pub fn shrink<B>(request: &mut Request<B>) -> bool {
     let bytes = size(request.headers()) + request.uri().path().len() + OVERHEAD;
-    if bytes <= MAX_METADATA_BYTES {
-        return;
+    if bytes > MAX_METADATA_BYTES {
+        let headers = mem::take(request.headers_mut());
+        *request.headers_mut() = outside(&headers);
+        request.extensions_mut().insert(DroppedMetadata(bytes));
+    } else if request.headers().len() > MAX_UNREAD {
+        let headers = mem::take(request.headers_mut());
+        *request.headers_mut() = inside(&headers);
+    } else {
+        return false;
     }
-    let headers = mem::take(request.headers_mut());
-    for name in KEPT {
+    true
+}
+
+fn outside(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for name in OUTSIDE {
         let value = headers.get(name).map(HeaderValue::as_bytes);
         // A copy: the value is a part of all that was received.
         let value = value.filter(|it| it.len() <= MAX_KEPT);
         if let Some(Ok(value)) = value.map(HeaderValue::from_bytes) {
-            request.headers_mut().insert(name, value);
+            kept.insert(name, value);
         }
     }
-    request.extensions_mut().insert(DroppedMetadata(bytes));
+    kept
+}
+
+fn inside(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    let names = OUTSIDE.iter().chain(INSIDE.iter().copied().flatten());
+    for name in names {
+        for value in headers.get_all(*name).iter().take(MAX_VALUES) {
+            kept.append(*name, value.clone());
+        }
+    }
+    kept
 }
 
 fn size(headers: &HeaderMap) -> usize {
@@ -119,14 +163,53 @@ mod tests {
     fn every_entry_counts_with_its_name_its_value_and_32_bytes() {
         let counted = 4 + 32 + 12 + 16 + 32 + 2 * (3 + 32);
         let mut fits = request(MAX_METADATA_BYTES - counted);
-        drop_oversized(&mut fits);
+        assert!(!shrink(&mut fits));
         assert_eq!(fits.headers().len(), 3);
 
         let mut exceeds = request(MAX_METADATA_BYTES - counted + 1);
-        drop_oversized(&mut exceeds);
+        assert!(shrink(&mut exceeds));
         assert_eq!(exceeds.headers().len(), 1);
         assert_eq!(exceeds.headers()["content-type"], "application/grpc");
         let dropped = exceeds.extensions().get::<DroppedMetadata>();
         assert_eq!(dropped.unwrap().0, MAX_METADATA_BYTES + 1);
+    }
+
+    #[test]
+    fn of_many_headers_those_that_are_read_are_kept() {
+        let with = |others: usize| {
+            let mut request = request(1);
+            let names = OUTSIDE.iter().chain(INSIDE.iter().copied().flatten());
+            for name in names.filter(|it| **it != "content-type") {
+                let value = HeaderValue::from_static("1");
+                request.headers_mut().append(*name, value);
+            }
+            for other in 0..others {
+                let name: http::HeaderName = format!("x-{other}").parse().unwrap();
+                request
+                    .headers_mut()
+                    .append(name, HeaderValue::from_static("1"));
+            }
+            assert_eq!(shrink(&mut request), others > MAX_UNREAD);
+            request
+        };
+        let (few, many) = (with(1), with(200));
+        assert!(few.headers().contains_key("x-0"));
+        assert!(!many.headers().contains_key("x-0"));
+        assert_eq!(many.headers().len(), few.headers().len() - 3);
+        for (name, value) in many.headers() {
+            assert_eq!(few.headers().get(name), Some(value));
+        }
+    }
+
+    #[test]
+    fn of_one_header_again_and_again_a_few_are_kept() {
+        let mut request = request(1);
+        for _ in 0..300 {
+            let key = HeaderValue::from_static("1");
+            request.headers_mut().append("x-api-key", key);
+        }
+        assert!(shrink(&mut request));
+        let kept = request.headers().get_all("x-api-key").iter().count();
+        assert_eq!(kept, MAX_VALUES);
     }
 }

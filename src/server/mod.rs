@@ -16,10 +16,12 @@ mod last_byte;
 mod messages;
 mod metadata_limit;
 mod only_grpc;
+mod open_connections;
 mod open_streams;
 mod outgoing;
 mod peers;
 mod public_calls;
+mod reading_turns;
 mod reflection;
 mod request_body;
 mod request_deadline;
@@ -31,6 +33,7 @@ mod stack;
 mod tenant_calls;
 mod timeout;
 mod tls;
+mod unbegun_calls;
 mod unread;
 mod web;
 mod whole_heads;
@@ -39,6 +42,7 @@ pub use accept::{ConnectionPlace, LimitedListener, NewConnection};
 pub use config::{ServerConfig, TlsConfig};
 pub use drain::Drain;
 pub use messages::MessageBudget;
+pub use open_connections::{OpenRequest, OpenRequests};
 pub use peers::{PeerLimits, Peers};
 pub use tls::{Tls, TlsError};
 
@@ -158,6 +162,7 @@ impl Server {
             max_connections: self.config.connections_per_peer(),
             max_pending_calls: self.config.max_pending_calls_per_peer,
             key: "server.max_connections_per_peer",
+            key_of_all: "server.max_connections",
         });
         add_gauges(&peers, &self.telemetry);
         let acceptor = Acceptor {
@@ -253,7 +258,8 @@ impl Acceptor {
             let connections = self.connections.clone();
             let stack = stack.clone();
             tracker.spawn(async move {
-                connections.serve(stream, &place.peer, stack).await;
+                let serving = connections.serve(stream, &place, stack);
+                place.run(serving).await;
             });
         }
     }

@@ -4,13 +4,14 @@
 //! The HTTP library runs each stream as a task of its own, through this
 //! executor, until its response is sent.
 
-use super::ended_tasks::EndedTasks;
+use super::{ended_tasks::EndedTasks, open_connections::OpenRequests, unbegun_calls::UnbegunCalls};
+use http::Version;
 use pin_project_lite::pin_project;
 use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
     time::Duration,
@@ -25,25 +26,35 @@ pub struct OpenStreams(Arc<Counts>);
 struct Counts {
     /// Requests since the beginning of the connection.
     requests: AtomicU64,
-    open: AtomicUsize,
+    open: OpenRequests,
     first: Notify,
+    unbegun: UnbegunCalls,
     /// Streams among them end as if they were done.
     ended_tasks: EndedTasks,
 }
 
 impl OpenStreams {
-    /// No streams yet; those whose tasks must end do.
-    pub fn new(ended_tasks: EndedTasks) -> Self {
+    /// No streams yet. They are counted as open requests too, and as calls until
+    /// they begin. Those whose tasks must end do.
+    pub fn new(open: OpenRequests, unbegun: UnbegunCalls, ended_tasks: EndedTasks) -> Self {
         OpenStreams(Arc::new(Counts {
+            open,
+            unbegun,
             ended_tasks,
             ..Counts::default()
         }))
     }
 
     /// Counts a request.
-    pub fn count_request(&self) {
-        if self.0.requests.fetch_add(1, Relaxed) == 0 {
-            self.0.first.notify_one();
+    pub fn count_request(&self, version: Version) {
+        if self.0.requests.fetch_add(1, Relaxed) > 0 {
+            return;
+        }
+        self.0.first.notify_one();
+        // What the library does not run through this executor counts as open to the
+        // end of the connection, which the library closes when it is idle.
+        if version != Version::HTTP_2 {
+            self.0.open.add();
         }
     }
 
@@ -60,7 +71,7 @@ impl OpenStreams {
         let (mut seen, mut quiet) = (u64::MAX, 0);
         while quiet < 2 {
             let requests = self.0.requests.load(Relaxed);
-            let is_quiet = requests == seen && self.0.open.load(Relaxed) == 0;
+            let is_quiet = requests == seen && self.0.open.count() == 0;
             quiet = if is_quiet { quiet + 1 } else { 0 };
             seen = requests;
             if quiet < 2 {
@@ -75,11 +86,9 @@ where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        self.0.open.fetch_add(1, Relaxed);
-        let counts = Arc::clone(&self.0);
         tokio::spawn(OpenStream {
             stream,
-            open: Open(counts),
+            open: Open::new(Arc::clone(&self.0)),
         });
     }
 }
@@ -99,19 +108,43 @@ impl<F: Future> Future for OpenStream<F> {
     type Output = Option<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let stream = self.project();
-        if stream.open.0.ended_tasks.has_current() {
+        let this = self.project();
+        if this.open.counts.ended_tasks.has_current() {
             return Poll::Ready(None);
         }
-        stream.stream.poll(cx).map(Some)
+        let ended = this.stream.poll(cx);
+        this.open.begin();
+        ended.map(Some)
     }
 }
 
-struct Open(Arc<Counts>);
+struct Open {
+    counts: Arc<Counts>,
+    has_begun: bool,
+}
+
+impl Open {
+    fn new(counts: Arc<Counts>) -> Self {
+        counts.open.add();
+        counts.unbegun.add();
+        Open {
+            counts,
+            has_begun: false,
+        }
+    }
+
+    fn begin(&mut self) {
+        if !self.has_begun {
+            self.has_begun = true;
+            self.counts.unbegun.remove();
+        }
+    }
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
+        self.begin();
+        self.counts.open.remove();
     }
 }
 
@@ -129,7 +162,7 @@ mod tests {
     async fn a_connection_is_idle_some_time_after_its_last_stream() {
         let streams = OpenStreams::default();
         let busy = TIME * 10;
-        streams.count_request();
+        streams.count_request(Version::HTTP_2);
         streams.execute(sleep(busy));
         let began = Instant::now();
         streams.idle(TIME).await;
@@ -141,7 +174,7 @@ mod tests {
     async fn the_first_request_is_waited_for() {
         let streams = OpenStreams::default();
         assert!(streams.first_request().now_or_never().is_none());
-        streams.count_request();
+        streams.count_request(Version::HTTP_2);
         streams.first_request().await;
         streams.first_request().await;
     }
@@ -149,7 +182,8 @@ mod tests {
     #[tokio::test]
     async fn a_stream_whose_task_must_end_is_dropped() {
         let tasks = EndedTasks::default();
-        let streams = OpenStreams::new(tasks.clone());
+        let (requests, unbegun) = (OpenRequests::default(), UnbegunCalls::default());
+        let streams = OpenStreams::new(requests, unbegun, tasks.clone());
         let (sender, task) = oneshot::channel();
         let (held, dropped) = oneshot::channel::<()>();
         streams.execute(async move {
@@ -159,9 +193,25 @@ mod tests {
             pending::<()>().await;
         });
         let (id, waker) = task.await.expect("the stream began");
-        assert_eq!(streams.0.open.load(Relaxed), 1);
+        assert_eq!(streams.0.open.count(), 1);
         let _ended = tasks.add(id);
         waker.wake();
         assert!(dropped.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_stream_has_begun_once_it_was_polled_or_dropped() {
+        let unbegun = UnbegunCalls::default();
+        let requests = OpenRequests::default();
+        let streams = OpenStreams::new(requests, unbegun.clone(), EndedTasks::default());
+        (0..1000).for_each(|_| streams.execute(std::future::pending::<()>()));
+        assert!(unbegun.are_many());
+        unbegun.few().await;
+        assert!(!unbegun.are_many());
+        let dropped = (0..1000).map(|_| Open::new(Arc::clone(&streams.0)));
+        let dropped: Vec<Open> = dropped.collect();
+        assert!(unbegun.are_many());
+        drop(dropped);
+        assert!(!unbegun.are_many());
     }
 }

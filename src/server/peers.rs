@@ -29,29 +29,28 @@ pub struct PeerLimits {
     pub max_pending_calls: usize,
     /// The configuration key that sets `max_connections`, for the log.
     pub key: &'static str,
+    /// The one that sets the maximum number of connections of all peers.
+    pub key_of_all: &'static str,
 }
 
 #[derive(Debug)]
 struct Shared {
     limits: PeerLimits,
-    open: Mutex<HashMap<IpAddr, Entry>>,
+    open: Mutex<HashMap<IpAddr, Arc<Peer>>>,
     connections: AtomicUsize,
     refused: SparseLog,
+    without_room: SparseLog,
     overdue: SparseLog,
     failed_handshakes: SparseLog,
     refused_calls: Arc<SparseLog>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    connections: usize,
-    peer: Arc<Peer>,
 }
 
 /// A peer: the calls of it that are nobody else's.
 #[derive(Debug)]
 pub struct Peer {
     address: IpAddr,
+    /// Changed under the lock of all peers only.
+    connections: AtomicUsize,
     calls: AtomicUsize,
     pending_calls: AtomicUsize,
     max_pending_calls: usize,
@@ -89,6 +88,7 @@ impl Peers {
             open: Mutex::default(),
             connections: AtomicUsize::new(0),
             refused: SparseLog::default(),
+            without_room: SparseLog::default(),
             overdue: SparseLog::default(),
             failed_handshakes: SparseLog::default(),
             refused_calls: Arc::default(),
@@ -100,23 +100,23 @@ impl Peers {
         let client = address.to_canonical();
         let address = peer_of(client);
         let mut open = self.0.open.lock();
-        let entry = open.entry(address).or_insert_with(|| Entry {
-            connections: 0,
-            peer: Arc::new(Peer {
+        let peer = open.entry(address).or_insert_with(|| {
+            Arc::new(Peer {
                 address,
+                connections: AtomicUsize::new(0),
                 calls: AtomicUsize::new(0),
                 pending_calls: AtomicUsize::new(0),
                 max_pending_calls: self.0.limits.max_pending_calls,
                 refused_calls: Arc::clone(&self.0.refused_calls),
-            }),
+            })
         });
-        if entry.connections >= self.0.limits.max_connections {
+        if peer.connections() >= self.0.limits.max_connections {
             drop(open);
             self.refuse(client);
             return None;
         }
-        entry.connections += 1;
-        let peer = Arc::clone(&entry.peer);
+        let peer = Arc::clone(peer);
+        peer.connections.fetch_add(1, Relaxed);
         drop(open);
         self.0.connections.fetch_add(1, Relaxed);
         Some(PeerConnection {
@@ -145,10 +145,12 @@ impl Peers {
         self.0.connections.load(Relaxed)
     }
 
-    /// Number of refused and of overdue connections, with their causes.
-    pub fn closed(&self) -> [(&'static str, u64); 2] {
+    /// Number of connections that were refused, closed for others, and overdue, with
+    /// their causes.
+    pub fn closed(&self) -> [(&'static str, u64); 3] {
         [
             ("peer_limit", self.0.refused.count()),
+            ("limit", self.0.without_room.count()),
             ("handshake_timeout", self.0.overdue.count()),
         ]
     }
@@ -163,6 +165,24 @@ impl PeerConnection {
     /// The address at the other end.
     pub fn address(&self) -> PeerAddress {
         PeerAddress(self.client)
+    }
+
+    /// Counts the connection as one for which another one makes room, or which is closed
+    /// since none can.
+    pub fn found_no_room(&self, makes_room: bool) {
+        self.peers.0.without_room.event(|closed| {
+            tracing::warn!(
+                peer = %self.client,
+                closed,
+                "{}: the maximum number of connections is open ({})",
+                if makes_room {
+                    "closed the oldest idle connection for a new one"
+                } else {
+                    "refused a connection"
+                },
+                self.peers.0.limits.key_of_all
+            );
+        });
     }
 
     /// Counts the connection as closed since its handshake or the head of a
@@ -192,16 +212,18 @@ impl Drop for PeerConnection {
         let shared = &self.peers.0;
         shared.connections.fetch_sub(1, Relaxed);
         let mut open = shared.open.lock();
-        if let Some(entry) = open.get_mut(&self.address) {
-            entry.connections -= 1;
-            if entry.connections == 0 {
-                open.remove(&self.address);
-            }
+        if self.peer.connections.fetch_sub(1, Relaxed) == 1 {
+            open.remove(&self.address);
         }
     }
 }
 
 impl Peer {
+    /// Number of open connections.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Relaxed)
+    }
+
     /// Counts a call that is not past authentication, unless the peer has too
     /// many.
     pub fn pending_call(self: &Arc<Self>) -> Option<PendingCall> {
@@ -264,6 +286,7 @@ mod tests {
             max_connections: per_peer,
             max_pending_calls: per_peer,
             key: "server.max_connections_per_peer",
+            key_of_all: "server.max_connections",
         })
     }
 

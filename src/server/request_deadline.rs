@@ -4,7 +4,7 @@
 //! hold the connection until its maximum age: the HTTP library limits heads in
 //! HTTP/1.1 only. Reading fails when the time is up, which ends the connection.
 
-use super::whole_heads::WholeHeads;
+use super::{reading_turns::ReadingTurns, whole_heads::WholeHeads};
 use std::{
     future::Future,
     io,
@@ -20,17 +20,19 @@ use tokio::{
 /// A stream of bytes from a peer, with a deadline for the parts of its requests.
 #[derive(Debug)]
 pub struct RequestDeadline<I> {
-    io: WholeHeads<I>,
+    io: I,
+    heads: WholeHeads,
     timeout: Duration,
     /// Runs for the part with this number.
     timer: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
 impl<I> RequestDeadline<I> {
-    /// Gives the peer this much time for each part.
-    pub fn new(io: I, timeout: Duration) -> Self {
+    /// Reads in these turns, and gives the peer this much time for each part.
+    pub fn new(io: I, turns: ReadingTurns, timeout: Duration) -> Self {
         RequestDeadline {
-            io: WholeHeads::new(io),
+            io,
+            heads: WholeHeads::new(turns),
             timeout,
             timer: None,
         }
@@ -58,9 +60,9 @@ impl<I: AsyncRead + Unpin> AsyncRead for RequestDeadline<I> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.io).poll_read(cx, buffer) {
+        match this.heads.poll_read(&mut this.io, cx, buffer) {
             Poll::Ready(read) => Poll::Ready(read),
-            Poll::Pending => match this.io.frames().unfinished() {
+            Poll::Pending => match this.heads.unfinished() {
                 Some(part) => this.poll_overdue(part, cx),
                 None => Poll::Pending,
             },
@@ -101,7 +103,11 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for RequestDeadline<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::unbegun_calls::UnbegunCalls;
+    use std::pin::pin;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use tokio::time::timeout;
 
     const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -109,7 +115,8 @@ mod tests {
     /// ended with and how long it took.
     async fn dribbled(start: &[u8], piece: &'static [u8]) -> (io::ErrorKind, Duration) {
         let (mut peer, io) = duplex(1024);
-        let mut reader = RequestDeadline::new(io, TIMEOUT);
+        let turns = ReadingTurns::new(UnbegunCalls::default());
+        let mut reader = RequestDeadline::new(io, turns.clone(), TIMEOUT);
         peer.write_all(start).await.unwrap();
         tokio::spawn(async move {
             while peer.write_all(piece).await.is_ok() {
@@ -118,7 +125,8 @@ mod tests {
         });
         let began = Instant::now();
         let mut received = Vec::new();
-        let ended = reader.read_to_end(&mut received).await;
+        let reading = pin!(reader.read_to_end(&mut received));
+        let ended = turns.run(reading).await;
         (ended.unwrap_err().kind(), began.elapsed())
     }
 
@@ -136,5 +144,32 @@ mod tests {
             assert_eq!(error, io::ErrorKind::TimedOut);
             assert!(after >= TIMEOUT && after < TIMEOUT * 2, "{after:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_is_not_read_owes_nothing() {
+        let unbegun = UnbegunCalls::default();
+        let turns = ReadingTurns::new(unbegun.clone());
+        let (mut peer, io) = duplex(1024);
+        let mut reader = RequestDeadline::new(io, turns.clone(), TIMEOUT);
+        peer.write_all(b"P").await.unwrap();
+        let mut received = Vec::new();
+        let mut reading = pin!(reader.read_to_end(&mut received));
+        // It has begun a preface.
+        assert!(
+            timeout(TIMEOUT / 2, turns.run(reading.as_mut()))
+                .await
+                .is_err()
+        );
+        (0..1000).for_each(|_| unbegun.add());
+        peer.write_all(b"R").await.unwrap();
+        assert!(
+            timeout(TIMEOUT * 3, turns.run(reading.as_mut()))
+                .await
+                .is_err()
+        );
+        (0..1000).for_each(|_| unbegun.remove());
+        let ended = turns.run(reading.as_mut()).await;
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

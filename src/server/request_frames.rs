@@ -17,13 +17,17 @@ const SETTINGS: u8 = 0x4;
 const CONTINUATION: u8 = 0x9;
 const END_HEADERS: u8 = 0x4;
 
+/// What each block of headers counts in addition to its bytes: the library keeps
+/// several hundred for a request whose head has ten.
+const BLOCK: u64 = 32;
+
 /// Follows what a peer sends.
 #[derive(Debug)]
 pub struct RequestFrames {
     position: Position,
     /// Number of bytes so far.
     received: u64,
-    /// Number of bytes so far that are blocks of headers.
+    /// Number of bytes so far that are blocks of headers, and [`BLOCK`] for each.
     headers: u64,
     /// The block of headers that the last frames are the beginning of.
     partial: Option<PartialHeaders>,
@@ -91,7 +95,7 @@ impl RequestFrames {
         self.received
     }
 
-    /// Number of bytes so far that are blocks of headers, in their frames.
+    /// Number of bytes so far that are blocks of headers, and [`BLOCK`] for each.
     pub fn headers(&self) -> u64 {
         self.headers
     }
@@ -104,23 +108,28 @@ impl RequestFrames {
         partial.map_or(self.received, |it| it.begins)
     }
 
-    /// Follows the next bytes.
-    pub fn feed(&mut self, bytes: &[u8]) {
+    /// Follows the next bytes, up to the end of the block of headers with which
+    /// [`Self::headers`] exceeds `max_headers`. Returns the number of bytes followed.
+    pub fn feed(&mut self, bytes: &[u8], max_headers: u64) -> usize {
         let before = self.received;
-        self.follow(bytes);
-        // In HTTP/1.1, the rest is not followed.
-        self.received = before + bytes.len() as u64;
+        let left = self.follow(bytes, max_headers);
+        self.received = before + (bytes.len() - left) as u64;
+        bytes.len() - left
     }
 
-    fn follow(&mut self, mut bytes: &[u8]) {
+    /// Returns the number of bytes that are left.
+    fn follow(&mut self, mut bytes: &[u8], max_headers: u64) -> usize {
         while !bytes.is_empty() {
+            if self.headers > max_headers && !self.in_headers && self.is_between_frames() {
+                return bytes.len();
+            }
             match &mut self.position {
                 Position::Preface(seen) => {
                     let expected = &PREFACE[*seen..];
                     let length = expected.len().min(bytes.len());
                     if bytes[..length] != expected[..length] {
                         self.position = Position::Http1;
-                        return;
+                        return 0;
                     }
                     *seen += length;
                     bytes = &bytes[length..];
@@ -158,9 +167,15 @@ impl RequestFrames {
                         self.end(kind, flags, stream);
                     }
                 }
-                Position::Http1 => return,
+                // The rest is not followed.
+                Position::Http1 => return 0,
             }
         }
+        0
+    }
+
+    fn is_between_frames(&self) -> bool {
+        matches!(self.position, Position::Header(_, 0))
     }
 
     fn begin(&mut self, header: [u8; HEADER]) {
@@ -196,6 +211,7 @@ impl RequestFrames {
             HEADERS | CONTINUATION => {
                 self.in_headers = false;
                 self.partial = None;
+                self.headers += BLOCK;
             }
             SETTINGS => self.has_begun = true,
             _ => {}
@@ -223,7 +239,7 @@ mod tests {
     fn owes(bytes: &[u8]) -> Vec<bool> {
         let mut frames = RequestFrames::default();
         let after = |byte: &u8| {
-            frames.feed(&[*byte]);
+            frames.feed(&[*byte], u64::MAX);
             frames.unfinished().is_some()
         };
         bytes.iter().map(after).collect()
@@ -269,12 +285,29 @@ mod tests {
     #[test]
     fn each_part_has_a_number_of_its_own() {
         let mut frames = RequestFrames::default();
-        frames.feed(&begun());
+        frames.feed(&begun(), u64::MAX);
         let ping = frame(6, 0, &[0; 8]);
-        frames.feed(&ping[..4]);
+        frames.feed(&ping[..4], u64::MAX);
         let first = frames.unfinished();
-        frames.feed(&[&ping[4..], &ping[..4]].concat());
+        frames.feed(&[&ping[4..], &ping[..4]].concat(), u64::MAX);
         assert!(first.is_some() && frames.unfinished() > first);
+    }
+
+    #[test]
+    fn it_stops_after_the_block_that_is_too_much() {
+        let block = [
+            frame(HEADERS, 0, &[7; 10]),
+            frame(CONTINUATION, END_HEADERS, &[7; 10]),
+        ]
+        .concat();
+        let bytes = [begun(), block.clone(), block.clone(), block.clone()].concat();
+        let mut frames = RequestFrames::default();
+        let two = begun().len() + 2 * block.len();
+        let counted = 20 + BLOCK;
+        assert_eq!(frames.feed(&bytes, counted), two);
+        assert_eq!(frames.received(), two as u64);
+        assert_eq!(frames.feed(&bytes[two..], counted), 0);
+        assert_eq!(frames.feed(&bytes[two..], 2 * counted), block.len());
     }
 
     proptest! {
@@ -286,9 +319,9 @@ mod tests {
             let bytes = [begun(), bytes].concat();
             let (left, right) = bytes.split_at(at.min(bytes.len()));
             let (mut whole, mut pieces) = (RequestFrames::default(), RequestFrames::default());
-            whole.feed(&bytes);
-            pieces.feed(left);
-            pieces.feed(right);
+            whole.feed(&bytes, u64::MAX);
+            pieces.feed(left, u64::MAX);
+            pieces.feed(right, u64::MAX);
             prop_assert_eq!(whole.unfinished(), pieces.unfinished());
             prop_assert_eq!(whole.complete(), pieces.complete());
             prop_assert_eq!(whole.headers(), pieces.headers());

@@ -21,6 +21,9 @@ const COALESCE: &str = "claude-coalesce";
 /// key. 1 to 128 printable ASCII characters.
 const CONVERSATION: &str = "claude-conversation";
 
+/// The metadata with call options.
+pub const OPTION_HEADERS: [&str; 3] = [PRIORITY, COALESCE, CONVERSATION];
+
 /// Maximum length of [`CONVERSATION`].
 const MAX_CONVERSATION: usize = 128;
 

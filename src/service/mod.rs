@@ -11,6 +11,7 @@ mod models;
 mod summarize;
 mod text;
 
+pub use call::OPTION_HEADERS;
 pub use config::{ClassifyConfig, GenerateConfig, ServiceConfig, SummarizeConfig};
 
 use crate::{

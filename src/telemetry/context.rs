@@ -21,6 +21,9 @@ pub const TRACESTATE: &str = "tracestate";
 /// The header with key-value pairs of the caller.
 pub const BAGGAGE: &str = "baggage";
 
+/// The headers with the context of a trace.
+pub const HEADERS: [&str; 3] = [TRACEPARENT, TRACESTATE, BAGGAGE];
+
 /// Maximum length of a `tracestate` that is propagated: the minimum that the
 /// standard requires.
 const MAX_TRACESTATE: usize = 512;

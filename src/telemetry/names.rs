@@ -332,7 +332,7 @@ metrics! {
     CONNECTIONS: Gauge "claude_grpc.connections.open" in "{connection}",
         "Open connections of callers, those in their handshake included.";
     CONNECTIONS_CLOSED: Counter "claude_grpc.connections.closed" in "{connection}",
-        "Connections that the service closed: `peer_limit` when the peer had `server.max_connections_per_peer`, `handshake_timeout` when the handshake or the head of a request took longer than `server.handshake_timeout`.";
+        "Connections that the service closed: `peer_limit` when the peer had `server.max_connections_per_peer`, `limit` when there were `server.max_connections` and an idle one was closed for a new one, or the new one, `handshake_timeout` when the handshake or the head of a request took longer than `server.handshake_timeout`.";
     STORE_FAILURES: Counter "claude_grpc.store.failures" in "{query}",
         "Failed queries to the store of shared limits.";
     STORE_ERRORS: Counter "claude_grpc.store.errors" in "{error}",

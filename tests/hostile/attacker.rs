@@ -3,7 +3,12 @@
 use crate::support::{World, ask, soon};
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -98,8 +103,13 @@ pub fn streams(count: u32) -> impl Iterator<Item = u32> {
 /// A connection from an address of its own, so that the peer is not that of the
 /// good client.
 pub async fn connect(address: SocketAddr) -> TcpStream {
+    connect_from(Ipv4Addr::new(127, 0, 0, 2), address).await
+}
+
+/// A connection from this address.
+pub async fn connect_from(source: Ipv4Addr, address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    socket.bind((source, 0).into()).unwrap();
     socket.connect(address).await.unwrap()
 }
 

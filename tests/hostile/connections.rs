@@ -2,14 +2,14 @@
 
 use crate::{
     attacker::{
-        CONTINUATION, HEADERS, PREFACE, begun, closed, connect, connect_tls, dribble, frame,
-        others_notice_nothing,
+        CONTINUATION, HEADERS, PREFACE, begun, closed, connect, connect_from, connect_tls, dribble,
+        frame, others_notice_nothing,
     },
     certificates::{self, Ca},
     support::{World, soon},
 };
 use claude_grpc::server::{ServerConfig, TlsConfig};
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
 /// Long enough for a good client's handshake on a busy machine.
@@ -109,6 +109,28 @@ async fn one_peer_cannot_have_all_connections() {
     drop(silent);
     let again = async { while !stays_open(&mut connect(world.address).await).await {} };
     soon(again).await;
+}
+
+#[tokio::test]
+async fn a_new_peer_finds_room_among_idle_connections() {
+    let world = World::with(|setup| {
+        setup.server.max_connections = 12;
+        setup.server.max_connections_per_peer = Some(4);
+        setup.server.handshake_timeout = Duration::from_secs(600);
+    })
+    .await;
+    let mut held = Vec::new();
+    for index in 0..12 {
+        let source = Ipv4Addr::new(127, 0, 0, 2 + index / 4);
+        held.push(connect_from(source, world.address).await);
+    }
+    for _ in 0..5 {
+        others_notice_nothing(&world).await;
+    }
+    closed(held.remove(0)).await;
+    for stream in &mut held[8..] {
+        assert!(stays_open(stream).await);
+    }
 }
 
 /// Whether the peer does not close at once.

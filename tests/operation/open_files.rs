@@ -19,22 +19,35 @@ use std::{
 };
 
 /// Files of secrets, and the key or variable that names each.
-const SECRETS: [(&str, &str); 6] = [
+const SECRETS: [(&str, &str); 7] = [
     ("api-key", "upstream.api_key_file"),
     ("fernet", ""),
     ("tls.key", ""),
     ("clients.toml", ""),
     ("redis-password", "limits.redis.password_file"),
     ("redis.key", "limits.redis.key_file"),
+    ("otlp.key", "OTLP exporter"),
 ];
 
 /// Starts the service with its configuration in this folder: `None` once it
 /// serves, or what it says instead.
 fn refusal(folder: &Path) -> Option<String> {
+    refusal_over(folder, "http/protobuf")
+}
+
+/// The same with this protocol of OTLP.
+fn refusal_over(folder: &Path, protocol: &str) -> Option<String> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_claude-grpc"))
         .args(["serve", "--listen", &free_port().to_string()])
         .env_clear()
         .env("CLAUDE_GRPC_CONFIG", folder.join("claude-grpc.toml"))
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:1")
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+        .env(
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+            folder.join("otlp.crt"),
+        )
+        .env("OTEL_EXPORTER_OTLP_CLIENT_KEY", folder.join("otlp.key"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -65,6 +78,9 @@ fn every_secret() -> tempfile::TempDir {
     let redis = ca.server();
     write_private(&folder.join("redis.key"), redis.key.as_bytes()).unwrap();
     fs::write(folder.join("redis.crt"), redis.cert).unwrap();
+    let otlp = ca.server();
+    write_private(&folder.join("otlp.key"), otlp.key.as_bytes()).unwrap();
+    fs::write(folder.join("otlp.crt"), otlp.cert).unwrap();
     write_private(&folder.join("redis-password"), b"hunter2").unwrap();
     write_private(&folder.join("api-key"), b"sk-ant-1").unwrap();
     Keyring::create(&folder.join("fernet")).unwrap();
@@ -120,6 +136,19 @@ fn each_secret_that_others_can_read_stops_the_start() {
         set(0o600);
     }
     assert_eq!(refusal(folder), None);
+}
+
+#[test]
+fn the_client_key_of_otlp_is_checked_with_each_protocol() {
+    let directory = every_secret();
+    let key = directory.path().join("otlp.key");
+    for protocol in ["grpc", "http/protobuf", "http/json"] {
+        fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(refusal_over(directory.path(), protocol), None);
+        fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
+        let said = refusal_over(directory.path(), protocol).unwrap_or_default();
+        assert!(said.contains(key.to_str().unwrap()), "{protocol}: {said}");
+    }
 }
 
 /// As the kubelet mounts them with `fsGroup` and `defaultMode: 0440`: root's, and

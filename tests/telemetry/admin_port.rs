@@ -25,12 +25,7 @@ async fn connect_from(source: &str, to: SocketAddr) -> TcpStream {
 async fn silent_connections_stop_neither_port() {
     let service = Running::start(&[], "").await;
     service.limit_files(FILES);
-    let admin: SocketAddr = service
-        .admin
-        .strip_prefix("http://")
-        .unwrap()
-        .parse()
-        .unwrap();
+    let admin = service.admin_address();
     let mut silent = Vec::new();
     for _ in 0..SILENT {
         silent.push(connect_from("127.0.0.2", admin).await);
@@ -48,38 +43,76 @@ async fn silent_connections_stop_neither_port() {
     assert!(service.log().contains("127.0.0.2"), "{}", service.log());
 }
 
-#[tokio::test]
-async fn all_peers_together_have_the_maximum() {
-    let service = Running::start_with_admin(&[], "max_connections = 2\n", "").await;
-    let admin: SocketAddr = service
-        .admin
-        .strip_prefix("http://")
-        .unwrap()
-        .parse()
-        .unwrap();
-    let silent = [
-        connect_from("127.0.0.2", admin).await,
-        connect_from("127.0.0.3", admin).await,
-    ];
-    // The third waits until one of them closes.
-    let mut third = connect_from("127.0.0.4", admin).await;
-    third
-        .write_all(b"GET /livez HTTP/1.0\r\n\r\n")
-        .await
-        .unwrap();
+/// Whether the peer closes the connection.
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    let mut byte = [0];
+    let read = stream.read(&mut byte);
+    matches!(timeout(PATIENCE, read).await, Ok(Ok(0) | Err(_)))
+}
+
+async fn livez(stream: &mut TcpStream) -> String {
+    let request = b"GET /livez HTTP/1.0\r\n\r\n";
+    stream.write_all(request).await.unwrap();
     let mut answer = String::new();
-    let early = timeout(
-        Duration::from_millis(300),
-        third.read_to_string(&mut answer),
-    )
-    .await;
-    assert!(early.is_err(), "{answer}");
-    drop(silent);
-    timeout(PATIENCE, third.read_to_string(&mut answer))
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    let read = stream.read_to_string(&mut answer);
+    timeout(PATIENCE, read).await.unwrap().unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_scraper_finds_room_among_silent_connections_of_all_peers() {
+    let service = Running::start_with_admin(&[], "max_connections = 8\n", "").await;
+    let admin = service.admin_address();
+    let mut silent = Vec::new();
+    for index in 0..8 {
+        let source = format!("127.0.0.{}", 2 + index / 2);
+        silent.push(connect_from(&source, admin).await);
+    }
+    // The last one is accepted once the first one has made room.
+    for round in 0..4 {
+        let mut scraper = connect_from("127.0.0.9", admin).await;
+        let answer = livez(&mut scraper).await;
+        assert!(answer.starts_with("HTTP/1.0 200"), "{round}: {answer}");
+    }
+    assert!(is_closed(&mut silent[0]).await);
+    service
+        .until_logged("closed the oldest idle connection")
+        .await;
+}
+
+#[tokio::test]
+async fn what_finds_no_room_is_closed() {
+    let service = Running::start_with_admin(&[], "max_connections = 2\n", "").await;
+    let admin = service.admin_address();
+    let begun = b"PUT /log-level HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\
+                  expect: 100-continue\r\n\r\n";
+    let mut busy = Vec::new();
+    for source in ["127.0.0.2", "127.0.0.3"] {
+        let mut stream = connect_from(source, admin).await;
+        stream.write_all(begun).await.unwrap();
+        // It waits for the body.
+        let mut answer = [0; 21];
+        let read = stream.read_exact(&mut answer);
+        timeout(PATIENCE, read).await.unwrap().unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 100"));
+        busy.push(stream);
+    }
+    let mut third = connect_from("127.0.0.4", admin).await;
+    assert!(is_closed(&mut third).await);
+    drop(busy);
+    // A place is free once the service has seen that.
+    let free = async {
+        loop {
+            let mut stream = connect_from("127.0.0.4", admin).await;
+            let _ = stream.write_all(b"GET /livez HTTP/1.0\r\n\r\n").await;
+            let mut answer = String::new();
+            let _ = stream.read_to_string(&mut answer).await;
+            if answer.starts_with("HTTP/1.0 200") {
+                break;
+            }
+        }
+    };
+    timeout(PATIENCE, free).await.unwrap();
 }
 
 /// DNS rebinding: a page whose name resolves to this address now.
@@ -126,12 +159,7 @@ async fn only_hosts_of_its_own_are_answered() {
 #[tokio::test]
 async fn a_request_without_a_host_is_answered_and_one_for_another_is_not() {
     let service = Running::start(&[], "").await;
-    let admin: SocketAddr = service
-        .admin
-        .strip_prefix("http://")
-        .unwrap()
-        .parse()
-        .unwrap();
+    let admin = service.admin_address();
     for (head, expected) in [
         ("GET /livez HTTP/1.0\r\n", "200"),
         (

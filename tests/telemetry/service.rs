@@ -110,6 +110,12 @@ impl Running {
             .collect()
     }
 
+    /// The address of the admin port.
+    pub fn admin_address(&self) -> SocketAddr {
+        let address = self.admin.strip_prefix("http://").unwrap();
+        address.parse().unwrap()
+    }
+
     /// Sets how many files it may have open.
     pub fn limit_files(&self, files: usize) {
         let pid = self.process.id().to_string();

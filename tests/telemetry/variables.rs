@@ -4,6 +4,7 @@ use crate::{
     collector::{Collector, Protocol},
     service::{Running, ask},
 };
+use claude_grpc::secrets::write_private;
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -177,7 +178,8 @@ fn certificates(directory: &Path) {
             &format!("{name}.pem"),
             params.signed_by(&key, &authority).unwrap().pem(),
         );
-        write(&format!("{name}.key"), key.serialize_pem());
+        let file = directory.join(format!("{name}.key"));
+        write_private(&file, key.serialize_pem().as_bytes()).unwrap();
     }
 }
 

@@ -8,12 +8,12 @@
 //! where the C library cannot.
 
 use super::environment::{OtlpProtocol, OtlpTarget};
-use crate::dns;
+use crate::{dns, secrets::read_private};
 use opentelemetry_otlp::{
     ExporterBuildError, LogExporter, MetricExporter, SpanExporter, WithExportConfig,
     WithHttpConfig, WithTonicConfig,
 };
-use std::{io, path::Path, thread};
+use std::{path::Path, thread};
 use thiserror::Error;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
@@ -23,9 +23,9 @@ pub enum ExportError {
     /// The exporter rejected its variables.
     #[error(transparent)]
     Build(#[from] ExporterBuildError),
-    /// A certificate or key file is unreadable.
+    /// A certificate or key file is unreadable, or others can read the key.
     #[error("failed to read {0}: {1}")]
-    File(String, io::Error),
+    File(String, String),
     /// An endpoint over gRPC is invalid.
     #[error("failed to parse the endpoint {0:?}: {1}")]
     Endpoint(String, tonic::transport::Error),
@@ -104,7 +104,7 @@ fn tls(target: &OtlpTarget) -> Result<ClientTlsConfig, ExportError> {
         None => tls.with_enabled_roots(),
     };
     if let Some((certificate, key)) = &target.identity {
-        tls = tls.identity(Identity::from_pem(file(certificate)?, file(key)?));
+        tls = tls.identity(Identity::from_pem(file(certificate)?, private_key(key)?));
     }
     Ok(tls)
 }
@@ -122,7 +122,7 @@ fn http_client(target: &OtlpTarget) -> Result<Option<reqwest::blocking::Client>,
     }
     if let Some((certificate, key)) = &target.identity {
         let mut both = file(certificate)?;
-        both.extend(file(key)?);
+        both.extend(private_key(key)?);
         let identity = reqwest::Identity::from_pem(&both);
         builder = builder.identity(identity.map_err(ExportError::Certificate)?);
     }
@@ -133,5 +133,14 @@ fn http_client(target: &OtlpTarget) -> Result<Option<reqwest::blocking::Client>,
 }
 
 fn file(path: &Path) -> Result<Vec<u8>, ExportError> {
-    std::fs::read(path).map_err(|error| ExportError::File(path.display().to_string(), error))
+    std::fs::read(path).map_err(|error| unreadable(path, error.to_string()))
+}
+
+fn private_key(path: &Path) -> Result<Vec<u8>, ExportError> {
+    let content = read_private(path).map_err(|error| unreadable(path, error.without_path()))?;
+    Ok(content.to_vec())
+}
+
+fn unreadable(path: &Path, problem: String) -> ExportError {
+    ExportError::File(path.display().to_string(), problem)
 }

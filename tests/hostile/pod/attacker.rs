@@ -11,7 +11,7 @@ use h2::{
 use std::{
     collections::BTreeMap,
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -29,6 +29,9 @@ use tonic::Status;
 
 /// Frames are sent in pieces of this size.
 const PIECE: usize = 16 * 1024;
+
+/// Where the attacker is.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// The attacker: where it attacks, with what, and what it got. Cloning is cheap.
 #[derive(Clone)]
@@ -70,6 +73,11 @@ impl Attacker {
         !self.0.stopped.load(Relaxed) && self.sent() < self.0.budget
     }
 
+    /// Whether it must end.
+    pub fn is_stopped(&self) -> bool {
+        self.0.stopped.load(Relaxed)
+    }
+
     pub fn stop(&self) {
         self.0.stopped.store(true, Relaxed);
     }
@@ -92,17 +100,35 @@ impl Attacker {
 
     /// A connection to the port, from another address than the good client's.
     pub async fn connect(&self) -> io::Result<Counted> {
-        self.connect_to(self.0.address).await
+        self.connect_from(ADDRESS).await
+    }
+
+    /// A connection to the port from this address.
+    pub async fn connect_from(&self, source: Ipv4Addr) -> io::Result<Counted> {
+        self.connect_to(self.0.address, source, None).await
+    }
+
+    /// The same with room for only a few responses.
+    pub async fn connect_with_a_small_buffer(&self, source: Ipv4Addr) -> io::Result<Counted> {
+        self.connect_to(self.0.address, source, Some(2_048)).await
     }
 
     /// A connection to the admin port.
     pub async fn connect_to_admin(&self) -> io::Result<Counted> {
-        self.connect_to(self.0.admin).await
+        self.connect_to(self.0.admin, ADDRESS, None).await
     }
 
-    async fn connect_to(&self, address: SocketAddr) -> io::Result<Counted> {
+    async fn connect_to(
+        &self,
+        address: SocketAddr,
+        source: Ipv4Addr,
+        buffer: Option<u32>,
+    ) -> io::Result<Counted> {
         let socket = TcpSocket::new_v4()?;
-        socket.bind(([127, 0, 0, 2], 0).into())?;
+        if let Some(bytes) = buffer {
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        socket.bind((source, 0).into())?;
         // Its ports are free again at once.
         socket.set_zero_linger()?;
         let io = socket.connect(address).await;
