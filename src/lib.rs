@@ -32,7 +32,7 @@ pub mod dns;
 #[doc(hidden)]
 pub mod layer;
 #[doc(hidden)]
-pub mod pricing;
+pub mod models;
 #[doc(hidden)]
 pub mod secrets;
 #[doc(hidden)]

@@ -114,6 +114,8 @@ reasons! {
         "The client may not call this method or use this model.";
     ClientLimitReached "CLIENT_LIMIT_REACHED": ResourceExhausted, ONE_SECOND, Some("client"), Busy,
         "A limit of the client is reached. `QuotaFailure` names each; `RetryInfo` says when there is room.";
+    ModelUnpriced "MODEL_UNPRICED": FailedPrecondition, Retry::No, Some("client"), Usage,
+        "A budget in dollars applies to the client, and the price of the model is unknown. Use another model, or add its price to `limits.prices`.";
     LimitsUnreachable "LIMITS_UNREACHABLE": Unavailable, ONE_SECOND, Some("client"), Busy,
         "The client's limits cannot be checked because Redis does not answer, and the service is configured to fail closed.";
 

@@ -371,8 +371,8 @@ pub struct OutputConfig {
     pub format: Option<OutputFormat>,
 }
 
-/// How much effort the model puts into its response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How much effort the model puts into its response, the lowest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effort {
     /// The lowest level.

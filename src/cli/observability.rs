@@ -5,7 +5,7 @@ use crate::{
     access::Refusals,
     admin::{self, Admin, AdminConfig},
     config::{Config, Environment},
-    pricing::PriceTable,
+    models::{Day, PriceTable},
     secrets::Reload,
     server::Server,
     store::StoreHealth,
@@ -38,7 +38,7 @@ impl Observability {
         let models = &config.service.allowed_models;
         let (telemetry, running) = Telemetry::start(
             &config.telemetry,
-            PriceTable::new(config.limits.prices.clone()),
+            PriceTable::new(&config.limits.prices, Day::today()),
             models,
             settings,
         )
@@ -48,6 +48,11 @@ impl Observability {
             .map_err(failure)?;
         for problem in ignored {
             tracing::warn!(problem, "ignoring a variable");
+        }
+        for model in config.service.models() {
+            if let Some(metrics) = telemetry.metrics() {
+                metrics.retirements.note(model);
+            }
         }
         Ok(Observability {
             telemetry,

@@ -13,7 +13,8 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Prefixes with fewer tokens are not cached.
+/// The shortest prefix that is cached for a model of which no source states it, in
+/// tokens.
 const MIN_TOKENS: u64 = 1024;
 
 /// Maximum number of cached prefixes.
@@ -52,10 +53,15 @@ struct Mark {
 
 impl PromptCache {
     /// Reads the longest marked prefix that is known and writes the rest up to
-    /// the last mark.
-    pub(super) fn pass(&self, key: &str, request: &MessagesRequest) -> CacheUsage {
+    /// the last mark. Prefixes with fewer than `minimum` tokens are not cached.
+    pub(super) fn pass(
+        &self,
+        key: &str,
+        request: &MessagesRequest,
+        minimum: Option<u64>,
+    ) -> CacheUsage {
         let mut marks = marks(key, request);
-        marks.retain(|mark| mark.tokens >= MIN_TOKENS);
+        marks.retain(|mark| mark.tokens >= minimum.unwrap_or(MIN_TOKENS));
         let mut cached = CacheUsage::default();
         if marks.is_empty() {
             return cached;
@@ -249,12 +255,13 @@ mod tests {
             read: 2500,
             ..CacheUsage::default()
         };
-        assert_eq!(cache.pass("key", &request("one")), written);
-        assert_eq!(cache.pass("key", &request("two")), read);
-        assert_eq!(cache.pass("other key", &request("two")), written);
+        let pass = |key: &str, question: &str| cache.pass(key, &request(question), None);
+        assert_eq!(pass("key", "one"), written);
+        assert_eq!(pass("key", "two"), read);
+        assert_eq!(pass("other key", "two"), written);
         tokio::time::advance(Duration::from_secs(299)).await;
-        assert_eq!(cache.pass("key", &request("three")), read);
+        assert_eq!(pass("key", "three"), read);
         tokio::time::advance(Duration::from_secs(301)).await;
-        assert_eq!(cache.pass("key", &request("four")), written);
+        assert_eq!(pass("key", "four"), written);
     }
 }

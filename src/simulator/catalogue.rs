@@ -1,110 +1,29 @@
-//! The models that are offered.
+//! The models that are offered: those of the catalogue.
 
 use super::error::ApiError;
-use crate::claude::models::{ModelInfo, ModelPage};
+use crate::{
+    claude::{
+        models::{ModelInfo, ModelPage},
+        request::Effort,
+    },
+    models::{Day, KnownModel, ThinkingType, catalogue},
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// One model and the limits it has.
-#[derive(Debug)]
-pub(super) struct Model {
-    /// The id that answers name; `alias` is accepted in requests too.
-    pub(super) id: &'static str,
-    alias: Option<&'static str>,
-    name: &'static str,
-    created_at: &'static str,
-    /// Maximum input, in tokens.
-    pub(super) max_input_tokens: u64,
-    /// Maximum `max_tokens` of a request.
-    pub(super) max_tokens: u32,
-    /// Whether `tool_choice` can force a tool.
-    pub(super) forces_tools: bool,
-    /// Whether the last message can be the beginning of the answer.
-    pub(super) prefills: bool,
-}
-
 /// Newest first.
-const MODELS: [Model; 7] = [
-    Model {
-        id: "claude-sonnet-5-5",
-        alias: None,
-        name: "Claude Sonnet 5.5",
-        created_at: "2026-10-21T00:00:00Z",
-        max_input_tokens: 1_000_000,
-        max_tokens: 128_000,
-        forces_tools: false,
-        prefills: false,
-    },
-    Model {
-        id: "claude-haiku-5-5",
-        alias: None,
-        name: "Claude Haiku 5.5",
-        created_at: "2026-10-20T00:00:00Z",
-        max_input_tokens: 1_000_000,
-        max_tokens: 128_000,
-        forces_tools: true,
-        prefills: false,
-    },
-    Model {
-        id: "claude-opus-5-5",
-        alias: None,
-        name: "Claude Opus 5.5",
-        created_at: "2026-09-15T00:00:00Z",
-        max_input_tokens: 1_000_000,
-        max_tokens: 128_000,
-        forces_tools: true,
-        prefills: false,
-    },
-    Model {
-        id: "claude-fable-5-1",
-        alias: None,
-        name: "Claude Fable 5.1",
-        created_at: "2026-08-18T00:00:00Z",
-        max_input_tokens: 1_000_000,
-        max_tokens: 128_000,
-        forces_tools: true,
-        prefills: false,
-    },
-    Model {
-        id: "claude-sonnet-5",
-        alias: None,
-        name: "Claude Sonnet 5",
-        created_at: "2026-05-12T00:00:00Z",
-        max_input_tokens: 1_000_000,
-        max_tokens: 128_000,
-        forces_tools: true,
-        prefills: false,
-    },
-    Model {
-        id: "claude-opus-4-8",
-        alias: None,
-        name: "Claude Opus 4.8",
-        created_at: "2026-03-10T00:00:00Z",
-        max_input_tokens: 1_000_000,
-        max_tokens: 128_000,
-        forces_tools: true,
-        prefills: false,
-    },
-    Model {
-        id: "claude-haiku-4-5-20251001",
-        alias: Some("claude-haiku-4-5"),
-        name: "Claude Haiku 4.5",
-        created_at: "2025-10-01T00:00:00Z",
-        max_input_tokens: 200_000,
-        max_tokens: 64_000,
-        forces_tools: true,
-        prefills: true,
-    },
-];
+fn models() -> &'static [KnownModel] {
+    catalogue().models()
+}
 
 /// The model of an id.
 ///
 /// # Errors
 /// 404 for an unknown model.
-pub(super) fn find(id: &str) -> Result<&'static Model, ApiError> {
-    MODELS
+pub(super) fn find(id: &str) -> Result<&'static KnownModel, ApiError> {
+    models()
         .iter()
-        .find(|model| model.id == id || model.alias == Some(id))
+        .find(|model| model.name == id || model.id() == id)
         .ok_or_else(|| ApiError::not_found(format!("model: {id}")))
 }
 
@@ -139,7 +58,7 @@ pub(super) fn page(query: &str) -> Result<String, ApiError> {
             }
         }
     }
-    let (data, has_more): (&[Model], bool) = match (after, before) {
+    let (data, has_more): (&[KnownModel], bool) = match (after, before) {
         (Some(_), Some(_)) => {
             return Err(ApiError::invalid(
                 "after_id and before_id exclude each other",
@@ -147,17 +66,17 @@ pub(super) fn page(query: &str) -> Result<String, ApiError> {
         }
         (None, Some(before)) => {
             let first = before.saturating_sub(limit);
-            (&MODELS[first..before], first > 0)
+            (&models()[first..before], first > 0)
         }
         (after, None) => {
-            let rest = &MODELS[after.map_or(0, |after| after + 1)..];
+            let rest = &models()[after.map_or(0, |after| after + 1)..];
             (&rest[..limit.min(rest.len())], rest.len() > limit)
         }
     };
     let page = ModelPage {
         has_more,
-        first_id: data.first().map(|model| model.id.to_owned()),
-        last_id: data.last().map(|model| model.id.to_owned()),
+        first_id: data.first().map(|model| model.id().to_owned()),
+        last_id: data.last().map(|model| model.id().to_owned()),
         data: data.iter().map(info).collect(),
     };
     Ok(json_of(&page))
@@ -172,9 +91,9 @@ fn read_limit(value: &str) -> Result<usize, ApiError> {
 }
 
 fn position(id: &str) -> Result<usize, ApiError> {
-    MODELS
+    models()
         .iter()
-        .position(|model| model.id == id)
+        .position(|model| model.id() == id)
         .ok_or_else(|| ApiError::invalid(format!("{id}: unknown model to page from")))
 }
 
@@ -182,38 +101,44 @@ fn json_of(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("plain data always serializes")
 }
 
-fn info(model: &Model) -> ModelInfo {
+fn info(model: &KnownModel) -> ModelInfo {
+    let dates = &model.lifecycle;
+    let lifecycle = match dates.retires {
+        Some(_) => "deprecated",
+        None => "active",
+    };
     ModelInfo {
         kind: "model".to_owned(),
-        id: model.id.to_owned(),
-        display_name: format!("{} (simulated)", model.name),
-        created_at: model.created_at.to_owned(),
-        lifecycle: "active".to_owned(),
-        retires_at: None,
-        deprecated_at: None,
-        max_input_tokens: Some(model.max_input_tokens),
-        max_tokens: Some(u64::from(model.max_tokens)),
+        id: model.id().to_owned(),
+        display_name: format!("{} (simulated)", model.display_name),
+        created_at: dates.released.rfc3339(),
+        lifecycle: lifecycle.to_owned(),
+        retires_at: dates.retires.map(Day::rfc3339),
+        deprecated_at: dates.deprecated.map(Day::rfc3339),
+        max_input_tokens: Some(model.limits.context_window),
+        max_tokens: Some(u64::from(model.limits.max_output)),
         capabilities: capabilities(model),
     }
 }
 
-fn capabilities(model: &Model) -> Value {
+fn capabilities(model: &KnownModel) -> Value {
     let yes = || json!({"supported": true});
     let no = || json!({"supported": false});
     let is = |supported: bool| json!({"supported": supported});
-    let newer = !model.prefills;
+    let effort = |level: Effort| is(model.rules.effort.contains(&level));
+    let thinks = |kind: ThinkingType| is(model.rules.thinking.contains(&kind));
     json!({
         "batch": no(),
         "citations": no(),
         "code_execution": no(),
         "context_management": no(),
         "effort": {
-            "supported": newer,
-            "low": is(newer),
-            "medium": is(newer),
-            "high": is(newer),
-            "xhigh": is(newer),
-            "max": is(newer),
+            "supported": !model.rules.effort.is_empty(),
+            "low": effort(Effort::Low),
+            "medium": effort(Effort::Medium),
+            "high": effort(Effort::High),
+            "xhigh": effort(Effort::Xhigh),
+            "max": effort(Effort::Max),
         },
         "image_input": yes(),
         "pdf_input": yes(),
@@ -222,10 +147,10 @@ fn capabilities(model: &Model) -> Value {
         "thinking": {
             "supported": true,
             "types": {
-                "adaptive": is(newer),
-                "between_tools": is(newer),
-                "disabled": yes(),
-                "enabled": yes(),
+                "adaptive": thinks(ThinkingType::Adaptive),
+                "between_tools": thinks(ThinkingType::BetweenTools),
+                "disabled": thinks(ThinkingType::Disabled),
+                "enabled": thinks(ThinkingType::Enabled),
             },
         },
     })
@@ -247,7 +172,7 @@ mod tests {
     fn pages_meet_without_gap_or_overlap() {
         let (all, more) = ids("");
         assert!(!more);
-        assert_eq!(all.len(), MODELS.len());
+        assert_eq!(all.len(), models().len());
         let mut paged = Vec::new();
         let mut query = "limit=2".to_owned();
         loop {

@@ -25,8 +25,10 @@
 //!   and a family of models, and `count_tokens` and `/v1/models` are not
 //!   limited. A request for more tokens than a bucket holds is charged the
 //!   whole bucket.
-//! - The prompt cache forgets when the process ends, and needs 1,024 tokens
-//!   with every model.
+//! - Models answer also after the day on which they retire. A rule of a model that
+//!   no source of the catalogue states is not applied.
+//! - The prompt cache forgets when the process ends. It needs 1,024 tokens with a
+//!   model of which no source states the minimum.
 //! - A connection lives for ever and takes any number of streams, unless
 //!   [`ConnectionsConfig`] says otherwise.
 //! - Signatures of thinking are not checked when they come back.

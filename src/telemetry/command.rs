@@ -38,7 +38,7 @@ impl CommandTracing {
             return Ok(None);
         }
         let metrics = Arc::new(super::metrics::Metrics::new(
-            crate::pricing::PriceTable::default(),
+            crate::models::PriceTable::default(),
             [],
         ));
         let export = Export::start(&settings, &metrics)?;

@@ -16,6 +16,7 @@ mod log;
 pub mod metrics;
 pub mod names;
 mod record;
+mod retirements;
 mod sampler;
 
 pub use config::{LogConfig, LogFormat, TelemetryConfig};
@@ -29,7 +30,7 @@ pub use record::{
 };
 pub use sampler::Sampler;
 
-use crate::pricing::PriceTable;
+use crate::models::PriceTable;
 use export::{Export, SpanQueue, spans::SpanFactory};
 use record::{
     AttemptData, CallData, CallEnd, CallObserver, CallSubscriber, RecentFailures, TracePolicy,
@@ -48,8 +49,8 @@ pub struct TelemetryGuard {
 
 impl Telemetry {
     /// Starts recording calls, and the exporters that the settings enable.
-    /// `models`, and models with a price, have their own label in metrics from
-    /// the start.
+    /// `models`, and those of the catalogue, have their own label in metrics from the
+    /// start.
     ///
     /// # Errors
     /// Fails when the settings name an unusable export target.

@@ -290,9 +290,11 @@ metrics! {
     TOKENS: Counter "claude_grpc.tokens" in "{token}",
         "Tokens used. Each token is counted under one type only.";
     COST: Counter "claude_grpc.cost" in "USD",
-        "Cost in US dollars, at the configured prices.";
+        "Cost in US dollars, at the prices of the catalogue and of limits.prices. Models without a price add nothing.";
     UNPRICED: Counter "claude_grpc.tokens.unpriced" in "{token}",
-        "Tokens of models without a configured price.";
+        "Tokens of models without a known price, which the cost leaves out.";
+    RETIREMENTS: Gauge "claude_grpc.model.retirement.time" in "s",
+        "Unix time at which a deprecated model that is used retires.";
     MESSAGE_BYTES: Gauge "claude_grpc.server.messages.bytes" in "By",
         "Bytes of the messages in flight, after decompression.";
     MESSAGE_BYTES_LIMIT: Gauge "claude_grpc.server.messages.bytes.limit" in "By",

@@ -1,7 +1,7 @@
 //! The attempts of one call: their number, and what each of them used.
 
 use super::usage_meter::UsageMeter;
-use crate::pricing::Tokens;
+use crate::models::Tokens;
 use parking_lot::Mutex;
 use std::sync::{
     Arc,

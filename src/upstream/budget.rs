@@ -10,7 +10,7 @@ use crate::{
         limits::{AccessError, UsageReservation, UsageStore},
     },
     layer::{Next, Rule, RuleLayer, rule},
-    pricing::Tokens,
+    models::Tokens,
 };
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use crate::{
         answer::{AnswerBlock, Usage},
         event::{Delta, StreamEvent},
     },
-    pricing::Tokens,
+    models::Tokens,
 };
 use parking_lot::Mutex;
 use std::sync::{

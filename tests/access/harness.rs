@@ -27,7 +27,7 @@ use secrecy::ExposeSecret;
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -95,6 +95,7 @@ pub struct Api {
     stalls: Arc<AtomicBool>,
     rejects: Arc<AtomicBool>,
     hangs: Arc<AtomicBool>,
+    usage: Arc<Mutex<Option<Usage>>>,
 }
 
 impl Api {
@@ -111,6 +112,20 @@ impl Api {
     /// From now on, calls get no answer.
     pub fn hang(&self) {
         self.hangs.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on, whole answers report this usage.
+    pub fn reports(&self, usage: Usage) {
+        *self.usage.lock().unwrap() = Some(usage);
+    }
+
+    fn message(&self) -> Message {
+        let usage = self.usage.lock().unwrap().clone();
+        let usual = message();
+        Message {
+            usage: usage.unwrap_or_else(|| usual.usage.clone()),
+            ..usual
+        }
     }
 
     fn events(&self) -> EventStream {
@@ -178,7 +193,7 @@ impl Api {
                 ..
             } => Body::Events(self.events()),
             Payload::Models(_) => Body::Models(catalogue()),
-            _ => Body::Message(Box::new(message())),
+            _ => Body::Message(Box::new(self.message())),
         };
         Reply {
             request_id: None,
@@ -202,7 +217,7 @@ fn message() -> Message {
     Message::read(json.as_bytes()).unwrap()
 }
 
-fn usage(input: u64, output: u64) -> Usage {
+pub fn usage(input: u64, output: u64) -> Usage {
     Usage {
         input_tokens: Some(input),
         output_tokens: Some(output),

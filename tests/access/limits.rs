@@ -1,10 +1,11 @@
 //! The limits of a client, kept in the process.
 
-use crate::harness::{Running, START, limit_of, limited, prompt};
-use claude_grpc::{access::RejectReason, proto::v1};
+use crate::harness::{Running, START, limit_of, limited, prompt, usage};
+use claude_grpc::{access::RejectReason, claude::answer::Usage, models::ModelPrice, proto::v1};
 use futures::StreamExt;
 use std::time::Duration;
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -187,9 +188,92 @@ async fn a_budget_in_dollars_follows_the_price_of_the_model() {
     };
     let refused = ask("claude-opus-5-5").await.unwrap_err();
     assert_eq!(limit_of(&refused).0, "dollars_per_day");
-    let refused = ask("a-model-without-a-price").await.unwrap_err();
-    assert_eq!(limit_of(&refused).0, "dollars_per_day");
     ask("claude-haiku-5-5").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_budget_in_dollars_lets_through_what_it_pays_for() {
+    let reads = || Usage {
+        cache_read_input_tokens: Some(900_000),
+        ..usage(0, 0)
+    };
+    let dear = || usage(100_000, 1000);
+    for (model, usage, dollars, calls) in [
+        ("claude-opus-5", reads(), 4.5, 10),
+        ("claude-fable-5", reads(), 4.5, 5),
+        ("claude-sonnet-5", dear(), 1.0, 5),
+        ("claude-sonnet-5-5", dear(), 1.0, 5),
+        ("claude-fable-5-2", dear(), 8.4, 10),
+        ("claude-opus-4-8", reads(), 4.5, 10),
+        ("claude-sonnet-5-5", reads(), 0.9, 10),
+        ("claude-haiku-5-5", reads(), 0.45, 10),
+        ("claude-sonnet-4-5-20250929", reads(), 2.7, 10),
+        ("eu.anthropic.claude-opus-5", reads(), 4.95, 10),
+    ] {
+        let (setup, key) = limited(&format!("dollars_per_day = {dollars:?}"));
+        let server = setup.start().await;
+        server.api.reports(usage);
+        let mut client = server.client(&key).await;
+        let request = v1::GenerateRequest {
+            model: model.to_owned(),
+            ..with_max_tokens(1)
+        };
+        let refused = loop {
+            if let Err(refused) = client.generate(request.clone()).await {
+                break refused;
+            }
+            assert!(server.api.calls() <= calls, "{model}");
+        };
+        assert_eq!(limit_of(&refused).0, "dollars_per_day", "{model}");
+        assert_eq!(server.api.calls(), calls, "{model}");
+    }
+}
+
+#[tokio::test]
+async fn a_model_without_a_price_is_refused_where_dollars_count() {
+    let ask = async |limits: &str, prices: Vec<ModelPrice>| {
+        let (mut setup, key) = limited(limits);
+        setup.limits.prices = prices;
+        let server = setup.start().await;
+        let request = v1::GenerateRequest {
+            model: "a-model-without-a-price".to_owned(),
+            ..with_max_tokens(100)
+        };
+        let mut client = server.client(&key).await;
+        let answer = client.generate(request).await.map(|_| ());
+        (answer, server.api.calls())
+    };
+    for limits in ["dollars_per_day = 1000.0", "dollars_per_month = 1000.0"] {
+        let (answer, calls) = ask(limits, Vec::new()).await;
+        let refused = answer.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        let details = refused.get_error_details();
+        assert_eq!(details.error_info().unwrap().reason, "MODEL_UNPRICED");
+        assert_eq!(
+            refused.message(),
+            "the price of the model \"a-model-without-a-price\" is unknown, and the client has a \
+             budget in dollars; use another model, or add the price to limits.prices"
+        );
+        assert!(details.retry_info().is_none());
+        assert_eq!(calls, 0, "it does not reach the API");
+    }
+    let rates =
+        "input = 1.0\noutput = 1.0\ncache_write = 1.0\ncache_write_1h = 1.0\ncache_read = 1.0";
+    let price = ModelPrice {
+        model: "a-model-without-a-price".to_owned(),
+        rates: toml::from_str(rates).unwrap(),
+        long_context_threshold: None,
+        long_context_rates: None,
+    };
+    // With a price of the operator, and where tokens count alone, it passes.
+    for (limits, prices) in [
+        ("dollars_per_day = 1000.0", vec![price]),
+        ("tokens_per_day = 1_000_000", Vec::new()),
+        ("", Vec::new()),
+    ] {
+        let (answer, calls) = ask(limits, prices).await;
+        assert_eq!((answer.is_ok(), calls), (true, 1), "{limits}");
+    }
 }
 
 #[tokio::test]

@@ -66,6 +66,18 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("admin.listen", "\"127.0.0.1:9464\""),
 ];
 
+/// Entries for the sample, of lists of tables that are empty by default.
+const EXAMPLE_ENTRIES: &[(&str, &str)] = &[(
+    "limits.prices",
+    r#"
+    [[entries]]
+    model = "a-model-of-ours"
+    rates = { input = 0.1, output = 0.5, cache_write = 0.125, cache_write_1h = 0.2, cache_read = 0.01 }
+    long_context_threshold = 100000
+    long_context_rates = { input = 0.5, output = 2.5, cache_write = 0.625, cache_write_1h = 1.0, cache_read = 0.05 }
+    "#,
+)];
+
 const SAMPLE_HEAD: &str = "\
 # Sample configuration of claude-grpc: every key, with its default.
 #
@@ -337,7 +349,15 @@ fn the_sample_file_is_that_of_the_code() {
                 Value::Array(items) => {
                     let shape = entry(&sections, field).unwrap();
                     let path = format!("{path}.{}", field.name);
-                    array_of_tables(&mut sample, &sections, &path, shape, items);
+                    match items.is_empty() {
+                        true => {
+                            let mut entries = String::new();
+                            let items = example_entries(&path);
+                            array_of_tables(&mut entries, &sections, &path, shape, &items);
+                            sample.push_str(&commented_out(&entries));
+                        }
+                        false => array_of_tables(&mut sample, &sections, &path, shape, items),
+                    }
                 }
                 _ => {
                     let _ = writeln!(sample, "[{path}.{}]", field.name);
@@ -354,6 +374,25 @@ fn example(path: &str, name: &str) -> &'static str {
     example
         .unwrap_or_else(|| panic!("{key} has no default and no example"))
         .1
+}
+
+fn example_entries(path: &str) -> Vec<Value> {
+    let example = EXAMPLE_ENTRIES.iter().find(|(of, _)| *of == path);
+    let (_, toml) = example.unwrap_or_else(|| panic!("{path} is empty and has no example"));
+    let mut example: Table = toml::from_str(toml).unwrap();
+    match example.remove("entries") {
+        Some(Value::Array(entries)) => entries,
+        _ => panic!("the example of {path} has no entries"),
+    }
+}
+
+/// The keys of a table as comments, like its documentation.
+fn commented_out(toml: &str) -> String {
+    let line = |line: &str| match line.starts_with('#') {
+        true => format!("{line}\n"),
+        false => format!("# {line}\n"),
+    };
+    toml.lines().map(line).collect()
 }
 
 fn array_of_tables(

@@ -8,6 +8,7 @@
 mod configuration;
 mod errors;
 mod metrics;
+mod models;
 
 use std::{env, fs, path::Path};
 

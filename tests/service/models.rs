@@ -53,7 +53,7 @@ async fn every_field_of_a_model_is_read() {
     let sonnet = by_id("claude-sonnet-5-5");
     assert_eq!(sonnet.display_name, "Claude Sonnet 5.5 (simulated)");
     let created = sonnet.create_time.as_ref().unwrap();
-    assert_eq!(created.to_string(), "2026-10-21T00:00:00Z");
+    assert_eq!(created.to_string(), "2026-09-28T00:00:00Z");
     assert_eq!(sonnet.lifecycle(), v1::ModelLifecycle::Active);
     assert_eq!(sonnet.retire_time, None);
     assert_eq!(

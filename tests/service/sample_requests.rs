@@ -205,7 +205,14 @@ fn options() -> Vec<(&'static str, v1::GenerateRequest)> {
         effort: effort.into(),
         ..ask("Hello")
     };
+    // A budget for thinking, and no thinking at all, are for older models.
     let thinks = |mode| v1::GenerateRequest {
+        model: match &mode {
+            Mode::Enabled(_) => "claude-opus-4-6",
+            Mode::Disabled(_) => "claude-sonnet-5",
+            Mode::Adaptive(_) | Mode::BetweenTools(_) => "",
+        }
+        .to_owned(),
         thinking: thinking(mode),
         max_tokens: Some(2048),
         ..ask("Hello")

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod connections;
+mod models;
 
 use claude_grpc::simulator::{
     Behaviour, Handle, Simulator, SimulatorConfig, SimulatorLimitsConfig,

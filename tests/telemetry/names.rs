@@ -134,7 +134,9 @@ pub fn dashboard() -> Vec<String> {
 
 #[tokio::test]
 async fn rules_and_panels_name_what_is_emitted() {
-    let toml = "[server]\nmax_message_bytes = 10000\n[limits]\nprices = []\n";
+    // A model without a price, and one that retires.
+    let toml = "[server]\nmax_message_bytes = 10000\n\
+                [service.generate]\nmodel = 'claude-mythos-preview'\n";
     let service = Running::start(&[], toml).await;
     let mut grpc = service.grpc.clone();
     service.simulator.next([Behaviour::Overloaded]);

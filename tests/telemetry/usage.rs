@@ -69,3 +69,62 @@ async fn what_failed_attempts_used_is_in_the_log_line_and_the_metrics() {
     let counted = sum(&metrics, "claude_grpc_tokens_total", "type=\"input\"");
     assert_eq!(counted, calls * input);
 }
+
+#[tokio::test]
+async fn a_model_without_a_price_adds_tokens_and_no_cost() {
+    let service = Running::start(&[], "").await;
+    let of_model = |model: &str| v1::GenerateRequest {
+        model: model.to_owned(),
+        ..ask("hello")
+    };
+    let mut grpc = service.grpc.clone();
+    for model in ["claude-mythos-preview", "claude-opus-5"] {
+        grpc.generate(of_model(model)).await.unwrap();
+    }
+    let metrics = service.metrics().await;
+    let of = |name: &str, model: &str| sum(&metrics, name, &format!("model=\"{model}\""));
+    let (cost, tokens) = ("claude_grpc_cost_usd_total", "claude_grpc_tokens_total");
+    let unpriced = "claude_grpc_tokens_unpriced_total";
+    assert_eq!(of(cost, "claude-mythos-preview"), 0.0);
+    let used = of(tokens, "claude-mythos-preview");
+    assert!(used > 0.0);
+    assert_eq!(of(unpriced, "claude-mythos-preview"), used);
+    assert!(of(cost, "claude-opus-5") > 0.0);
+    assert_eq!(of(unpriced, "claude-opus-5"), 0.0);
+}
+
+#[tokio::test]
+async fn a_model_that_retires_is_in_the_log_and_the_metrics() {
+    let configured = "[service.generate]\nmodel = 'claude-sonnet-4-5'\n";
+    let service = Running::start(&[], configured).await;
+    let retirement = "claude_grpc_model_retirement_time_seconds";
+    let times = async |model: &str| {
+        let label = format!("model=\"{model}\"");
+        sum(&service.metrics().await, retirement, &label)
+    };
+    let warnings = |model: &str| {
+        let log = service.log();
+        let lines = log.lines().filter(|line| line.contains("\"WARN\""));
+        let of_model = lines.filter(|line| line.contains(&format!("\"model\":\"{model}\"")));
+        of_model.map(str::to_owned).collect::<Vec<String>>()
+    };
+    // What is configured is named from the start.
+    assert_eq!(times("claude-sonnet-4-5").await, 1_795_996_800.0);
+    let warned = warnings("claude-sonnet-4-5");
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    let names = |part: &str| warned[0].contains(part);
+    assert!(names("\"retires\":\"2026-11-30\"") && names("claude-sonnet-5-5"));
+
+    let mut grpc = service.grpc.clone();
+    assert_eq!(times("claude-opus-4-5").await, 0.0);
+    for _ in 0..3 {
+        let request = v1::GenerateRequest {
+            model: "claude-opus-4-5-20251101".to_owned(),
+            ..ask("hello")
+        };
+        grpc.generate(request).await.unwrap();
+    }
+    assert_eq!(times("claude-opus-4-5").await, 1_800_576_000.0);
+    service.until_logged("claude-opus-4-5").await;
+    assert_eq!(warnings("claude-opus-4-5").len(), 1);
+}

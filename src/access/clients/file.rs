@@ -162,6 +162,11 @@ impl ClientLimits {
     fn is_unlimited(&self) -> bool {
         *self == ClientLimits::default()
     }
+
+    /// Whether a budget in dollars applies.
+    pub fn are_in_dollars(&self) -> bool {
+        self.dollars_per_day.is_some() || self.dollars_per_month.is_some()
+    }
 }
 
 /// A priority, as spelled in the file.

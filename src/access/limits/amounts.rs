@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     access::{ClientLimits, Identity},
-    pricing::Nanodollars,
+    models::Nanodollars,
 };
 use std::{sync::Arc, time::Duration};
 

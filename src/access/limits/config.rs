@@ -1,7 +1,7 @@
 //! `[limits]`: where usage is stored, and what tokens cost.
 
 use crate::{
-    pricing::{self, ModelPrice, Rates},
+    models::{ModelPrice, Rates},
     store::{RedisConfig, StoreAddress, StoreFailureMode},
 };
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 /// The usage store that the limits of the clients file are enforced with, and
 /// the prices of tokens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
     /// Store of usage: `memory` for this process only, or a Redis URL,
@@ -28,25 +28,12 @@ pub struct LimitsConfig {
     /// File in which the store `memory` persists the daily and monthly usage.
     /// Unset, that usage is lost on restart.
     pub budget_file: Option<PathBuf>,
-    /// Prices of the models. A model that is not listed costs as much as the
-    /// most expensive one that is; a dated id (`claude-haiku-4-5-20251001`) has
-    /// the price of its undated id. Setting this list replaces the default
-    /// entirely.
+    /// Prices that override those of the catalogue (docs/models.md), or add models to
+    /// it; all other models keep their price. A client with a budget in dollars
+    /// cannot use a model without a price (`MODEL_UNPRICED`).
     pub prices: Vec<ModelPrice>,
     /// How Redis is reached.
     pub redis: RedisConfig,
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        LimitsConfig {
-            store: StoreAddress::default(),
-            store_failure_mode: StoreFailureMode::default(),
-            budget_file: None,
-            prices: pricing::list_prices(),
-            redis: RedisConfig::default(),
-        }
-    }
 }
 
 impl LimitsConfig {

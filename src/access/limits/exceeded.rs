@@ -86,6 +86,12 @@ pub enum AccessError {
     /// The call would exceed limits.
     #[error(transparent)]
     Limit(Box<LimitExceeded>),
+    /// The cost of the call is not known, and a budget in dollars applies.
+    #[error(
+        "the price of the model {0:?} is unknown, and the client has a budget in dollars; \
+         use another model, or add the price to limits.prices"
+    )]
+    UnpricedModel(Arc<str>),
     /// The usage store is unreachable and configured to fail closed.
     #[error("client limits are unavailable")]
     StoreUnreachable,

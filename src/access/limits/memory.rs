@@ -6,7 +6,7 @@ use super::{
     calendar::Date,
     exceeded::Limit,
 };
-use crate::pricing::Nanodollars;
+use crate::models::Nanodollars;
 use crate::{access::ClientLimits, token_bucket::TokenBucket};
 use parking_lot::{Mutex, MutexGuard};
 use std::{collections::HashMap, sync::Arc, time::Duration};

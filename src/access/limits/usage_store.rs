@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     access::{Clock, Identity},
-    pricing::{PriceTable, Tokens},
+    models::{Day, Nanodollars, PriceTable, Tokens},
     store::{Store, StoreFailureMode, StoreHealth},
 };
 use data_encoding::HEXLOWER;
@@ -98,7 +98,7 @@ impl UsageStore {
             memory,
             redis,
             health: health.unwrap_or_default(),
-            prices: PriceTable::new(config.prices.clone()),
+            prices: PriceTable::new(&config.prices, Day::of(clock.now())),
             clock,
         })))
     }
@@ -165,17 +165,16 @@ impl UsageStore {
         model: &str,
         estimate: &Tokens,
     ) -> Result<UsageReservation, AccessError> {
-        self.take(identity, self.usage(model, estimate)).await
+        let cost = self.cost(model, estimate);
+        if cost.is_none() && identity.limits.are_in_dollars() {
+            return Err(AccessError::UnpricedModel(Arc::from(model)));
+        }
+        self.take(identity, amounts_of(estimate, cost)).await
     }
 
-    /// Usage in terms of the limits of a client.
-    fn usage(&self, model: &str, tokens: &Tokens) -> UsageAmounts {
-        UsageAmounts {
-            input: tokens.all_input(),
-            output: tokens.output,
-            nanodollars: self.0.prices.cost(model, tokens),
-            ..UsageAmounts::default()
-        }
+    fn cost(&self, model: &str, tokens: &Tokens) -> Option<Nanodollars> {
+        let today = || Day::of(self.0.clock.now());
+        self.0.prices.cost(model, tokens, today)
     }
 
     async fn take(
@@ -217,7 +216,7 @@ impl UsageReservation {
     pub fn settle(&self, model: &str, attempts: &[Tokens]) {
         let used = attempts
             .iter()
-            .map(|tokens| self.usage_store.usage(model, tokens))
+            .map(|tokens| amounts_of(tokens, self.usage_store.cost(model, tokens)))
             .fold(UsageAmounts::default(), UsageAmounts::plus);
         self.correct(&used);
     }
@@ -256,6 +255,17 @@ impl UsageReservation {
             }
             _ => inner.memory.release(&self.identity.name),
         }
+    }
+}
+
+/// Usage in terms of the limits of a client. A model without a price costs nothing: no
+/// limit in dollars applies to its callers.
+fn amounts_of(tokens: &Tokens, cost: Option<Nanodollars>) -> UsageAmounts {
+    UsageAmounts {
+        input: tokens.all_input(),
+        output: tokens.output,
+        nanodollars: cost.unwrap_or(0),
+        ..UsageAmounts::default()
     }
 }
 

@@ -10,16 +10,18 @@ pub(super) use deliver::plain;
 use super::{
     body::AnswerBody,
     cache::CacheUsage,
-    catalogue::Model,
     error::ApiError,
     exchange::{Exchange, ExchangeError},
     generate::Prompt,
     limits::RateLimitExceeded,
     tokens,
 };
-use crate::claude::{
-    answer::{CacheCreation, OutputTokensDetails, Usage},
-    request::MessagesRequest,
+use crate::{
+    claude::{
+        answer::{CacheCreation, OutputTokensDetails, Usage},
+        request::MessagesRequest,
+    },
+    models::KnownModel,
 };
 use http::Response;
 use message::{MessageBlock, SimulatedMessage};
@@ -29,15 +31,18 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 pub(super) async fn respond(
     exchange: &Exchange,
     request: MessagesRequest,
-    model: &'static Model,
+    model: &'static KnownModel,
 ) -> Result<Response<AnswerBody>, ExchangeError> {
     let state = &exchange.state;
     let input = tokens::of_request(&request);
-    let cached = state.cache.pass(&exchange.key, &request);
+    let cached = state
+        .cache
+        .pass(&exchange.key, &request, model.limits.cache_minimum);
     let max_tokens = u64::from(request.max_tokens.unwrap_or(0));
-    let reserved = state
-        .limiter
-        .reserve(&exchange.key, model.id, input - cached.read, max_tokens);
+    let reserved =
+        state
+            .limiter
+            .reserve(&exchange.key, model.id(), input - cached.read, max_tokens);
     let (reservation, remaining) = match reserved {
         Ok(reserved) => reserved,
         Err(exceeded) => return Ok(refuse(exchange, &exceeded)),
@@ -63,14 +68,14 @@ fn refuse(exchange: &Exchange, exceeded: &RateLimitExceeded) -> Response<AnswerB
 fn write(
     exchange: &Exchange,
     request: &MessagesRequest,
-    model: &'static Model,
+    model: &'static KnownModel,
     input: u64,
     cached: CacheUsage,
 ) -> SimulatedMessage {
     let prompt = Prompt::read(request);
     // Not of the whole body: an answer is the same, streamed or not.
     let mut hasher = DefaultHasher::new();
-    (model.id, request.messages.len(), &prompt).hash(&mut hasher);
+    (model.id(), request.messages.len(), &prompt).hash(&mut hasher);
     let hash = hasher.finish();
     let (blocks, stop) = compose::compose(request, &prompt, exchange.behaviour.as_ref(), hash);
     let thinking: u64 = blocks
@@ -81,7 +86,7 @@ fn write(
     let output: u64 = blocks.iter().map(MessageBlock::tokens).sum();
     SimulatedMessage {
         id: format!("msg_sim_{hash:016x}{:08x}", exchange.number),
-        model: model.id,
+        model: model.id(),
         blocks,
         stop,
         usage: Usage {

@@ -1,18 +1,21 @@
 //! The API's rules for requests.
 
 mod content;
+mod model_rules;
 mod output;
 mod reading;
 
 use super::{
-    cache,
-    catalogue::{self, Model},
+    cache, catalogue,
     error::{ApiError, require},
     tokens,
 };
-use crate::claude::{
-    API_VERSION,
-    request::{MessagesRequest, Role, Thinking, ToolChoice},
+use crate::{
+    claude::{
+        API_VERSION,
+        request::{MessagesRequest, Thinking, ToolChoice},
+    },
+    models::KnownModel,
 };
 use http::{HeaderMap, Method, header};
 
@@ -67,7 +70,7 @@ pub(super) fn headers(
 pub(super) fn messages(
     body: &[u8],
     counts: bool,
-) -> Result<(MessagesRequest, &'static Model), ApiError> {
+) -> Result<(MessagesRequest, &'static KnownModel), ApiError> {
     let request = reading::read(body)?;
     if counts {
         for (given, name) in [
@@ -87,11 +90,12 @@ pub(super) fn messages(
     }
     let model = catalogue::find(&request.model)?;
     sizes(&request, model)?;
+    model_rules::check(&request, model)?;
     thinking(&request, counts)?;
     content::system(&request)?;
     content::messages(&request)?;
     content::tools(&request)?;
-    choice(&request, model)?;
+    choice(&request)?;
     if let Some(format) = request
         .output_config
         .as_ref()
@@ -102,7 +106,7 @@ pub(super) fn messages(
     Ok((request, model))
 }
 
-fn sizes(request: &MessagesRequest, model: &Model) -> Result<(), ApiError> {
+fn sizes(request: &MessagesRequest, model: &KnownModel) -> Result<(), ApiError> {
     require(
         !request.messages.is_empty(),
         || "messages: at least one message is required",
@@ -110,27 +114,23 @@ fn sizes(request: &MessagesRequest, model: &Model) -> Result<(), ApiError> {
     require(request.messages.len() <= MAX_MESSAGES, || {
         format!("messages: at most {MAX_MESSAGES} messages are allowed")
     })?;
-    let ends_with_assistant = request.messages.last().map(|it| it.role) == Some(Role::Assistant);
-    require(model.prefills || !ends_with_assistant, || {
-        "messages: this model does not support prefilling the answer; \
-         the last message must be from the user"
-    })?;
     require(cache::count(request) <= MAX_CACHE_MARKS, || {
         format!("A maximum of {MAX_CACHE_MARKS} blocks with cache_control may be provided.")
     })?;
     let max_tokens = request.max_tokens.unwrap_or(0);
-    require(max_tokens <= model.max_tokens, || {
+    require(max_tokens <= model.limits.max_output, || {
         format!(
             "max_tokens: {max_tokens} > {}, which is the maximum allowed number of output tokens \
              for {}",
-            model.max_tokens, model.id
+            model.limits.max_output,
+            model.id()
         )
     })?;
     let input = tokens::of_request(request);
-    require(input <= model.max_input_tokens, || {
+    require(input <= model.limits.context_window, || {
         format!(
             "prompt is too long: {input} tokens > {} maximum",
-            model.max_input_tokens
+            model.limits.context_window
         )
     })?;
     require(
@@ -155,7 +155,7 @@ fn thinking(request: &MessagesRequest, counts: bool) -> Result<(), ApiError> {
     )
 }
 
-fn choice(request: &MessagesRequest, model: &Model) -> Result<(), ApiError> {
+fn choice(request: &MessagesRequest) -> Result<(), ApiError> {
     let Some(choice) = &request.tool_choice else {
         return Ok(());
     };
@@ -163,13 +163,6 @@ fn choice(request: &MessagesRequest, model: &Model) -> Result<(), ApiError> {
         !request.tools.is_empty(),
         || "tool_choice: may only be specified while providing tools",
     )?;
-    let forced = matches!(choice, ToolChoice::Any { .. } | ToolChoice::Tool { .. });
-    require(model.forces_tools || !forced, || {
-        format!(
-            "tool_choice: forcing a tool is not supported by {}",
-            model.id
-        )
-    })?;
     if let ToolChoice::Tool { name, .. } = choice {
         require(request.tools.iter().any(|tool| tool.name == *name), || {
             format!("tool_choice.name: tool '{name}' not found in provided tools")

@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_dropped_and_counted() {
-        let metrics = Arc::new(Metrics::new(crate::pricing::PriceTable::default(), []));
+        let metrics = Arc::new(Metrics::new(crate::models::PriceTable::default(), []));
         let budget = QueueBudget::new(&metrics, ExportSignal::Traces, 5);
         let taken: Vec<bool> = (0..4).map(|_| budget.take(2)).collect();
         assert_eq!(taken, [true, true, false, false]);

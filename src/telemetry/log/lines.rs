@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn dropped_lines_are_counted_once() {
-        let metrics = Arc::new(Metrics::new(crate::pricing::PriceTable::default(), []));
+        let metrics = Arc::new(Metrics::new(crate::models::PriceTable::default(), []));
         // Nobody empties this queue.
         let (queue, _guard) = NonBlockingBuilder::default()
             .buffered_lines_limit(1)

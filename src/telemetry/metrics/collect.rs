@@ -187,9 +187,13 @@ impl Metrics {
                 exported.number(&attributes, count.load(Relaxed) as f64);
             }
         }
+        let mut retirements = Family::new(&m::RETIREMENTS);
+        for (model, time) in self.retirements.all() {
+            retirements.number(&[(a::REQUEST_MODEL, model)], time as f64);
+        }
         let mut build = Family::new(&m::BUILD);
         build.number(&[(a::VERSION, env!("CARGO_PKG_VERSION"))], 1.0);
-        let mut families = vec![rejections, exported, build];
+        let mut families = vec![rejections, exported, retirements, build];
         families.extend(process::families());
         families
     }

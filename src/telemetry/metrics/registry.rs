@@ -7,10 +7,11 @@ use super::{
     push::PushedHistograms,
     series::{AttemptKey, CallKey, CallSeries, FailureKey, SeriesMap, UsageKey, UsageSeries},
 };
-use crate::pricing::{Nanodollars, PriceTable, Tokens};
+use crate::models::{Day, Nanodollars, PriceTable, Tokens, catalogue};
 use crate::telemetry::{
     labels::{LabelId, LabelSet},
     names::{self, Metric, attribute as a, metric as m},
+    retirements::Retirements,
 };
 use opentelemetry::metrics::Meter;
 use parking_lot::RwLock;
@@ -23,8 +24,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Maximum number of models with a label of their own, besides the configured
-/// ones.
+/// Maximum number of models with a label of their own, in addition to those that are
+/// configured or in the catalogue.
 const MAX_MODELS: u16 = 64;
 
 /// Maximum number of clients with a label of their own.
@@ -49,6 +50,8 @@ pub struct Metrics {
     /// When recording started.
     pub since: SystemTime,
     prices: PriceTable,
+    /// The deprecated models that are used.
+    pub retirements: Retirements,
     pub(super) calls: SeriesMap<CallKey, CallSeries>,
     pub(super) attempts: SeriesMap<AttemptKey, Histogram>,
     pub(super) usage: SeriesMap<UsageKey, UsageSeries>,
@@ -65,19 +68,20 @@ pub struct Metrics {
 // === impl Metrics ===
 
 impl Metrics {
-    /// Creates an empty registry. `models` have a label of their own from the
-    /// start.
+    /// Creates an empty registry. `models`, and those of the catalogue, have a label
+    /// of their own from the start.
     pub fn new<'a>(prices: PriceTable, models: impl IntoIterator<Item = &'a str>) -> Self {
-        let known: Vec<&str> = models.into_iter().collect();
-        let priced: Vec<&str> = prices.models().collect();
+        let listed = catalogue().models().iter().map(|it| it.name.as_str());
+        let known: Vec<&str> = models.into_iter().chain(listed).collect();
         let most = MAX_MODELS.saturating_add(known.len() as u16);
         Metrics {
-            models: LabelSet::new(most, known.iter().copied().chain(priced)),
+            models: LabelSet::new(most, known),
             clients: LabelSet::new(MAX_CLIENTS, [names::ANONYMOUS]),
             reasons: LabelSet::new(MAX_REASONS, []),
             in_flight: AtomicI64::new(0),
             since: SystemTime::now(),
             prices,
+            retirements: Retirements::default(),
             calls: SeriesMap::default(),
             attempts: SeriesMap::default(),
             usage: SeriesMap::default(),
@@ -133,8 +137,8 @@ impl Metrics {
             .observe_time(took);
     }
 
-    /// Records the tokens of an attempt, and returns their cost in
-    /// nanodollars.
+    /// Records the tokens of an attempt, and returns their cost in nanodollars: 0 if
+    /// the price of the model is not known.
     pub fn usage(
         &self,
         calls: &CallSeries,
@@ -164,11 +168,11 @@ impl Metrics {
         for (counter, count) in calls.tokens.iter().zip(counts) {
             counter.fetch_add(count, Relaxed);
         }
-        if !self.prices.lists(model) {
+        let Some(cost) = self.prices.cost(model, tokens, Day::today) else {
             let all = tokens.all_input().saturating_add(tokens.output);
             calls.unpriced.fetch_add(all, Relaxed);
-        }
-        let cost = self.prices.cost(model, tokens);
+            return 0;
+        };
         calls.cost.fetch_add(cost, Relaxed);
         cost
     }

@@ -4,7 +4,7 @@ use super::{
     attempt_data::{AttemptData, AttemptRequest, ResponseMetadata},
     call::{CallData, CallRecord},
 };
-use crate::pricing::Tokens;
+use crate::models::Tokens;
 use crate::telemetry::{
     context::new_span_id,
     metrics::{AttemptKey, CallSeries, ErrorType},
@@ -192,7 +192,10 @@ impl UnderWay {
         let model = &attempt.request.model;
         let label = match error {
             // The API knows the model: it gets a label of its own.
-            None if !model.is_empty() => metrics.models.learn(model),
+            None if !model.is_empty() => {
+                metrics.retirements.note(model);
+                metrics.models.learn(model)
+            }
             _ => metrics.models.label(model),
         };
         metrics.attempt(

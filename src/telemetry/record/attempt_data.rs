@@ -1,6 +1,6 @@
 //! The data of one attempt, as its span shows it.
 
-use crate::pricing::Tokens;
+use crate::models::Tokens;
 use crate::telemetry::metrics::{ErrorType, Operation, Wait};
 use bytes::Bytes;
 use opentelemetry::SpanId;

@@ -1,7 +1,7 @@
 //! What changes in the record of a call while the call is under way.
 
 use super::attempt_data::AttemptData;
-use crate::pricing::Tokens;
+use crate::models::Tokens;
 use crate::telemetry::{
     labels::LabelId,
     metrics::{CallSeries, ErrorType, Wait},

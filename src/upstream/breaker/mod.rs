@@ -24,7 +24,7 @@ pub use circuit::CircuitState;
 use super::{BreakerConfig, Call, Reply, RequestShape, UpstreamError};
 use crate::{
     layer::{Next, Rule},
-    pricing,
+    models,
 };
 use circuit::{Circuit, CircuitPermit};
 use parking_lot::RwLock;
@@ -67,8 +67,8 @@ pub enum CircuitScope {
 // === impl CircuitBreaker ===
 
 impl CircuitBreaker {
-    /// A breaker that is closed at first, and knows the models of the price
-    /// list.
+    /// A breaker that is closed at first, and knows the models of the
+    /// catalogue.
     pub fn new(config: &BreakerConfig) -> Self {
         let config = Arc::new(config.clone());
         let circuit = |name: &str| Arc::new(Circuit::new(Arc::from(name), &config));
@@ -78,8 +78,8 @@ impl CircuitBreaker {
             others: circuit("other models"),
             config: Arc::clone(&config),
         }));
-        for price in pricing::list_prices() {
-            breaker.add_model(&price.model);
+        for model in models::catalogue().models() {
+            breaker.add_model(&model.name);
         }
         breaker
     }
@@ -125,11 +125,11 @@ impl CircuitBreaker {
         states
     }
 
-    /// The circuit of a model, or of the model whose dated id it is.
+    /// The circuit of an id, or of the model that it stands for.
     fn known(&self, model: &Arc<str>) -> Option<Arc<Circuit>> {
-        let models = self.0.models.read();
-        let of = |model: Arc<str>| models.get(&Target { model }).map(Arc::clone);
-        of(Arc::clone(model)).or_else(|| of(Arc::from(pricing::without_date(model)?)))
+        let circuits = self.0.models.read();
+        let of = |model: Arc<str>| circuits.get(&Target { model }).map(Arc::clone);
+        of(Arc::clone(model)).or_else(|| of(Arc::from(models::name_of(model))))
     }
 
     fn circuit(&self, call: &Call) -> Arc<Circuit> {
@@ -148,7 +148,7 @@ impl CircuitBreaker {
     /// Lets a call through, or returns when to retry.
     fn admit(&self, call: &Call) -> Result<BreakerPermit, Duration> {
         let client = call.caller.as_ref().map(|caller| &*caller.name);
-        let model = pricing::without_date(&call.model).unwrap_or(&call.model);
+        let model = models::name_of(&call.model);
         let source = CallSource::of(client, model, call.shape);
         Ok(BreakerPermit {
             model: self.circuit(call).admit(source)?,

@@ -37,7 +37,7 @@ use super::{
 };
 use crate::{
     layer::{Next, Rule},
-    pricing::Tokens,
+    models::Tokens,
 };
 use reservation::QuotaReservation;
 use std::{sync::Arc, time::Duration};

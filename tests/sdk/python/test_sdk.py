@@ -1,9 +1,13 @@
 """The simulator as the official Python SDK sees it."""
 
 import os
+import re
+import typing
+from datetime import datetime
 
 import anthropic
 import pytest
+from anthropic._data.deprecated_models import DEPRECATED_MODELS
 from pydantic import BaseModel
 
 MODEL = "claude-haiku-5-5"
@@ -158,6 +162,27 @@ def test_models_and_their_pages(client):
     assert found.max_input_tokens == 1_000_000
     with pytest.raises(anthropic.NotFoundError):
         client.models.retrieve("nobody")
+
+
+def ids_of_the_sdk():
+    """The ids that its type names; any other text is a model as well."""
+    literal = next(it for it in typing.get_args(anthropic.types.Model) if it is not str)
+    return typing.get_args(literal)
+
+
+@pytest.mark.parametrize("model", ids_of_the_sdk())
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_each_model_of_the_sdk_is_in_the_catalogue(client, model):
+    info = client.models.retrieve(model)
+    answer = client.messages.create(model=model, max_tokens=50, messages=QUESTION)
+    assert answer.model == info.id
+
+    end = DEPRECATED_MODELS.get(model)
+    assert info.lifecycle == ("deprecated" if end else "active")
+    if end:
+        # As in "January 22nd, 2027".
+        end = datetime.strptime(re.sub(r"(?<=\d)[a-z]+", "", end), "%B %d, %Y")
+        assert info.retires_at.date() == end.date()
 
 
 @pytest.mark.parametrize(
