@@ -345,22 +345,17 @@ fn the_sample_file_is_that_of_the_code() {
         }
         for field in tables {
             let _ = write!(sample, "\n{}", comment(&field.docs));
-            match &defaults[&field.name] {
-                Value::Array(items) => {
-                    let shape = entry(&sections, field).unwrap();
-                    let path = format!("{path}.{}", field.name);
-                    match items.is_empty() {
-                        true => {
-                            let mut entries = String::new();
-                            let items = example_entries(&path);
-                            array_of_tables(&mut entries, &sections, &path, shape, &items);
-                            sample.push_str(&commented_out(&entries));
-                        }
-                        false => array_of_tables(&mut sample, &sections, &path, shape, items),
-                    }
+            let path = format!("{path}.{}", field.name);
+            match entry(&sections, field) {
+                // Such lists are empty by default, so the output has none.
+                Some(shape) => {
+                    let mut entries = String::new();
+                    let items = example_entries(&path);
+                    array_of_tables(&mut entries, &sections, &path, shape, &items);
+                    sample.push_str(&commented_out(&entries));
                 }
-                _ => {
-                    let _ = writeln!(sample, "[{path}.{}]", field.name);
+                None => {
+                    let _ = writeln!(sample, "[{path}]");
                 }
             }
         }

@@ -31,6 +31,7 @@ pub struct LimitsConfig {
     /// Prices that override those of the catalogue (docs/models.md), or add models to
     /// it; all other models keep their price. A client with a budget in dollars
     /// cannot use a model without a price (`MODEL_UNPRICED`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub prices: Vec<ModelPrice>,
     /// How Redis is reached.
     pub redis: RedisConfig,
