@@ -1,5 +1,5 @@
 # Runs the official SDKs for Python and TypeScript against the simulator, and compares
-# what the service reads of an answer with what the Python SDK reads.
+# what the service reads of an answer, and what can be said to it, with the Python SDK.
 # shellcheck shell=bash
 
 need python3

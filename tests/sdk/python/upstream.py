@@ -1,19 +1,22 @@
 """An API that answers with bytes of the test's own.
 
 The text of a conversation's first message is the name of the answer. A later turn
-of it is only recorded.
+of it is only recorded. The catalogue of models is one page.
 """
 
 import dataclasses
 import http.server
 import json
 import threading
+import urllib.parse
 
 JSON = "application/json"
 EVENTS = "text/event-stream; charset=utf-8"
 
+# Also a count of tokens.
 LATER_TURN = json.dumps(
     {
+        "input_tokens": 1,
         "id": "msg_2",
         "type": "message",
         "role": "assistant",
@@ -44,6 +47,10 @@ class Upstream(http.server.ThreadingHTTPServer):
         self.answers = {}
         # The last body of a later turn, by the name of the answer.
         self.later_turns = {}
+        self.last_body = None
+        # The page of models, and the parameters with which it was last requested.
+        self.models = {"data": [], "has_more": False}
+        self.last_query = None
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def __exit__(self, *_):
@@ -58,8 +65,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    def do_GET(self):
+        self.server.last_query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
+        self.answer(Answer(JSON, json.dumps(self.server.models).encode()))
+
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"])).decode()
+        self.server.last_body = json.loads(body)
         messages = json.loads(body)["messages"]
         name = messages[0]["content"]
         if len(messages) > 1:
@@ -67,6 +79,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             answer = Answer(JSON, LATER_TURN.encode())
         else:
             answer = self.server.answers[name]
+        self.answer(answer)
+
+    def answer(self, answer):
         self.send_response(200)
         self.send_header("content-type", answer.content_type)
         self.send_header("request-id", "req_1")
