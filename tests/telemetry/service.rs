@@ -84,7 +84,9 @@ impl Running {
             simulating,
         };
         for _ in 0..200 {
-            if std::net::TcpStream::connect(grpc).is_ok() {
+            // The port for calls is open a moment before that for operators.
+            let is_open = |port| std::net::TcpStream::connect(port).is_ok();
+            if is_open(grpc) && is_open(admin) {
                 return running;
             }
             if let Ok(Some(status)) = running.process.try_wait() {
