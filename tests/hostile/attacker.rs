@@ -1,11 +1,16 @@
 //! The attackers: functions over a stream of bytes, in plaintext or TLS.
 
-use crate::support::{World, ask, soon};
+use crate::{
+    certificates::{self, Ca},
+    support::{World, ask, soon},
+};
 use bytes::Bytes;
+use claude_grpc::server::TlsConfig;
 use h2::client::{ResponseFuture, SendRequest};
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -116,6 +121,16 @@ pub async fn connect_from(source: Ipv4Addr, address: SocketAddr) -> TcpStream {
 /// The same, after the TLS handshake.
 pub async fn connect_tls(address: SocketAddr, ca: &str) -> TlsStream<TcpStream> {
     shake_hands(connect(address).await, ca).await.unwrap()
+}
+
+/// The TLS of a server with a new certificate of `ca`, whose files are in `directory`.
+pub fn tls_of(ca: &Ca, directory: &Path) -> TlsConfig {
+    certificates::write(directory, &ca.server(), None);
+    TlsConfig {
+        cert_file: Some(directory.join("tls.crt")),
+        key_file: Some(directory.join("tls.key")),
+        ..TlsConfig::default()
+    }
 }
 
 /// TLS with a server of this CA over any connection.

@@ -3,12 +3,12 @@
 use crate::{
     attacker::{
         CONTINUATION, HEADERS, PREFACE, begun, closed, connect, connect_from, connect_tls, dribble,
-        frame, others_notice_nothing,
+        frame, others_notice_nothing, tls_of,
     },
-    certificates::{self, Ca},
+    certificates::Ca,
     support::{World, soon},
 };
-use claude_grpc::server::{ServerConfig, TlsConfig};
+use claude_grpc::server::ServerConfig;
 use std::{net::Ipv4Addr, time::Duration};
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
@@ -51,12 +51,7 @@ async fn a_preface_that_does_not_end_ends_the_connection() {
 async fn the_same_behind_a_tls_handshake() {
     let directory = tempfile::tempdir().unwrap();
     let ca = Ca::new();
-    certificates::write(directory.path(), &ca.server(), None);
-    let tls = TlsConfig {
-        cert_file: Some(directory.path().join("tls.crt")),
-        key_file: Some(directory.path().join("tls.key")),
-        ..TlsConfig::default()
-    };
+    let tls = tls_of(&ca, directory.path());
     let world = world(|config| config.tls = tls).await;
     for start in [&b""[..], b"P", &begun()[..30]] {
         let stream = connect_tls(world.address, &ca.pem()).await;

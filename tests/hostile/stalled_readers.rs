@@ -4,9 +4,9 @@ use crate::{
     attacker::{
         CHECK, DATA, END_HEADERS, END_STREAM, GENERATE, GENERATE_STREAM, HEADERS, PING, PREFACE,
         RST_STREAM, SETTINGS, connect, connect_tls, frame, others_notice_nothing, request_headers,
-        streams,
+        streams, tls_of,
     },
-    certificates::{self, Ca},
+    certificates::Ca,
     support::{PATIENCE, World, ask, soon, streamed},
 };
 use claude_grpc::{server::TlsConfig, simulator::Behaviour};
@@ -150,12 +150,7 @@ async fn a_response_that_is_not_read_gives_its_place_back_and_is_reset() {
 async fn so_does_one_over_tls() {
     let directory = tempfile::tempdir().unwrap();
     let ca = Ca::new();
-    certificates::write(directory.path(), &ca.server(), None);
-    let tls = TlsConfig {
-        cert_file: Some(directory.path().join("tls.crt")),
-        key_file: Some(directory.path().join("tls.key")),
-        ..TlsConfig::default()
-    };
+    let tls = tls_of(&ca, directory.path());
     let rows = [GENERATE, GENERATE_STREAM].map(|path| async {
         let world = world(tls.clone()).await;
         let io = connect_tls(world.address, &ca.pem()).await;
