@@ -52,6 +52,7 @@ pub mod upstream;
 
 mod certificates;
 mod duration_limits;
+mod listener;
 mod token_bucket;
 
 /// Compiles the program in docs/clients/rust.md.

@@ -24,6 +24,7 @@ pub use config::{AdminConfig, DEFAULT_LISTEN};
 pub use view::ServiceView;
 
 use crate::{
+    listener,
     server::{LimitedListener, PeerLimits, Peers},
     telemetry::metrics::text::{self, TextFormat},
 };
@@ -42,7 +43,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use status::StatusReport;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, time::interval};
+use tokio::time::interval;
 
 /// How often the figures of the last minute are sampled.
 const TICK: Duration = Duration::from_secs(1);
@@ -79,7 +80,7 @@ impl Admin {
             key: "admin.max_connections",
             key_of_all: "admin.max_connections",
         });
-        let listener = TcpListener::bind(listen).await?;
+        let listener = listener::listen(listen)?;
         Ok(Admin {
             listener: LimitedListener::new(listener, config.max_connections, peers),
             allowed_hosts: config.allowed_hosts.clone().into(),

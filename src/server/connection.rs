@@ -8,12 +8,12 @@ use super::{
     metadata_limit,
     open_streams::OpenStreams,
     peers::{Peer, PeerAddress, PeerConnection},
+    reading_queue::ReadingQueue,
     reading_turns::ReadingTurns,
     request_body::RequestBody,
     request_deadline::RequestDeadline,
     stack::{ConnectionStack, Inbound},
     tls::Tls,
-    unbegun_calls::UnbegunCalls,
 };
 use crate::{access::PeerNames, proto};
 use http::Request;
@@ -53,7 +53,7 @@ pub struct Connections {
     config: Arc<ServerConfig>,
     tls: Option<Tls>,
     drain: Drain,
-    unbegun: UnbegunCalls,
+    queue: ReadingQueue,
 }
 
 impl Connections {
@@ -63,7 +63,7 @@ impl Connections {
             config: Arc::new(config.clone()),
             tls,
             drain,
-            unbegun: UnbegunCalls::default(),
+            queue: ReadingQueue::default(),
         }
     }
 
@@ -118,8 +118,8 @@ impl Connections {
     {
         let (config, peer) = (&self.config, &place.peer);
         let open = place.requests().clone();
-        let streams = OpenStreams::new(open, self.unbegun.clone(), stack.ended_tasks.clone());
-        let turns = ReadingTurns::new(self.unbegun.clone());
+        let streams = OpenStreams::new(open, self.queue.clone(), stack.ended_tasks.clone());
+        let turns = ReadingTurns::new(self.queue.clone(), Arc::clone(peer.peer()));
         let builder = builder(config, streams.clone());
         let service = ConnectionService {
             stack: stack.stack,

@@ -21,6 +21,7 @@ mod open_streams;
 mod outgoing;
 mod peers;
 mod public_calls;
+mod reading_queue;
 mod reading_turns;
 mod reflection;
 mod request_body;
@@ -33,7 +34,6 @@ mod stack;
 mod tenant_calls;
 mod timeout;
 mod tls;
-mod unbegun_calls;
 mod unread;
 mod web;
 mod whole_heads;
@@ -48,6 +48,7 @@ pub use tls::{Tls, TlsError};
 
 use crate::{
     access::Access,
+    listener::listen,
     service::Rpcs,
     telemetry::{
         Telemetry,
@@ -87,7 +88,7 @@ impl Server {
     /// # Errors
     /// When the address cannot be bound.
     pub async fn bind(config: ServerConfig, service: Rpcs) -> io::Result<Server> {
-        let listener = TcpListener::bind(config.listen).await?;
+        let listener = listen(config.listen)?;
         Ok(Server::new(listener, config, service))
     }
 

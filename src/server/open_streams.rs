@@ -4,7 +4,7 @@
 //! The HTTP library runs each stream as a task of its own, through this
 //! executor, until its response is sent.
 
-use super::{ended_tasks::EndedTasks, open_connections::OpenRequests, unbegun_calls::UnbegunCalls};
+use super::{ended_tasks::EndedTasks, open_connections::OpenRequests, reading_queue::ReadingQueue};
 use http::Version;
 use pin_project_lite::pin_project;
 use std::{
@@ -28,7 +28,7 @@ struct Counts {
     requests: AtomicU64,
     open: OpenRequests,
     first: Notify,
-    unbegun: UnbegunCalls,
+    queue: ReadingQueue,
     /// Streams among them end as if they were done.
     ended_tasks: EndedTasks,
 }
@@ -36,10 +36,10 @@ struct Counts {
 impl OpenStreams {
     /// No streams yet. They are counted as open requests too, and as calls until
     /// they begin. Those whose tasks must end do.
-    pub fn new(open: OpenRequests, unbegun: UnbegunCalls, ended_tasks: EndedTasks) -> Self {
+    pub fn new(open: OpenRequests, queue: ReadingQueue, ended_tasks: EndedTasks) -> Self {
         OpenStreams(Arc::new(Counts {
             open,
-            unbegun,
+            queue,
             ended_tasks,
             ..Counts::default()
         }))
@@ -126,7 +126,7 @@ struct Open {
 impl Open {
     fn new(counts: Arc<Counts>) -> Self {
         counts.open.add();
-        counts.unbegun.add();
+        counts.queue.call_handed_out();
         Open {
             counts,
             has_begun: false,
@@ -136,7 +136,7 @@ impl Open {
     fn begin(&mut self) {
         if !self.has_begun {
             self.has_begun = true;
-            self.counts.unbegun.remove();
+            self.counts.queue.call_begun();
         }
     }
 }
@@ -151,6 +151,7 @@ impl Drop for Open {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::reading_queue::NextTurn;
     use futures::FutureExt;
     use hyper::rt::Executor;
     use std::future::{pending, poll_fn};
@@ -182,8 +183,8 @@ mod tests {
     #[tokio::test]
     async fn a_stream_whose_task_must_end_is_dropped() {
         let tasks = EndedTasks::default();
-        let (requests, unbegun) = (OpenRequests::default(), UnbegunCalls::default());
-        let streams = OpenStreams::new(requests, unbegun, tasks.clone());
+        let (requests, queue) = (OpenRequests::default(), ReadingQueue::default());
+        let streams = OpenStreams::new(requests, queue, tasks.clone());
         let (sender, task) = oneshot::channel();
         let (held, dropped) = oneshot::channel::<()>();
         streams.execute(async move {
@@ -201,17 +202,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_has_begun_once_it_was_polled_or_dropped() {
-        let unbegun = UnbegunCalls::default();
+        let queue = ReadingQueue::default();
         let requests = OpenRequests::default();
-        let streams = OpenStreams::new(requests, unbegun.clone(), EndedTasks::default());
+        let streams = OpenStreams::new(requests, queue.clone(), EndedTasks::default());
         (0..1000).for_each(|_| streams.execute(std::future::pending::<()>()));
-        assert!(unbegun.are_many());
-        unbegun.few().await;
-        assert!(!unbegun.are_many());
+        assert!(queue.has_many_calls());
+        queue.wait(&NextTurn::default()).await;
+        assert!(!queue.has_many_calls());
         let dropped = (0..1000).map(|_| Open::new(Arc::clone(&streams.0)));
         let dropped: Vec<Open> = dropped.collect();
-        assert!(unbegun.are_many());
+        assert!(queue.has_many_calls());
         drop(dropped);
-        assert!(!unbegun.are_many());
+        assert!(!queue.has_many_calls());
     }
 }

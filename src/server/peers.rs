@@ -4,7 +4,7 @@
 //! one host gets. Without these limits, one peer could use up those that all
 //! callers share.
 
-use super::sparse_log::SparseLog;
+use super::{reading_queue::NextTurn, sparse_log::SparseLog};
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
@@ -54,6 +54,7 @@ pub struct Peer {
     calls: AtomicUsize,
     pending_calls: AtomicUsize,
     max_pending_calls: usize,
+    next_turn: NextTurn,
     refused_calls: Arc<SparseLog>,
 }
 
@@ -107,6 +108,7 @@ impl Peers {
                 calls: AtomicUsize::new(0),
                 pending_calls: AtomicUsize::new(0),
                 max_pending_calls: self.0.limits.max_pending_calls,
+                next_turn: NextTurn::default(),
                 refused_calls: Arc::clone(&self.0.refused_calls),
             })
         });
@@ -224,6 +226,11 @@ impl Peer {
         self.connections.load(Relaxed)
     }
 
+    /// When one of its connections reads next.
+    pub fn next_turn(&self) -> &NextTurn {
+        &self.next_turn
+    }
+
     /// Counts a call that is not past authentication, unless the peer has too
     /// many.
     pub fn pending_call(self: &Arc<Self>) -> Option<PendingCall> {
@@ -252,6 +259,21 @@ impl Peer {
         let call = PeerCall(Arc::clone(self));
         let before = self.calls.fetch_add(1, Relaxed);
         (before <= share).then_some(call)
+    }
+}
+
+#[cfg(test)]
+impl Peer {
+    /// A peer with a connection.
+    pub fn for_tests() -> Arc<Peer> {
+        let peers = Peers::new(PeerLimits {
+            max_connections: 1,
+            max_pending_calls: 1,
+            key: "",
+            key_of_all: "",
+        });
+        let connection = peers.admit(Ipv6Addr::LOCALHOST.into()).unwrap();
+        Arc::clone(connection.peer())
     }
 }
 

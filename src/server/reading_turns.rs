@@ -1,18 +1,23 @@
-//! When a connection reads requests: a few in each turn, and none while many calls
-//! have not begun.
+//! When a connection reads requests: a few in each turn, and none while others wait or
+//! many calls have not begun.
 //!
 //! The HTTP library reads again after each request that it hands out. It would so
 //! decode all that the peer has sent before it hands out the second one. A turn is one
 //! poll of the connection, in which the library hands out all that it has decoded.
 
-use super::unbegun_calls::UnbegunCalls;
+use super::{
+    peers::Peer,
+    reading_queue::{ReadingQueue, WaitingConnection},
+};
+use futures::FutureExt;
 use std::{
     future::poll_fn,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
+    task::Poll,
 };
 
 /// The turns of a connection: for what runs it, and for what reads. Cloning is cheap.
@@ -21,21 +26,26 @@ pub struct ReadingTurns(Arc<Turns>);
 
 #[derive(Debug)]
 struct Turns {
-    unbegun: UnbegunCalls,
+    queue: ReadingQueue,
+    peer: Arc<Peer>,
     /// The number of the turn.
     number: AtomicU64,
-    /// Whether nothing may be read in this turn.
+    /// Whether the queue gave this turn.
+    is_given: AtomicBool,
+    /// Whether nothing more may be read in this turn.
     is_paused: AtomicBool,
     /// Whether the peer sends heads that take much time and memory.
     is_costly: AtomicBool,
 }
 
 impl ReadingTurns {
-    /// The turns of a new connection.
-    pub fn new(unbegun: UnbegunCalls) -> Self {
+    /// The turns of a new connection of a peer.
+    pub fn new(queue: ReadingQueue, peer: Arc<Peer>) -> Self {
         ReadingTurns(Arc::new(Turns {
-            unbegun,
+            queue,
+            peer,
             number: AtomicU64::new(0),
+            is_given: AtomicBool::new(false),
             is_paused: AtomicBool::new(false),
             is_costly: AtomicBool::new(false),
         }))
@@ -47,20 +57,36 @@ impl ReadingTurns {
         self.0.is_costly.store(true, Relaxed);
     }
 
-    /// Whether the connection reads little in a turn.
-    pub fn are_short(&self) -> bool {
+    /// Whether the peer sends such heads.
+    pub fn are_costly(&self) -> bool {
         self.0.is_costly.load(Relaxed)
     }
 
-    /// The number of the turn, unless the connection must pause. It is polled again
-    /// when it may go on.
-    pub fn current(&self) -> Option<u64> {
-        let is_paused = self.0.unbegun.are_many();
-        self.0.is_paused.store(is_paused, Relaxed);
-        (!is_paused).then(|| self.0.number.load(Relaxed))
+    /// Whether other connections wait for their turns.
+    pub fn are_awaited(&self) -> bool {
+        self.0.queue.has_waiting()
     }
 
-    /// Whether the connection pauses: nothing is known of what its peer has sent.
+    /// The number of the turn, unless the connection must wait for one. It is polled
+    /// again when it has one.
+    pub fn current(&self) -> Option<u64> {
+        let queue = &self.0.queue;
+        let is_next = || self.0.is_given.load(Relaxed) || !queue.has_waiting();
+        if queue.has_many_calls() || !is_next() {
+            self.pause();
+            return None;
+        }
+        Some(self.0.number.load(Relaxed))
+    }
+
+    /// Ends the reading of this turn. The connection is polled again when it has the
+    /// next one.
+    pub fn pause(&self) {
+        self.0.is_paused.store(true, Relaxed);
+    }
+
+    /// Whether the connection waits for a turn: nothing is known of what its peer has
+    /// sent.
     pub fn is_paused(&self) -> bool {
         self.0.is_paused.load(Relaxed)
     }
@@ -68,30 +94,31 @@ impl ReadingTurns {
     /// Runs a connection to its end, in turns.
     pub async fn run<C: Future>(&self, mut connection: Pin<&mut C>) -> C::Output {
         let turns = &*self.0;
-        let mut pause = pin!(None);
+        let mut waiting: Option<WaitingConnection> = None;
+        let mut given = None;
         poll_fn(|cx| {
-            let is_resumed = match pause.as_mut().as_pin_mut() {
-                Some(few) => Future::poll(few, cx).is_ready(),
-                None => false,
-            };
-            if is_resumed {
-                pause.set(None);
+            if let Some(connection) = &mut waiting
+                && let Poll::Ready(turn) = connection.poll_unpin(cx)
+            {
+                given = Some(turn);
+                waiting = None;
             }
-            turns.number.fetch_add(1, Relaxed);
+            turns.is_given.store(given.is_some(), Relaxed);
             turns.is_paused.store(false, Relaxed);
+            turns.number.fetch_add(1, Relaxed);
             let ended = connection.as_mut().poll(cx);
-            if is_resumed {
-                turns.unbegun.resume_next();
-            }
+            // The next connection has its turn.
+            given = None;
             if !self.is_paused() {
-                pause.set(None);
-            } else if pause.is_none() {
-                pause.set(Some(turns.unbegun.few()));
-                let few = pause.as_mut().as_pin_mut().expect("it was set");
-                if Future::poll(few, cx).is_ready() {
-                    // Calls have begun in the meantime.
-                    pause.set(None);
-                    cx.waker().wake_by_ref();
+                waiting = None;
+            } else if waiting.is_none() {
+                let mut next = turns.queue.wait(turns.peer.next_turn());
+                match next.poll_unpin(cx) {
+                    Poll::Ready(turn) => {
+                        given = Some(turn);
+                        cx.waker().wake_by_ref();
+                    }
+                    Poll::Pending => waiting = Some(next),
                 }
             }
             ended
@@ -103,19 +130,24 @@ impl ReadingTurns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::{FutureExt, future::join_all};
-    use std::{task::Poll, time::Duration};
+    use crate::server::peers::Peer;
+    use futures::future::join_all;
+    use std::{pin::pin, time::Duration};
     use tokio::time::timeout;
 
     const MANY: usize = 1000;
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    fn many(unbegun: &UnbegunCalls) {
-        (0..MANY).for_each(|_| unbegun.add());
+    fn turns(queue: &ReadingQueue) -> ReadingTurns {
+        ReadingTurns::new(queue.clone(), Peer::for_tests())
     }
 
-    fn begin(unbegun: &UnbegunCalls) {
-        (0..MANY).for_each(|_| unbegun.remove());
+    fn many(queue: &ReadingQueue) {
+        (0..MANY).for_each(|_| queue.call_handed_out());
+    }
+
+    fn begin(queue: &ReadingQueue) {
+        (0..MANY).for_each(|_| queue.call_begun());
     }
 
     /// Reads once.
@@ -140,11 +172,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn all_that_pause_continue_whatever_the_others_do() {
-        let unbegun = UnbegunCalls::default();
-        let turns = || ReadingTurns::new(unbegun.clone());
-        many(&unbegun);
-        let mut dropped: Vec<_> = (0..10).map(|_| Box::pin(connection(turns()))).collect();
-        let mut stuck: Vec<_> = (0..10).map(|_| Box::pin(stuck(turns()))).collect();
+        let queue = ReadingQueue::default();
+        many(&queue);
+        let mut dropped: Vec<_> = (0..10)
+            .map(|_| Box::pin(connection(turns(&queue))))
+            .collect();
+        let mut stuck: Vec<_> = (0..10).map(|_| Box::pin(stuck(turns(&queue)))).collect();
         for paused in &mut dropped {
             assert!(paused.now_or_never().is_none());
         }
@@ -153,10 +186,10 @@ mod tests {
         }
         let stuck = tokio::spawn(async move { join_all(stuck).await });
         let paused: Vec<_> = (0..100)
-            .map(|_| tokio::spawn(connection(turns())))
+            .map(|_| tokio::spawn(connection(turns(&queue))))
             .collect();
         tokio::task::yield_now().await;
-        begin(&unbegun);
+        begin(&queue);
         drop(dropped);
         timeout(PATIENCE, join_all(paused)).await.unwrap();
         stuck.abort();
@@ -164,27 +197,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_continues_to_find_many_calls_pauses_again() {
-        let unbegun = UnbegunCalls::default();
-        many(&unbegun);
-        let paused = tokio::spawn(connection(ReadingTurns::new(unbegun.clone())));
+        let queue = ReadingQueue::default();
+        many(&queue);
+        let paused = tokio::spawn(connection(turns(&queue)));
         tokio::task::yield_now().await;
-        begin(&unbegun);
-        many(&unbegun);
-        assert!(timeout(PATIENCE, unbegun.few()).await.is_err());
+        begin(&queue);
+        many(&queue);
+        tokio::task::yield_now().await;
         assert!(!paused.is_finished());
-        begin(&unbegun);
+        begin(&queue);
         timeout(PATIENCE, paused).await.unwrap().unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn calls_that_begin_while_it_is_about_to_pause_are_seen() {
-        let unbegun = UnbegunCalls::default();
-        let turns = ReadingTurns::new(unbegun.clone());
-        many(&unbegun);
+        let queue = ReadingQueue::default();
+        let turns = turns(&queue);
+        many(&queue);
         let reading = pin!(poll_fn(|_| match turns.current() {
             Some(_) => Poll::Ready(()),
             None => {
-                begin(&unbegun);
+                begin(&queue);
                 Poll::Pending
             }
         }));
@@ -194,9 +227,9 @@ mod tests {
     /// Each connection makes calls in each of its turns, until it has made all.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn no_connection_pauses_for_good() {
-        let unbegun = UnbegunCalls::default();
+        let queue = ReadingQueue::default();
         let connections = (0..500).map(|number| {
-            let (turns, unbegun) = (ReadingTurns::new(unbegun.clone()), unbegun.clone());
+            let (turns, queue) = (turns(&queue), queue.clone());
             tokio::spawn(async move {
                 let mut left = 100 + number % 7;
                 let making = poll_fn(|cx| {
@@ -204,9 +237,9 @@ mod tests {
                         return Poll::Pending;
                     }
                     for _ in 0..left.min(10) {
-                        unbegun.add();
-                        let unbegun = unbegun.clone();
-                        tokio::spawn(async move { unbegun.remove() });
+                        queue.call_handed_out();
+                        let queue = queue.clone();
+                        tokio::spawn(async move { queue.call_begun() });
                     }
                     left -= left.min(10);
                     cx.waker().wake_by_ref();

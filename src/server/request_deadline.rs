@@ -103,7 +103,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for RequestDeadline<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::unbegun_calls::UnbegunCalls;
+    use crate::server::{peers::Peer, reading_queue::ReadingQueue};
     use std::pin::pin;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
@@ -115,7 +115,7 @@ mod tests {
     /// ended with and how long it took.
     async fn dribbled(start: &[u8], piece: &'static [u8]) -> (io::ErrorKind, Duration) {
         let (mut peer, io) = duplex(1024);
-        let turns = ReadingTurns::new(UnbegunCalls::default());
+        let turns = ReadingTurns::new(ReadingQueue::default(), Peer::for_tests());
         let mut reader = RequestDeadline::new(io, turns.clone(), TIMEOUT);
         peer.write_all(start).await.unwrap();
         tokio::spawn(async move {
@@ -148,8 +148,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_is_not_read_owes_nothing() {
-        let unbegun = UnbegunCalls::default();
-        let turns = ReadingTurns::new(unbegun.clone());
+        let queue = ReadingQueue::default();
+        let turns = ReadingTurns::new(queue.clone(), Peer::for_tests());
         let (mut peer, io) = duplex(1024);
         let mut reader = RequestDeadline::new(io, turns.clone(), TIMEOUT);
         peer.write_all(b"P").await.unwrap();
@@ -161,14 +161,14 @@ mod tests {
                 .await
                 .is_err()
         );
-        (0..1000).for_each(|_| unbegun.add());
+        (0..1000).for_each(|_| queue.call_handed_out());
         peer.write_all(b"R").await.unwrap();
         assert!(
             timeout(TIMEOUT * 3, turns.run(reading.as_mut()))
                 .await
                 .is_err()
         );
-        (0..1000).for_each(|_| unbegun.remove());
+        (0..1000).for_each(|_| queue.call_begun());
         let ended = turns.run(reading.as_mut()).await;
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }

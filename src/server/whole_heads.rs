@@ -23,8 +23,11 @@ const MAX_WAITING: usize = 256 * 1024;
 /// have 100 to 600.
 const MAX_IN_TURN: u64 = 4 * 1024;
 
-/// The same for a peer whose heads are costly, so that others have their turn.
-const MAX_IN_SHORT_TURN: u64 = 512;
+/// The same while other connections wait.
+const MAX_IN_AWAITED_TURN: u64 = 1024;
+
+/// The same for a peer whose heads are costly.
+const MAX_IN_COSTLY_TURN: u64 = 512;
 
 /// Number of bytes that are read at once while a block waits.
 const PIECE: usize = 4 * 1024;
@@ -75,7 +78,7 @@ impl WholeHeads {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(self.poll_turn(cx));
+        ready!(self.poll_turn());
         let before = buffer.filled().len();
         loop {
             if !self.waiting.is_empty() && self.pass(buffer) {
@@ -92,7 +95,7 @@ impl WholeHeads {
     }
 
     /// Whether more may be read in this turn.
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_turn(&mut self) -> Poll<()> {
         let Some(turn) = self.turns.current() else {
             return Poll::Pending;
         };
@@ -102,7 +105,7 @@ impl WholeHeads {
         }
         if self.frames.headers() > self.max_headers() && self.waiting.is_empty() {
             // What was read is handed out before the next turn.
-            cx.waker().wake_by_ref();
+            self.turns.pause();
             return Poll::Pending;
         }
         Poll::Ready(())
@@ -110,9 +113,10 @@ impl WholeHeads {
 
     /// How far this turn goes, see [`RequestFrames::headers`].
     fn max_headers(&self) -> u64 {
-        let length = match self.turns.are_short() {
-            true => MAX_IN_SHORT_TURN,
-            false => MAX_IN_TURN,
+        let length = match (self.turns.are_costly(), self.turns.are_awaited()) {
+            (true, _) => MAX_IN_COSTLY_TURN,
+            (false, true) => MAX_IN_AWAITED_TURN,
+            (false, false) => MAX_IN_TURN,
         };
         self.before + length
     }
@@ -207,7 +211,7 @@ impl WholeHeads {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::unbegun_calls::UnbegunCalls;
+    use crate::server::{peers::Peer, reading_queue::ReadingQueue};
     use futures::FutureExt;
     use proptest::prelude::*;
     use std::{future::poll_fn, pin::pin};
@@ -246,7 +250,7 @@ mod tests {
     impl Reader {
         fn new() -> Reader {
             let (peer, io) = duplex(1 << 20);
-            let turns = ReadingTurns::new(UnbegunCalls::default());
+            let turns = ReadingTurns::new(ReadingQueue::default(), Peer::for_tests());
             Reader {
                 peer,
                 io,
@@ -341,7 +345,7 @@ mod tests {
         let mut passed = Vec::new();
         while passed.len() < sent.len() {
             let turn = reader.turn();
-            let heads = if reader.turns.are_short() { 3 } else { 14 };
+            let heads = if reader.turns.are_costly() { 3 } else { 14 };
             assert!((1..=begun().len() + heads * head.len()).contains(&turn.len()));
             passed.extend(turn);
             if passed.len() > sent.len() / 2 {
@@ -353,16 +357,16 @@ mod tests {
 
     #[test]
     fn nothing_is_read_while_many_calls_have_not_begun() {
-        let unbegun = UnbegunCalls::default();
+        let queue = ReadingQueue::default();
         let mut reader = Reader::new();
-        reader.turns = ReadingTurns::new(unbegun.clone());
+        reader.turns = ReadingTurns::new(queue.clone(), Peer::for_tests());
         reader.heads = WholeHeads::new(reader.turns.clone());
         reader.receive(&begun());
-        (0..1000).for_each(|_| unbegun.add());
+        (0..1000).for_each(|_| queue.call_handed_out());
         assert!(reader.turn().is_empty());
         // Nobody knows yet what the peer owes.
         assert_eq!(reader.heads.unfinished(), None);
-        (0..1000).for_each(|_| unbegun.remove());
+        (0..1000).for_each(|_| queue.call_begun());
         assert_eq!(reader.turn(), begun());
     }
 

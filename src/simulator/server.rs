@@ -7,6 +7,7 @@ use super::{
     state::{Handle, SimulatorState},
     tls,
 };
+use crate::listener::listen;
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -45,7 +46,7 @@ impl Simulator {
     pub async fn bind(config: SimulatorConfig) -> io::Result<Simulator> {
         config.check().map_err(invalid)?;
         let tls = tls::acceptor(&config.tls).map_err(invalid)?;
-        let listener = TcpListener::bind(config.listen).await?;
+        let listener = listen(config.listen)?;
         let state = Arc::new(SimulatorState::new(config));
         Ok(Simulator {
             listener,
