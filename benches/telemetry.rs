@@ -151,6 +151,7 @@ fn ask() -> v1::GenerateRequest {
             role: v1::Role::User.into(),
             text: "hello".to_owned(),
             content: Vec::new(),
+            ..v1::Message::default()
         }],
         max_tokens: Some(64),
         ..v1::GenerateRequest::default()

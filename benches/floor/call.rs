@@ -112,6 +112,7 @@ fn generate(max_tokens: Option<i32>) -> v1::GenerateRequest {
             role: v1::Role::User.into(),
             text: "hello".to_owned(),
             content: Vec::new(),
+            ..v1::Message::default()
         }],
         max_tokens,
         ..v1::GenerateRequest::default()

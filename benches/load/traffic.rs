@@ -115,6 +115,7 @@ pub fn ask(text: String, deadline: Duration) -> Request<v1::GenerateRequest> {
             role: v1::Role::User.into(),
             text,
             content: Vec::new(),
+            ..v1::Message::default()
         }],
         max_tokens: Some(64),
         ..v1::GenerateRequest::default()

@@ -7,6 +7,7 @@
 use super::request::{
     Content, DocumentSource, ImageSource, InputBlock, MessagesRequest, SystemPrompt,
 };
+use super::tools::Tool;
 
 const BYTES_PER_TOKEN: usize = 4;
 
@@ -34,10 +35,15 @@ pub fn input_tokens(request: &MessagesRequest) -> u32 {
         .sum();
     // The size of a schema is only known once it is serialized; compared to the
     // rest it is small.
-    let tools = request.tools.iter().map(|tool| {
-        tool.name.len() / BYTES_PER_TOKEN + tool.description.as_deref().map_or(0, text_tokens) + 50
+    let tools = request.tools.iter().map(|tool| match tool {
+        Tool::Custom(tool) => {
+            let description = tool.description.as_deref().map_or(0, text_tokens);
+            tool.name.len() / BYTES_PER_TOKEN + description + 50
+        }
+        Tool::Defined(tool) => text_tokens(tool.json.get()),
     });
-    u32::try_from(system + messages + tools.sum::<usize>()).unwrap_or(u32::MAX)
+    let extra = request.extra.as_ref().map_or(0, |it| text_tokens(it.get()));
+    u32::try_from(system + messages + tools.sum::<usize>() + extra).unwrap_or(u32::MAX)
 }
 
 fn text_tokens(text: &str) -> usize {

@@ -15,14 +15,16 @@ pub mod event_reader;
 pub mod extra;
 pub mod gather;
 pub mod json_string;
-mod lenient;
+pub mod lenient;
 pub mod merge;
+pub mod merge_fields;
 pub mod models;
 mod not_a_number;
 pub mod raw;
 pub mod representable;
 pub mod request;
 pub mod sse;
+pub mod tools;
 pub mod unreadable;
 
 /// The version of the API that these types implement, sent as

@@ -3,8 +3,15 @@
 //! Fields that are `None` or empty are omitted: the API rejects unknown fields
 //! and applies its own defaults to missing ones.
 
-use super::raw::RawObject;
-use serde::{Deserialize, Serialize};
+use super::{
+    lenient::Object,
+    raw::RawObject,
+    tools::{Tool, ToolChoice},
+};
+use serde::{
+    Deserialize, Serialize, Serializer,
+    ser::{Error, SerializeMap},
+};
 
 /// The body of a messages request. For `count_tokens`, fields that do not
 /// affect the count stay empty.
@@ -48,16 +55,38 @@ pub struct MessagesRequest {
     /// `true` requests server-sent events.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stream: bool,
+    /// Fields that have none here, which are merged into the body when it is written
+    /// ([`super::merge_fields`]).
+    #[serde(skip)]
+    pub extra: Option<RawObject>,
 }
 
 /// One message of the conversation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputMessage {
     /// The author of the message.
     pub role: Role,
     /// Content of the message.
     pub content: Content,
+    /// Fields that have none here.
+    #[serde(skip)]
+    pub extra: Option<RawObject>,
+}
+
+impl Serialize for InputMessage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut message = serializer.serialize_map(None)?;
+        message.serialize_entry("role", &self.role)?;
+        message.serialize_entry("content", &self.content)?;
+        if let Some(extra) = &self.extra {
+            let extra = Object::read(extra.get()).map_err(S::Error::custom)?;
+            for (name, value) in extra.fields() {
+                message.serialize_entry(name, value)?;
+            }
+        }
+        message.end()
+    }
 }
 
 /// The author of a message.
@@ -273,56 +302,6 @@ pub enum CacheTtl {
     /// One hour.
     #[serde(rename = "1h")]
     OneHour,
-}
-
-/// A tool that the model may use.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tool {
-    /// Name, unique in the request.
-    pub name: String,
-    /// What the tool does, for the model.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// JSON Schema of the input.
-    pub input_schema: RawObject,
-    /// Whether inputs are guaranteed to match the schema.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strict: Option<bool>,
-    /// Example inputs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub input_examples: Vec<RawObject>,
-    /// End of a cached prefix.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_control: Option<CacheControl>,
-}
-
-/// How the model chooses among the tools.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum ToolChoice {
-    /// The model decides whether to use a tool.
-    Auto {
-        /// Allow at most one tool call per turn.
-        #[serde(default, skip_serializing_if = "is_false")]
-        disable_parallel_tool_use: bool,
-    },
-    /// The model must use some tool.
-    Any {
-        /// Require exactly one tool call per turn.
-        #[serde(default, skip_serializing_if = "is_false")]
-        disable_parallel_tool_use: bool,
-    },
-    /// The model must use this tool.
-    Tool {
-        /// Name of the tool.
-        name: String,
-        /// Require exactly one tool call per turn.
-        #[serde(default, skip_serializing_if = "is_false")]
-        disable_parallel_tool_use: bool,
-    },
-    /// The model must not use a tool.
-    None {},
 }
 
 /// Whether and how the model thinks.

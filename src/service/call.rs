@@ -1,11 +1,12 @@
 //! Call options in the metadata.
 
+use super::PassthroughConfig;
 use crate::{
     access::Identity,
     call::{Deadline, Priority},
     status::Violations,
     telemetry::CallRecord,
-    upstream::CallOptions,
+    upstream::{BETAS, CallOptions, USER_PROFILE, WORKSPACE},
 };
 use std::{sync::Arc, time::Duration};
 use tonic::{Request, Status, metadata::MetadataMap};
@@ -22,7 +23,14 @@ const COALESCE: &str = "claude-coalesce";
 const CONVERSATION: &str = "claude-conversation";
 
 /// The metadata with call options.
-pub const OPTION_HEADERS: [&str; 3] = [PRIORITY, COALESCE, CONVERSATION];
+pub const OPTION_HEADERS: [&str; 6] = [
+    PRIORITY,
+    COALESCE,
+    CONVERSATION,
+    BETAS,
+    WORKSPACE,
+    USER_PROFILE,
+];
 
 /// Maximum length of [`CONVERSATION`].
 const MAX_CONVERSATION: usize = 128;
@@ -34,8 +42,13 @@ const FALLBACK_DEADLINE: Duration = Duration::from_secs(600);
 /// RPC.
 ///
 /// # Errors
-/// INVALID_ARGUMENT when metadata has an unknown value.
-pub fn options<T>(request: &Request<T>, coalesce_by_default: bool) -> Result<CallOptions, Status> {
+/// INVALID_ARGUMENT when metadata has an unknown value, or what may not be passed
+/// through to the API.
+pub fn options<T>(
+    request: &Request<T>,
+    coalesce_by_default: bool,
+    passthrough: &PassthroughConfig,
+) -> Result<CallOptions, Status> {
     let deadline = request
         .extensions()
         .get::<Deadline>()
@@ -63,11 +76,13 @@ pub fn options<T>(request: &Request<T>, coalesce_by_default: bool) -> Result<Cal
         &mut wrong,
     );
     let conversation = conversation(metadata, &mut wrong);
+    let headers = passthrough.headers(metadata, &mut wrong);
     wrong.into_result()?;
     let caller = request.extensions().get::<Arc<Identity>>().cloned();
     let highest = caller.as_ref().map_or(priority, |caller| caller.priority);
     Ok(CallOptions {
         priority: priority.min(highest),
+        headers,
         coalesce,
         conversation,
         tenant: caller.as_ref().map(|caller| Arc::clone(&caller.tenant)),

@@ -1,6 +1,6 @@
 //! `[service]`: models and defaults of the RPCs.
 
-use super::model;
+use super::{PassthroughConfig, model};
 use crate::claude::request::Effort;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,8 @@ pub struct ServiceConfig {
     pub summarize: SummarizeConfig,
     /// Defaults of Classify.
     pub classify: ClassifyConfig,
+    /// What callers may say to the API that has no field of ours.
+    pub passthrough: PassthroughConfig,
 }
 
 /// Defaults of Generate, GenerateStream and CountTokens.

@@ -8,11 +8,13 @@ mod document;
 mod generate;
 mod model;
 mod models;
+mod passthrough;
 mod summarize;
 mod text;
 
 pub use call::OPTION_HEADERS;
 pub use config::{ClassifyConfig, GenerateConfig, ServiceConfig, SummarizeConfig};
+pub use passthrough::PassthroughConfig;
 
 use crate::{
     proto::v1::{self, claude_service_server::ClaudeService},

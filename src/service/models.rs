@@ -20,7 +20,7 @@ impl Rpcs {
         &self,
         request: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
-        let options = call::options(&request, false)?;
+        let options = call::options(&request, false, &self.config.passthrough)?;
         let query = query(request.into_inner())?;
         let caller = options.caller.clone();
 

@@ -112,8 +112,8 @@ fn marks(key: &str, request: &MessagesRequest) -> Vec<Mark> {
     }
     let mut prefix = Prefix::new(key, &request.model);
     for tool in &request.tools {
-        let description = (&tool.name, &tool.description, &tool.input_schema);
-        prefix.extend(&description, tokens::of_tool(tool), tool.cache_control);
+        let mark = tool.custom().and_then(|tool| tool.cache_control);
+        prefix.extend(&tool, tokens::of_tool(tool), mark);
     }
     match &request.system {
         Some(SystemPrompt::Text(text)) => prefix.extend(text, tokens::of_text(text), None),
@@ -184,7 +184,7 @@ pub(super) fn count(request: &MessagesRequest) -> usize {
     let tools = request
         .tools
         .iter()
-        .filter(|tool| tool.cache_control.is_some());
+        .filter(|tool| tool.custom().is_some_and(|it| it.cache_control.is_some()));
     let system = match &request.system {
         Some(SystemPrompt::Blocks(blocks)) => of_blocks(blocks),
         _ => 0,

@@ -1,7 +1,8 @@
 //! An estimate of tokens: about four characters each.
 
-use crate::claude::request::{
-    Content, DocumentSource, InputBlock, MessagesRequest, SystemPrompt, Tool,
+use crate::claude::{
+    request::{Content, DocumentSource, InputBlock, MessagesRequest, SystemPrompt},
+    tools::Tool,
 };
 
 /// Tokens of a message in addition to its content.
@@ -30,9 +31,14 @@ pub(super) fn of_request(request: &MessagesRequest) -> u64 {
 
 /// Tokens of a tool's definition.
 pub(super) fn of_tool(tool: &Tool) -> u64 {
-    let description = tool.description.as_deref().unwrap_or_default();
-    let schema = serde_json::to_string(&tool.input_schema).unwrap_or_default();
-    of_text(&tool.name) + of_text(description) + of_text(&schema)
+    match tool {
+        Tool::Custom(tool) => {
+            let description = tool.description.as_deref().unwrap_or_default();
+            let schema = serde_json::to_string(&tool.input_schema).unwrap_or_default();
+            of_text(&tool.name) + of_text(description) + of_text(&schema)
+        }
+        Tool::Defined(tool) => of_text(tool.json.get()),
+    }
 }
 
 fn of_system(system: &SystemPrompt) -> u64 {

@@ -55,7 +55,7 @@ impl KeyAffinity {
             Some(SystemPrompt::Blocks(blocks)) => hash.blocks(blocks),
         }
         for tool in &request.tools {
-            hash.text(&tool.name);
+            hash.text(tool.name());
         }
         if choice == KeyChoice::Conversation {
             let mut messages = request.messages.iter();

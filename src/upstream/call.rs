@@ -1,6 +1,6 @@
 //! One call to the API.
 
-use super::{Attempts, KeyAffinity, RequestShape};
+use super::{ApiHeaders, Attempts, KeyAffinity, RequestShape};
 use crate::{
     access::Identity,
     call::{Deadline, Priority, Tenant},
@@ -21,6 +21,8 @@ pub struct Call {
     pub deadline: Deadline,
     /// Which calls go first when calls must wait.
     pub priority: Priority,
+    /// Headers of its own, in addition to those that are configured.
+    pub headers: Option<Arc<ApiHeaders>>,
     /// Whether the call may share the response of an identical one in flight.
     pub coalesce: bool,
     /// Which calls should be made with the same API key.
@@ -63,6 +65,7 @@ impl Call {
             model: Arc::from("m"),
             deadline: Deadline::after(std::time::Duration::from_secs(60)),
             priority: Priority::default(),
+            headers: None,
             coalesce: false,
             affinity: KeyAffinity::named(None, ""),
             tenant: None,

@@ -1,8 +1,10 @@
 //! The client of the Claude API that the RPCs use.
 
 use super::{
-    Attempts, Body, BoxStack, Call, EventStream, KeyAffinity, KeyChoice, ModelsQuery, Payload,
-    Reply, RequestShape, Transport, UpstreamError, call::longest_answer, serialize::serialize,
+    ApiHeaders, Attempts, Body, BoxStack, Call, EventStream, KeyAffinity, KeyChoice, ModelsQuery,
+    Payload, Reply, RequestShape, Transport, UpstreamError,
+    call::longest_answer,
+    serialize::{serialize, with_fields},
 };
 use crate::access::Identity;
 use crate::call::{Deadline, Priority, Tenant};
@@ -35,6 +37,8 @@ pub struct CallOptions {
     pub deadline: Deadline,
     /// Which calls go first when calls must wait.
     pub priority: Priority,
+    /// Headers of the request, in addition to those that are configured.
+    pub headers: Option<Arc<ApiHeaders>>,
     /// Whether the call may share the response of an identical one in flight.
     pub coalesce: bool,
     /// What decides the API key, unless the caller has named the conversation.
@@ -55,6 +59,7 @@ impl CallOptions {
         CallOptions {
             deadline,
             priority: Priority::default(),
+            headers: None,
             coalesce: false,
             key_choice: KeyChoice::Conversation,
             conversation: None,
@@ -220,6 +225,7 @@ fn call(payload: Payload, request: &MessagesRequest, options: CallOptions) -> Ca
         model,
         deadline: options.deadline,
         priority: options.priority,
+        headers: options.headers,
         coalesce: options.coalesce,
         affinity,
         tenant: options.tenant,
@@ -233,7 +239,11 @@ fn call(payload: Payload, request: &MessagesRequest, options: CallOptions) -> Ca
 }
 
 fn body(request: &MessagesRequest) -> Result<Bytes, Failed> {
-    serialize(request).map_err(|error| Failed { error, attempts: 0 })
+    let body = serialize(request).and_then(|body| match &request.extra {
+        None => Ok(body),
+        Some(extra) => with_fields(&body, extra),
+    });
+    body.map_err(|error| Failed { error, attempts: 0 })
 }
 
 /// How a response that the caller wants in one piece is transferred. Reading it

@@ -5,14 +5,14 @@
 //! while one of them is left, and is dropped with the last one. There is no
 //! background task.
 //!
-//! Calls are identical when their request bodies are, byte for byte, and their
-//! tenants; the body is serialized from typed messages, always in the same way.
+//! Calls are identical when their request bodies are, byte for byte, their headers,
+//! and their tenants; the body is serialized from typed messages, always in the same way.
 //!
 //! The shared call plans its waits and retries by the deadline of the caller
 //! that started it. A caller that joined, and has time left when that deadline
 //! is exceeded, makes a call of its own.
 
-use super::{Body, Call, Payload, Reply, Transport, UpstreamError};
+use super::{ApiHeaders, Body, Call, Payload, Reply, Transport, UpstreamError};
 use crate::claude::answer::Message;
 use crate::layer::{Next, Rule};
 use crate::telemetry::{CallRecord, CoalescedWait};
@@ -34,6 +34,7 @@ use std::{
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct RequestKey {
     tenant: Option<Arc<str>>,
+    headers: Option<Arc<ApiHeaders>>,
     body: Bytes,
 }
 
@@ -153,6 +154,7 @@ fn key(call: &Call) -> Option<RequestKey> {
             transport: Transport::Whole | Transport::Gathered,
         } if call.coalesce => Some(RequestKey {
             tenant: call.tenant.clone(),
+            headers: call.headers.clone(),
             body: body.clone(),
         }),
         _ => None,

@@ -1,5 +1,6 @@
 //! `[upstream]`: how the Claude API is called.
 
+use super::{ApiHeaders, is_name};
 use crate::{claude, duration_limits};
 use http::HeaderValue;
 use reqwest::Url;
@@ -26,6 +27,17 @@ pub struct UpstreamConfig {
     pub ca_file: Option<PathBuf>,
     /// Value of the `anthropic-version` header of every request.
     pub api_version: String,
+    /// Names of the betas of every request (`anthropic-beta`), each of 1 to 128
+    /// printable ASCII characters without commas. Those of a call
+    /// (`service.passthrough.betas`) are added.
+    pub betas: Vec<String>,
+    /// Id of the workspace of every request (`anthropic-workspace-id`), for keys that
+    /// are valid in several. That of a call (`service.passthrough.workspaces`) takes
+    /// precedence.
+    pub workspace_id: Option<String>,
+    /// Id of the user profile of every request (`anthropic-user-profile-id`). That of a
+    /// call (`service.passthrough.user_profiles`) takes precedence.
+    pub user_profile_id: Option<String>,
     /// Maximum number of concurrent calls to the API, streams included; at least
     /// one. Further calls wait for a permit, up to `acquire_timeout`; tenants take
     /// turns by the `weight` of the clients file, and one may hold at most 16 times
@@ -133,6 +145,9 @@ impl Default for UpstreamConfig {
             api_key_file: None,
             ca_file: None,
             api_version: claude::API_VERSION.to_owned(),
+            betas: Vec::new(),
+            workspace_id: None,
+            user_profile_id: None,
             max_in_flight: 200,
             acquire_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(10),
@@ -175,6 +190,17 @@ impl Default for RetryConfig {
 }
 
 impl UpstreamConfig {
+    /// The headers of every request.
+    pub fn headers(&self) -> ApiHeaders {
+        let mut headers = ApiHeaders {
+            workspace: self.workspace_id.clone(),
+            user_profile: self.user_profile_id.clone(),
+            ..ApiHeaders::default()
+        };
+        self.betas.iter().for_each(|beta| headers.add_beta(beta));
+        headers
+    }
+
     /// Validates what the types do not express. Calls `wrong` with the key and
     /// the problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
@@ -184,6 +210,21 @@ impl UpstreamConfig {
         if self.api_version.is_empty() || HeaderValue::from_str(&self.api_version).is_err() {
             let problem = "must be a valid HTTP header value";
             wrong("api_version", problem.to_owned());
+        }
+        for beta in &self.betas {
+            if !is_name(beta) {
+                wrong("betas", format!("invalid name {beta:?}"));
+            }
+        }
+        for (key, id) in [
+            ("workspace_id", &self.workspace_id),
+            ("user_profile_id", &self.user_profile_id),
+        ] {
+            if id.as_deref().is_some_and(|id| !is_name(id)) {
+                let problem =
+                    "must be 1 to 128 printable ASCII characters without commas and spaces";
+                wrong(key, problem.to_owned());
+            }
         }
         if self.max_in_flight == 0 || self.max_in_flight > Semaphore::MAX_PERMITS {
             let maximum = Semaphore::MAX_PERMITS;

@@ -4,6 +4,7 @@
 //! here knows gRPC; nothing outside knows HTTP.
 
 mod affinity;
+mod api_headers;
 mod attempt;
 mod attempts;
 mod breaker;
@@ -32,6 +33,7 @@ mod usage_meter;
 
 pub use self::http::{ConnectionPool, HttpConfigError, PoolCounts, ProxyVariables};
 pub use affinity::{KeyAffinity, KeyChoice};
+pub use api_headers::{ApiHeaders, BETAS, USER_PROFILE, WORKSPACE, is_name};
 pub use attempts::Attempts;
 pub use breaker::{CircuitBreaker, CircuitScope, CircuitState};
 pub use call::{Call, ModelsQuery, Payload, Transport};

@@ -5,7 +5,7 @@
 //! written into memory of exactly that size.
 
 use super::UpstreamError;
-use crate::claude::MAX_BODY_BYTES;
+use crate::claude::{MAX_BODY_BYTES, merge_fields::merge_fields, raw::RawObject};
 use bytes::Bytes;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -29,6 +29,20 @@ pub fn serialize(request: &impl Serialize) -> Result<Bytes, UpstreamError> {
             large(request)
         }
         Err(_) => Err(not_json()),
+    }
+}
+
+/// A body with the fields that are merged into it.
+///
+/// # Errors
+/// [`UpstreamError::TooLarge`], and [`UpstreamError::Malformed`] for what is not
+/// JSON.
+pub fn with_fields(body: &[u8], extra: &RawObject) -> Result<Bytes, UpstreamError> {
+    let body = std::str::from_utf8(body).map_err(|_| not_json())?;
+    let body = merge_fields(body, extra).map_err(|_| not_json())?;
+    match body.len() {
+        bytes if bytes > MAX_BODY_BYTES => Err(UpstreamError::TooLarge { bytes }),
+        _ => Ok(Bytes::from(body)),
     }
 }
 

@@ -126,6 +126,7 @@ fn ask(text: &str) -> v1::GenerateRequest {
             role: v1::Role::User.into(),
             text: text.to_owned(),
             content: Vec::new(),
+            ..v1::Message::default()
         }],
         ..v1::GenerateRequest::default()
     }

@@ -223,18 +223,21 @@ fn message() -> impl Strategy<Value = v1::Message> {
                     ..v1::ContentBlock::default()
                 })
                 .collect(),
+            ..v1::Message::default()
         })
     };
     let short = (enumeration(1..4), text()).prop_map(|(role, text)| v1::Message {
         role,
         text,
         content: Vec::new(),
+        ..v1::Message::default()
     });
     let anything =
         (any::<i32>(), maybe_text(), of_assistant()).prop_map(|(role, text, block)| v1::Message {
             role,
             text,
             content: crate::sample_requests::blocks(vec![block]),
+            ..v1::Message::default()
         });
     prop_oneof![
         20 => says(v1::Role::User, of_user()),
@@ -264,6 +267,7 @@ fn tool() -> impl Strategy<Value = v1::Tool> {
                 strict,
                 cache_control,
                 input_examples_json,
+                ..v1::Tool::default()
             }
         },
     )
@@ -328,8 +332,7 @@ prop_compose! {
             output_schema_json: schema,
             user_id,
             service_tier,
-            cache_control,
-        }
+            cache_control, ..v1::GenerateRequest::default() }
     }
 }
 

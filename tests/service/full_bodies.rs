@@ -8,8 +8,9 @@ use claude_grpc::claude::{
     request::{
         CacheControl, CacheTtl, Citations, Content, DocumentSource, Effort, ImageSource,
         InputBlock, InputMessage, MessagesRequest, Metadata, OutputConfig, OutputFormat, Role,
-        ServiceTier, SystemPrompt, Thinking, ThinkingDisplay, Tool, ToolChoice,
+        ServiceTier, SystemPrompt, Thinking, ThinkingDisplay,
     },
+    tools::{CustomKind, CustomTool, DefinedTool, Tool, ToolChoice},
 };
 
 /// Gives all values of an enumeration; the match makes them complete.
@@ -47,11 +48,18 @@ pub fn filled() -> Vec<MessagesRequest> {
     all.extend(thinkings().map(|thinking| with(|it| it.thinking = Some(thinking))));
     all.extend(choices().map(|choice| with(|it| it.tool_choice = Some(choice))));
     all.extend([false, true].map(|strict| with(|it| it.tools = vec![tool(strict)])));
+    all.push(with(|it| it.tools = vec![bash()]));
     let roles = all![Role::User, Role::Assistant, Role::System];
     all.extend(roles.map(|role| with(|it| it.messages = vec![says(role)])));
     all.extend(blocks().map(|(role, block)| {
         let content = Content::Blocks(vec![block]);
-        with(|it| it.messages = vec![InputMessage { role, content }])
+        with(|it| {
+            it.messages = vec![InputMessage {
+                role,
+                content,
+                extra: None,
+            }]
+        })
     }));
     all.push(with(|it| {
         it.system = Some(SystemPrompt::Text("x".to_owned()))
@@ -79,6 +87,7 @@ fn with(change: impl FnOnce(&mut MessagesRequest)) -> MessagesRequest {
         service_tier: Some(ServiceTier::Auto),
         cache_control: Some(mark),
         stream: false,
+        extra: None,
     };
     change(&mut request);
     request
@@ -88,6 +97,7 @@ fn says(role: Role) -> InputMessage {
     InputMessage {
         role,
         content: Content::Text("x".to_owned()),
+        extra: None,
     }
 }
 
@@ -100,14 +110,21 @@ fn output(effort: Effort) -> Option<OutputConfig> {
 
 fn tool(strict: bool) -> Tool {
     let [_, _, one_hour] = marks();
-    Tool {
+    Tool::Custom(CustomTool {
+        kind: Some(CustomKind::Custom),
         name: "x".to_owned(),
         description: Some("x".to_owned()),
         input_schema: object(),
         strict: Some(strict),
         input_examples: vec![RawObject::default()],
         cache_control: Some(one_hour),
-    }
+    })
+}
+
+fn bash() -> Tool {
+    let json = r#"{"type":"bash_20250124","name":"bash"}"#.to_owned();
+    let json = RawObject::new(json).expect("it is an object");
+    Tool::Defined(DefinedTool::new("bash_20250124", Some("bash"), json))
 }
 
 fn thinkings() -> impl Iterator<Item = Thinking> {

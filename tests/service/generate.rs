@@ -21,6 +21,7 @@ fn next_turn(
         role: v1::Role::Assistant.into(),
         text: String::new(),
         content: answer.content.clone(),
+        ..v1::Message::default()
     });
     let uses = answer.content.iter().filter_map(|it| match &it.block {
         Some(Block::ToolUse(block)) => Some(Block::ToolResult(sample_requests::result(&block.id))),

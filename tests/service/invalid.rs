@@ -56,6 +56,7 @@ async fn many_bad_fields_are_named_at_once() {
         user_id: "x".repeat(257),
         service_tier: 99,
         cache_control: Some(v1::CacheControl { ttl: 99 }),
+        ..v1::GenerateRequest::default()
     };
     let mut fields = vec![
         "model",

@@ -27,6 +27,7 @@ mod models;
 mod odd_answers;
 mod one_caller;
 mod overload;
+mod passthrough;
 mod raw_grpc;
 mod sample_requests;
 mod sample_texts;

@@ -461,6 +461,7 @@ async fn send_back(wire: &Wire, content: Vec<v1::ContentBlock>) {
                 role: v1::Role::Assistant.into(),
                 text: String::new(),
                 content,
+                ..v1::Message::default()
             },
             message_of(
                 v1::Role::User,

@@ -92,6 +92,7 @@ pub fn everything() -> v1::GenerateRequest {
         user_id: "user-4711".to_owned(),
         service_tier: v1::ServiceTier::StandardOnly.into(),
         cache_control: mark(v1::CacheTtl::Unspecified),
+        ..v1::GenerateRequest::default()
     }
 }
 
@@ -306,6 +307,7 @@ pub fn message_of(role: v1::Role, content: Vec<Block>) -> v1::Message {
         role: role.into(),
         text: String::new(),
         content: blocks(content),
+        ..v1::Message::default()
     }
 }
 

@@ -207,6 +207,7 @@ pub fn message(role: v1::Role, text: &str) -> v1::Message {
         role: role.into(),
         text: text.to_owned(),
         content: Vec::new(),
+        ..v1::Message::default()
     }
 }
 

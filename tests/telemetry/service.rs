@@ -196,6 +196,7 @@ pub fn ask(text: &str) -> v1::GenerateRequest {
             role: v1::Role::User.into(),
             text: text.to_owned(),
             content: Vec::new(),
+            ..v1::Message::default()
         }],
         max_tokens: Some(256),
         ..v1::GenerateRequest::default()

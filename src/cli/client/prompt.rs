@@ -53,6 +53,7 @@ impl PromptArgs {
                 role: Role::User.into(),
                 text: String::new(),
                 content,
+                ..Message::default()
             }],
             system: self.system.map(text_block).into_iter().collect(),
             ..GenerateRequest::default()

@@ -37,7 +37,11 @@ impl Rpcs {
         &self,
         request: Request<v1::ClassifyRequest>,
     ) -> Result<Response<v1::ClassifyResponse>, Status> {
-        let mut options = call::options(&request, self.config.classify.coalesce)?;
+        let mut options = call::options(
+            &request,
+            self.config.classify.coalesce,
+            &self.config.passthrough,
+        )?;
         options.key_choice = KeyChoice::CachedPrefix;
         let mut request = request.into_inner();
         let max_tokens_are_ours = request.max_tokens.is_none();

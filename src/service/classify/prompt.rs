@@ -61,5 +61,6 @@ pub fn message(text: &str) -> InputMessage {
     InputMessage {
         role: Role::User,
         content: Content::Text(document::delimited(text)),
+        extra: None,
     }
 }

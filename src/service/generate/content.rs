@@ -1,6 +1,6 @@
 //! Maps content blocks to the API's.
 
-use super::json;
+use super::{extra, json};
 use crate::{
     claude::{
         extra::with_extra,
@@ -14,6 +14,7 @@ use crate::{
         self, content_block::Block, document_block::Source as DocSource,
         image_block::Source as PictureSource,
     },
+    service::passthrough::{Passed, PassthroughConfig},
     status::{Path, Violations},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -47,14 +48,17 @@ pub enum BlockPosition {
 pub struct ContentMapper<'v> {
     /// Collects the violations.
     pub wrong: &'v mut Violations,
+    /// What may be passed through.
+    pub passthrough: &'v PassthroughConfig,
     cache_marks: u32,
 }
 
 impl<'v> ContentMapper<'v> {
     /// A mapper for one request.
-    pub fn new(wrong: &'v mut Violations) -> Self {
+    pub fn new(passthrough: &'v PassthroughConfig, wrong: &'v mut Violations) -> Self {
         ContentMapper {
             wrong,
+            passthrough,
             cache_marks: 0,
         }
     }
@@ -77,6 +81,11 @@ impl<'v> ContentMapper<'v> {
             mapped.extend(input.and_then(|it| self.with_extra(it, block.extra_json, place, path)));
         }
         mapped
+    }
+
+    /// The fields of a message that are passed through.
+    pub fn message_fields(&mut self, extra: String, path: Path<'_>) -> Option<RawObject> {
+        extra::of_message(extra, path, self.passthrough, self.wrong)
     }
 
     /// Maps a text that must not be empty.
@@ -153,7 +162,7 @@ impl<'v> ContentMapper<'v> {
                 self.required(&block.data, path.field("redacted_thinking").field("data"));
                 Some(InputBlock::RedactedThinking { data: block.data })
             }
-            Block::Other(block) => self.other(block, path.field("other")),
+            Block::Other(block) => self.other(block, place, path.field("other")),
         }
     }
 
@@ -169,12 +178,10 @@ impl<'v> ContentMapper<'v> {
             return Some(block);
         }
         let path = path.field("extra_json");
-        if place != BlockPosition::Message(Role::Assistant) {
-            self.wrong
-                .add(path, "is only allowed in assistant messages");
-            return None;
-        }
         let extra = json::raw_object(extra, path, self.wrong)?;
+        if place != BlockPosition::Message(Role::Assistant) {
+            extra::check_block(&extra, path, self.passthrough, self.wrong);
+        }
         let json = serde_json::to_string(&block).expect("a block always serializes");
         let known = RawObject::new(json).ok();
         let whole = known.and_then(|known| with_extra(&known, &extra));
@@ -314,7 +321,12 @@ impl<'v> ContentMapper<'v> {
         }
     }
 
-    fn other(&mut self, block: v1::OtherBlock, path: Path<'_>) -> Option<InputBlock> {
+    fn other(
+        &mut self,
+        block: v1::OtherBlock,
+        place: BlockPosition,
+        path: Path<'_>,
+    ) -> Option<InputBlock> {
         let path = path.field("json");
         let json = json::raw_object(block.json, path, self.wrong)?;
         match json.kind() {
@@ -323,7 +335,12 @@ impl<'v> ContentMapper<'v> {
                     .add(path, "must use the dedicated field for this type");
                 None
             }
-            Some(_) => Some(InputBlock::Other(json)),
+            Some(kind) => {
+                let is_answer = place == BlockPosition::Message(Role::Assistant);
+                let (passthrough, wrong) = (self.passthrough, &mut *self.wrong);
+                let is_allowed = is_answer || passthrough.allows(Passed::Block, &kind, path, wrong);
+                is_allowed.then(|| InputBlock::Other(json.clone()))
+            }
             None => {
                 self.wrong.add(path, "must have a type, as the API sent it");
                 None
@@ -351,7 +368,7 @@ impl<'v> ContentMapper<'v> {
 fn misplaced(block: &Block, place: BlockPosition) -> Option<&'static str> {
     use Role::{Assistant, System, User};
     let (allowed, complaint): (&[BlockPosition], _) = match block {
-        Block::Text(_) => return None,
+        Block::Text(_) | Block::Other(_) => return None,
         Block::Image(_) | Block::Document(_) | Block::SearchResult(_) => (
             &[BlockPosition::Message(User), BlockPosition::ToolResult],
             "is only allowed in user messages",
@@ -360,7 +377,7 @@ fn misplaced(block: &Block, place: BlockPosition) -> Option<&'static str> {
             &[BlockPosition::Message(User)],
             "is only allowed in user messages",
         ),
-        Block::ToolUse(_) | Block::Thinking(_) | Block::RedactedThinking(_) | Block::Other(_) => (
+        Block::ToolUse(_) | Block::Thinking(_) | Block::RedactedThinking(_) => (
             &[BlockPosition::Message(Assistant)],
             "is only allowed in assistant messages",
         ),

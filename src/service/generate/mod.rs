@@ -4,6 +4,7 @@
 mod agreement;
 mod answer;
 mod content;
+mod extra;
 mod json;
 mod request;
 mod stream;
@@ -32,7 +33,11 @@ impl Rpcs {
         &self,
         request: Request<v1::GenerateRequest>,
     ) -> Result<Response<v1::GenerateResponse>, Status> {
-        let options = call::options(&request, self.config.generate.coalesce)?;
+        let options = call::options(
+            &request,
+            self.config.generate.coalesce,
+            &self.config.passthrough,
+        )?;
         let mut wrong = Violations::default();
         let upstream = request::messages_request(request.into_inner(), &self.config, &mut wrong);
         wrong.into_result()?;
@@ -53,7 +58,7 @@ impl Rpcs {
         Response<impl Stream<Item = Result<v1::GenerateStreamResponse, Status>> + Send + use<>>,
         Status,
     > {
-        let options = call::options(&request, false)?;
+        let options = call::options(&request, false, &self.config.passthrough)?;
         let upstream = self.wrapped(request.into_inner().request)?;
 
         let answered = self
@@ -80,7 +85,7 @@ impl Rpcs {
         &self,
         request: Request<v1::CountTokensRequest>,
     ) -> Result<Response<v1::CountTokensResponse>, Status> {
-        let options = call::options(&request, false)?;
+        let options = call::options(&request, false, &self.config.passthrough)?;
         // Fields that do not affect the count are left out.
         let upstream = MessagesRequest {
             max_tokens: None,

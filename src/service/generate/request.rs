@@ -2,7 +2,7 @@
 
 use super::{
     content::{BlockPosition, ContentMapper},
-    json, tools,
+    extra, json, tools,
 };
 use crate::{
     claude::request::{
@@ -46,7 +46,7 @@ pub fn messages_request(
     let metadata = metadata(request.user_id, wrong);
     let service_tier = service_tier(request.service_tier, wrong);
 
-    let mut mapper = ContentMapper::new(wrong);
+    let mut mapper = ContentMapper::new(&config.passthrough, wrong);
     let tools = tools::tools(request.tools, &mut mapper);
     let system = system(request.system, &mut mapper);
     let messages = messages(request.messages, &mut mapper);
@@ -55,7 +55,7 @@ pub fn messages_request(
         .tool_choice
         .and_then(|choice| tools::tool_choice(choice, &tools, wrong));
 
-    MessagesRequest {
+    let upstream = MessagesRequest {
         model,
         max_tokens: Some(max_tokens),
         system,
@@ -69,7 +69,9 @@ pub fn messages_request(
         service_tier,
         cache_control,
         stream: false,
-    }
+        extra: None,
+    };
+    extra::with_fields(upstream, request.extra_json, &config.passthrough, wrong)
 }
 
 /// `max_tokens`, or the default if it is not set.
@@ -140,7 +142,12 @@ fn message(
             return None;
         }
     };
-    Some(InputMessage { role, content })
+    let extra = mapper.message_fields(message.extra_json, path);
+    Some(InputMessage {
+        role,
+        content,
+        extra,
+    })
 }
 
 fn system(texts: Vec<v1::TextBlock>, mapper: &mut ContentMapper<'_>) -> Option<SystemPrompt> {

@@ -5,8 +5,12 @@ use super::{
     json::{self, CheckedSchema},
 };
 use crate::{
-    claude::request::{Tool, ToolChoice},
+    claude::{
+        lenient::Object,
+        tools::{CustomTool, DefinedTool, Tool, ToolChoice},
+    },
     proto::v1::{self, ToolChoiceMode},
+    service::passthrough::Passed,
     status::{Path, Violations},
 };
 use std::collections::HashSet;
@@ -16,26 +20,56 @@ const MAX_NAME: usize = 128;
 
 /// The tools of a request.
 pub fn tools(tools: Vec<v1::Tool>, mapper: &mut ContentMapper<'_>) -> Vec<Tool> {
-    let mut names = HashSet::with_capacity(tools.len());
-    for (index, tool) in tools.iter().enumerate() {
+    let mut mapped = Vec::with_capacity(tools.len());
+    for (index, tool) in tools.into_iter().enumerate() {
         let path = Path::root("tools").item(index);
-        if !is_tool_name(&tool.name) {
-            mapper.wrong.add(
-                path.field("name"),
-                format!("must be 1 to {MAX_NAME} characters of letters, digits, _ and -"),
-            );
-        } else if !names.insert(tool.name.as_str()) {
+        mapped.extend(match tool.other_json.is_empty() {
+            true => Some(Tool::Custom(custom(tool, path, mapper))),
+            false => other(tool, path, mapper).map(Tool::Defined),
+        });
+    }
+    let mut names = HashSet::with_capacity(mapped.len());
+    for (index, tool) in mapped.iter().enumerate() {
+        if !tool.name().is_empty() && !names.insert(tool.name()) {
+            let path = Path::root("tools").item(index);
             mapper.wrong.add(path.field("name"), "must be unique");
         }
     }
-    tools
-        .into_iter()
-        .enumerate()
-        .map(|(index, one)| tool(one, Path::root("tools").item(index), mapper))
-        .collect()
+    mapped
 }
 
-fn tool(tool: v1::Tool, path: Path<'_>, mapper: &mut ContentMapper<'_>) -> Tool {
+/// A tool that is passed through as a whole.
+fn other(
+    mut tool: v1::Tool,
+    path: Path<'_>,
+    mapper: &mut ContentMapper<'_>,
+) -> Option<DefinedTool> {
+    let json = std::mem::take(&mut tool.other_json);
+    if tool != v1::Tool::default() {
+        let problem = "must not have other fields in addition to other_json";
+        mapper.wrong.add(path, problem);
+    }
+    let path = path.field("other_json");
+    let json = json::raw_object(json, path, mapper.wrong)?;
+    let Some(kind) = json.kind().filter(|kind| kind != "custom") else {
+        let problem = "must have a type, which must not be custom";
+        mapper.wrong.add(path, problem);
+        return None;
+    };
+    let kind = kind.into_owned();
+    let allowed = (mapper.passthrough).allows(Passed::Tool, &kind, path, mapper.wrong);
+    let fields = Object::read(json.get()).ok()?;
+    let name = fields.text("name");
+    allowed.then(|| DefinedTool::new(&kind, name.as_deref(), json.clone()))
+}
+
+fn custom(tool: v1::Tool, path: Path<'_>, mapper: &mut ContentMapper<'_>) -> CustomTool {
+    if !is_tool_name(&tool.name) {
+        mapper.wrong.add(
+            path.field("name"),
+            format!("must be 1 to {MAX_NAME} characters of letters, digits, _ and -"),
+        );
+    }
     let schema_path = path.field("input_schema_json");
     let input_schema = json::schema(tool.input_schema_json, schema_path, mapper.wrong);
     let lacks_type = |schema: &CheckedSchema| {
@@ -56,7 +90,8 @@ fn tool(tool: v1::Tool, path: Path<'_>, mapper: &mut ContentMapper<'_>) -> Tool 
             json::raw_object(example, path, mapper.wrong)
         })
         .collect();
-    Tool {
+    CustomTool {
+        kind: None,
         name: tool.name,
         description: non_empty(tool.description),
         input_schema: input_schema.map(|schema| schema.object).unwrap_or_default(),
@@ -96,7 +131,7 @@ pub fn tool_choice(
             disable_parallel_tool_use,
         }),
         ToolChoiceMode::Tool => {
-            if !tools.iter().any(|tool| tool.name == choice.name) {
+            if !tools.iter().any(|tool| tool.name() == choice.name) {
                 wrong.add(path.field("name"), "is an unknown tool");
             }
             Some(ToolChoice::Tool {

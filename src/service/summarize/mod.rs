@@ -32,7 +32,11 @@ impl Rpcs {
         &self,
         request: Request<v1::SummarizeRequest>,
     ) -> Result<Response<v1::SummarizeResponse>, Status> {
-        let mut options = call::options(&request, self.config.summarize.coalesce)?;
+        let mut options = call::options(
+            &request,
+            self.config.summarize.coalesce,
+            &self.config.passthrough,
+        )?;
         options.key_choice = KeyChoice::CachedPrefix;
         let mut wrong = Violations::default();
         let checked = CheckedRequest::read(request.into_inner(), &self.config, &mut wrong);
@@ -54,7 +58,7 @@ impl Rpcs {
         Response<impl Stream<Item = Result<v1::SummarizeStreamResponse, Status>> + Send + use<>>,
         Status,
     > {
-        let mut options = call::options(&request, false)?;
+        let mut options = call::options(&request, false, &self.config.passthrough)?;
         options.key_choice = KeyChoice::CachedPrefix;
         let Some(request) = request.into_inner().request else {
             let mut wrong = Violations::default();

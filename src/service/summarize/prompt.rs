@@ -84,6 +84,7 @@ impl SummaryRequest {
                 block(document::delimited(text)),
                 block(self.instructions()),
             ]),
+            extra: None,
         }
     }
 

@@ -7,7 +7,10 @@ use super::{
     },
     reading::{blocks, system_blocks, unreadable_block},
 };
-use crate::claude::request::{Content, InputBlock, MessagesRequest, Role, SystemPrompt};
+use crate::claude::{
+    request::{Content, InputBlock, MessagesRequest, Role, SystemPrompt},
+    tools::Tool,
+};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -155,6 +158,17 @@ fn results(content: &Content) -> impl Iterator<Item = &str> {
 pub(super) fn tools(request: &MessagesRequest) -> Result<(), ApiError> {
     let mut names = HashSet::new();
     for (index, tool) in request.tools.iter().enumerate() {
+        let tool = match tool {
+            Tool::Custom(tool) => tool,
+            Tool::Defined(tool) => {
+                let problem = format!(
+                    "tools.{index}: Input tag '{}' found using 'type' does not match any of the \
+                     expected tags: 'custom'",
+                    tool.kind
+                );
+                return Err(ApiError::invalid(problem));
+            }
+        };
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         let length = 1..=MAX_TOOL_NAME;
         require(

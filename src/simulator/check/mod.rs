@@ -13,7 +13,8 @@ use super::{
 use crate::{
     claude::{
         API_VERSION,
-        request::{MessagesRequest, Thinking, ToolChoice},
+        request::{MessagesRequest, Thinking},
+        tools::ToolChoice,
     },
     models::KnownModel,
 };
@@ -164,7 +165,7 @@ fn choice(request: &MessagesRequest) -> Result<(), ApiError> {
         || "tool_choice: may only be specified while providing tools",
     )?;
     if let ToolChoice::Tool { name, .. } = choice {
-        require(request.tools.iter().any(|tool| tool.name == *name), || {
+        require(request.tools.iter().any(|tool| tool.name() == name), || {
             format!("tool_choice.name: tool '{name}' not found in provided tools")
         })?;
     }

@@ -1,7 +1,10 @@
 //! What a model accepts, by its entry in the catalogue.
 
 use crate::{
-    claude::request::{Effort, MessagesRequest, Role, ToolChoice},
+    claude::{
+        request::{Effort, MessagesRequest, Role},
+        tools::ToolChoice,
+    },
     models::{KnownModel, ThinkingType},
     simulator::error::{ApiError, require},
 };

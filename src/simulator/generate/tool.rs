@@ -4,7 +4,10 @@ use super::{
     prompt::Prompt,
     words::{WordCounts, stems},
 };
-use crate::claude::request::{MessagesRequest, Tool, ToolChoice};
+use crate::claude::{
+    request::MessagesRequest,
+    tools::{CustomTool, Tool, ToolChoice},
+};
 
 /// The tool that the answer calls: the one that is forced, or the first whose
 /// name or description shares the most words with the user's text. None after
@@ -12,21 +15,22 @@ use crate::claude::request::{MessagesRequest, Tool, ToolChoice};
 pub(in crate::simulator) fn pick<'a>(
     request: &'a MessagesRequest,
     prompt: &Prompt,
-) -> Option<&'a Tool> {
+) -> Option<&'a CustomTool> {
+    let mut tools = request.tools.iter().filter_map(Tool::custom);
     match &request.tool_choice {
         Some(ToolChoice::None {}) => return None,
         Some(ToolChoice::Tool { name, .. }) => {
-            return request.tools.iter().find(|tool| tool.name == *name);
+            return tools.find(|tool| tool.name == *name);
         }
         _ => {}
     }
     let forced = matches!(request.tool_choice, Some(ToolChoice::Any { .. }));
-    if request.tools.is_empty() || (prompt.tool_result.is_some() && !forced) {
+    if prompt.tool_result.is_some() && !forced {
         return None;
     }
     let text = WordCounts::of(&prompt.whole);
     let mut best = None;
-    for tool in &request.tools {
+    for tool in tools {
         let shared = shared(tool, &text);
         if best.is_none_or(|(most, _)| shared > most) {
             best = Some((shared, tool));
@@ -36,7 +40,7 @@ pub(in crate::simulator) fn pick<'a>(
         .map(|(_, tool)| tool)
 }
 
-fn shared(tool: &Tool, text: &WordCounts) -> f64 {
+fn shared(tool: &CustomTool, text: &WordCounts) -> f64 {
     let description = tool.description.as_deref().unwrap_or_default();
     let name = tool.name.replace(['_', '-'], " ");
     stems(&format!("{name} {description}"))

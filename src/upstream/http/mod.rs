@@ -23,11 +23,11 @@ mod tls;
 pub use pool::{ConnectionPool, PoolCounts, Reservation};
 pub use proxy::ProxyVariables;
 
-use super::{Reply, UpstreamConfig, UpstreamError, attempt::Attempt};
+use super::{ApiHeaders, Reply, UpstreamConfig, UpstreamError, attempt::Attempt};
 use crate::{certificates::TrustError, dns};
 use body_ends::BodyEnds;
 use futures::future::BoxFuture;
-use http::{HeaderValue, Uri};
+use http::{HeaderMap, HeaderValue, Uri};
 use pool::{Connector, PoolLimits};
 use proxy::{Proxy, ProxyVariableError};
 use reachability::Reachability;
@@ -61,6 +61,10 @@ struct Shared {
     count_tokens: Url,
     models: Url,
     version: HeaderValue,
+    /// Sent with each request, except for what a call has of its own.
+    headers: ApiHeaders,
+    /// The same, as they are sent.
+    header_map: HeaderMap,
     read_timeout: Duration,
     body_ends: BodyEnds,
     acquire_timeout: Duration,
@@ -146,6 +150,8 @@ impl HttpApi {
                 models: url("/v1/models")?,
                 version: HeaderValue::try_from(config.api_version.as_str())
                     .map_err(|_| HttpConfigError::ApiVersion)?,
+                header_map: config.headers().to_map(),
+                headers: config.headers(),
                 read_timeout: config.read_timeout,
                 body_ends: BodyEnds::default(),
                 acquire_timeout: config.acquire_timeout,

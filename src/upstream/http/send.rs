@@ -190,6 +190,11 @@ impl HttpApi {
         // Includes the headers that the client adds, so that the map never
         // grows.
         let mut headers = HeaderMap::with_capacity(HEADERS);
+        match &attempt.call.headers {
+            None if self.shared.header_map.is_empty() => {}
+            None => headers.extend(self.shared.header_map.clone()),
+            Some(own) => headers.extend(self.shared.headers.with(own).to_map()),
+        }
         headers.insert(VERSION, self.shared.version.clone());
         headers.insert(AUTHORIZATION, attempt.key.authorization());
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
