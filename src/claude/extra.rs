@@ -46,9 +46,41 @@ fn known_fields(kind: &str) -> Option<&'static [&'static str]> {
     })
 }
 
+/// The fields of a block that only requests have.
+fn request_fields(kind: &str) -> Option<&'static [&'static str]> {
+    Some(match kind {
+        "image" => &["type", "source", "cache_control"],
+        "document" => &[
+            "type",
+            "source",
+            "title",
+            "context",
+            "citations",
+            "cache_control",
+        ],
+        "search_result" => &[
+            "type",
+            "source",
+            "title",
+            "content",
+            "citations",
+            "cache_control",
+        ],
+        "tool_result" => &[
+            "type",
+            "tool_use_id",
+            "content",
+            "is_error",
+            "cache_control",
+        ],
+        _ => return None,
+    })
+}
+
 /// A block of a request together with such fields; `None` if one of them is known.
 pub fn with_extra(block: &RawObject, extra: &RawObject) -> Option<RawObject> {
-    let known = known_fields(&block.kind()?)?;
+    let kind = block.kind()?;
+    let known = known_fields(&kind).or_else(|| request_fields(&kind))?;
     let fields = Object::read(extra.get()).ok()?;
     if fields.fields().any(|(name, _)| known.contains(&name)) {
         return None;

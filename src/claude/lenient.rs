@@ -19,7 +19,7 @@ use std::{borrow::Cow, fmt};
 const FIELDS: usize = 8;
 
 /// The fields of one JSON object.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Object<'a> {

@@ -2,20 +2,25 @@
 
 use super::{lenient::Object, raw::RawObject};
 
-/// The body with these fields, which it must not have itself, except for objects: these
-/// are merged. Both are kept as they are written.
+/// The body with these fields. Both are kept as they are written.
+///
+/// # Errors
+/// When one of them is not an object, or both set a field that is not an object: objects
+/// are merged.
 pub fn merge_fields(body: &str, extra: &RawObject) -> serde_json::Result<String> {
     let extra = Object::read(extra.get())?;
     let body = Object::read(body)?;
-    Ok(merged(&body, &extra))
+    merged(&body, &extra)
 }
 
-fn merged(body: &Object<'_>, extra: &Object<'_>) -> String {
+fn merged(body: &Object<'_>, extra: &Object<'_>) -> serde_json::Result<String> {
     let mut json = String::from("{");
     for (name, value) in body.fields() {
-        let inner = Object::read(value.get()).ok();
-        match inner.zip(extra.object(name)) {
-            Some((inner, more)) => push(&mut json, name, &merged(&inner, &more)),
+        match extra.get(name) {
+            Some(more) => {
+                let (inner, more) = (Object::read(value.get())?, Object::read(more.get())?);
+                push(&mut json, name, &merged(&inner, &more)?);
+            }
             None => push(&mut json, name, value.get()),
         }
     }
@@ -25,7 +30,7 @@ fn merged(body: &Object<'_>, extra: &Object<'_>) -> String {
         }
     }
     json.push('}');
-    json
+    Ok(json)
 }
 
 fn push(json: &mut String, name: &str, value: &str) {
@@ -52,5 +57,6 @@ mod tests {
             r#"{"model":"m","output_config":{"effort":"low","task_budget":{"total":1.50}},"n":1.0,"thread":{"a":1e400, "a":2}}"#
         );
         assert_eq!(merge_fields("{}", &RawObject::default()).unwrap(), "{}");
+        assert!(merge_fields(r#"{"thread":1}"#, &extra).is_err());
     }
 }

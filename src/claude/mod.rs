@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod as_events;
+mod cache_control;
 pub mod error;
 pub mod estimate;
 pub mod event;

@@ -3,6 +3,7 @@
 //! Fields that are `None` or empty are omitted: the API rejects unknown fields
 //! and applies its own defaults to missing ones.
 
+pub use super::cache_control::{CacheControl, CacheTtl};
 use super::{
     lenient::Object,
     raw::RawObject,
@@ -279,29 +280,6 @@ pub enum DocumentSource {
 pub struct Citations {
     /// `true` enables citations.
     pub enabled: bool,
-}
-
-/// End of a cached prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum CacheControl {
-    /// The only type of cache control.
-    Ephemeral {
-        /// How long the prefix is kept; the API's default is five minutes.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        ttl: Option<CacheTtl>,
-    },
-}
-
-/// How long a cached prefix is kept after its last use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum CacheTtl {
-    /// Five minutes.
-    #[serde(rename = "5m")]
-    FiveMinutes,
-    /// One hour.
-    #[serde(rename = "1h")]
-    OneHour,
 }
 
 /// Whether and how the model thinks.

@@ -1,6 +1,6 @@
 //! The tools of a request.
 
-use super::{raw::RawObject, request::CacheControl};
+use super::{cache_control::CacheControl, raw::RawObject};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::{Map, Value};
 
@@ -100,6 +100,15 @@ pub struct CustomTool {
     /// Whether inputs are guaranteed to match the schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
+    /// Whether the model sees the tool only once a search has found it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defer_loading: Option<bool>,
+    /// Who may call the tool.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_callers: Vec<String>,
+    /// Whether inputs are streamed before the API has checked them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eager_input_streaming: Option<bool>,
     /// Example inputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub input_examples: Vec<RawObject>,

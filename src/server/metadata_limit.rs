@@ -103,6 +103,13 @@ fn inside(headers: &HeaderMap) -> HeaderMap {
             kept.append(*name, value.clone());
         }
     }
+    // One more than is accepted, so that the call is rejected for it.
+    let of_api = headers
+        .iter()
+        .filter(|(name, _)| service::is_of_api(name.as_str()));
+    for (name, value) in of_api.take(service::MAX_HEADERS_OF_API + 1) {
+        kept.append(name, value.clone());
+    }
     kept
 }
 

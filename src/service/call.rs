@@ -6,7 +6,7 @@ use crate::{
     call::{Deadline, Priority},
     status::Violations,
     telemetry::CallRecord,
-    upstream::{BETAS, CallOptions, USER_PROFILE, WORKSPACE},
+    upstream::CallOptions,
 };
 use std::{sync::Arc, time::Duration};
 use tonic::{Request, Status, metadata::MetadataMap};
@@ -23,14 +23,7 @@ const COALESCE: &str = "claude-coalesce";
 const CONVERSATION: &str = "claude-conversation";
 
 /// The metadata with call options.
-pub const OPTION_HEADERS: [&str; 6] = [
-    PRIORITY,
-    COALESCE,
-    CONVERSATION,
-    BETAS,
-    WORKSPACE,
-    USER_PROFILE,
-];
+pub const OPTION_HEADERS: [&str; 3] = [PRIORITY, COALESCE, CONVERSATION];
 
 /// Maximum length of [`CONVERSATION`].
 const MAX_CONVERSATION: usize = 128;

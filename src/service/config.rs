@@ -1,6 +1,6 @@
 //! `[service]`: models and defaults of the RPCs.
 
-use super::{PassthroughConfig, model};
+use super::model;
 use crate::claude::request::Effort;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,29 @@ pub struct ServiceConfig {
     pub classify: ClassifyConfig,
     /// What callers may say to the API that has no field of ours.
     pub passthrough: PassthroughConfig,
+}
+
+/// What callers may pass through to the API: features in beta, and what is newer than
+/// this version of the service. Everything else is rejected by name. In each list, `*`
+/// allows all. Default: nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PassthroughConfig {
+    /// Fields of `GenerateRequest.extra_json`, with the names of the objects that they
+    /// are in: `context_management`, `output_config.task_budget`. Those of
+    /// `Message.extra_json` begin with `messages`: `messages.clear_at`.
+    pub fields: Vec<String>,
+    /// Types of tools in `Tool.other_json`: `mcp_toolset`.
+    pub tools: Vec<String>,
+    /// Types of blocks in `ContentBlock.other` of `user` and `system` messages and of
+    /// tool results: `compaction`.
+    pub blocks: Vec<String>,
+    /// Names of betas in the metadata `anthropic-beta`.
+    pub betas: Vec<String>,
+    /// Ids of workspaces in the metadata `anthropic-workspace-id`.
+    pub workspaces: Vec<String>,
+    /// Ids of user profiles in the metadata `anthropic-user-profile-id`.
+    pub user_profiles: Vec<String>,
 }
 
 /// Defaults of Generate, GenerateStream and CountTokens.

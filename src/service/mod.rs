@@ -13,8 +13,10 @@ mod summarize;
 mod text;
 
 pub use call::OPTION_HEADERS;
-pub use config::{ClassifyConfig, GenerateConfig, ServiceConfig, SummarizeConfig};
-pub use passthrough::PassthroughConfig;
+pub use config::{
+    ClassifyConfig, GenerateConfig, PassthroughConfig, ServiceConfig, SummarizeConfig,
+};
+pub use passthrough::{MAX_HEADERS_OF_API, is_of_api};
 
 use crate::{
     proto::v1::{self, claude_service_server::ClaudeService},

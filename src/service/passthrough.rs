@@ -1,37 +1,20 @@
-//! `[service.passthrough]`: what callers may say to the API that has no field of ours.
+//! What callers may say to the API that has no field of ours: rejected by name unless
+//! the operator allows it.
 
+use super::PassthroughConfig;
 use crate::{
     status::Violations,
     upstream::{ApiHeaders, BETAS, USER_PROFILE, WORKSPACE, is_name},
 };
-use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
 use tonic::metadata::{KeyRef, MetadataMap};
 
-/// The prefix of the metadata that is meant for the API.
-const OF_API: &str = "anthropic-";
+/// Maximum number of values of metadata that is meant for the API.
+pub const MAX_HEADERS_OF_API: usize = 16;
 
-/// What callers may pass through to the API: features in beta, and what is newer than
-/// this version of the service. Everything else is rejected by name. In each list, `*`
-/// allows all. Default: nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PassthroughConfig {
-    /// Fields of `GenerateRequest.extra_json`, with the names of the objects that they
-    /// are in: `context_management`, `output_config.task_budget`. Those of
-    /// `Message.extra_json` begin with `messages`: `messages.clear_at`.
-    pub fields: Vec<String>,
-    /// Types of tools in `Tool.other_json`: `mcp_toolset`.
-    pub tools: Vec<String>,
-    /// Types of blocks in `ContentBlock.other` of `user` and `system` messages and of
-    /// tool results: `compaction`.
-    pub blocks: Vec<String>,
-    /// Names of betas in the metadata `anthropic-beta`.
-    pub betas: Vec<String>,
-    /// Ids of workspaces in the metadata `anthropic-workspace-id`.
-    pub workspaces: Vec<String>,
-    /// Ids of user profiles in the metadata `anthropic-user-profile-id`.
-    pub user_profiles: Vec<String>,
+/// Whether metadata is meant for the API.
+pub fn is_of_api(name: &str) -> bool {
+    name.starts_with("anthropic-")
 }
 
 /// One of the lists.
@@ -93,15 +76,20 @@ impl PassthroughConfig {
         metadata: &MetadataMap,
         wrong: &mut Violations,
     ) -> Option<Arc<ApiHeaders>> {
-        let mut headers = ApiHeaders::default();
+        let (mut headers, mut count) = (ApiHeaders::default(), 0);
         for key in metadata.keys() {
             let name = match key {
                 KeyRef::Ascii(key) => key.as_str(),
                 KeyRef::Binary(key) => key.as_str(),
             };
-            if name.starts_with(OF_API) {
+            if is_of_api(name) {
+                count += metadata.get_all(name).iter().count();
                 self.read(name, metadata, &mut headers, wrong);
             }
+        }
+        if count > MAX_HEADERS_OF_API {
+            let problem = format!("must have at most {MAX_HEADERS_OF_API} values");
+            wrong.add("metadata.anthropic-*", problem);
         }
         (headers != ApiHeaders::default()).then(|| Arc::new(headers))
     }

@@ -52,7 +52,7 @@ impl ApiHeaders {
         headers
     }
 
-    /// As they are sent. Names that are not valid in a header are left out.
+    /// As they are sent. All are valid in a header: [`is_name`].
     pub fn to_map(&self) -> HeaderMap {
         let mut map = HeaderMap::new();
         let betas = Some(self.betas.join(",")).filter(|betas| !betas.is_empty());

@@ -25,6 +25,8 @@ const EXAMPLES: &[(&str, &str)] = &[
         "\"/run/secrets/anthropic-api-key\"",
     ),
     ("upstream.ca_file", "\"/etc/ssl/proxy-ca.crt\""),
+    ("upstream.workspace_id", "\"wrkspc_01ABC\""),
+    ("upstream.user_profile_id", "\"profile_01ABC\""),
     ("access.clients_file", "\"/etc/claude-grpc/clients.toml\""),
     (
         "limits.budget_file",

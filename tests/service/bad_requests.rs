@@ -51,8 +51,8 @@ fn settings() -> Vec<Row> {
             "messages[1].text",
         ),
         row(
-            |it| it.messages[0] = with_extra(v1::Role::User, "{}"),
-            "messages[0].content[0].extra_json",
+            |it| it.messages[0] = with_extra(v1::Role::User, r#"{"new":1}"#),
+            "messages[0].content[0].extra_json.new",
         ),
         row(
             |it| it.messages.push(with_extra(v1::Role::Assistant, "[]")),
@@ -185,6 +185,10 @@ fn tools() -> Vec<Row> {
             |it| it.input_examples_json = vec!["{}".to_owned(), "[]".to_owned()],
             "tools[0].input_examples_json[1]",
         ),
+        row(
+            |it| it.allowed_callers = vec!["direct".to_owned(), "a b".to_owned()],
+            "tools[0].allowed_callers[1]",
+        ),
         (
             changed(|it| it.tool_choice = Some(choice(Auto))),
             vec!["tool_choice"],
@@ -265,6 +269,8 @@ pub fn bad_blocks() -> Vec<(Role, Block, &'static str)> {
             Block::ToolResult(sample_requests::result("")),
             ".tool_result.tool_use_id",
         ),
+        (User, other(r#"{"type":"new"}"#), ".other.json"),
+        (Role::System, other(r#"{"type":"new"}"#), ".other.json"),
         (Assistant, other("new"), ".other.json"),
         (Assistant, other(r#"{"kind":"new"}"#), ".other.json"),
         (Assistant, other(r#"{"type":7}"#), ".other.json"),
@@ -324,19 +330,12 @@ fn misplaced() -> Vec<(Role, Block)> {
     };
     let tool_use = || Block::ToolUse(sample_requests::tool_use("x", "{}"));
     let result = || Block::ToolResult(sample_requests::result("x"));
-    let other = || {
-        let json = r#"{"type":"new"}"#.to_owned();
-        Block::Other(v1::OtherBlock {
-            r#type: String::new(),
-            json,
-        })
-    };
     let mut rows = Vec::new();
     for role in [Assistant, System] {
         rows.extend([picture(), paper(), result()].map(|block| (role, block)));
     }
     for role in [User, System] {
-        rows.extend([thought(), redacted(), tool_use(), other()].map(|block| (role, block)));
+        rows.extend([thought(), redacted(), tool_use()].map(|block| (role, block)));
     }
     rows
 }

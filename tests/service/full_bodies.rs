@@ -10,7 +10,7 @@ use claude_grpc::claude::{
         InputBlock, InputMessage, MessagesRequest, Metadata, OutputConfig, OutputFormat, Role,
         ServiceTier, SystemPrompt, Thinking, ThinkingDisplay,
     },
-    tools::{CustomKind, CustomTool, DefinedTool, Tool, ToolChoice},
+    tools::{CustomKind, CustomTool, Tool, ToolChoice},
 };
 
 /// Gives all values of an enumeration; the match makes them complete.
@@ -48,7 +48,6 @@ pub fn filled() -> Vec<MessagesRequest> {
     all.extend(thinkings().map(|thinking| with(|it| it.thinking = Some(thinking))));
     all.extend(choices().map(|choice| with(|it| it.tool_choice = Some(choice))));
     all.extend([false, true].map(|strict| with(|it| it.tools = vec![tool(strict)])));
-    all.push(with(|it| it.tools = vec![bash()]));
     let roles = all![Role::User, Role::Assistant, Role::System];
     all.extend(roles.map(|role| with(|it| it.messages = vec![says(role)])));
     all.extend(blocks().map(|(role, block)| {
@@ -116,15 +115,12 @@ fn tool(strict: bool) -> Tool {
         description: Some("x".to_owned()),
         input_schema: object(),
         strict: Some(strict),
+        defer_loading: Some(strict),
+        allowed_callers: vec!["direct".to_owned()],
+        eager_input_streaming: Some(strict),
         input_examples: vec![RawObject::default()],
         cache_control: Some(one_hour),
     })
-}
-
-fn bash() -> Tool {
-    let json = r#"{"type":"bash_20250124","name":"bash"}"#.to_owned();
-    let json = RawObject::new(json).expect("it is an object");
-    Tool::Defined(DefinedTool::new("bash_20250124", Some("bash"), json))
 }
 
 fn thinkings() -> impl Iterator<Item = Thinking> {

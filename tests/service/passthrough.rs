@@ -127,6 +127,10 @@ async fn fields_that_others_rely_on_are_refused_however_they_are_written() {
             "extra_json.output_config.effort",
         ),
         (r#"{"output_config":null}"#, "extra_json.output_config"),
+        (
+            r#"{"thinking":{"type":"disabled"}}"#,
+            "extra_json.thinking.type",
+        ),
         (r#"{"thread":1,"thread":2}"#, "extra_json.thread"),
         (r#"{"a b":1}"#, "extra_json.a b"),
         ("[]", "extra_json"),
@@ -376,4 +380,114 @@ async fn calls_with_different_headers_do_not_share_a_response() {
     .await;
     assert_eq!((world.upstream.coalesced.count(), world.attempts()), (1, 2));
     calls.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn extra(json: &str) -> v1::GenerateRequest {
+    v1::GenerateRequest {
+        extra_json: json.to_owned(),
+        ..ask("Hello")
+    }
+}
+
+fn among_many(metadata: &[(&'static str, &str)]) -> Request<v1::GenerateRequest> {
+    let mut request = Request::new(ask("Hello"));
+    for (key, value) in metadata {
+        request.metadata_mut().append(*key, value.parse().unwrap());
+    }
+    for number in 0..40 {
+        let key: tonic::metadata::MetadataKey<_> = format!("x-{number}").parse().unwrap();
+        request.metadata_mut().insert(key, "1".parse().unwrap());
+    }
+    request
+}
+
+#[tokio::test]
+async fn unknown_metadata_is_refused_among_many_headers_too() {
+    let mut world = World::start().await;
+    let call = world.grpc.generate(among_many(&[("anthropic-new", "1")]));
+    let status = soon(call).await.expect_err("anthropic-new was dropped");
+    assert_eq!(wrong_fields(&status), ["metadata.anthropic-new"]);
+}
+
+#[tokio::test]
+async fn no_beta_is_dropped_among_many_headers() {
+    let mut world = World::with(|it| it.service.passthrough.betas = names(&["*"])).await;
+    let betas = ["b-1", "b-2", "b-3", "b-4", "b-5"].map(|beta| ("anthropic-beta", beta));
+    soon(world.grpc.generate(among_many(&betas))).await.unwrap();
+    let sent = world.simulator.requests().pop().unwrap();
+    assert_eq!(sent.headers["anthropic-beta"], "b-1,b-2,b-3,b-4,b-5");
+}
+
+#[tokio::test]
+async fn a_dotted_path_is_allowed_also_without_a_sibling() {
+    let mut world = World::with(|it| {
+        it.service.passthrough.fields = names(&["output_config.task_budget"]);
+    })
+    .await;
+    world.simulator.next([Behaviour::Error(400)]);
+    let json = r#"{"output_config":{"task_budget":{"total":1}}}"#;
+    let _ = soon(world.grpc.generate(extra(json))).await;
+    assert_eq!(world.attempts(), 1, "refused without `effort`");
+}
+
+#[tokio::test]
+async fn typed_fields_are_refused_also_when_they_are_not_set() {
+    let mut passed = Vec::new();
+    for json in [
+        r#"{"metadata":{"user_id":"u"}}"#,
+        r#"{"output_config":{"effort":"max"}}"#,
+        r#"{"output_config":{"format":{"type":"json_schema","schema":{}}}}"#,
+        r#"{"service_tier":"auto"}"#,
+        r#"{"thinking":{"type":"enabled","budget_tokens":100000}}"#,
+        r#"{"stop_sequences":[""]}"#,
+        r#"{"tool_choice":{"type":"any"}}"#,
+        r#"{"cache_control":{"type":"ephemeral"}}"#,
+    ] {
+        let mut world = World::with(|it| it.service.passthrough.fields = names(&["*"])).await;
+        world.simulator.next([Behaviour::Error(400)]);
+        let _ = soon(world.grpc.generate(extra(json))).await;
+        if world.attempts() > 0 {
+            passed.push(json);
+        }
+    }
+    assert!(passed.is_empty(), "{passed:#?}");
+}
+
+#[tokio::test]
+async fn a_tool_that_is_passed_through_names_no_model() {
+    let mut world = World::with(|it| {
+        it.service.allowed_models = names(&["claude-sonnet-5-5", "claude-haiku-5-5"]);
+        it.service.passthrough.tools = names(&["advisor_20260301"]);
+    })
+    .await;
+    let deep = format!(r#""x":{}{},"model""#, "[".repeat(200), "]".repeat(200));
+    for model in [r#""model""#, r#""\u006dodel""#, &deep] {
+        let json = format!(r#"{{"type":"advisor_20260301",{model}:"claude-opus-5-5"}}"#);
+        let tool = v1::Tool {
+            other_json: json,
+            ..v1::Tool::default()
+        };
+        let request = v1::GenerateRequest {
+            tools: vec![tool],
+            ..ask("Hello")
+        };
+        let status = refused(&mut world, request).await;
+        assert_eq!(wrong_fields(&status), ["tools[0].other_json"], "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn fields_are_sent_with_counts_of_tokens_too() {
+    let mut world = World::with(|it| it.service.passthrough.fields = names(&["*"])).await;
+    world.simulator.next([Behaviour::Error(400)]);
+    let request = v1::CountTokensRequest {
+        request: Some(extra(r#"{"context_management":{"edits":[]}}"#)),
+    };
+    let _ = soon(world.grpc.count_tokens(request)).await;
+    let body = &world.bodies()[0];
+    assert!(body.get("context_management").is_some(), "{body}");
 }

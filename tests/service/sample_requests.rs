@@ -73,6 +73,9 @@ pub fn everything() -> v1::GenerateRequest {
                 strict: Some(true),
                 cache_control: mark(v1::CacheTtl::CacheTtl1h),
                 input_examples_json: vec![r#"{"place":"Wien"}"#.to_owned()],
+                defer_loading: Some(false),
+                allowed_callers: vec!["direct".to_owned()],
+                eager_input_streaming: Some(true),
                 ..tool()
             },
             v1::Tool {

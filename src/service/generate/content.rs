@@ -14,7 +14,7 @@ use crate::{
         self, content_block::Block, document_block::Source as DocSource,
         image_block::Source as PictureSource,
     },
-    service::passthrough::{Passed, PassthroughConfig},
+    service::{PassthroughConfig, passthrough::Passed},
     status::{Path, Violations},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};

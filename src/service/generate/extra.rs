@@ -4,24 +4,36 @@
 use super::json;
 use crate::{
     claude::{lenient::Object, raw::RawObject, request::MessagesRequest},
-    service::passthrough::{Passed, PassthroughConfig},
+    service::{PassthroughConfig, passthrough::Passed},
     status::{Path, Violations},
 };
 use serde_json::value::RawValue;
 use std::{collections::HashSet, mem};
 
-/// Fields on which permissions, limits and prices depend, or which are content: they
-/// have a field of ours, or none.
-const OURS: [&str; 7] = [
+/// Fields that have one of ours, and those on which permissions, limits and prices
+/// depend.
+const OURS: [&str; 16] = [
     "model",
     "max_tokens",
     "messages",
     "system",
     "tools",
+    "tool_choice",
+    "stop_sequences",
+    "service_tier",
+    "cache_control",
     "stream",
+    "metadata.user_id",
+    "output_config.effort",
+    "output_config.format",
+    "thinking.type",
+    "thinking.budget_tokens",
     // Models of which nobody has checked that the client may use them.
     "fallbacks",
 ];
+
+/// Objects of which only some fields are ours.
+const OBJECTS: [&str; 3] = ["metadata", "output_config", "thinking"];
 
 /// The fields that each message has.
 const MESSAGE: &str = r#"{"role":"","content":""}"#;
@@ -78,12 +90,12 @@ pub fn check_block(
     wrong: &mut Violations,
 ) {
     // Which fields the block has itself is checked when they are added.
-    let known = Object::read("{}").expect("it is an object");
     let mut fields = PassedFields { config, wrong };
-    fields.check(&path.to_string(), "messages.content", extra, &known);
+    let path = path.to_string();
+    fields.check(&path, "messages.content", extra, &Object::default());
 }
 
-const HAS_A_FIELD: &str = "must not be set here";
+const HAS_A_FIELD: &str = "must not be set here: another field sets it, or none may";
 
 /// Checks fields that are passed through.
 struct PassedFields<'a> {
@@ -101,19 +113,19 @@ impl PassedFields<'_> {
                 "" => name.clone(),
                 parents => format!("{parents}.{name}"),
             };
-            let inner = own.get(&name).map(|own| Object::read(own.get()));
-            let more = RawObject::new(value.get().to_owned());
-            match (inner, more) {
-                _ if parents.is_empty() && OURS.contains(&name.as_str()) => {
-                    self.wrong.add(path, HAS_A_FIELD);
+            let set = own.get(&name);
+            if OURS.contains(&whole.as_str()) {
+                self.wrong.add(path, HAS_A_FIELD);
+            } else if OBJECTS.contains(&whole.as_str()) {
+                let inner = set.and_then(|set| Object::read(set.get()).ok());
+                match RawObject::new(value.get().to_owned()) {
+                    Ok(more) => self.check(&path, &whole, &more, &inner.unwrap_or_default()),
+                    Err(_) => self.wrong.add(path, "must be a JSON object"),
                 }
-                (Some(Ok(own)), Ok(more)) => self.check(&path, &whole, &more, &own),
-                (Some(_), _) => self
-                    .wrong
-                    .add(path, "is set by another field of the request"),
-                (None, _) => {
-                    self.config.allows(Passed::Field, &whole, path, self.wrong);
-                }
+            } else if set.is_some() {
+                self.wrong.add(path, HAS_A_FIELD);
+            } else {
+                (self.config).allows(Passed::Field, &whole, path, self.wrong);
             }
         }
     }

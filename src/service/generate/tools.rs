@@ -57,8 +57,13 @@ fn other(
         return None;
     };
     let kind = kind.into_owned();
+    let fields = Object::read(json.get()).unwrap_or_default();
+    if fields.fields().any(|(name, _)| name == "model") {
+        // Nobody has checked that the client may use it.
+        mapper.wrong.add(path, "must not name a model");
+        return None;
+    }
     let allowed = (mapper.passthrough).allows(Passed::Tool, &kind, path, mapper.wrong);
-    let fields = Object::read(json.get()).ok()?;
     let name = fields.text("name");
     allowed.then(|| DefinedTool::new(&kind, name.as_deref(), json.clone()))
 }
@@ -90,12 +95,24 @@ fn custom(tool: v1::Tool, path: Path<'_>, mapper: &mut ContentMapper<'_>) -> Cus
             json::raw_object(example, path, mapper.wrong)
         })
         .collect();
+    for (index, caller) in tool.allowed_callers.iter().enumerate() {
+        if !is_tool_name(caller) {
+            let path = path.field("allowed_callers").item(index);
+            mapper.wrong.add(
+                path,
+                format!("must be 1 to {MAX_NAME} characters of letters, digits and _"),
+            );
+        }
+    }
     CustomTool {
         kind: None,
         name: tool.name,
         description: non_empty(tool.description),
         input_schema: input_schema.map(|schema| schema.object).unwrap_or_default(),
         strict: tool.strict,
+        defer_loading: tool.defer_loading,
+        allowed_callers: tool.allowed_callers,
+        eager_input_streaming: tool.eager_input_streaming,
         input_examples,
         cache_control: mapper.cache_control(tool.cache_control, path.field("cache_control")),
     }

@@ -28,7 +28,7 @@ const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const SLOWEST_UPLOAD: u64 = 256 * 1024;
 
 /// Number of headers of a request, including those that the HTTP client adds.
-const HEADERS: usize = 12;
+const HEADERS: usize = 15;
 
 /// The request line and body of an attempt.
 struct Parts<'a> {

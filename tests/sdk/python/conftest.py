@@ -9,6 +9,9 @@ import pytest
 from claude.v1 import claude_service_pb2_grpc
 from upstream import Upstream
 
+# What callers may pass through to the API: everything.
+PASSED = ["FIELDS", "TOOLS", "BLOCKS", "BETAS", "WORKSPACES", "USER_PROFILES"]
+
 
 @pytest.fixture(scope="session")
 def upstream():
@@ -31,7 +34,7 @@ def service(upstream):
         "CLAUDE_GRPC_ADMIN__ENABLED": "false",
         "CLAUDE_GRPC_UPSTREAM__BASE_URL": upstream.url,
         "CLAUDE_GRPC_UPSTREAM__RETRY__MAX_RETRIES": "0",
-    }
+    } | {f"CLAUDE_GRPC_SERVICE__PASSTHROUGH__{name}": "*" for name in PASSED}
     process = subprocess.Popen(
         [os.environ["SERVICE_BINARY"], "serve"],
         stdout=subprocess.PIPE,

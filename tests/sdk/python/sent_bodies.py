@@ -12,7 +12,7 @@ import grpc
 import reading
 from claude.v1 import content_pb2, generate_pb2, models_pb2
 from samples import Samples
-from sdk_types import owner
+from sdk_types import fields_of, owner
 from test_corpus import BODIES
 from upstream import JSON, LATER_TURN, Answer
 
@@ -22,9 +22,28 @@ IMAGES = [b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF\x00\x00\x00\x00WEBPVP8 ", b"\x8
 TYPED = {
     "text": ["type", "text", "cache_control", "citations"],
     "tool_use": ["type", "id", "name", "input", "cache_control"],
+    "image": ["type", "source", "cache_control"],
+    "tool_result": ["type", "tool_use_id", "content", "is_error", "cache_control"],
 }
 TEXT = generate_pb2.Message(role=generate_pb2.ROLE_USER, text="sent")
 TOOL = generate_pb2.Tool(name="f", input_schema_json='{"type":"object"}')
+# Who may call a tool.
+CALLERS = ["direct", "code_execution_20250825", "code_execution_20260120", "code_execution_20260521"]
+# The thinking to which more fields are added.
+THINKING = {
+    "adaptive": generate_pb2.Thinking(adaptive=generate_pb2.AdaptiveThinking()),
+    "enabled": generate_pb2.Thinking(enabled=generate_pb2.EnabledThinking(budget_tokens=1024)),
+    "between_tools": generate_pb2.Thinking(between_tools=generate_pb2.BetweenToolsThinking()),
+    "disabled": generate_pb2.Thinking(disabled=generate_pb2.DisabledThinking()),
+}
+# The objects into which fields are merged, with the fields of ours.
+OBJECTS = {"thinking": {"type", "budget_tokens"}, "output_config": {"effort", "format"}, "metadata": {"user_id"}}
+# The parameters of the SDK that are headers, which callers send as metadata.
+HEADERS = {
+    "betas": "anthropic-beta",
+    "workspace_id": "anthropic-workspace-id",
+    "user_profile_id": "anthropic-user-profile-id",
+}
 # The length of the place of a block in a body, of a field of it, and of an item of that.
 BLOCK = [4, 5, 6]
 
@@ -50,6 +69,10 @@ class Sender:
                 # said in that message.
                 if owner(name) not in typed or len(path) in BLOCK:
                     found.setdefault(name, "raw")
+        for root, body, passed in self.passed(types, kinds):
+            for name, path in types.uses(kinds[root], body):
+                if path[: len(passed)] == passed:
+                    found.setdefault(name, "raw")
         return found
 
     def typed(self):
@@ -68,6 +91,7 @@ class Sender:
             {"thinking": generate_pb2.Thinking(enabled=generate_pb2.EnabledThinking(budget_tokens=1024))},
             {"thinking": generate_pb2.Thinking(between_tools=generate_pb2.BetweenToolsThinking())},
             {"thinking": generate_pb2.Thinking(disabled=generate_pb2.DisabledThinking())},
+            {"tools": [generate_pb2.Tool(name="f", input_schema_json="{\"type\":\"object\"}", allowed_callers=CALLERS)]},
             {"tool_choice": generate_pb2.ToolChoice(mode=generate_pb2.TOOL_CHOICE_MODE_ANY)},
             {"tool_choice": generate_pb2.ToolChoice(mode=generate_pb2.TOOL_CHOICE_MODE_TOOL, name="f")},
             {"tool_choice": generate_pb2.ToolChoice(mode=generate_pb2.TOOL_CHOICE_MODE_NONE)},
@@ -82,6 +106,8 @@ class Sender:
         samples = Samples(types)
         messages = types.fields[next(iter(types.roots))]["messages"]
         contents = [types.fields[kind]["content"] for kind in types.objects(messages)]
+        blocks = [kind for content in contents for kind in types.objects(content)]
+        contents += [fields_of(kind)["content"] for kind in blocks if "is_error" in fields_of(kind)]
         kinds = dict.fromkeys(kind for content in contents for kind in types.objects(content))
         for block in [raw_block(sample) for kind in kinds for sample in samples.objects(kind)]:
             result = content_pb2.ToolResultBlock(tool_use_id="toolu_1", content=[block])
@@ -96,6 +122,74 @@ class Sender:
                 except grpc.RpcError as error:
                     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT, error
 
+    def passed(self, types, kinds):
+        """Bodies with each field and tool of the SDK, wherever the service passes it through.
+
+        Each with the method, and the place of what is passed through.
+        """
+        samples = Samples(types)
+        for root, send in [("messages.create", self.sent), ("messages.count_tokens", self.counted)]:
+            if root not in kinds:
+                continue
+            hints = fields_of(kinds[root])
+            for place, more in self.passed_fields(samples, hints):
+                try:
+                    yield root, send(**more), place
+                except grpc.RpcError as error:
+                    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT, error
+        yield from self.with_headers(kinds)
+
+    def passed_fields(self, samples, hints):
+        for field, hint in hints.items():
+            if field in ["messages", "system", *HEADERS]:
+                continue
+            for value in samples.of(hint):
+                if field == "tools":
+                    for tool in value:
+                        yield ("tools", 0), {"tools": [generate_pb2.Tool(other_json=json.dumps(tool))]}
+                elif field in OBJECTS:
+                    typed = {"thinking": THINKING[value["type"]]} if field == "thinking" else {}
+                    for name in value.keys() - OBJECTS[field]:
+                        extra = json.dumps({field: {name: value[name]}})
+                        yield (field, name), typed | {"extra_json": extra}
+                else:
+                    yield (field,), {"extra_json": json.dumps({field: value})}
+        for message in samples.of(hints["messages"])[0]:
+            for name in message.keys() - {"role", "content"} if message["role"] == "system" else []:
+                extra = json.dumps({name: message[name]})
+                text = generate_pb2.Message(role=generate_pb2.ROLE_SYSTEM, text="Be brief.", extra_json=extra)
+                yield ("messages", 1, name), {"messages": [TEXT, text]}
+
+    def with_headers(self, kinds):
+        """What of the SDK's parameters is a header, for each method."""
+        metadata = [(header, f"{field}-1") for field, header in HEADERS.items()]
+        for root, call, request in [
+            ("messages.create", self.service.Generate, self.request(messages=[TEXT, TEXT])),
+            (
+                "messages.count_tokens",
+                self.service.CountTokens,
+                generate_pb2.CountTokensRequest(request=self.request(messages=[TEXT, TEXT])),
+            ),
+            ("models.list", self.service.ListModels, models_pb2.ListModelsRequest()),
+        ]:
+            if root not in kinds:
+                continue
+            call(request, timeout=reading.SECONDS, metadata=metadata)
+            sent = {field: self.upstream.last_headers[header] for field, header in HEADERS.items()}
+            assert all(value == f"{field}-1" for field, value in sent.items()), sent
+            known = fields_of(kinds[root])
+            for field, value in sent.items():
+                if field in known:
+                    yield root, {field: value}, (field,)
+
+    def request(self, **more):
+        fields = {"messages": [TEXT], "tools": [TOOL], "max_tokens": 2000} | more
+        return generate_pb2.GenerateRequest(model=reading.MODEL, **fields)
+
+    def sent(self, **more):
+        self.service.Generate(self.request(**({"messages": [TEXT, TEXT]} | more)), timeout=reading.SECONDS)
+        return self.upstream.last_body
+
     def created(self, message):
         request = generate_pb2.GenerateRequest(
             model=reading.MODEL, max_tokens=reading.WHOLE, messages=[TEXT, message]
@@ -104,9 +198,8 @@ class Sender:
         return self.upstream.last_body
 
     def counted(self, **more):
-        fields = {"messages": [TEXT], "tools": [TOOL], "max_tokens": 2000} | more
-        request = generate_pb2.GenerateRequest(model=reading.MODEL, **fields)
-        self.service.CountTokens(generate_pb2.CountTokensRequest(request=request), timeout=reading.SECONDS)
+        request = generate_pb2.CountTokensRequest(request=self.request(**more))
+        self.service.CountTokens(request, timeout=reading.SECONDS)
         return self.upstream.last_body
 
 
@@ -126,6 +219,11 @@ def raw_block(block):
         return content_pb2.ContentBlock(other=content_pb2.OtherBlock(json=json.dumps(block)))
     more = {name: value for name, value in block.items() if name not in TYPED[kind]}
     extra = json.dumps(more) if more else ""
+    if kind == "image":
+        return content_pb2.ContentBlock(image=content_pb2.ImageBlock(file_id="file_1"), extra_json=extra)
+    if kind == "tool_result":
+        result = content_pb2.ToolResultBlock(tool_use_id="toolu_1")
+        return content_pb2.ContentBlock(tool_result=result, extra_json=extra)
     if kind == "tool_use":
         tool_input = json.dumps(block["input"])
         tool = content_pb2.ToolUseBlock(id=block["id"], name=block["name"], input_json=tool_input)

@@ -51,6 +51,8 @@ class Upstream(http.server.ThreadingHTTPServer):
         # The page of models, and the parameters with which it was last requested.
         self.models = {"data": [], "has_more": False}
         self.last_query = None
+        # The headers of the last request.
+        self.last_headers = None
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def __exit__(self, *_):
@@ -66,11 +68,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self):
+        self.server.last_headers = self.headers
         self.server.last_query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
         self.answer(Answer(JSON, json.dumps(self.server.models).encode()))
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"])).decode()
+        self.server.last_headers = self.headers
         self.server.last_body = json.loads(body)
         messages = json.loads(body)["messages"]
         name = messages[0]["content"]
