@@ -4,11 +4,11 @@
 
 use super::{
     attacker::Attacker,
+    cores,
     good_client::{GoodCall, GoodClient},
     process::{MEMORY_LIMIT, Pod, Variant},
     table::{self, Row},
 };
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::{
     sync::{Mutex, PoisonError},
     thread::sleep,
@@ -52,7 +52,7 @@ where
     // Of the test, which has a thread of its own.
     let thread = std::thread::current();
     let name = thread.name().unwrap().trim_start_matches("pod::");
-    keep_away_from_the_attacker();
+    cores::keep_to_the_others();
     let mut row = measure(name, budget, variant, &attack);
     for _ in 1..MEASUREMENTS {
         if !row.failures.is_empty() || !row.is_slow() {
@@ -137,17 +137,17 @@ where
     }
 }
 
-/// Runs the attack on a core of its own; whether it ended by itself.
+/// Runs the attack on the last core; whether it ended by itself.
 fn run<A: AsyncFn(Attacker)>(attack: &A, attacker: Attacker, longest: Duration) -> bool {
-    let last = cores().pop();
-    pin_to(last.into_iter());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let ended = runtime.block_on(async { timeout(longest, attack(attacker)).await.is_ok() });
-    runtime.shutdown_background();
-    ended
+    cores::on_the_last(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let ended = runtime.block_on(async { timeout(longest, attack(attacker)).await.is_ok() });
+        runtime.shutdown_background();
+        ended
+    })
 }
 
 #[derive(Default)]
@@ -183,32 +183,4 @@ fn p99(calls: &[GoodCall], spans: &[(Instant, Instant)]) -> Duration {
     took.sort_unstable();
     let index = (took.len() * 99).div_ceil(100).saturating_sub(1);
     took.get(index).copied().unwrap_or_default()
-}
-
-/// The cores of this process, when it started.
-fn cores() -> Vec<usize> {
-    use std::sync::OnceLock;
-    static CORES: OnceLock<Vec<usize>> = OnceLock::new();
-    let found = CORES.get_or_init(|| {
-        let set = sched_getaffinity(None).unwrap();
-        (0..CpuSet::MAX_CPU)
-            .filter(|cpu| set.is_set(*cpu))
-            .collect()
-    });
-    found.clone()
-}
-
-/// Leaves the last core to the attacker, for this thread and what it starts.
-fn keep_away_from_the_attacker() {
-    let mut others = cores();
-    if others.len() > 1 {
-        others.pop();
-    }
-    pin_to(others.into_iter());
-}
-
-fn pin_to(cores: impl Iterator<Item = usize>) {
-    let mut set = CpuSet::new();
-    cores.for_each(|core| set.set(core));
-    sched_setaffinity(None, &set).unwrap();
 }

@@ -6,6 +6,7 @@
 
 mod attacker;
 mod cgroup;
+mod cores;
 mod floods;
 mod good_client;
 mod h2spec;
