@@ -205,6 +205,7 @@ pub fn usage(usage: Usage) -> v1::Usage {
             + usage.cache_creation_input_tokens
             + usage.cache_read_input_tokens,
         service_tier: usage.service_tier.unwrap_or_default(),
+        ..v1::Usage::default()
     }
 }
 

@@ -260,6 +260,15 @@ pub struct Usage {
     /// `standard`, `priority` or `batch`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
+    /// Requests of the API's own tools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_tool_use: Option<ServerToolUse>,
+    /// The region where the model ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inference_geo: Option<String>,
+    /// `standard` or `fast`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speed: Option<String>,
 }
 
 /// Cache writes by lifetime.
@@ -276,6 +285,15 @@ pub struct CacheCreation {
 pub struct OutputTokensDetails {
     /// Tokens spent on thinking.
     pub thinking_tokens: u64,
+}
+
+/// Requests of the API's own tools.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ServerToolUse {
+    /// Searches of the web.
+    pub web_search_requests: u64,
+    /// Fetches from the web.
+    pub web_fetch_requests: u64,
 }
 
 impl Usage {
@@ -308,6 +326,12 @@ impl Usage {
                 }
             }),
             service_tier: usage.text("service_tier"),
+            server_tool_use: usage.object("server_tool_use").map(|it| ServerToolUse {
+                web_search_requests: it.count("web_search_requests").unwrap_or(0),
+                web_fetch_requests: it.count("web_fetch_requests").unwrap_or(0),
+            }),
+            inference_geo: usage.text("inference_geo"),
+            speed: usage.text("speed"),
         }
     }
 
@@ -344,5 +368,8 @@ impl Usage {
         take(&mut self.cache_creation, later.cache_creation);
         take(&mut self.output_tokens_details, later.output_tokens_details);
         take(&mut self.service_tier, later.service_tier);
+        take(&mut self.server_tool_use, later.server_tool_use);
+        take(&mut self.inference_geo, later.inference_geo);
+        take(&mut self.speed, later.speed);
     }
 }

@@ -79,15 +79,20 @@ fn listed(info: ModelInfo) -> v1::Model {
     v1::Model {
         id: info.id,
         display_name: info.display_name,
-        create_time: info.created_at.parse::<Timestamp>().ok(),
+        create_time: time(Some(info.created_at)),
         lifecycle: lifecycle(&info.lifecycle).into(),
-        retire_time: info
-            .retires_at
-            .and_then(|time| time.parse::<Timestamp>().ok()),
+        retire_time: time(info.retires_at),
         max_input_tokens: saturating(info.max_input_tokens.unwrap_or(0)),
         max_tokens: saturating(info.max_tokens.unwrap_or(0)),
         capabilities,
+        line: info.line.unwrap_or_default(),
+        deprecate_time: time(info.deprecated_at),
     }
+}
+
+/// A time of the API; what is none is not set.
+fn time(rfc3339: Option<String>) -> Option<Timestamp> {
+    rfc3339?.parse().ok()
 }
 
 fn lifecycle(name: &str) -> v1::ModelLifecycle {
