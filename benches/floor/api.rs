@@ -145,6 +145,7 @@ impl Message {
             refusal: None,
             usage: Some(usage(self.usage)),
             request_id,
+            ..v1::GenerateResponse::default()
         }
     }
 

@@ -5,6 +5,7 @@ use super::{
     json_string,
     lenient::{Object, body_text},
     raw::JsonText,
+    rest::Rest,
     unreadable::Unreadable,
 };
 use serde::{Serialize, Serializer};
@@ -29,6 +30,9 @@ pub struct Message {
     pub stop_details: Option<StopDetails>,
     /// Tokens used by the call.
     pub usage: Usage,
+    /// The fields that are unknown here.
+    #[serde(skip)]
+    pub rest: Option<Box<Rest>>,
 }
 
 impl Message {
@@ -57,6 +61,7 @@ impl Message {
 
     /// Everything except the content; every field is optional.
     pub(super) fn without_content(object: &Object<'_>) -> Message {
+        let usage = object.object("usage");
         Message {
             id: object.text("id").unwrap_or_default(),
             model: object.text("model").unwrap_or_default(),
@@ -64,7 +69,8 @@ impl Message {
             stop_reason: object.text("stop_reason"),
             stop_sequence: object.text("stop_sequence"),
             stop_details: StopDetails::read(object),
-            usage: Usage::read(object),
+            usage: usage.as_ref().map(Usage::read).unwrap_or_default(),
+            rest: Rest::read(object, usage.as_ref()),
         }
     }
 
@@ -301,16 +307,14 @@ impl Usage {
     /// there is none.
     pub fn of_body(body: &[u8]) -> Option<Usage> {
         let (body, mut repaired) = (body_text(body), String::new());
-        let usage = Usage::read(&Object::read_repaired(&body, &mut repaired).ok()?);
+        let object = Object::read_repaired(&body, &mut repaired).ok()?;
+        let usage = Usage::read(&object.object("usage")?);
         (usage != Usage::default()).then_some(usage)
     }
 
     /// The usage of a message, or of its end; counts that are not there, or are
     /// not counts, are absent.
-    pub(super) fn read(parent: &Object<'_>) -> Usage {
-        let Some(usage) = parent.object("usage") else {
-            return Usage::default();
-        };
+    pub(super) fn read(usage: &Object<'_>) -> Usage {
         Usage {
             input_tokens: usage.count("input_tokens"),
             output_tokens: usage.count("output_tokens"),

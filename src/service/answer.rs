@@ -4,6 +4,7 @@ use crate::{
     claude::answer::{StopDetails, Usage},
     proto::v1,
 };
+use prost_types::Timestamp;
 
 /// The usage of a response; missing counts are 0.
 pub fn usage(usage: &Usage) -> v1::Usage {
@@ -85,4 +86,9 @@ pub fn add_usage(total: &mut v1::Usage, more: v1::Usage) {
 /// The proto fields are signed, for languages without unsigned integers.
 pub fn saturating(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A time of the API; what is none is not set.
+pub fn time(rfc3339: Option<String>) -> Option<Timestamp> {
+    rfc3339?.parse().ok()
 }

@@ -1,13 +1,16 @@
 //! ListModels: the models of the API that the client may use.
 
-use super::{Rpcs, answer::saturating, call, model};
+use super::{
+    Rpcs,
+    answer::{saturating, time},
+    call, model,
+};
 use crate::{
     claude::models::ModelInfo,
     proto::v1,
     status::{self, Violations},
     upstream::ModelsQuery,
 };
-use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
 const LARGEST_PAGE: u32 = 1000;
@@ -88,11 +91,6 @@ fn listed(info: ModelInfo) -> v1::Model {
         line: info.line.unwrap_or_default(),
         deprecate_time: time(info.deprecated_at),
     }
-}
-
-/// A time of the API; what is none is not set.
-fn time(rfc3339: Option<String>) -> Option<Timestamp> {
-    rfc3339?.parse().ok()
 }
 
 fn lifecycle(name: &str) -> v1::ModelLifecycle {

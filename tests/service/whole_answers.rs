@@ -68,3 +68,54 @@ async fn usage_has_the_tools_of_the_api_and_where_the_model_ran() {
         assert_eq!(usage, Some(expected));
     }
 }
+
+#[tokio::test]
+async fn what_has_no_field_comes_as_it_is_written() {
+    let fields = Fields {
+        message: r#","new":1.0,"absent":null,"usage":{"input_tokens":7,"iterations":[1e400, -0]}"#,
+        delta: r#","new":2.50,"container":{"id":"c","expires_at":"2030-01-02T03:04:05Z","skills":[{"type":"custom","skill_id":"s","version":"1"}]},"stop_details":{"type":"refusal","category":"bio","recommended_model":"x"}"#,
+        usage: r#"{"output_tokens":9},"context_management":{ "a" : 1 }"#,
+    };
+    let (whole, gathered, finished) = answers(&fields).await;
+    assert_eq!(
+        whole.extra_json,
+        r#"{"new":1.0,"usage":{"iterations":[1e400, -0]}}"#
+    );
+    assert_eq!(whole.container, None);
+    let expected = r#"{"new":2.50,"context_management":{ "a" : 1 },"usage":{"iterations":[1e400, -0]},"stop_details":{"recommended_model":"x"}}"#;
+    for (container, extra_json) in [
+        (gathered.container, gathered.extra_json),
+        (finished.container, finished.extra_json),
+    ] {
+        assert_eq!(extra_json, expected);
+        let container = container.unwrap();
+        assert_eq!(container.id, "c");
+        let time = container.expire_time.unwrap().to_string();
+        assert_eq!(time, "2030-01-02T03:04:05Z");
+        let skill = v1::ContainerSkill {
+            r#type: "custom".to_owned(),
+            skill_id: "s".to_owned(),
+            version: "1".to_owned(),
+        };
+        assert_eq!(container.skills, [skill]);
+    }
+}
+
+#[tokio::test]
+async fn diagnostics_come_raw_and_an_odd_container_is_kept() {
+    let fields = Fields {
+        message: r#","diagnostics":{"n": 1.0},"container":[1],"stop_details":{"type":"new","category":"c"}"#,
+        delta: "",
+        usage: "null",
+    };
+    let (whole, gathered, finished) = answers(&fields).await;
+    let extra = r#"{"container":[1],"stop_details":{"type":"new","category":"c"}}"#;
+    for (diagnostics_json, extra_json) in [
+        (whole.diagnostics_json, whole.extra_json),
+        (gathered.diagnostics_json, gathered.extra_json),
+        (finished.diagnostics_json, finished.extra_json),
+    ] {
+        assert_eq!(diagnostics_json, r#"{"n": 1.0}"#);
+        assert_eq!(extra_json, extra);
+    }
+}
