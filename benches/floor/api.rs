@@ -145,6 +145,7 @@ impl Message {
             refusal: None,
             usage: Some(usage(self.usage)),
             request_id,
+            ..v1::GenerateResponse::default()
         }
     }
 
@@ -205,6 +206,7 @@ pub fn usage(usage: Usage) -> v1::Usage {
             + usage.cache_creation_input_tokens
             + usage.cache_read_input_tokens,
         service_tier: usage.service_tier.unwrap_or_default(),
+        ..v1::Usage::default()
     }
 }
 

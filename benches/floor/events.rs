@@ -161,5 +161,6 @@ fn finished(end: Option<End>, used: Option<v1::Usage>) -> Option<v1::Finished> {
             output_tokens: usage.output_tokens,
             ..used
         }),
+        ..v1::Finished::default()
     })
 }

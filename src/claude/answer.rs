@@ -5,6 +5,7 @@ use super::{
     json_string,
     lenient::{Object, body_text},
     raw::JsonText,
+    rest::Rest,
     unreadable::Unreadable,
 };
 use serde::{Serialize, Serializer};
@@ -29,6 +30,9 @@ pub struct Message {
     pub stop_details: Option<StopDetails>,
     /// Tokens used by the call.
     pub usage: Usage,
+    /// The fields that are unknown here.
+    #[serde(skip)]
+    pub rest: Option<Box<Rest>>,
 }
 
 impl Message {
@@ -57,6 +61,7 @@ impl Message {
 
     /// Everything except the content; every field is optional.
     pub(super) fn without_content(object: &Object<'_>) -> Message {
+        let usage = object.object("usage");
         Message {
             id: object.text("id").unwrap_or_default(),
             model: object.text("model").unwrap_or_default(),
@@ -64,7 +69,8 @@ impl Message {
             stop_reason: object.text("stop_reason"),
             stop_sequence: object.text("stop_sequence"),
             stop_details: StopDetails::read(object),
-            usage: Usage::read(object),
+            usage: usage.as_ref().map(Usage::read).unwrap_or_default(),
+            rest: Rest::read(object, usage.as_ref()),
         }
     }
 
@@ -260,6 +266,15 @@ pub struct Usage {
     /// `standard`, `priority` or `batch`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
+    /// Requests of the API's own tools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_tool_use: Option<ServerToolUse>,
+    /// The region where the model ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inference_geo: Option<String>,
+    /// `standard` or `fast`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speed: Option<String>,
 }
 
 /// Cache writes by lifetime.
@@ -278,21 +293,28 @@ pub struct OutputTokensDetails {
     pub thinking_tokens: u64,
 }
 
+/// Requests of the API's own tools.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ServerToolUse {
+    /// Searches of the web.
+    pub web_search_requests: u64,
+    /// Fetches from the web.
+    pub web_fetch_requests: u64,
+}
+
 impl Usage {
     /// The usage in a response body that may have no readable content; `None` if
     /// there is none.
     pub fn of_body(body: &[u8]) -> Option<Usage> {
         let (body, mut repaired) = (body_text(body), String::new());
-        let usage = Usage::read(&Object::read_repaired(&body, &mut repaired).ok()?);
+        let object = Object::read_repaired(&body, &mut repaired).ok()?;
+        let usage = Usage::read(&object.object("usage")?);
         (usage != Usage::default()).then_some(usage)
     }
 
     /// The usage of a message, or of its end; counts that are not there, or are
     /// not counts, are absent.
-    pub(super) fn read(parent: &Object<'_>) -> Usage {
-        let Some(usage) = parent.object("usage") else {
-            return Usage::default();
-        };
+    pub(super) fn read(usage: &Object<'_>) -> Usage {
         Usage {
             input_tokens: usage.count("input_tokens"),
             output_tokens: usage.count("output_tokens"),
@@ -308,6 +330,12 @@ impl Usage {
                 }
             }),
             service_tier: usage.text("service_tier"),
+            server_tool_use: usage.object("server_tool_use").map(|it| ServerToolUse {
+                web_search_requests: it.count("web_search_requests").unwrap_or(0),
+                web_fetch_requests: it.count("web_fetch_requests").unwrap_or(0),
+            }),
+            inference_geo: usage.text("inference_geo"),
+            speed: usage.text("speed"),
         }
     }
 
@@ -344,5 +372,8 @@ impl Usage {
         take(&mut self.cache_creation, later.cache_creation);
         take(&mut self.output_tokens_details, later.output_tokens_details);
         take(&mut self.service_tier, later.service_tier);
+        take(&mut self.server_tool_use, later.server_tool_use);
+        take(&mut self.inference_geo, later.inference_geo);
+        take(&mut self.speed, later.speed);
     }
 }

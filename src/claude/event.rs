@@ -4,6 +4,7 @@ use super::{
     answer::{AnswerBlock, Message, StopDetails, Usage},
     error::ErrorBody,
     lenient::Object,
+    rest::Rest,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -69,6 +70,9 @@ pub struct MessageDelta {
     pub delta: Stop,
     /// Tokens used by the whole call.
     pub usage: Usage,
+    /// The fields that are unknown here.
+    #[serde(skip)]
+    pub rest: Option<Box<Rest>>,
 }
 
 /// Why a streamed response stopped.
@@ -85,10 +89,15 @@ pub struct Stop {
 impl MessageDelta {
     /// Reads a `message_delta`, in which every field is optional.
     pub(super) fn read(event: &Object<'_>) -> MessageDelta {
-        let delta = event.object("delta");
+        let (delta, usage) = (event.object("delta"), event.object("usage"));
+        let mut rest = Rest::read(event, usage.as_ref());
+        if let Some(delta) = &delta {
+            Rest::update(&mut rest, Rest::read(delta, None));
+        }
         MessageDelta {
-            delta: delta.map(|delta| Stop::read(&delta)).unwrap_or_default(),
-            usage: Usage::read(event),
+            delta: delta.as_ref().map(Stop::read).unwrap_or_default(),
+            usage: usage.as_ref().map(Usage::read).unwrap_or_default(),
+            rest,
         }
     }
 
@@ -101,6 +110,7 @@ impl MessageDelta {
                 stop_details: message.stop_details.take(),
             },
             usage: std::mem::take(&mut message.usage),
+            rest: message.rest.take(),
         }
     }
 
@@ -108,6 +118,7 @@ impl MessageDelta {
     pub fn update(&mut self, later: MessageDelta) {
         self.delta.update(later.delta);
         self.usage.update(later.usage);
+        Rest::update(&mut self.rest, later.rest);
     }
 }
 

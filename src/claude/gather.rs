@@ -73,6 +73,7 @@ impl Gather {
         message.stop_sequence = end.delta.stop_sequence;
         message.stop_details = end.delta.stop_details;
         message.usage = end.usage;
+        message.rest = end.rest;
         for (position, block) in self.merged.drain(..) {
             if let Some(AnswerBlock::Other { json, .. }) = message.content.get_mut(position) {
                 *json = block.finish();

@@ -24,6 +24,7 @@ mod not_a_number;
 pub mod raw;
 pub mod representable;
 pub mod request;
+pub mod rest;
 pub mod sse;
 pub mod tools;
 pub mod unreadable;

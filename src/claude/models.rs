@@ -38,6 +38,9 @@ pub struct ModelInfo {
     pub retires_at: Option<String>,
     /// RFC 3339 time of the deprecation.
     pub deprecated_at: Option<String>,
+    /// The line of models that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
     /// Maximum number of input tokens.
     pub max_input_tokens: Option<u64>,
     /// Maximum value of `max_tokens`.
@@ -107,6 +110,7 @@ impl ModelInfo {
             lifecycle: text("lifecycle"),
             retires_at: model.text("retires_at"),
             deprecated_at: model.text("deprecated_at"),
+            line: model.text("line"),
             max_input_tokens: model.count("max_input_tokens"),
             max_tokens: model.count("max_tokens"),
             capabilities: capabilities

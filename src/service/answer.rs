@@ -4,12 +4,14 @@ use crate::{
     claude::answer::{StopDetails, Usage},
     proto::v1,
 };
+use prost_types::Timestamp;
 
 /// The usage of a response; missing counts are 0.
 pub fn usage(usage: &Usage) -> v1::Usage {
     let figure = |value: Option<u64>| saturating(value.unwrap_or(0));
     let creation = usage.cache_creation.as_ref();
     let details = usage.output_tokens_details.as_ref();
+    let tools = usage.server_tool_use.as_ref();
     v1::Usage {
         input_tokens: figure(usage.input_tokens),
         output_tokens: figure(usage.output_tokens),
@@ -20,6 +22,10 @@ pub fn usage(usage: &Usage) -> v1::Usage {
         thinking_tokens: figure(details.map(|d| d.thinking_tokens)),
         total_input_tokens: saturating(usage.total_input_tokens()),
         service_tier: usage.service_tier.clone().unwrap_or_default(),
+        web_search_requests: figure(tools.map(|it| it.web_search_requests)),
+        web_fetch_requests: figure(tools.map(|it| it.web_fetch_requests)),
+        inference_geo: usage.inference_geo.clone().unwrap_or_default(),
+        speed: usage.speed.clone().unwrap_or_default(),
     }
 }
 
@@ -47,8 +53,8 @@ pub fn refusal(details: Option<StopDetails>) -> Option<v1::Refusal> {
     })
 }
 
-/// Adds the usage of another call.
-pub fn add_usage(total: &mut v1::Usage, more: &v1::Usage) {
+/// Adds the usage of a later call, of which only the names are kept.
+pub fn add_usage(total: &mut v1::Usage, more: v1::Usage) {
     let add = |count: &mut i64, more: i64| *count = count.saturating_add(more);
     add(&mut total.input_tokens, more.input_tokens);
     add(&mut total.output_tokens, more.output_tokens);
@@ -70,9 +76,19 @@ pub fn add_usage(total: &mut v1::Usage, more: &v1::Usage) {
     );
     add(&mut total.thinking_tokens, more.thinking_tokens);
     add(&mut total.total_input_tokens, more.total_input_tokens);
+    add(&mut total.web_search_requests, more.web_search_requests);
+    add(&mut total.web_fetch_requests, more.web_fetch_requests);
+    total.service_tier = more.service_tier;
+    total.inference_geo = more.inference_geo;
+    total.speed = more.speed;
 }
 
 /// The proto fields are signed, for languages without unsigned integers.
 pub fn saturating(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A time of the API; what is none is not set.
+pub fn time(rfc3339: Option<String>) -> Option<Timestamp> {
+    rfc3339?.parse().ok()
 }

@@ -1,13 +1,16 @@
 //! ListModels: the models of the API that the client may use.
 
-use super::{Rpcs, answer::saturating, call, model};
+use super::{
+    Rpcs,
+    answer::{saturating, time},
+    call, model,
+};
 use crate::{
     claude::models::ModelInfo,
     proto::v1,
     status::{self, Violations},
     upstream::ModelsQuery,
 };
-use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
 const LARGEST_PAGE: u32 = 1000;
@@ -79,14 +82,14 @@ fn listed(info: ModelInfo) -> v1::Model {
     v1::Model {
         id: info.id,
         display_name: info.display_name,
-        create_time: info.created_at.parse::<Timestamp>().ok(),
+        create_time: time(Some(info.created_at)),
         lifecycle: lifecycle(&info.lifecycle).into(),
-        retire_time: info
-            .retires_at
-            .and_then(|time| time.parse::<Timestamp>().ok()),
+        retire_time: time(info.retires_at),
         max_input_tokens: saturating(info.max_input_tokens.unwrap_or(0)),
         max_tokens: saturating(info.max_tokens.unwrap_or(0)),
         capabilities,
+        line: info.line.unwrap_or_default(),
+        deprecate_time: time(info.deprecated_at),
     }
 }
 

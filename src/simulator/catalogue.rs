@@ -115,6 +115,7 @@ fn info(model: &KnownModel) -> ModelInfo {
         lifecycle: lifecycle.to_owned(),
         retires_at: dates.retires.map(Day::rfc3339),
         deprecated_at: dates.deprecated.map(Day::rfc3339),
+        line: Some(model.line.clone()),
         max_input_tokens: Some(model.limits.context_window),
         max_tokens: Some(u64::from(model.limits.max_output)),
         capabilities: capabilities(model),

@@ -39,4 +39,5 @@ mod summarize;
 mod support;
 mod transport;
 mod web;
+mod whole_answers;
 mod wire;

@@ -56,6 +56,8 @@ async fn every_field_of_a_model_is_read() {
     assert_eq!(created.to_string(), "2026-09-28T00:00:00Z");
     assert_eq!(sonnet.lifecycle(), v1::ModelLifecycle::Active);
     assert_eq!(sonnet.retire_time, None);
+    assert_eq!(sonnet.deprecate_time, None);
+    assert_eq!(sonnet.line, "sonnet");
     assert_eq!(
         (sonnet.max_input_tokens, sonnet.max_tokens),
         (1_000_000, 128_000)
@@ -78,6 +80,9 @@ async fn every_field_of_a_model_is_read() {
             "{older:?}"
         );
     }
+    let deprecated = by_id("claude-sonnet-4-5-20250929");
+    let since = deprecated.deprecate_time.as_ref().unwrap();
+    assert_eq!(since.to_string(), "2026-09-30T00:00:00Z");
     let times: Vec<_> = models
         .iter()
         .map(|it| it.create_time.unwrap().seconds)

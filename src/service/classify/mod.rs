@@ -59,9 +59,7 @@ impl Rpcs {
                 .await
                 .map_err(|failed| status::upstream_failed(&failed, PAYLOAD))?;
             let message = answered.value;
-            let used = answer::usage(&message.usage);
-            usage.service_tier.clone_from(&used.service_tier);
-            answer::add_usage(&mut usage, &used);
+            answer::add_usage(&mut usage, answer::usage(&message.usage));
             match classification::read(&message, choice(&request)) {
                 Ok(Classification {
                     labels,

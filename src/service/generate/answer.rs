@@ -4,14 +4,16 @@ use crate::{
     claude::{
         answer::{AnswerBlock, Message},
         extra::Extra,
+        rest::{self, Rest},
     },
     proto::v1::{self, content_block::Block},
-    service::answer::{refusal, stop_reason, usage},
+    service::answer::{refusal, stop_reason, time, usage},
 };
 use serde_json::value::RawValue;
 
 /// The response for a complete message. Texts are moved, not copied.
 pub fn response(message: Message, request_id: Option<String>) -> v1::GenerateResponse {
+    let rest = RestFields::of(message.rest);
     let stop_reason_text = message.stop_reason.unwrap_or_default();
     v1::GenerateResponse {
         id: message.id,
@@ -23,6 +25,45 @@ pub fn response(message: Message, request_id: Option<String>) -> v1::GenerateRes
         refusal: refusal(message.stop_details),
         usage: Some(usage(&message.usage)),
         request_id: request_id.unwrap_or_default(),
+        container: rest.container,
+        diagnostics_json: rest.diagnostics_json,
+        extra_json: rest.extra_json,
+    }
+}
+
+/// The last fields of an answer.
+#[derive(Debug, Default)]
+pub struct RestFields {
+    pub container: Option<v1::Container>,
+    pub diagnostics_json: String,
+    pub extra_json: String,
+}
+
+impl RestFields {
+    pub fn of(rest: Option<Box<Rest>>) -> Self {
+        let Some(mut rest) = rest else {
+            return RestFields::default();
+        };
+        RestFields {
+            container: rest.take_container().map(container),
+            diagnostics_json: rest.take("diagnostics").map(raw_text).unwrap_or_default(),
+            extra_json: rest.into_json(),
+        }
+    }
+}
+
+fn container(container: rest::Container) -> v1::Container {
+    let skills = container.skills.into_iter();
+    v1::Container {
+        id: container.id,
+        expire_time: time(container.expires_at),
+        skills: skills
+            .map(|skill| v1::ContainerSkill {
+                r#type: skill.kind,
+                skill_id: skill.skill_id,
+                version: skill.version,
+            })
+            .collect(),
     }
 }
 

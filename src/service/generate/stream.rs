@@ -1,6 +1,6 @@
 //! Maps the events of a streamed response.
 
-use super::answer::{block, raw_text};
+use super::answer::{RestFields, block, raw_text};
 use crate::{
     claude::{
         answer::AnswerBlock,
@@ -123,6 +123,7 @@ impl GenerateTranslator {
 
     fn finished(&mut self) -> v1::Finished {
         let end = std::mem::take(&mut self.end);
+        let rest = RestFields::of(end.rest);
         let stop_reason_text = end.delta.stop_reason.unwrap_or_default();
         v1::Finished {
             stop_reason: stop_reason(&stop_reason_text).into(),
@@ -130,6 +131,9 @@ impl GenerateTranslator {
             stop_sequence: end.delta.stop_sequence.unwrap_or_default(),
             refusal: refusal(end.delta.stop_details),
             usage: Some(usage(&end.usage)),
+            container: rest.container,
+            diagnostics_json: rest.diagnostics_json,
+            extra_json: rest.extra_json,
         }
     }
 }

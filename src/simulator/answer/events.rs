@@ -54,6 +54,7 @@ pub(super) fn of(answer: SimulatedMessage) -> BoxedEvents {
                 cache_creation: None,
                 ..answer.usage
             },
+            rest: None,
         },
     });
     let blocks = answer

@@ -102,6 +102,7 @@ fn write(
                 thinking_tokens: thinking,
             }),
             service_tier: Some("standard".to_owned()),
+            ..Usage::default()
         },
     }
 }

@@ -23,7 +23,7 @@ BLOCKS = {
 }
 # The fields of responses with JSON as the API sent it. The input of a tool, also JSON, is
 # not one of them: its type is the caller's own.
-RAW = ["json", "extra_json", "citations_json", "citation_json", "delta_json"]
+RAW = ["json", "extra_json", "diagnostics_json", "citations_json", "citation_json", "delta_json"]
 BLOCK_OF_DELTA = {
     "text_delta": "text",
     "citations_delta": "text",

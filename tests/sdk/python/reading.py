@@ -55,6 +55,10 @@ def of_sdk(message):
             "cache_1h": count(nested("cache_creation").get("ephemeral_1h_input_tokens")),
             "thinking": count(nested("output_tokens_details").get("thinking_tokens")),
             "service_tier": text(usage.get("service_tier")),
+            "web_searches": count(nested("server_tool_use").get("web_search_requests")),
+            "web_fetches": count(nested("server_tool_use").get("web_fetch_requests")),
+            "inference_geo": text(usage.get("inference_geo")),
+            "speed": text(usage.get("speed")),
         },
     }
 
@@ -197,6 +201,10 @@ def of_service(answer):
             "cache_1h": usage.cache_creation_1h_input_tokens,
             "thinking": usage.thinking_tokens,
             "service_tier": usage.service_tier,
+            "web_searches": usage.web_search_requests,
+            "web_fetches": usage.web_fetch_requests,
+            "inference_geo": usage.inference_geo,
+            "speed": usage.speed,
         },
     }
 

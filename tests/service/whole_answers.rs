@@ -1,0 +1,121 @@
+//! Nothing that the API answers is lost.
+
+use crate::{
+    support::ask,
+    wire::{Wire, events, json},
+};
+use claude_grpc::proto::v1::{self, generate_stream_response::Event};
+
+/// The fields of an answer that come after its content, as the API sends them.
+struct Fields {
+    message: &'static str,
+    /// Of `message_delta`, in a stream that begins with those of the message.
+    delta: &'static str,
+    usage: &'static str,
+}
+
+/// An answer in one piece, put together from a stream, and its last event.
+async fn answers(fields: &Fields) -> (v1::GenerateResponse, v1::GenerateResponse, v1::Finished) {
+    let Fields {
+        message,
+        delta,
+        usage,
+    } = fields;
+    let body = format!(
+        r#"{{"id":"m","type":"message","role":"assistant","model":"c","content":[]{message}}}"#
+    );
+    let wire = Wire::answering(200, json(&body)).await;
+    let whole = wire.generate(ask("hello")).await.unwrap();
+    let stream = format!(
+        "event: message_start\ndata: {{\"message\":{body}}}\n\n\
+         event: message_delta\ndata: {{\"delta\":{{\"stop_reason\":\"end_turn\"{delta}}},\"usage\":{usage}}}\n\n\
+         event: message_stop\ndata: {{}}\n\n"
+    );
+    let wire = Wire::answering(200, events(&stream)).await;
+    let long = v1::GenerateRequest {
+        max_tokens: Some(64_000),
+        ..ask("hello")
+    };
+    let gathered = wire.generate(long).await.unwrap();
+    let (mut streamed, end) = wire.stream(ask("hello")).await;
+    end.unwrap();
+    let Some(Event::Finished(finished)) = streamed.pop() else {
+        panic!("{streamed:?}");
+    };
+    (whole, gathered, finished)
+}
+
+#[tokio::test]
+async fn usage_has_the_tools_of_the_api_and_where_the_model_ran() {
+    let fields = Fields {
+        message: r#","usage":{"inference_geo":"us","speed":"fast","server_tool_use":{"web_search_requests":3,"web_fetch_requests":4}}"#,
+        delta: "",
+        usage: r#"{"server_tool_use":{"web_search_requests":5,"web_fetch_requests":6}}"#,
+    };
+    let (whole, gathered, finished) = answers(&fields).await;
+    for (usage, searches, fetches) in [
+        (whole.usage, 3, 4),
+        (gathered.usage, 5, 6),
+        (finished.usage, 5, 6),
+    ] {
+        let expected = v1::Usage {
+            web_search_requests: searches,
+            web_fetch_requests: fetches,
+            inference_geo: "us".to_owned(),
+            speed: "fast".to_owned(),
+            ..v1::Usage::default()
+        };
+        assert_eq!(usage, Some(expected));
+    }
+}
+
+#[tokio::test]
+async fn what_has_no_field_comes_as_it_is_written() {
+    let fields = Fields {
+        message: r#","new":1.0,"absent":null,"usage":{"input_tokens":7,"iterations":[1e400, -0]}"#,
+        delta: r#","new":2.50,"container":{"id":"c","expires_at":"2030-01-02T03:04:05Z","skills":[{"type":"custom","skill_id":"s","version":"1"}]},"stop_details":{"type":"refusal","category":"bio","recommended_model":"x"}"#,
+        usage: r#"{"output_tokens":9},"context_management":{ "a" : 1 }"#,
+    };
+    let (whole, gathered, finished) = answers(&fields).await;
+    assert_eq!(
+        whole.extra_json,
+        r#"{"new":1.0,"usage":{"iterations":[1e400, -0]}}"#
+    );
+    assert_eq!(whole.container, None);
+    let expected = r#"{"new":2.50,"context_management":{ "a" : 1 },"usage":{"iterations":[1e400, -0]},"stop_details":{"recommended_model":"x"}}"#;
+    for (container, extra_json) in [
+        (gathered.container, gathered.extra_json),
+        (finished.container, finished.extra_json),
+    ] {
+        assert_eq!(extra_json, expected);
+        let container = container.unwrap();
+        assert_eq!(container.id, "c");
+        let time = container.expire_time.unwrap().to_string();
+        assert_eq!(time, "2030-01-02T03:04:05Z");
+        let skill = v1::ContainerSkill {
+            r#type: "custom".to_owned(),
+            skill_id: "s".to_owned(),
+            version: "1".to_owned(),
+        };
+        assert_eq!(container.skills, [skill]);
+    }
+}
+
+#[tokio::test]
+async fn diagnostics_come_raw_and_an_odd_container_is_kept() {
+    let fields = Fields {
+        message: r#","diagnostics":{"n": 1.0},"container":[1],"stop_details":{"type":"new","category":"c"}"#,
+        delta: "",
+        usage: "null",
+    };
+    let (whole, gathered, finished) = answers(&fields).await;
+    let extra = r#"{"container":[1],"stop_details":{"type":"new","category":"c"}}"#;
+    for (diagnostics_json, extra_json) in [
+        (whole.diagnostics_json, whole.extra_json),
+        (gathered.diagnostics_json, gathered.extra_json),
+        (finished.diagnostics_json, finished.extra_json),
+    ] {
+        assert_eq!(diagnostics_json, r#"{"n": 1.0}"#);
+        assert_eq!(extra_json, extra);
+    }
+}
