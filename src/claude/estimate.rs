@@ -69,6 +69,7 @@ fn block_tokens(block: &InputBlock) -> usize {
             DocumentSource::Base64 { data, .. } => data.len() / PDF_BYTES_PER_TOKEN,
             DocumentSource::Text { data, .. } => text_tokens(data),
             DocumentSource::Url { .. } | DocumentSource::File { .. } => TOKENS_PER_REFERENCE,
+            DocumentSource::Content { content } => content_tokens(content),
         },
         InputBlock::SearchResult { content, .. } => content.iter().map(block_tokens).sum(),
         InputBlock::ToolResult { content, .. } => content.as_ref().map_or(0, content_tokens),

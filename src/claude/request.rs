@@ -272,6 +272,12 @@ pub enum DocumentSource {
         /// Id of the uploaded file.
         file_id: String,
     },
+    /// Parts, each of which is cited as a whole.
+    Content {
+        /// The parts; only [`InputBlock::Text`] and [`InputBlock::Image`] are allowed
+        /// here.
+        content: Content,
+    },
 }
 
 /// Whether a response may cite a block.

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     claude::models::ModelInfo,
     proto::v1,
-    status::{self, Violations},
+    status::{self, Path, Violations},
     upstream::ModelsQuery,
 };
 use tonic::{Request, Response, Status};
@@ -70,11 +70,35 @@ fn query(request: v1::ListModelsRequest) -> Result<ModelsQuery, Status> {
     if token.len() > MAX_TOKEN || token.bytes().any(|byte| !byte.is_ascii_graphic()) {
         wrong.add("page_token", "must be a token that this service returned");
     }
+    let lifecycles = lifecycles(&request.lifecycles, &mut wrong);
     wrong.into_result()?;
     Ok(ModelsQuery {
         limit,
+        lifecycles,
         after_id: Some(token).filter(|token| !token.is_empty()),
     })
+}
+
+fn lifecycles(stages: &[i32], wrong: &mut Violations) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for (index, stage) in stages.iter().enumerate() {
+        let path = Path::root("lifecycles").item(index);
+        let name = match v1::ModelLifecycle::try_from(*stage) {
+            Ok(v1::ModelLifecycle::Active) => "active",
+            Ok(v1::ModelLifecycle::Deprecated) => "deprecated",
+            Ok(v1::ModelLifecycle::Retired) => "retired",
+            Ok(v1::ModelLifecycle::Unspecified) | Err(_) => {
+                wrong.add(path, "is an unknown value");
+                continue;
+            }
+        };
+        if names.contains(&name) {
+            wrong.add(path, "must be unique");
+        } else {
+            names.push(name);
+        }
+    }
+    names
 }
 
 fn listed(info: ModelInfo) -> v1::Model {

@@ -43,12 +43,14 @@ pub(super) fn page(query: &str) -> Result<String, ApiError> {
     let mut limit = 20;
     let mut after = None;
     let mut before = None;
+    let mut stages = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match name {
             "limit" => limit = read_limit(value)?,
             "after_id" => after = Some(position(value)?),
             "before_id" => before = Some(position(value)?),
+            "lifecycle[]" | "lifecycle%5B%5D" => stages.push(stage(value)?),
             // The SDKs mark beta calls in the query.
             "beta" => {}
             _ => {
@@ -58,28 +60,53 @@ pub(super) fn page(query: &str) -> Result<String, ApiError> {
             }
         }
     }
-    let (data, has_more): (&[KnownModel], bool) = match (after, before) {
+    let listed = |models: &'static [KnownModel]| -> Vec<&'static KnownModel> {
+        let is_listed =
+            |model: &&KnownModel| stages.is_empty() || stages.contains(&stage_of(model));
+        models.iter().filter(is_listed).collect()
+    };
+    let (data, has_more) = match (after, before) {
         (Some(_), Some(_)) => {
             return Err(ApiError::invalid(
                 "after_id and before_id exclude each other",
             ));
         }
         (None, Some(before)) => {
-            let first = before.saturating_sub(limit);
-            (&models()[first..before], first > 0)
+            let mut earlier = listed(&models()[..before]);
+            let first = earlier.len().saturating_sub(limit);
+            (earlier.split_off(first), first > 0)
         }
         (after, None) => {
-            let rest = &models()[after.map_or(0, |after| after + 1)..];
-            (&rest[..limit.min(rest.len())], rest.len() > limit)
+            let mut rest = listed(&models()[after.map_or(0, |after| after + 1)..]);
+            let has_more = rest.len() > limit;
+            rest.truncate(limit);
+            (rest, has_more)
         }
     };
     let page = ModelPage {
         has_more,
         first_id: data.first().map(|model| model.id().to_owned()),
         last_id: data.last().map(|model| model.id().to_owned()),
-        data: data.iter().map(info).collect(),
+        data: data.into_iter().map(info).collect(),
     };
     Ok(json_of(&page))
+}
+
+/// A stage of life in a query.
+fn stage(value: &str) -> Result<&'static str, ApiError> {
+    let stages = ["active", "deprecated", "retired"];
+    let found = stages.into_iter().find(|stage| *stage == value);
+    found.ok_or_else(|| {
+        ApiError::invalid("lifecycle: Input should be 'active', 'deprecated' or 'retired'")
+    })
+}
+
+/// The stage of life of a model that is served.
+fn stage_of(model: &KnownModel) -> &'static str {
+    match model.lifecycle.retires {
+        Some(_) => "deprecated",
+        None => "active",
+    }
 }
 
 fn read_limit(value: &str) -> Result<usize, ApiError> {
@@ -103,16 +130,12 @@ fn json_of(value: &impl Serialize) -> String {
 
 fn info(model: &KnownModel) -> ModelInfo {
     let dates = &model.lifecycle;
-    let lifecycle = match dates.retires {
-        Some(_) => "deprecated",
-        None => "active",
-    };
     ModelInfo {
         kind: "model".to_owned(),
         id: model.id().to_owned(),
         display_name: format!("{} (simulated)", model.display_name),
         created_at: dates.released.rfc3339(),
-        lifecycle: lifecycle.to_owned(),
+        lifecycle: stage_of(model).to_owned(),
         retires_at: dates.retires.map(Day::rfc3339),
         deprecated_at: dates.deprecated.map(Day::rfc3339),
         line: Some(model.line.clone()),

@@ -64,6 +64,10 @@ pub(super) fn of_block(block: &InputBlock) -> u64 {
             source: DocumentSource::Text { data, .. },
             ..
         } => of_text(data),
+        InputBlock::Document {
+            source: DocumentSource::Content { content },
+            ..
+        } => of_content(content),
         InputBlock::Document { .. } => PER_DOCUMENT,
         InputBlock::SearchResult { content, .. } => content.iter().map(of_block).sum(),
         InputBlock::ToolUse { name, input, .. } => of_text(name) + of_text(input.get()),

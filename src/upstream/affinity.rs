@@ -61,10 +61,7 @@ impl KeyAffinity {
             let mut messages = request.messages.iter();
             match messages.find(|message| message.role == Role::User) {
                 None => {}
-                Some(first) => match &first.content {
-                    Content::Text(text) => hash.text(text),
-                    Content::Blocks(blocks) => hash.blocks(blocks),
-                },
+                Some(first) => hash.content(&first.content),
             }
         }
         KeyAffinity(hash.0)
@@ -102,6 +99,13 @@ impl Fnv {
         self.bytes(&text.as_bytes()[..text.len().min(HASHED)]);
     }
 
+    fn content(&mut self, content: &Content) {
+        match content {
+            Content::Text(text) => self.text(text),
+            Content::Blocks(blocks) => self.blocks(blocks),
+        }
+    }
+
     fn blocks(&mut self, blocks: &[InputBlock]) {
         for block in blocks {
             match block {
@@ -117,6 +121,7 @@ impl Fnv {
                     }
                     DocumentSource::Url { url } => self.text(url),
                     DocumentSource::File { file_id } => self.text(file_id),
+                    DocumentSource::Content { content } => self.content(content),
                 },
                 InputBlock::SearchResult { content, .. } => self.blocks(content),
                 _ => {}

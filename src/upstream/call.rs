@@ -130,4 +130,6 @@ pub struct ModelsQuery {
     pub limit: Option<u32>,
     /// Start after the model with this id.
     pub after_id: Option<String>,
+    /// Stages of life of which models are listed; empty for those that are served.
+    pub lifecycles: Vec<&'static str>,
 }

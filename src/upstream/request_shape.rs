@@ -122,6 +122,7 @@ fn of_block(block: &InputBlock) -> u32 {
                     DocumentSource::Base64 { .. } | DocumentSource::Text { .. } => 0,
                     DocumentSource::Url { .. } => URL,
                     DocumentSource::File { .. } => FILE,
+                    DocumentSource::Content { content } => of_content(content),
                 }
         }
         InputBlock::ToolResult { content, .. } => content.as_ref().map_or(0, of_content),

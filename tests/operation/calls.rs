@@ -219,6 +219,7 @@ impl Caller {
         let request = v1::ListModelsRequest {
             page_token: it.word("page token"),
             page_size: -1,
+            ..v1::ListModelsRequest::default()
         };
         let answer = grpc.list_models(self.request(request)).await;
         seen.push(Seen::unary(it.call, answer));

@@ -251,6 +251,18 @@ pub fn bad_blocks() -> Vec<(Role, Block, &'static str)> {
         ),
         (User, paper(Doc::Text(" ".to_owned())), ".document.text"),
         (User, paper(Doc::FileId(String::new())), ".document.file_id"),
+        (
+            User,
+            paper(Doc::Content(v1::DocumentContent::default())),
+            ".document.content.content",
+        ),
+        (
+            User,
+            paper(Doc::Content(v1::DocumentContent {
+                content: blocks(vec![other(r#"{"type":"new"}"#)]),
+            })),
+            ".document.content.content[0]",
+        ),
         (Assistant, tool_use("{"), ".tool_use.input_json"),
         (Assistant, tool_use("[]"), ".tool_use.input_json"),
         (Assistant, tool_use("{} {}"), ".tool_use.input_json"),

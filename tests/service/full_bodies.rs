@@ -197,7 +197,7 @@ fn pictures(mark: Option<CacheControl>) -> [InputBlock; 3] {
     })
 }
 
-fn documents(mark: Option<CacheControl>) -> [InputBlock; 4] {
+fn documents(mark: Option<CacheControl>) -> [InputBlock; 5] {
     let x = || "x".to_owned();
     let all = [
         DocumentSource::Base64 {
@@ -210,13 +210,26 @@ fn documents(mark: Option<CacheControl>) -> [InputBlock; 4] {
         },
         DocumentSource::Url { url: x() },
         DocumentSource::File { file_id: x() },
+        DocumentSource::Content {
+            content: Content::Blocks(vec![
+                text(None),
+                InputBlock::Image {
+                    source: ImageSource::Base64 {
+                        media_type: "image/png".to_owned(),
+                        data: x(),
+                    },
+                    cache_control: None,
+                },
+            ]),
+        },
     ];
     all.map(|source| {
         match source {
             DocumentSource::Base64 { .. }
             | DocumentSource::Text { .. }
             | DocumentSource::Url { .. }
-            | DocumentSource::File { .. } => {}
+            | DocumentSource::File { .. }
+            | DocumentSource::Content { .. } => {}
         }
         InputBlock::Document {
             source,

@@ -12,6 +12,7 @@ async fn page(
     let request = v1::ListModelsRequest {
         page_size,
         page_token: page_token.to_owned(),
+        ..v1::ListModelsRequest::default()
     };
     Ok(soon(grpc.list_models(request)).await?.into_inner())
 }
@@ -135,4 +136,30 @@ async fn a_fault_is_the_same_as_for_any_other_call() {
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(reason(&status), "UPSTREAM_OVERLOADED");
     assert_eq!(world.attempts(), 4);
+}
+
+#[tokio::test]
+async fn models_are_listed_by_their_stage_of_life() {
+    let mut world = World::start().await;
+    let (all, _) = all(&mut world.grpc, 0).await;
+    let list = |lifecycles: &[v1::ModelLifecycle]| v1::ListModelsRequest {
+        lifecycles: lifecycles.iter().map(|stage| (*stage).into()).collect(),
+        page_size: 1000,
+        ..v1::ListModelsRequest::default()
+    };
+    let (active, deprecated) = (v1::ModelLifecycle::Active, v1::ModelLifecycle::Deprecated);
+    for stages in [&[active][..], &[deprecated], &[active, deprecated]] {
+        let listed = soon(world.grpc.list_models(list(stages))).await.unwrap();
+        let wanted = all
+            .iter()
+            .filter(|model| stages.contains(&model.lifecycle()));
+        let wanted: Vec<&v1::Model> = wanted.collect();
+        let listed = listed.into_inner().models;
+        assert!(!wanted.is_empty());
+        assert_eq!(listed.iter().collect::<Vec<_>>(), wanted, "{stages:?}");
+    }
+    let wrong = list(&[v1::ModelLifecycle::Unspecified, active, active]);
+    let status = soon(world.grpc.list_models(wrong)).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert_eq!(wrong_fields(&status), ["lifecycles[0]", "lifecycles[2]"]);
 }

@@ -127,6 +127,12 @@ fn pictures_and_documents() -> Vec<Block> {
             "https://example.com/report.pdf".to_owned(),
         ))),
         Block::Document(document(DocumentSource::FileId("file_report".to_owned()))),
+        Block::Document(document(DocumentSource::Content(v1::DocumentContent {
+            content: blocks(vec![
+                Block::Text(text("Warm.")),
+                Block::Image(image(ImageSource::Data(PNG.into()))),
+            ]),
+        }))),
         Block::SearchResult(v1::SearchResultBlock {
             citations: true,
             ..found()

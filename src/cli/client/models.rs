@@ -31,6 +31,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         let request = ListModelsRequest {
             page_size: PAGE,
             page_token: all.next_page_token,
+            ..ListModelsRequest::default()
         };
         let page = connection
             .unary(

@@ -42,6 +42,8 @@ pub enum BlockPosition {
     Message(Role),
     /// In the content of a tool_result.
     ToolResult,
+    /// A part of a document.
+    DocumentPart,
 }
 
 /// Maps content blocks to the API's, and collects what is wrong with them.
@@ -256,8 +258,19 @@ impl<'v> ContentMapper<'v> {
                 self.required(&file_id, path.field("file_id"));
                 DocumentSource::File { file_id }
             }
+            Some(DocSource::Content(document)) => {
+                let path = path.field("content");
+                if document.content.is_empty() {
+                    self.wrong.add(path.field("content"), "must not be empty");
+                }
+                let parts = self.blocks(document.content, BlockPosition::DocumentPart, path);
+                DocumentSource::Content {
+                    content: Content::Blocks(parts),
+                }
+            }
             None => {
-                self.wrong.add(path, "must have pdf, text, url or file_id");
+                self.wrong
+                    .add(path, "must have pdf, text, url, file_id or content");
                 return None;
             }
         };
@@ -368,8 +381,18 @@ impl<'v> ContentMapper<'v> {
 fn misplaced(block: &Block, place: BlockPosition) -> Option<&'static str> {
     use Role::{Assistant, System, User};
     let (allowed, complaint): (&[BlockPosition], _) = match block {
-        Block::Text(_) | Block::Other(_) => return None,
-        Block::Image(_) | Block::Document(_) | Block::SearchResult(_) => (
+        Block::Text(_) => return None,
+        Block::Other(_) if place != BlockPosition::DocumentPart => return None,
+        Block::Other(_) => (&[], "is not allowed in a document"),
+        Block::Image(_) => (
+            &[
+                BlockPosition::Message(User),
+                BlockPosition::ToolResult,
+                BlockPosition::DocumentPart,
+            ],
+            "is only allowed in user messages",
+        ),
+        Block::Document(_) | Block::SearchResult(_) => (
             &[BlockPosition::Message(User), BlockPosition::ToolResult],
             "is only allowed in user messages",
         ),
@@ -392,6 +415,7 @@ fn misplaced(block: &Block, place: BlockPosition) -> Option<&'static str> {
         BlockPosition::ToolResult => {
             "is not allowed in a tool_result, which accepts text, image, document and search_result"
         }
+        BlockPosition::DocumentPart => "is not allowed in a document, which accepts text and image",
         BlockPosition::Message(_) => complaint,
     })
 }

@@ -8,7 +8,7 @@ use super::{
     reading::{blocks, system_blocks, unreadable_block},
 };
 use crate::claude::{
-    request::{Content, InputBlock, MessagesRequest, Role, SystemPrompt},
+    request::{Content, DocumentSource, InputBlock, MessagesRequest, Role, SystemPrompt},
     tools::Tool,
 };
 use serde_json::Value;
@@ -87,7 +87,16 @@ fn check_block(block: &InputBlock, role: Role, path: &str) -> Result<(), ApiErro
             })
         }
         InputBlock::Image { .. } => only(Role::User, "`image`"),
-        InputBlock::Document { .. } => only(Role::User, "`document`"),
+        InputBlock::Document { source, .. } => {
+            only(Role::User, "`document`")?;
+            let DocumentSource::Content { content } = source else {
+                return Ok(());
+            };
+            let is_part = |it| matches!(it, &InputBlock::Text { .. } | &InputBlock::Image { .. });
+            require(blocks(content).iter().all(is_part), || {
+                format!("{path}.document.source.content: only text and image blocks are allowed")
+            })
+        }
         InputBlock::SearchResult { content, .. } => {
             only(Role::User, "`search_result`")?;
             require(

@@ -46,6 +46,10 @@ impl Prompt {
                         source: DocumentSource::Text { data, .. },
                         ..
                     } => push(&mut documents, data),
+                    InputBlock::Document {
+                        source: DocumentSource::Content { content },
+                        ..
+                    } => push_content(&mut documents, content),
                     InputBlock::SearchResult { content, .. } => push_texts(&mut documents, content),
                     InputBlock::ToolResult { content, .. } => match content {
                         Some(content) => push_content(&mut results, content),

@@ -223,6 +223,9 @@ fn page(models: &Url, query: &ModelsQuery) -> Url {
     if let Some(after_id) = &query.after_id {
         url.query_pairs_mut().append_pair("after_id", after_id);
     }
+    for lifecycle in &query.lifecycles {
+        url.query_pairs_mut().append_pair("lifecycle[]", lifecycle);
+    }
     url
 }
 

@@ -97,7 +97,7 @@ class Sender:
             {"tool_choice": generate_pb2.ToolChoice(mode=generate_pb2.TOOL_CHOICE_MODE_NONE)},
         ]:
             yield "messages.count_tokens", self.counted(**more)
-        request = models_pb2.ListModelsRequest(page_size=7, page_token="claude-x")
+        request = models_pb2.ListModelsRequest(page_size=7, page_token="claude-x", lifecycles=[1, 2, 3])
         self.service.ListModels(request, timeout=reading.SECONDS)
         yield "models.list", self.upstream.last_query
 

@@ -69,7 +69,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.last_headers = self.headers
-        self.server.last_query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
+        self.server.last_query = {
+            name.removesuffix("[]"): values if name.endswith("[]") else values[-1] for name, values in query.items()
+        }
         self.answer(Answer(JSON, json.dumps(self.server.models).encode()))
 
     def do_POST(self):
