@@ -196,19 +196,6 @@ impl AnswerBlock {
     }
 }
 
-impl AnswerBlock {
-    /// The type of a block that is known here, and its fields that are not.
-    pub(super) fn extra_mut(&mut self) -> Option<(&'static str, &mut Extra)> {
-        match self {
-            AnswerBlock::Text { extra, .. } => Some(("text", extra)),
-            AnswerBlock::Thinking { extra, .. } => Some(("thinking", extra)),
-            AnswerBlock::RedactedThinking { extra, .. } => Some(("redacted_thinking", extra)),
-            AnswerBlock::ToolUse { extra, .. } => Some(("tool_use", extra)),
-            AnswerBlock::Other { .. } => None,
-        }
-    }
-}
-
 /// A text of the content; one that is missing or `null` is empty.
 fn content_text(object: &Object<'_>, field: &str, position: usize) -> Result<String, Unreadable> {
     let Some(json) = object.get(field) else {

@@ -4,7 +4,6 @@
 //! must go back as it came.
 
 use super::{lenient::Object, raw::RawObject};
-use serde_json::value::RawValue;
 
 /// Such fields, as one JSON object; empty if there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,19 +26,6 @@ impl Extra {
             json.push('}');
         }
         Extra(json)
-    }
-
-    /// The fields of an object that a block of some type does not have.
-    pub(super) fn read(kind: &str, fields: &RawValue) -> Self {
-        let fields = Object::read(fields.get());
-        fields.map_or_else(|_| Extra::default(), |fields| Extra::of(kind, &fields))
-    }
-
-    /// The JSON object.
-    pub(super) fn to_object(&self) -> Box<RawValue> {
-        let json = Some(self.0.as_str()).filter(|json| !json.is_empty());
-        let json = json.unwrap_or("{}").to_owned();
-        RawValue::from_string(json).expect("it is a JSON object")
     }
 
     /// The JSON object as a string, which is empty without such fields.

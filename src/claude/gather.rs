@@ -6,7 +6,6 @@
 use super::{
     answer::{AnswerBlock, Message},
     event::{Delta, MessageDelta, StreamEvent},
-    extra::Extra,
     merge::MergedBlock,
 };
 use serde_json::value::RawValue;
@@ -18,8 +17,7 @@ use serde_json::value::RawValue;
 pub struct Gather {
     message: Box<Message>,
     end: MessageDelta,
-    /// Blocks of unknown types that had deltas, and what unknown deltas brought to the
-    /// others, with their positions.
+    /// Blocks of unknown types that had deltas, with their positions.
     merged: Vec<(usize, MergedBlock)>,
 }
 
@@ -64,11 +62,6 @@ impl Gather {
                 merged(&mut self.merged, position, json).push(&delta);
             }
             // A delta that is unknown here: the API may add some.
-            (block, Delta::Other(delta)) => {
-                if let Some((_, extra)) = block.extra_mut() {
-                    merged(&mut self.merged, position, &extra.to_object()).push(&delta);
-                }
-            }
             _ => {}
         }
     }
@@ -82,14 +75,8 @@ impl Gather {
         message.usage = end.usage;
         message.rest = end.rest;
         for (position, block) in self.merged.drain(..) {
-            match message.content.get_mut(position) {
-                Some(AnswerBlock::Other { json, .. }) => *json = block.finish(),
-                Some(known) => {
-                    if let Some((kind, extra)) = known.extra_mut() {
-                        *extra = Extra::read(kind, &block.finish());
-                    }
-                }
-                None => {}
+            if let Some(AnswerBlock::Other { json, .. }) = message.content.get_mut(position) {
+                *json = block.finish();
             }
         }
         message
@@ -186,35 +173,6 @@ data: {"type":"content_block_stop","index":2}
         assert_eq!(message.stop_reason.as_deref(), Some("tool_use"));
         assert_eq!(message.usage.input_tokens, Some(7));
         assert_eq!(message.usage.output_tokens, Some(9));
-    }
-
-    #[test]
-    fn unknown_deltas_of_known_blocks_are_more_fields_of_theirs() {
-        let blocks = r#"event: content_block_start
-data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":"","old":1.0}}
-
-event: content_block_delta
-data: {"type":"content_block_delta","index":0,"delta":{"type":"new_delta","new":"a","text":"x"}}
-
-event: content_block_delta
-data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hm"}}
-
-event: content_block_delta
-data: {"type":"content_block_delta","index":0,"delta":{"type":"new_delta","new":"b","more":[1e2]}}
-
-event: content_block_stop
-data: {"type":"content_block_stop","index":0}
-
-"#;
-        let message = gather(&format!("{START}{blocks}{END}")).unwrap().unwrap();
-        let Some(AnswerBlock::Text { text, extra, .. }) = message.content.into_iter().next() else {
-            panic!("it is a text");
-        };
-        assert_eq!(text, "hm");
-        assert_eq!(
-            extra.into_string(),
-            r#"{"old":1.0,"new":"ab","more":[1e2]}"#
-        );
     }
 
     #[test]
