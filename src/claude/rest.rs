@@ -96,7 +96,7 @@ impl Rest {
         }
     }
 
-    /// The container, moved; one that is no object stays.
+    /// The container, moved; one that is not an object stays.
     pub fn take_container(&mut self) -> Option<Container> {
         let place = position(&self.message, "container")?;
         let container = Container::read(&self.message[place].1)?;

@@ -88,7 +88,7 @@ pub fn saturating(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// A time of the API; what is none is not set.
+/// A time of the API; one that is not valid is not set.
 pub fn time(rfc3339: Option<String>) -> Option<Timestamp> {
     rfc3339?.parse().ok()
 }

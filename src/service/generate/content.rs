@@ -1,6 +1,10 @@
 //! Maps content blocks to the API's.
 
-use super::{extra, json};
+use super::{
+    extra, json,
+    picture::picture_type,
+    position::{BlockPosition, misplaced},
+};
 use crate::{
     claude::{
         extra::with_extra,
@@ -34,17 +38,6 @@ const TYPED: [&str; 8] = [
     "thinking",
     "redacted_thinking",
 ];
-
-/// Where blocks are in a request, which determines what is allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BlockPosition {
-    /// In a message of this role.
-    Message(Role),
-    /// In the content of a tool_result.
-    ToolResult,
-    /// A part of a document.
-    DocumentPart,
-}
 
 /// Maps content blocks to the API's, and collects what is wrong with them.
 pub struct ContentMapper<'v> {
@@ -374,74 +367,6 @@ impl<'v> ContentMapper<'v> {
         if !is_https {
             self.wrong.add(path, "must be an https URL");
         }
-    }
-}
-
-/// Why a block is not allowed in its position, if it is not.
-fn misplaced(block: &Block, place: BlockPosition) -> Option<&'static str> {
-    use Role::{Assistant, System, User};
-    let (allowed, complaint): (&[BlockPosition], _) = match block {
-        Block::Text(_) => return None,
-        Block::Other(_) if place != BlockPosition::DocumentPart => return None,
-        Block::Other(_) => (&[], "is not allowed in a document"),
-        Block::Image(_) => (
-            &[
-                BlockPosition::Message(User),
-                BlockPosition::ToolResult,
-                BlockPosition::DocumentPart,
-            ],
-            "is only allowed in user messages",
-        ),
-        Block::Document(_) | Block::SearchResult(_) => (
-            &[BlockPosition::Message(User), BlockPosition::ToolResult],
-            "is only allowed in user messages",
-        ),
-        Block::ToolResult(_) => (
-            &[BlockPosition::Message(User)],
-            "is only allowed in user messages",
-        ),
-        Block::ToolUse(_) | Block::Thinking(_) | Block::RedactedThinking(_) => (
-            &[BlockPosition::Message(Assistant)],
-            "is only allowed in assistant messages",
-        ),
-    };
-    if allowed.contains(&place) {
-        return None;
-    }
-    Some(match place {
-        BlockPosition::Message(System) => {
-            "is not allowed in system messages, which accept text only"
-        }
-        BlockPosition::ToolResult => {
-            "is not allowed in a tool_result, which accepts text, image, document and search_result"
-        }
-        BlockPosition::DocumentPart => "is not allowed in a document, which accepts text and image",
-        BlockPosition::Message(_) => complaint,
-    })
-}
-
-/// The media type of an image, according to its first bytes.
-fn picture_type(bytes: &[u8]) -> Option<&'static str> {
-    match bytes {
-        [0xFF, 0xD8, 0xFF, ..] => Some("image/jpeg"),
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Some("image/png"),
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => Some("image/webp"),
-        _ => None,
     }
 }
 

@@ -6,6 +6,8 @@ mod answer;
 mod content;
 mod extra;
 mod json;
+mod picture;
+mod position;
 mod request;
 mod stream;
 mod tools;

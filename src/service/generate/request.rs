@@ -1,9 +1,6 @@
 //! Maps `GenerateRequest` to a request of the API.
 
-use super::{
-    content::{BlockPosition, ContentMapper},
-    extra, json, tools,
-};
+use super::{content::ContentMapper, extra, json, position::BlockPosition, tools};
 use crate::{
     claude::request::{
         Content, Effort, InputMessage, MessagesRequest, Metadata, OutputConfig, OutputFormat, Role,
