@@ -24,6 +24,9 @@ pub struct Args {
     /// Output tokens per second of each response; 0 means unlimited.
     #[arg(long, value_name = "NUMBER")]
     tokens_per_second: Option<f64>,
+    /// Time that a Message Batch takes from its creation to its end, such as `1m`.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    batch_duration: Option<Duration>,
     /// Serve TLS with this certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_key_file")]
     tls_cert_file: Option<PathBuf>,
@@ -65,6 +68,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         "simulator.tokens_per_second",
         "--tokens-per-second",
         tokens_per_second,
+    );
+    values.set(
+        "simulator.batches.duration",
+        "--batch-duration",
+        args.batch_duration
+            .map(|time| humantime::format_duration(time).to_string()),
     );
     for (key, flag, file) in [
         ("cert_file", "--tls-cert-file", args.tls_cert_file),

@@ -1,11 +1,8 @@
 //! The models that are offered: those of the catalogue.
 
-use super::error::ApiError;
+use super::{error::ApiError, paging::ListQuery};
 use crate::{
-    claude::{
-        models::{ModelInfo, ModelPage},
-        request::Effort,
-    },
+    claude::{models::ModelInfo, request::Effort},
     models::{Day, KnownModel, ThinkingType, catalogue},
 };
 use serde::Serialize;
@@ -40,56 +37,18 @@ pub(super) fn model(id: &str) -> Result<String, ApiError> {
 /// # Errors
 /// 400 for an invalid query.
 pub(super) fn page(query: &str) -> Result<String, ApiError> {
-    let mut limit = 20;
-    let mut after = None;
-    let mut before = None;
     let mut stages = Vec::new();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match name {
-            "limit" => limit = read_limit(value)?,
-            "after_id" => after = Some(position(value)?),
-            "before_id" => before = Some(position(value)?),
-            "lifecycle[]" | "lifecycle%5B%5D" => stages.push(stage(value)?),
-            // The SDKs mark beta calls in the query.
-            "beta" => {}
-            _ => {
-                return Err(ApiError::invalid(format!(
-                    "{name}: Extra inputs are not permitted"
-                )));
-            }
+    let query = ListQuery::read(query, |name, value| {
+        let is_stage = matches!(name, "lifecycle[]" | "lifecycle%5B%5D");
+        if is_stage {
+            stages.push(stage(value)?);
         }
-    }
-    let listed = |models: &'static [KnownModel]| -> Vec<&'static KnownModel> {
-        let is_listed =
-            |model: &&KnownModel| stages.is_empty() || stages.contains(&stage_of(model));
-        models.iter().filter(is_listed).collect()
-    };
-    let (data, has_more) = match (after, before) {
-        (Some(_), Some(_)) => {
-            return Err(ApiError::invalid(
-                "after_id and before_id exclude each other",
-            ));
-        }
-        (None, Some(before)) => {
-            let mut earlier = listed(&models()[..before]);
-            let first = earlier.len().saturating_sub(limit);
-            (earlier.split_off(first), first > 0)
-        }
-        (after, None) => {
-            let mut rest = listed(&models()[after.map_or(0, |after| after + 1)..]);
-            let has_more = rest.len() > limit;
-            rest.truncate(limit);
-            (rest, has_more)
-        }
-    };
-    let page = ModelPage {
-        has_more,
-        first_id: data.first().map(|model| model.id().to_owned()),
-        last_id: data.last().map(|model| model.id().to_owned()),
-        data: data.into_iter().map(info).collect(),
-    };
-    Ok(json_of(&page))
+        Ok(is_stage)
+    })?;
+    let all = models().iter().map(info).collect();
+    let is_listed =
+        |model: &ModelInfo| stages.is_empty() || stages.contains(&model.lifecycle.as_str());
+    Ok(json_of(&query.page(all, |model| &model.id, is_listed)?))
 }
 
 /// A stage of life in a query.
@@ -107,21 +66,6 @@ fn stage_of(model: &KnownModel) -> &'static str {
         Some(_) => "deprecated",
         None => "active",
     }
-}
-
-fn read_limit(value: &str) -> Result<usize, ApiError> {
-    value
-        .parse()
-        .ok()
-        .filter(|limit| (1..=1000).contains(limit))
-        .ok_or_else(|| ApiError::invalid("limit: must be a number from 1 to 1000"))
-}
-
-fn position(id: &str) -> Result<usize, ApiError> {
-    models()
-        .iter()
-        .position(|model| model.id() == id)
-        .ok_or_else(|| ApiError::invalid(format!("{id}: unknown model to page from")))
 }
 
 fn json_of(value: &impl Serialize) -> String {
@@ -152,7 +96,7 @@ fn capabilities(model: &KnownModel) -> Value {
     let effort = |level: Effort| is(model.rules.effort.contains(&level));
     let thinks = |kind: ThinkingType| is(model.rules.thinking.contains(&kind));
     json!({
-        "batch": no(),
+        "batch": yes(),
         "citations": no(),
         "code_execution": no(),
         "context_management": no(),
@@ -183,6 +127,7 @@ fn capabilities(model: &KnownModel) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claude::models::ModelPage;
 
     fn ids(query: &str) -> (Vec<String>, bool) {
         let page: ModelPage = ModelPage::read(page(query).unwrap().as_bytes()).unwrap();

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use thiserror::Error;
 
+const MAX_BATCH_TIME: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// The simulator of the Claude API. It runs only under `serve --simulate` and
 /// `simulate`.
 // `Debug` is written by hand so that it does not show keys.
@@ -36,6 +38,8 @@ pub struct SimulatorConfig {
     pub faults: FaultRates,
     /// Rate limits per API key and model.
     pub limits: SimulatorLimitsConfig,
+    /// Message Batches.
+    pub batches: SimulatorBatchesConfig,
 }
 
 impl fmt::Debug for SimulatorConfig {
@@ -51,6 +55,7 @@ impl fmt::Debug for SimulatorConfig {
             .field("connections", &self.connections)
             .field("faults", &self.faults)
             .field("limits", &self.limits)
+            .field("batches", &self.batches)
             .finish()
     }
 }
@@ -68,6 +73,7 @@ impl Default for SimulatorConfig {
             connections: ConnectionsConfig::default(),
             faults: FaultRates::default(),
             limits: SimulatorLimitsConfig::default(),
+            batches: SimulatorBatchesConfig::default(),
         }
     }
 }
@@ -175,6 +181,37 @@ pub struct SimulatorLimitsConfig {
     pub output_tokens_per_minute: u64,
 }
 
+/// Message Batches. They are kept in memory, those of all API keys together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SimulatorBatchesConfig {
+    /// Time from the creation of a batch to the end of its last request. The requests
+    /// are processed one by one over that time.
+    #[serde(with = "humantime_serde")]
+    pub duration: Duration,
+    /// Time from the creation of a batch to its expiry: requests that are not
+    /// processed by then expire.
+    #[serde(with = "humantime_serde")]
+    pub expires_after: Duration,
+    /// Maximum number of batches. A new one replaces the oldest that has ended, or is
+    /// refused with status 429 if none has.
+    pub max_batches: usize,
+    /// Maximum size of all batches, in bytes: of the requests until a batch ends, then
+    /// of its results. Reaching it has the same effect as reaching `max_batches`.
+    pub max_bytes: usize,
+}
+
+impl Default for SimulatorBatchesConfig {
+    fn default() -> Self {
+        SimulatorBatchesConfig {
+            duration: Duration::from_secs(1),
+            expires_after: Duration::from_secs(24 * 3600),
+            max_batches: 1000,
+            max_bytes: 512 * 1024 * 1024,
+        }
+    }
+}
+
 /// A fault in the `[simulator]` section.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error("simulator.{field}: {problem}")]
@@ -216,6 +253,14 @@ impl SimulatorConfig {
                 "tls.generated_ca_file".to_owned(),
                 "must not be set together with cert_file",
             );
+        }
+        for (name, time) in [
+            ("duration", self.batches.duration),
+            ("expires_after", self.batches.expires_after),
+        ] {
+            if time > MAX_BATCH_TIME {
+                return wrong(format!("batches.{name}"), "must be at most 30 days");
+            }
         }
         if self.api_keys.iter().any(String::is_empty) {
             return wrong("api_keys".to_owned(), "must not contain an empty key");

@@ -1,7 +1,7 @@
 //! The path of one request.
 
 use super::{
-    answer,
+    answer, batches,
     behaviour::Behaviour,
     body::{AnswerBody, BrokenOff, Whole},
     catalogue, check,
@@ -28,7 +28,7 @@ pub(super) async fn answer(
     let mut in_flight = state.begin();
     let mut exchange = Exchange::new(state, connection);
     let (parts, body) = request.into_parts();
-    let answered = match read(body).await {
+    let answered = match read(body, max_body_bytes(parts.uri.path())).await {
         Ok(body) => {
             exchange.record(&parts, &body);
             route(&mut exchange, &parts, body).await
@@ -57,8 +57,16 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-async fn read(body: Incoming) -> Result<Bytes, ApiError> {
-    match Limited::new(body, MAX_BODY_BYTES).collect().await {
+/// The size of the largest body that a path accepts.
+fn max_body_bytes(path: &str) -> usize {
+    match path {
+        batches::PATH => batches::MAX_BODY_BYTES,
+        _ => MAX_BODY_BYTES,
+    }
+}
+
+async fn read(body: Incoming, max_bytes: usize) -> Result<Bytes, ApiError> {
+    match Limited::new(body, max_bytes).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::new(
             413,
@@ -74,6 +82,12 @@ async fn route(
     body: Bytes,
 ) -> Result<Response<AnswerBody>, ExchangeError> {
     let path = parts.uri.path();
+    if let Some(endpoint) = batches::endpoint(path) {
+        return match admit(exchange, parts, endpoint.method(parts)?, false).await? {
+            Some(response) => Ok(response),
+            None => Ok(batches::answer(exchange, parts, endpoint, &body)?),
+        };
+    }
     let generates = path == "/v1/messages";
     let counts = path == "/v1/messages/count_tokens";
     let model = path.strip_prefix("/v1/models").and_then(|rest| match rest {
@@ -91,17 +105,8 @@ async fn route(
     if parts.method != method {
         return Err(ApiError::new(405, "Method Not Allowed").into());
     }
-    exchange.key = check::headers(
-        &parts.headers,
-        &parts.method,
-        &exchange.state.config.api_keys,
-    )?;
-    exchange.behaviour = exchange.choose_behaviour(&parts.headers, model.is_none())?;
-    if let Some(behaviour) = &exchange.behaviour {
-        // The request ends here: nothing of it is looked at.
-        if let Some(response) = meet(behaviour, &exchange.connection).await? {
-            return Ok(response);
-        }
+    if let Some(response) = admit(exchange, parts, &method, model.is_none()).await? {
+        return Ok(response);
     }
     if let Some(model) = model {
         let found = match model {
@@ -119,6 +124,24 @@ async fn route(
         return Ok(answer::plain(json, exchange.behaviour.as_ref())?);
     }
     answer::respond(exchange, request, known).await
+}
+
+/// Checks the headers of a request, as one of this method, and lets it meet its
+/// behaviour; `None` when it goes on.
+async fn admit(
+    exchange: &mut Exchange,
+    parts: &Parts,
+    method: &Method,
+    scriptable: bool,
+) -> Result<Option<Response<AnswerBody>>, ExchangeError> {
+    let accepted_keys = &exchange.state.config.api_keys;
+    exchange.key = check::headers(&parts.headers, method, accepted_keys)?;
+    exchange.behaviour = exchange.choose_behaviour(&parts.headers, scriptable)?;
+    match &exchange.behaviour {
+        // The request can end here: nothing of it is looked at.
+        Some(behaviour) => meet(behaviour, &exchange.connection).await,
+        None => Ok(None),
+    }
 }
 
 /// Applies a behaviour that concerns any request, valid or not; `None` when it

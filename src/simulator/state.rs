@@ -2,6 +2,7 @@
 //! process scripts and observes them.
 
 use super::{
+    batches::BatchStore,
     behaviour::Behaviour,
     cache::PromptCache,
     config::{FaultRates, SimulatorConfig},
@@ -110,6 +111,7 @@ pub(super) struct SimulatorState {
     pub(super) config: SimulatorConfig,
     pub(super) limiter: Limiter,
     pub(super) cache: PromptCache,
+    pub(super) batches: BatchStore,
     counts: watch::Sender<Counts>,
     script: Mutex<Script>,
     recorded: Mutex<VecDeque<RecordedRequest>>,
@@ -129,6 +131,7 @@ impl SimulatorState {
         SimulatorState {
             limiter: Limiter::new(config.limits.clone()),
             cache: PromptCache::default(),
+            batches: BatchStore::new(config.batches.clone()),
             counts: watch::Sender::new(Counts::default()),
             script: Mutex::new(Script {
                 next: VecDeque::new(),

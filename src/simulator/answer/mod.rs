@@ -1,13 +1,16 @@
 //! The answer to a valid request to `/v1/messages`.
 
+mod batched;
 mod compose;
 mod deliver;
 mod events;
 mod message;
 
+pub(super) use batched::batched;
 pub(super) use deliver::plain;
 
 use super::{
+    behaviour::Behaviour,
     body::AnswerBody,
     cache::CacheUsage,
     error::ApiError,
@@ -47,7 +50,8 @@ pub(super) async fn respond(
         Ok(reserved) => reserved,
         Err(exceeded) => return Ok(refuse(exchange, &exceeded)),
     };
-    let answer = write(exchange, &request, model, input, cached);
+    let behaviour = exchange.behaviour.as_ref();
+    let answer = write(exchange.number, behaviour, &request, model, input, cached);
     let mut response = deliver::deliver(exchange, answer, request.stream, reservation).await?;
     remaining.write(response.headers_mut());
     Ok(response)
@@ -66,7 +70,8 @@ fn refuse(exchange: &Exchange, exceeded: &RateLimitExceeded) -> Response<AnswerB
 }
 
 fn write(
-    exchange: &Exchange,
+    number: u64,
+    behaviour: Option<&Behaviour>,
     request: &MessagesRequest,
     model: &'static KnownModel,
     input: u64,
@@ -77,7 +82,7 @@ fn write(
     let mut hasher = DefaultHasher::new();
     (model.id(), request.messages.len(), &prompt).hash(&mut hasher);
     let hash = hasher.finish();
-    let (blocks, stop) = compose::compose(request, &prompt, exchange.behaviour.as_ref(), hash);
+    let (blocks, stop) = compose::compose(request, &prompt, behaviour, hash);
     let thinking: u64 = blocks
         .iter()
         .filter(|it| it.is_thinking())
@@ -85,7 +90,7 @@ fn write(
         .sum();
     let output: u64 = blocks.iter().map(MessageBlock::tokens).sum();
     SimulatedMessage {
-        id: format!("msg_sim_{hash:016x}{:08x}", exchange.number),
+        id: format!("msg_sim_{hash:016x}{number:08x}"),
         model: model.id(),
         blocks,
         stop,
