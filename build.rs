@@ -4,7 +4,10 @@ use std::{env, fs, path::PathBuf};
 
 use protox::prost::Message as _;
 
-const PROTOS: [&str; 1] = ["proto/claude/v1/claude_service.proto"];
+const PROTOS: [&str; 2] = [
+    "proto/claude/v1/batch_service.proto",
+    "proto/claude/v1/claude_service.proto",
+];
 
 /// `tonic-health` has no `List` yet.
 const HEALTH: &str = "grpc/health/v1/health.proto";

@@ -20,6 +20,8 @@ pub mod access;
 #[doc(hidden)]
 pub mod admin;
 #[doc(hidden)]
+pub mod batches;
+#[doc(hidden)]
 pub mod call;
 #[doc(hidden)]
 pub mod claude;

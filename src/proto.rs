@@ -23,11 +23,20 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/claude_
 /// Full name of the service, as used in health checks and method paths.
 pub const SERVICE_NAME: &str = "claude.v1.ClaudeService";
 
+/// Full name of the service of batches.
+pub const BATCH_SERVICE_NAME: &str = "claude.v1.BatchService";
+
 /// `google.rpc.ErrorInfo.domain` of every error.
 pub const ERROR_DOMAIN: &str = "claude-grpc";
 
-/// The names of the service's methods.
-pub const METHODS: [&str; 7] = [
+/// The names of the methods of both services. No two have the same.
+pub const METHODS: [&str; 13] = [
+    "SubmitBatch",
+    "GetBatch",
+    "ListBatches",
+    "CancelBatch",
+    "DeleteBatch",
+    "StreamBatchResults",
     "Generate",
     "GenerateStream",
     "Summarize",
@@ -37,16 +46,28 @@ pub const METHODS: [&str; 7] = [
     "ListModels",
 ];
 
-/// The name of the service's method that a path refers to.
+/// The name of the method that a path of one of the services refers to.
 pub fn method(path: &str) -> Option<&str> {
-    path.strip_prefix('/')?
-        .strip_prefix(SERVICE_NAME)?
-        .strip_prefix('/')
+    let path = path.strip_prefix('/')?;
+    let method = path.strip_prefix(SERVICE_NAME);
+    let method = method.or_else(|| path.strip_prefix(BATCH_SERVICE_NAME))?;
+    method.strip_prefix('/')
 }
 
-/// Whether a method of the service answers with a stream.
+/// Whether a path is one of the service of batches.
+pub fn is_of_batches(path: &str) -> bool {
+    let rest = path
+        .strip_prefix('/')
+        .and_then(|it| it.strip_prefix(BATCH_SERVICE_NAME));
+    rest.is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Whether a method answers with a stream.
 pub fn is_stream(method: &str) -> bool {
-    matches!(method, "GenerateStream" | "SummarizeStream")
+    matches!(
+        method,
+        "GenerateStream" | "SummarizeStream" | "StreamBatchResults"
+    )
 }
 
 #[cfg(test)]

@@ -107,6 +107,22 @@ reasons! {
     UpstreamNotFound "UPSTREAM_NOT_FOUND": NotFound, Retry::No, None, Usage,
         "Unknown model or resource (404). ListModels lists the models.";
 
+    // Batches.
+    BatchesDisabled "BATCHES_DISABLED": FailedPrecondition, Retry::No, None, Failed,
+        "BatchService is off: the operator must set `batches.state_file`.";
+    BatchUnknown "BATCH_UNKNOWN": NotFound, Retry::No, None, Usage,
+        "The tenant has no batch with this id: it never had, or the batch was deleted or has expired.";
+    BatchNotEnded "BATCH_NOT_ENDED": FailedPrecondition, Retry::No, None, Busy,
+        "The batch has no results yet, or cannot be deleted yet. GetBatch says how far it is.";
+    TooManyBatches "TOO_MANY_BATCHES": ResourceExhausted, Retry::No, Some("client"), Busy,
+        "The tenant has `batches.max_per_tenant` batches. Delete some that have ended.";
+    BatchStateUnavailable "BATCH_STATE_UNAVAILABLE": Unavailable, ONE_SECOND, None, Failed,
+        "The state of batches cannot be read or written. The log says why.";
+    BatchItemCanceled "BATCH_ITEM_CANCELED": Cancelled, Retry::No, None, Incomplete,
+        "Result of a batch: the batch was canceled before the item was processed.";
+    BatchItemExpired "BATCH_ITEM_EXPIRED": DeadlineExceeded, Retry::No, None, Incomplete,
+        "Result of a batch: the item was not processed within 24 hours. Submit it again.";
+
     // Credentials and permissions.
     Unauthenticated "UNAUTHENTICATED": Unauthenticated, Retry::No, None, Failed,
         "Missing or invalid credentials. The log and the metric `claude_grpc.access.refusals` say which.";

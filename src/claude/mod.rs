@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod as_events;
+pub mod batches;
 mod cache_control;
 pub mod error;
 pub mod estimate;

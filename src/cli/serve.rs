@@ -11,6 +11,7 @@ use super::{
     systemd,
 };
 use crate::{
+    batches::Batches,
     config::{Config, Environment},
     secrets::{ApiKeys, KeySource, Reloadable, Watcher},
     server::Server,
@@ -21,7 +22,7 @@ use crate::{
 };
 use reqwest::Url;
 use secrecy::SecretString;
-use std::{io, net::TcpListener};
+use std::{convert::Infallible, io, net::TcpListener};
 use tracing::{Instrument, Span};
 
 /// Flags of `serve`.
@@ -117,7 +118,11 @@ async fn serve(
         start,
     } = process;
     let listen = config.server.listen;
-    let service = Rpcs::new(upstream.client.clone(), config.service);
+    let usage_store = security.access.as_ref();
+    let usage_store = usage_store.map(|access| access.usage_store().clone());
+    let batches = Batches::open(&config.batches, &upstream, usage_store)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let service = Rpcs::new(upstream.client.clone(), config.service).with_batches(batches.clone());
     let drain_timeout = config.server.drain_timeout;
     let bound = match socket {
         Some(socket) => Server::from_listener(socket, config.server, service),
@@ -159,12 +164,24 @@ async fn serve(
         never = serve_admin(admin) => match never {},
         never = signals.drain(drain.clone()) => match never {},
         never = systemd::report(drain, drain_timeout) => match never {},
+        never = look_after(batches.as_ref()) => match never {},
+    }
+    if let Some(batches) = batches {
+        batches.shut_down().await;
     }
     if let Some(access) = security.access {
         access.usage_store().flush().await;
     }
     observability.shut_down().await;
     Ok(())
+}
+
+/// Looks after batches, if they are on.
+async fn look_after(batches: Option<&Batches>) -> Infallible {
+    match batches {
+        Some(batches) => batches.work().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Loads the API keys, which follow changes of their source.

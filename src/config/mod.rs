@@ -17,6 +17,7 @@ pub use layers::FlagValue;
 use crate::{
     access::{AccessConfig, limits::LimitsConfig},
     admin::AdminConfig,
+    batches::BatchesConfig,
     secrets::SecretsConfig,
     server::ServerConfig,
     service::ServiceConfig,
@@ -43,6 +44,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// Models and defaults of the RPCs.
     pub service: ServiceConfig,
+    /// Batches: where their state is kept, and for how long.
+    pub batches: BatchesConfig,
     /// Access control.
     pub access: AccessConfig,
     /// The usage store and the prices of tokens.
@@ -97,6 +100,8 @@ impl Config {
             .check(&mut |key, problem| wrong(&format!("upstream.{key}"), problem));
         self.service
             .check(&mut |key, problem| wrong(&format!("service.{key}"), problem));
+        self.batches
+            .check(&mut |key, problem| wrong(&format!("batches.{key}"), problem));
         self.access
             .check(&mut |key, problem| wrong(&format!("access.{key}"), problem));
         self.limits
@@ -167,6 +172,7 @@ impl Layers {
         let server = self.section("server", faults);
         let upstream = self.section("upstream", faults);
         let service = self.section("service", faults);
+        let batches = self.section("batches", faults);
         let access = self.section("access", faults);
         let limits = self.section("limits", faults);
         let secrets = self.section("secrets", faults);
@@ -178,6 +184,7 @@ impl Layers {
             server: server?,
             upstream: upstream?,
             service: service?,
+            batches: batches?,
             access: access?,
             limits: limits?,
             secrets: secrets?,

@@ -28,6 +28,7 @@ mod request_body;
 mod request_deadline;
 mod request_frames;
 mod router;
+mod services;
 mod signed_calls;
 mod sparse_log;
 mod stack;

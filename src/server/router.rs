@@ -1,6 +1,6 @@
 //! Sends calls of the service to one stack, and everything else to another.
 
-use crate::proto::method;
+use crate::proto::{is_stream, method};
 use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 use std::{
@@ -16,7 +16,7 @@ const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 /// and a drain neither rejects nor waits for them.
 #[derive(Debug, Clone)]
 pub struct Router<C, R> {
-    /// For `claude.v1.ClaudeService`.
+    /// For `claude.v1.ClaudeService` and `claude.v1.BatchService`.
     pub calls: C,
     /// For all other services.
     pub rest: R,
@@ -42,8 +42,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         match method(request.uri().path()) {
             Some(method) => {
-                let streams = method.ends_with("Stream");
-                if streams {
+                if is_stream(method) {
                     leave_uncompressed(request.headers_mut());
                 }
                 Box::pin(self.calls.call(request))

@@ -5,20 +5,14 @@ use super::{
     config::ServerConfig, drain::Drain, ended_tasks::EndedTasks, error_details::AddErrorDetails,
     health::HealthServices, messages::MessageBudget, metadata_limit::LimitMetadata,
     only_grpc::OnlyGrpc, public_calls::LimitPublicCalls, reflection, request_body::RequestBody,
-    router::Router, signed_calls::ForbidSignedRetries, unread::UnreadResponses, web,
+    router::Router, services::Services, signed_calls::ForbidSignedRetries, unread::UnreadResponses,
+    web,
 };
-use crate::{
-    access::Access, layer::rule, proto::v1::claude_service_server::ClaudeServiceServer,
-    service::Rpcs, telemetry::Telemetry,
-};
+use crate::{access::Access, layer::rule, service::Rpcs, telemetry::Telemetry};
 use http::{Request, Response};
 use std::{convert::Infallible, sync::Arc};
 use tokio::sync::Semaphore;
-use tonic::{
-    body::Body,
-    codec::CompressionEncoding::{Deflate, Gzip, Zstd},
-    service::RoutesBuilder,
-};
+use tonic::{body::Body, service::RoutesBuilder};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 /// The stack as used by a connection.
@@ -126,7 +120,7 @@ fn inbound(
         .layer(authenticate.clone())
         // Only authenticated clients have limits.
         .layer(rule(calls_limit))
-        .service(claude_service(config, service));
+        .service(Services::new(config, service));
     let mut routes = RoutesBuilder::default();
     routes.add_service(health.server());
     if config.serves_reflection() {
@@ -149,16 +143,4 @@ fn inbound(
         return BoxCloneSyncService::new(OnlyGrpc::new(config, web));
     }
     BoxCloneSyncService::new(OnlyGrpc::new(config, router))
-}
-
-/// The generated server, with its limits and compression.
-fn claude_service(config: &ServerConfig, service: &Rpcs) -> ClaudeServiceServer<Rpcs> {
-    ClaudeServiceServer::new(service.clone())
-        .max_decoding_message_size(config.max_message_bytes)
-        // What grpcio and grpc-js have apart from gzip. Nobody needs it in answers.
-        .accept_compressed(Deflate)
-        .accept_compressed(Gzip)
-        .accept_compressed(Zstd)
-        .send_compressed(Gzip)
-        .send_compressed(Zstd)
 }

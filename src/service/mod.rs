@@ -1,6 +1,7 @@
 //! The RPCs: what each one checks, asks the API, and returns.
 
 mod answer;
+mod batches;
 mod call;
 mod classify;
 mod config;
@@ -19,6 +20,7 @@ pub use config::{
 pub use passthrough::{MAX_HEADERS_OF_API, is_of_api};
 
 use crate::{
+    batches::Batches,
     proto::v1::{self, claude_service_server::ClaudeService},
     upstream::Client,
 };
@@ -26,11 +28,12 @@ use futures::{StreamExt, stream::BoxStream};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
-/// The RPCs of `claude.v1.ClaudeService`. Cloning is cheap.
+/// The RPCs of `claude.v1.ClaudeService` and `claude.v1.BatchService`. Cloning is cheap.
 #[derive(Clone)]
 pub struct Rpcs {
     claude: Client,
     config: Arc<ServiceConfig>,
+    batches: Option<Batches>,
 }
 
 impl Rpcs {
@@ -39,7 +42,14 @@ impl Rpcs {
         Rpcs {
             claude,
             config: Arc::new(config),
+            batches: None,
         }
+    }
+
+    /// Serves batches; without them, BatchService rejects all calls.
+    #[must_use]
+    pub fn with_batches(self, batches: Option<Batches>) -> Self {
+        Rpcs { batches, ..self }
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod access;
 mod answer;
+mod batches;
 mod server;
 mod size;
 mod upstream;
@@ -17,6 +18,10 @@ mod violations;
 
 pub use access::{denied, rejected};
 pub use answer::invalid_answer;
+pub use batches::{
+    batch_failed, batches_disabled, item_canceled, item_error, item_expired, item_failed,
+    item_unreadable,
+};
 pub use server::{
     deadline_exceeded, detailed, draining, invalid_timeout, malformed_message, message_too_large,
     metadata_too_large, out_of_message_memory, overloaded, overloaded_by_peer,

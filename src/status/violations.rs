@@ -66,7 +66,8 @@ impl fmt::Display for Path<'_> {
 /// Collects violations, so that a caller sees all of them at once.
 #[derive(Debug, Default)]
 pub struct Violations {
-    parent: Option<&'static str>,
+    /// The field that holds the message; empty for the request itself.
+    parent: String,
     listed: Vec<FieldViolation>,
     listed_bytes: usize,
     unlisted: usize,
@@ -76,17 +77,22 @@ impl Violations {
     /// Collects violations of a message that is itself a field of the request.
     pub fn under(parent: &'static str) -> Self {
         Violations {
-            parent: Some(parent),
+            parent: parent.to_owned(),
             ..Violations::default()
         }
+    }
+
+    /// Collects violations of another message from here on, in this field.
+    pub fn continue_under(&mut self, parent: String) {
+        self.parent = parent;
     }
 
     /// Adds a violation: a field, and what it must be. The description must not
     /// quote the field's value.
     pub fn add(&mut self, field: impl fmt::Display, description: impl Into<String>) {
-        let field = match self.parent {
-            Some(parent) => format!("{parent}.{field}"),
-            None => field.to_string(),
+        let field = match self.parent.as_str() {
+            "" => field.to_string(),
+            parent => format!("{parent}.{field}"),
         };
         let violation = FieldViolation::new(
             size::within(&field, size::MAX_FIELD),

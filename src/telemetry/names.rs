@@ -25,7 +25,13 @@ pub const OTHER_LABEL: &str = "other";
 pub const ANONYMOUS: &str = "anonymous";
 
 /// `rpc.method` of each RPC, and the name of its span.
-pub const METHODS: [&str; 7] = [
+pub const METHODS: [&str; 13] = [
+    "claude.v1.BatchService/SubmitBatch",
+    "claude.v1.BatchService/GetBatch",
+    "claude.v1.BatchService/ListBatches",
+    "claude.v1.BatchService/CancelBatch",
+    "claude.v1.BatchService/DeleteBatch",
+    "claude.v1.BatchService/StreamBatchResults",
     "claude.v1.ClaudeService/Generate",
     "claude.v1.ClaudeService/GenerateStream",
     "claude.v1.ClaudeService/Summarize",
@@ -138,7 +144,8 @@ pub mod attribute {
     pub const SERVER_ADDRESS: &str = "server.address";
     /// TCP port of the API.
     pub const SERVER_PORT: &str = "server.port";
-    /// The operation: `chat`, `count_tokens` or `list_models`.
+    /// The operation: `chat`, `count_tokens`, `list_models`, `create_batch`,
+    /// `list_batches`, `get_batch`, `cancel_batch`, `delete_batch` or `batch_results`.
     pub const OPERATION: &str = "gen_ai.operation.name";
     /// The provider: always `anthropic`.
     pub const PROVIDER: &str = "gen_ai.provider.name";
@@ -387,8 +394,10 @@ mod tests {
         let mut methods: Vec<String> = files
             .iter()
             .flat_map(|file| &file.service)
-            .flat_map(|service| &service.method)
-            .map(|method| format!("{}/{}", crate::proto::SERVICE_NAME, method.name()))
+            .flat_map(|service| {
+                let methods = service.method.iter();
+                methods.map(|it| format!("claude.v1.{}/{}", service.name(), it.name()))
+            })
             .collect();
         let mut named = METHODS.map(str::to_owned);
         methods.sort();

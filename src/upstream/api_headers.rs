@@ -1,6 +1,7 @@
 //! Headers of a request to the API that say which betas it uses, and on whose behalf.
 
 use http::{HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
 
 /// Header with the names of betas, separated by commas.
 pub const BETAS: &str = "anthropic-beta";
@@ -12,7 +13,7 @@ pub const WORKSPACE: &str = "anthropic-workspace-id";
 pub const USER_PROFILE: &str = "anthropic-user-profile-id";
 
 /// These headers, for one call or for all.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ApiHeaders {
     /// Names of betas, in their order and without duplicates.
     pub betas: Vec<String>,

@@ -46,8 +46,9 @@ impl Rule<Call> for ChargeBudget {
         let Some(caller) = call.caller.clone() else {
             return next.run(call).await;
         };
-        let names_model = !matches!(call.payload, Payload::Models(_));
-        if names_model && let Err(cause) = caller.may_ask(&call.model) {
+        // Each request of a batch is checked, and charged, when it is submitted.
+        let has_model = !matches!(call.payload, Payload::Models(_) | Payload::Batches(_));
+        if has_model && let Err(cause) = caller.may_ask(&call.model) {
             self.refusals.count(cause);
             return Err(UpstreamError::AccessDenied(AccessError::NotAllowed(cause)));
         }

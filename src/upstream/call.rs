@@ -1,6 +1,6 @@
 //! One call to the API.
 
-use super::{ApiHeaders, Attempts, KeyAffinity, RequestShape};
+use super::{ApiHeaders, Attempts, BatchCall, Fingerprint, KeyAffinity, RequestShape};
 use crate::{
     access::Identity,
     call::{Deadline, Priority, Tenant},
@@ -27,6 +27,9 @@ pub struct Call {
     pub coalesce: bool,
     /// Which calls should be made with the same API key.
     pub affinity: KeyAffinity,
+    /// The API key whose workspace has what the call is about. While it is configured,
+    /// no other key is used.
+    pub key: Option<Fingerprint>,
     /// Tenant of the caller; responses are shared within a tenant only, and
     /// tenants take turns.
     pub tenant: Tenant,
@@ -68,6 +71,7 @@ impl Call {
             headers: None,
             coalesce: false,
             affinity: KeyAffinity::named(None, ""),
+            key: None,
             tenant: None,
             caller: None,
             input_tokens: 0,
@@ -96,6 +100,8 @@ pub enum Payload {
     },
     /// `GET /v1/models`.
     Models(ModelsQuery),
+    /// `/v1/messages/batches`, and what is below.
+    Batches(BatchCall),
 }
 
 /// How a response is transferred from the API, and in which form it is

@@ -1,10 +1,9 @@
 //! The client of the Claude API that the RPCs use.
 
 use super::{
-    ApiHeaders, Attempts, Body, BoxStack, Call, EventStream, KeyAffinity, KeyChoice, ModelsQuery,
-    Payload, Reply, RequestShape, Transport, UpstreamError,
-    call::longest_answer,
-    serialize::{serialize, with_fields},
+    ApiHeaders, Attempts, Body, BoxStack, Call, EventStream, Fingerprint, KeyAffinity, KeyChoice,
+    ModelsQuery, Payload, Reply, RequestShape, Transport, UpstreamError, call::longest_answer,
+    serialize,
 };
 use crate::access::Identity;
 use crate::call::{Deadline, Priority, Tenant};
@@ -45,6 +44,8 @@ pub struct CallOptions {
     pub key_choice: KeyChoice,
     /// The conversation, as the caller names it.
     pub conversation: Option<String>,
+    /// The API key whose workspace has what the call is about.
+    pub key: Option<Fingerprint>,
     /// Tenant of the caller; responses are shared within a tenant only.
     pub tenant: Tenant,
     /// Who makes the call; `None` without access control.
@@ -63,6 +64,7 @@ impl CallOptions {
             coalesce: false,
             key_choice: KeyChoice::Conversation,
             conversation: None,
+            key: None,
             tenant: None,
             caller: None,
             record: CallRecord::default(),
@@ -179,7 +181,7 @@ impl Client {
         })
     }
 
-    async fn answered(&self, call: Call) -> Result<Answered<Body>, Failed> {
+    pub(super) async fn answered(&self, call: Call) -> Result<Answered<Body>, Failed> {
         let attempts = call.attempts.clone();
         match self.stack.clone().oneshot(call).await {
             Ok(Reply {
@@ -211,7 +213,7 @@ fn messages(
 }
 
 /// What the stack knows of a request: its body, and what is computed from it.
-fn call(payload: Payload, request: &MessagesRequest, options: CallOptions) -> Call {
+pub(super) fn call(payload: Payload, request: &MessagesRequest, options: CallOptions) -> Call {
     let tenant = options.tenant.as_deref();
     let affinity = match &options.conversation {
         Some(name) => KeyAffinity::named(tenant, name),
@@ -228,6 +230,7 @@ fn call(payload: Payload, request: &MessagesRequest, options: CallOptions) -> Ca
         headers: options.headers,
         coalesce: options.coalesce,
         affinity,
+        key: options.key,
         tenant: options.tenant,
         caller: options.caller,
         input_tokens,
@@ -239,11 +242,7 @@ fn call(payload: Payload, request: &MessagesRequest, options: CallOptions) -> Ca
 }
 
 fn body(request: &MessagesRequest) -> Result<Bytes, Failed> {
-    let body = serialize(request).and_then(|body| match &request.extra {
-        None => Ok(body),
-        Some(extra) => with_fields(&body, extra),
-    });
-    body.map_err(|error| Failed { error, attempts: 0 })
+    serialize::body(request).map_err(|error| Failed { error, attempts: 0 })
 }
 
 /// How a response that the caller wants in one piece is transferred. Reading it
@@ -258,7 +257,10 @@ fn transport(request: &MessagesRequest) -> Transport {
 }
 
 impl Answered<Body> {
-    fn expect<T>(self, pick: impl FnOnce(Body) -> Option<T>) -> Result<Answered<T>, Failed> {
+    pub(super) fn expect<T>(
+        self,
+        pick: impl FnOnce(Body) -> Option<T>,
+    ) -> Result<Answered<T>, Failed> {
         match pick(self.value) {
             Some(value) => Ok(Answered {
                 value,

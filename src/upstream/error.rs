@@ -2,6 +2,7 @@
 
 use super::connect_failure::ConnectFailure;
 use crate::{access::limits::AccessError, claude::unreadable::Unreadable};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -69,7 +70,7 @@ pub enum UpstreamError {
 }
 
 /// An error that the API returned.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiFailure {
     /// HTTP status. For an `error` event in a stream, the status that belongs
     /// to its type.
@@ -123,6 +124,30 @@ const ORGANIZATION_ON_HOLD: &str = "organization_on_hold";
 /// As [`SPEND_LIMIT_MESSAGES`], for an organization that is disabled for another
 /// reason.
 const ORGANIZATION_DISABLED_MESSAGE: &str = "This organization has been disabled";
+
+impl UpstreamError {
+    /// Whether it is certain that the API has not processed the request.
+    pub fn was_not_processed(&self) -> bool {
+        match self {
+            UpstreamError::Api(failure) => {
+                matches!(failure.status, 400..=407 | 410..=499 | 529)
+            }
+            UpstreamError::Connect(_)
+            | UpstreamError::TooLarge { .. }
+            | UpstreamError::ConcurrencyLimitExceeded { .. }
+            | UpstreamError::CircuitOpen { .. }
+            | UpstreamError::QuotaExhausted { .. }
+            | UpstreamError::StoreUnreachable
+            | UpstreamError::AccessDenied(_)
+            | UpstreamError::NoUsableKey => true,
+            UpstreamError::Broken
+            | UpstreamError::BrokenWithOthers
+            | UpstreamError::Stalled(_)
+            | UpstreamError::Malformed(_)
+            | UpstreamError::DeadlineExceeded(_) => false,
+        }
+    }
+}
 
 impl ApiFailure {
     fn describe(&self) -> String {

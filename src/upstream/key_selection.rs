@@ -13,7 +13,7 @@
 //! by asking for what the key may not do.
 
 use super::{
-    Body, Call, Payload, Reply, UpstreamError,
+    Call, Payload, Reply, UpstreamError,
     attempt::Attempt,
     keys::{Key, Keys},
     limits::RateLimitObserver,
@@ -47,6 +47,13 @@ impl SelectKey {
     /// Why no key is usable.
     fn choose(&self, call: &Call, tried: &[Arc<Key>]) -> Result<Arc<Key>, UpstreamError> {
         let keys = self.keys.current();
+        if let Some(only) = keys.iter().find(|key| Some(key.fingerprint()) == call.key) {
+            return match only.refusal() {
+                Some(error) => Err(error),
+                None if tried.is_empty() => Ok(Arc::clone(only)),
+                None => Err(UpstreamError::NoUsableKey),
+            };
+        }
         let mut refusal = UpstreamError::NoUsableKey;
         let mut usable: Vec<&Arc<Key>> = Vec::with_capacity(keys.len());
         for key in keys.iter() {
@@ -108,15 +115,15 @@ impl Rule<Call> for SelectKey {
             let in_use = key.begin_use();
             let error = match next.run(attempt).await {
                 Ok(mut reply) => {
-                    if let Body::Events(events) = &mut reply.body {
-                        events.hold(in_use);
-                    }
+                    reply.body.hold(in_use);
                     return Ok(reply);
                 }
                 Err(error) => error,
             };
             drop(in_use);
             match blame(&error) {
+                // The key of its workspace has been replaced by one of these.
+                Blame::Nobody if call.key.is_some() && is_not_found(&error) => {}
                 Blame::Key => key.quarantine(None, &error),
                 Blame::KeyForModel => key.quarantine(Some(Arc::clone(&call.model)), &error),
                 Blame::Limits => {}
@@ -137,6 +144,10 @@ fn share(keys: &[&Arc<Key>]) -> usize {
     let in_flight: usize = keys.iter().map(|key| key.in_flight()).sum();
     let average = (in_flight + 1).div_ceil(keys.len());
     (average + average.div_ceil(4)).max(QUIET)
+}
+
+fn is_not_found(error: &UpstreamError) -> bool {
+    matches!(error, UpstreamError::Api(failure) if failure.status == 404)
 }
 
 /// What a failure says about the key.

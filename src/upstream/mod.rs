@@ -7,6 +7,9 @@ mod affinity;
 mod api_headers;
 mod attempt;
 mod attempts;
+mod batch_call;
+mod batch_client;
+mod batch_results;
 mod breaker;
 mod budget;
 mod call;
@@ -35,6 +38,8 @@ pub use self::http::{ConnectionPool, HttpConfigError, PoolCounts, ProxyVariables
 pub use affinity::{KeyAffinity, KeyChoice};
 pub use api_headers::{ApiHeaders, BETAS, USER_PROFILE, WORKSPACE, is_name};
 pub use attempts::Attempts;
+pub use batch_call::BatchCall;
+pub use batch_results::BatchResults;
 pub use breaker::{CircuitBreaker, CircuitScope, CircuitState};
 pub use call::{Call, ModelsQuery, Payload, Transport};
 pub use client::{Answered, CallOptions, Client, Failed};
@@ -43,11 +48,13 @@ pub use concurrency_limit::ConcurrencyLimit;
 pub use config::{BreakerConfig, RetryConfig, UpstreamConfig};
 pub use connect_failure::ConnectFailure;
 pub use error::{ApiFailure, LONGEST_RETRY_AFTER, SPEND_LIMIT_REACHED, UpstreamError};
+pub use fingerprint::Fingerprint;
 pub use keys::{Key, Keys};
 pub use limits::{Bucket, LimitKind, RateLimitObserver, RateLimits};
 pub use pacing::{Quota, QuotaRemaining, RateLimiter};
 pub use reply::{Body, EventStream, Reply};
 pub use request_shape::RequestShape;
+pub use serialize::body;
 pub use stack::{Upstream, charging};
 
 /// The stack as seen by its users: any service from [`Call`] to [`Reply`].

@@ -1,8 +1,9 @@
 //! The responses of the API.
 
-use super::{UpstreamError, usage_meter::UsageMeter};
+use super::{BatchResults, UpstreamError, usage_meter::UsageMeter};
 use crate::claude::{
     answer::Message,
+    batches::{BatchPage, MessageBatch},
     event::StreamEvent,
     models::{ModelPage, TokenCount},
 };
@@ -34,6 +35,25 @@ pub enum Body {
     TokenCount(TokenCount),
     /// A page of the list of models.
     Models(ModelPage),
+    /// A batch.
+    Batch(Box<MessageBatch>),
+    /// A page of the list of batches.
+    Batches(BatchPage),
+    /// The results of a batch.
+    BatchResults(BatchResults),
+    /// What the call was about has been deleted.
+    Deleted,
+}
+
+impl Body {
+    /// Keeps `held` until the response is read: at once, unless it is read on demand.
+    pub fn hold(&mut self, held: impl Send + 'static) {
+        match self {
+            Body::Events(events) => events.hold(held),
+            Body::BatchResults(results) => results.hold(held),
+            _ => drop(held),
+        }
+    }
 }
 
 type Event = Result<StreamEvent, UpstreamError>;

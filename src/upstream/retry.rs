@@ -5,7 +5,7 @@
 //! to the caller before an attempt returns `Ok`, so the caller never sees a
 //! repeated attempt.
 
-use super::{Call, Reply, RetryConfig, UpstreamError};
+use super::{BatchCall, Call, Payload, Reply, RetryConfig, UpstreamError};
 use futures::future::BoxFuture;
 use rand::Rng;
 use std::{sync::Arc, time::Duration};
@@ -63,6 +63,9 @@ impl RetryPolicy {
         if self.retries >= self.config.max_retries || is_paid_twice {
             return None;
         }
+        if creates_batch(call) && !error.was_not_processed() {
+            return None;
+        }
         let delay = match classify(error) {
             RetryDecision::No => return None,
             RetryDecision::Backoff => self.backoff(),
@@ -96,6 +99,11 @@ impl RetryPolicy {
 /// rejected together do not retry together.
 fn jitter(delay: Duration) -> Duration {
     delay.mul_f64(rand::rng().random_range(1.0..=1.1))
+}
+
+/// A batch that is created twice is paid twice, and nobody knows of the first one.
+fn creates_batch(call: &Call) -> bool {
+    matches!(call.payload, Payload::Batches(BatchCall::Create { .. }))
 }
 
 fn classify(error: &UpstreamError) -> RetryDecision {

@@ -5,7 +5,9 @@
 //! written into memory of exactly that size.
 
 use super::UpstreamError;
-use crate::claude::{MAX_BODY_BYTES, merge_fields::merge_fields, raw::RawObject};
+use crate::claude::{
+    MAX_BODY_BYTES, merge_fields::merge_fields, raw::RawObject, request::MessagesRequest,
+};
 use bytes::Bytes;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -14,13 +16,26 @@ use std::io::{self, Write};
 /// first would take longer.
 const SMALL: usize = 64 * 1024;
 
-/// The body of a request. A request that the API would reject for its size is
+/// The body of a request, with the fields that are merged into it.
+///
+/// # Errors
+/// [`UpstreamError::TooLarge`], and [`UpstreamError::Malformed`] for what is not
+/// JSON.
+pub fn body(request: &MessagesRequest) -> Result<Bytes, UpstreamError> {
+    let body = serialize(request)?;
+    match &request.extra {
+        None => Ok(body),
+        Some(extra) => with_fields(&body, extra),
+    }
+}
+
+/// The JSON of a request. A request that the API would reject for its size is
 /// not written.
 ///
 /// # Errors
 /// [`UpstreamError::TooLarge`], and [`UpstreamError::Malformed`] for what is not
 /// JSON.
-pub fn serialize(request: &impl Serialize) -> Result<Bytes, UpstreamError> {
+fn serialize(request: &impl Serialize) -> Result<Bytes, UpstreamError> {
     let mut small = SmallBody::default();
     match serde_json::to_writer(&mut small, request) {
         Ok(()) => Ok(Bytes::from(small.0)),
@@ -37,7 +52,7 @@ pub fn serialize(request: &impl Serialize) -> Result<Bytes, UpstreamError> {
 /// # Errors
 /// [`UpstreamError::TooLarge`], and [`UpstreamError::Malformed`] for what is not
 /// JSON.
-pub fn with_fields(body: &[u8], extra: &RawObject) -> Result<Bytes, UpstreamError> {
+fn with_fields(body: &[u8], extra: &RawObject) -> Result<Bytes, UpstreamError> {
     let body = std::str::from_utf8(body).map_err(|_| not_json())?;
     let body = merge_fields(body, extra).map_err(|_| not_json())?;
     match body.len() {

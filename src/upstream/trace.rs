@@ -1,7 +1,7 @@
 //! Telemetry of a call on its way to the API: its waits, and each attempt.
 
 use super::{
-    Body, Payload, Reply, Transport, UpstreamConfig, UpstreamError, attempt::Attempt,
+    BatchCall, Body, Payload, Reply, Transport, UpstreamConfig, UpstreamError, attempt::Attempt,
     usage_meter::UsageMeter,
 };
 use crate::{
@@ -91,6 +91,7 @@ fn asked(attempt: &Attempt, server: &Arc<ServerAddress>, shows_content: bool) ->
         }
         Payload::CountTokens { body } => (Operation::CountTokens, false, Some(body)),
         Payload::Models(_) => (Operation::ListModels, false, None),
+        Payload::Batches(of) => (batch_operation(of), false, None),
     };
     AttemptRequest {
         operation,
@@ -102,6 +103,17 @@ fn asked(attempt: &Attempt, server: &Arc<ServerAddress>, shows_content: bool) ->
             .filter(|body| shows_content && body.len() <= MAX_SHOWN)
             .cloned(),
         server: Arc::clone(server),
+    }
+}
+
+fn batch_operation(of: &BatchCall) -> Operation {
+    match of {
+        BatchCall::Create { .. } => Operation::CreateBatch,
+        BatchCall::List { .. } => Operation::ListBatches,
+        BatchCall::Get(_) => Operation::GetBatch,
+        BatchCall::Cancel(_) => Operation::CancelBatch,
+        BatchCall::Delete(_) => Operation::DeleteBatch,
+        BatchCall::Results(_) => Operation::BatchResults,
     }
 }
 

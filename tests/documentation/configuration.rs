@@ -27,6 +27,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("upstream.ca_file", "\"/etc/ssl/proxy-ca.crt\""),
     ("upstream.workspace_id", "\"wrkspc_01ABC\""),
     ("upstream.user_profile_id", "\"profile_01ABC\""),
+    ("batches.state_file", "\"/var/lib/claude-grpc/batches\""),
+    ("batches.key_file", "\"/etc/claude-grpc/batches.key\""),
     ("access.clients_file", "\"/etc/claude-grpc/clients.toml\""),
     (
         "limits.budget_file",

@@ -5,6 +5,7 @@
 
 mod any_request;
 mod bad_requests;
+mod batches;
 mod blame;
 mod classify;
 mod connecting;

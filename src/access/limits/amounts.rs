@@ -9,13 +9,14 @@ use crate::{
     access::{ClientLimits, Identity},
     models::Nanodollars,
 };
+use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 
 /// Nobody knows when a call in flight will end; retry after this time.
 pub const IN_FLIGHT_RETRY: Duration = Duration::from_secs(1);
 
 /// What a call is expected to use.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageAmounts {
     /// Number of calls.
     pub requests: u64,

@@ -1,12 +1,13 @@
 //! Days and months in UTC, the periods of budgets.
 
 use jiff::{SignedDuration, Timestamp, tz::Offset};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 const DAY: u64 = 24 * 60 * 60;
 
 /// The day and the month of a point in time, and when they end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Date {
     /// Days since 1970-01-01.
     pub day: u64,

@@ -8,6 +8,7 @@
 mod amounts;
 mod budgets;
 mod calendar;
+mod charges;
 mod config;
 mod exceeded;
 mod memory;
@@ -15,6 +16,7 @@ mod redis;
 mod usage_store;
 
 pub use crate::store::{RedisConfig, StoreAddress, StoreFailureMode, StoreHealth};
+pub use charges::StoredCharge;
 pub use config::LimitsConfig;
 pub use exceeded::{AccessError, LIMITS, Limit, LimitExceeded};
 pub use memory::ClientSpend;

@@ -1,7 +1,7 @@
 //! Reserves and settles usage, in whichever store is configured and reachable.
 
 use super::{
-    amounts::{self, UsageAmounts},
+    amounts::{self, Correction, UsageAmounts},
     budgets::BudgetFile,
     calendar::Date,
     config::LimitsConfig,
@@ -10,7 +10,7 @@ use super::{
     redis::RedisStore,
 };
 use crate::{
-    access::{Clock, Identity},
+    access::{ClientLimits, Clock, Identity},
     models::{Day, Nanodollars, PriceTable, Tokens},
     store::{Store, StoreFailureMode, StoreHealth},
 };
@@ -172,12 +172,35 @@ impl UsageStore {
         self.take(identity, amounts_of(estimate, cost)).await
     }
 
-    fn cost(&self, model: &str, tokens: &Tokens) -> Option<Nanodollars> {
+    /// Corrects what a client has used, where it was reserved. Does not block.
+    pub(super) fn correct(
+        &self,
+        client: &Arc<str>,
+        limits: &ClientLimits,
+        correction: Correction,
+        is_in_redis: bool,
+    ) {
+        let inner = &self.0;
+        match &inner.redis {
+            Some(redis) if is_in_redis => {
+                let (redis, client, limits) = (redis.clone(), Arc::clone(client), *limits);
+                in_background(async move {
+                    redis.correct(&client, &limits, correction).await;
+                });
+            }
+            _ => {
+                let now = inner.clock.since_1970();
+                inner.memory.correct(client, limits, correction, now);
+            }
+        }
+    }
+
+    pub(super) fn cost(&self, model: &str, tokens: &Tokens) -> Option<Nanodollars> {
         let today = || Day::of(self.0.clock.now());
         self.0.prices.cost(model, tokens, today)
     }
 
-    async fn take(
+    pub(super) async fn take(
         &self,
         identity: &Arc<Identity>,
         ask: UsageAmounts,
@@ -224,22 +247,14 @@ impl UsageReservation {
     /// Corrects the reservation to the actual usage.
     fn correct(&self, used: &UsageAmounts) {
         let correction = self.charged.corrected_by(used, self.date);
-        let (inner, identity) = (&self.usage_store.0, Arc::clone(&self.identity));
-        match (&inner.redis, &self.lease) {
-            (Some(redis), Some(_)) => {
-                let redis = redis.clone();
-                in_background(async move {
-                    let corrected = redis.correct(&identity.name, &identity.limits, correction);
-                    corrected.await;
-                });
-            }
-            _ => inner.memory.correct(
-                &identity.name,
-                &identity.limits,
-                correction,
-                inner.clock.since_1970(),
-            ),
-        }
+        let Identity { name, limits, .. } = &*self.identity;
+        let store = &self.usage_store;
+        store.correct(name, limits, correction, self.lease.is_some());
+    }
+
+    /// The date that it counts for, and whether it is in Redis.
+    pub(super) fn place(&self) -> (Date, bool) {
+        (self.date, self.lease.is_some())
     }
 
     /// Releases the concurrent call. Does not block.

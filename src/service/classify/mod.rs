@@ -8,14 +8,17 @@ mod schema;
 
 use super::{Rpcs, answer, call, generate::max_tokens, model, text};
 use crate::{
-    claude::request::{MessagesRequest, OutputConfig, OutputFormat, SystemPrompt},
+    claude::{
+        answer::Message,
+        request::{MessagesRequest, OutputConfig, OutputFormat, SystemPrompt},
+    },
     proto::v1,
     reason::Reason,
     status::{self, Path, Violations},
     upstream::KeyChoice,
 };
 use classification::{Breach, Classification};
-use schema::LabelChoice;
+pub(super) use schema::LabelChoice;
 use tonic::{Request, Response, Status};
 
 /// The largest field of a request, named when the request is too large.
@@ -89,7 +92,7 @@ impl Rpcs {
     }
 
     /// Checks a request and maps it to a request of the API.
-    fn classify_upstream(
+    pub(super) fn classify_upstream(
         &self,
         request: &mut v1::ClassifyRequest,
         wrong: &mut Violations,
@@ -131,7 +134,26 @@ impl Rpcs {
     }
 }
 
-fn choice(request: &v1::ClassifyRequest) -> LabelChoice<'_> {
+/// The response to a request that was made once, in a batch.
+pub(super) fn response_in_batch(
+    message: Message,
+    choice: LabelChoice<'_>,
+) -> Result<v1::ClassifyResponse, Status> {
+    let read = classification::read(&message, choice);
+    let read = read.map_err(|breach| broken(&breach, None))?;
+    Ok(v1::ClassifyResponse {
+        labels: read.labels,
+        confidences: read.confidences,
+        reason: read.reason,
+        usage: Some(answer::usage(&message.usage)),
+        model: message.model,
+        request_id: String::new(),
+        model_calls: 1,
+    })
+}
+
+/// What an answer may choose.
+pub(super) fn choice(request: &v1::ClassifyRequest) -> LabelChoice<'_> {
     LabelChoice {
         labels: &request.labels,
         multi_label: request.multi_label,

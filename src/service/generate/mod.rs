@@ -12,7 +12,8 @@ mod request;
 mod stream;
 mod tools;
 
-pub use request::max_tokens;
+pub use answer::response;
+pub use request::{max_tokens, messages_request};
 
 use super::{Rpcs, call};
 use crate::{

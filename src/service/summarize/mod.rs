@@ -91,14 +91,17 @@ impl Rpcs {
     }
 }
 
-struct CheckedRequest {
-    upstream: MessagesRequest,
+/// A request that was validated.
+pub(super) struct CheckedRequest {
+    /// What the API is asked.
+    pub upstream: MessagesRequest,
     /// Length of the text in characters.
-    characters: usize,
+    pub characters: usize,
 }
 
 impl CheckedRequest {
-    fn read(
+    /// Validates a request and maps it to a request of the API.
+    pub fn read(
         mut request: v1::SummarizeRequest,
         config: &ServiceConfig,
         wrong: &mut Violations,
@@ -134,7 +137,8 @@ impl CheckedRequest {
     }
 }
 
-fn response(
+/// The response, for a text of this length.
+pub(super) fn response(
     message: Message,
     request_id: Option<String>,
     characters: usize,

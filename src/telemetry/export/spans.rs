@@ -212,6 +212,13 @@ fn attempt_attributes(attempt: AttemptData) -> Attributes {
         Operation::Chat => ("POST", "/v1/messages"),
         Operation::CountTokens => ("POST", "/v1/messages/count_tokens"),
         Operation::ListModels => ("GET", "/v1/models"),
+        Operation::CreateBatch => ("POST", "/v1/messages/batches"),
+        Operation::ListBatches => ("GET", "/v1/messages/batches"),
+        // Without the id.
+        Operation::GetBatch => ("GET", "/v1/messages/batches/{id}"),
+        Operation::CancelBatch => ("POST", "/v1/messages/batches/{id}/cancel"),
+        Operation::DeleteBatch => ("DELETE", "/v1/messages/batches/{id}"),
+        Operation::BatchResults => ("GET", "/v1/messages/batches/{id}/results"),
     };
     let mut all = Attributes(Vec::with_capacity(24));
     all.text(a::OPERATION, request.operation.name());

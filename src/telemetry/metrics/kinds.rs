@@ -11,6 +11,18 @@ pub enum Operation {
     CountTokens,
     /// List the available models.
     ListModels,
+    /// Create a batch.
+    CreateBatch,
+    /// List batches.
+    ListBatches,
+    /// Read a batch.
+    GetBatch,
+    /// Cancel a batch.
+    CancelBatch,
+    /// Delete a batch.
+    DeleteBatch,
+    /// Read the results of a batch.
+    BatchResults,
 }
 
 impl Operation {
@@ -20,6 +32,12 @@ impl Operation {
             Operation::Chat => "chat",
             Operation::CountTokens => "count_tokens",
             Operation::ListModels => "list_models",
+            Operation::CreateBatch => "create_batch",
+            Operation::ListBatches => "list_batches",
+            Operation::GetBatch => "get_batch",
+            Operation::CancelBatch => "cancel_batch",
+            Operation::DeleteBatch => "delete_batch",
+            Operation::BatchResults => "batch_results",
         }
     }
 }

@@ -13,7 +13,7 @@
 mod permit_queue;
 
 use super::{
-    Body, Call, Reply, UpstreamError,
+    Call, Reply, UpstreamError,
     attempt::Attempt,
     http::{ConnectionPool, Reservation},
 };
@@ -225,9 +225,7 @@ impl Rule<Attempt> for LimitConcurrency {
         };
         let mut reply = next.run(attempt).await?;
         // A stream holds its permit until it ends or is dropped.
-        if let Body::Events(events) = &mut reply.body {
-            events.hold(permit);
-        }
+        reply.body.hold(permit);
         Ok(reply)
     }
 }

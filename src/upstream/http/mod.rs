@@ -60,6 +60,7 @@ struct Shared {
     messages: Url,
     count_tokens: Url,
     models: Url,
+    batches: Url,
     version: HeaderValue,
     /// Sent with each request, except for what a call has of its own.
     headers: ApiHeaders,
@@ -148,6 +149,7 @@ impl HttpApi {
                 messages,
                 count_tokens: url("/v1/messages/count_tokens")?,
                 models: url("/v1/models")?,
+                batches: url("/v1/messages/batches")?,
                 version: HeaderValue::try_from(config.api_version.as_str())
                     .map_err(|_| HttpConfigError::ApiVersion)?,
                 header_map: config.headers().to_map(),

@@ -10,6 +10,7 @@ use crate::{
     claude::{
         answer::{Message, Usage},
         as_events::as_events,
+        batches::{BatchPage, MessageBatch},
         error::ErrorBody,
         event::StreamEvent,
         gather::Gather,
@@ -17,8 +18,8 @@ use crate::{
         unreadable::Unreadable,
     },
     upstream::{
-        ApiFailure, Body, ConnectFailure, EventStream, Payload, Transport, UpstreamError,
-        attempt::Attempt, usage_meter::UsageMeter,
+        ApiFailure, BatchCall, BatchResults, Body, ConnectFailure, EventStream, Payload, Transport,
+        UpstreamError, attempt::Attempt, usage_meter::UsageMeter,
     },
 };
 use futures::{Stream, StreamExt, stream};
@@ -65,7 +66,24 @@ impl HttpApi {
                 Body::TokenCount(self.json(response, TokenCount::read).await?)
             }
             Payload::Models(_) => Body::Models(self.json(response, ModelPage::read).await?),
+            Payload::Batches(of) => match of {
+                BatchCall::Create { .. } | BatchCall::Get(_) | BatchCall::Cancel(_) => {
+                    Body::Batch(Box::new(self.json(response, MessageBatch::read).await?))
+                }
+                BatchCall::List { .. } => {
+                    Body::Batches(self.json(response, BatchPage::read).await?)
+                }
+                BatchCall::Delete(_) => Body::Deleted,
+                BatchCall::Results(_) => Body::BatchResults(self.results(response)?),
+            },
         })
+    }
+
+    fn results(&self, response: ApiResponse) -> Result<BatchResults, UpstreamError> {
+        let mut decoder = BodyDecoder::of(response.headers()).map_err(UpstreamError::Malformed)?;
+        let body = response.into_stream();
+        let body = body.map(move |piece| Ok(piece.and_then(|piece| decoder.decode(piece))?));
+        Ok(BatchResults::of(body, self.shared.read_timeout))
     }
 
     fn events(

@@ -8,8 +8,8 @@ use super::{
 use crate::{
     telemetry::context::{TRACEPARENT, TRACESTATE},
     upstream::{
-        ConnectFailure, ModelsQuery, Payload, Transport, UpstreamError, attempt::Attempt,
-        call::longest_answer,
+        BatchCall, ConnectFailure, ModelsQuery, Payload, Transport, UpstreamError,
+        attempt::Attempt, call::longest_answer,
     },
 };
 use bytes::Bytes;
@@ -182,6 +182,14 @@ impl HttpApi {
                 Some(body.clone()),
             ),
             Payload::Models(query) => (Method::GET, Cow::Owned(page(&shared.models, query)), None),
+            Payload::Batches(of) => {
+                let (method, url) = of.line(&shared.batches);
+                let body = match of {
+                    BatchCall::Create { body } => Some(body.clone()),
+                    _ => None,
+                };
+                (method, Cow::Owned(url), body)
+            }
         };
         Parts { method, url, body }
     }

@@ -32,8 +32,7 @@ pub use rank::Rank;
 pub use rate_limiter::RateLimiter;
 
 use super::{
-    Body, Call, Payload, Reply, RequestShape, UpstreamError, attempt::Attempt,
-    usage_meter::UsageMeter,
+    Call, Payload, Reply, RequestShape, UpstreamError, attempt::Attempt, usage_meter::UsageMeter,
 };
 use crate::{
     layer::{Next, Rule},
@@ -156,9 +155,7 @@ fn settled(
     match outcome {
         Ok(mut reply) => {
             reservation.answered();
-            if let Body::Events(events) = &mut reply.body {
-                events.hold(metered);
-            }
+            reply.body.hold(metered);
             Ok(reply)
         }
         Err(error) => {

@@ -1,0 +1,76 @@
+//! `[batches]`: BatchService, and where the state of batches is kept.
+
+use crate::duration_limits;
+use serde::{Deserialize, Serialize};
+use std::{path::PathBuf, time::Duration};
+
+/// Batches outlive the calls that submit them, and a restart: their state is in a
+/// file, encrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BatchesConfig {
+    /// File with the state of batches, which is created if it does not exist. Requires
+    /// `key_file`. Each process needs a file of its own. Unset, BatchService rejects
+    /// all calls.
+    pub state_file: Option<PathBuf>,
+    /// File with the Fernet keys that encrypt the state, one per line, the newest
+    /// first: `claude-grpc secrets keygen` creates it. Must be readable by its owner
+    /// only.
+    pub key_file: Option<PathBuf>,
+    /// How often the API is asked for the state of each unfinished batch.
+    #[serde(with = "humantime_serde")]
+    pub poll_interval: Duration,
+    /// When an interrupted submission is looked for at the API, before it is sent
+    /// again: what was sent before must be listed there by then.
+    #[serde(with = "humantime_serde")]
+    pub search_after: Duration,
+    /// How long a batch is kept after its submission. Then it is deleted, here and at
+    /// the API, which keeps results for 29 days.
+    #[serde(with = "humantime_serde")]
+    pub retention: Duration,
+    /// Maximum number of batches of a tenant that are kept; at least 1.
+    pub max_per_tenant: usize,
+}
+
+/// How long the API keeps the results of a batch.
+const KEPT_BY_API: Duration = Duration::from_secs(29 * 24 * 60 * 60);
+
+impl Default for BatchesConfig {
+    fn default() -> Self {
+        BatchesConfig {
+            state_file: None,
+            key_file: None,
+            poll_interval: Duration::from_secs(60),
+            search_after: Duration::from_secs(60),
+            retention: KEPT_BY_API,
+            max_per_tenant: 1000,
+        }
+    }
+}
+
+impl BatchesConfig {
+    /// Validates what the types do not express. Calls `wrong` with the key and
+    /// the problem of each fault.
+    pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
+        if self.state_file.is_some() && self.key_file.is_none() {
+            wrong(
+                "state_file",
+                "must be set together with batches.key_file".to_owned(),
+            );
+        }
+        if self.retention > KEPT_BY_API {
+            wrong("retention", "must be at most 29 days".to_owned());
+        }
+        duration_limits::check(
+            [
+                ("poll_interval", self.poll_interval, false),
+                ("search_after", self.search_after, true),
+                ("retention", self.retention, false),
+            ],
+            wrong,
+        );
+        if self.max_per_tenant == 0 {
+            wrong("max_per_tenant", "must be at least 1".to_owned());
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The batches that are kept, in memory: their records, and the turns of those that change them.
+
+use super::{error::BatchError, record::BatchRecord};
+use parking_lot::Mutex;
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+
+/// A batch. Its turn is taken before it is changed.
+pub struct BatchEntry {
+    record: Mutex<Arc<BatchRecord>>,
+    /// The right to change the batch.
+    pub turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// All batches, by id.
+#[derive(Default)]
+pub struct BatchIndex(Mutex<HashMap<String, Arc<BatchEntry>>>);
+
+// === impl BatchEntry ===
+
+impl BatchEntry {
+    /// An entry with this record.
+    pub fn new(record: BatchRecord) -> Arc<Self> {
+        Arc::new(BatchEntry {
+            record: Mutex::new(Arc::new(record)),
+            turn: Arc::default(),
+        })
+    }
+
+    /// The record as it is now.
+    pub fn record(&self) -> Arc<BatchRecord> {
+        Arc::clone(&self.record.lock())
+    }
+
+    /// Replaces the record.
+    pub fn replace(&self, record: BatchRecord) {
+        *self.record.lock() = Arc::new(record);
+    }
+}
+
+// === impl BatchIndex ===
+
+impl BatchIndex {
+    /// An index of these batches.
+    pub fn of(records: Vec<BatchRecord>) -> Self {
+        let entries = records.into_iter();
+        BatchIndex(Mutex::new(
+            entries
+                .map(|it| (it.id.clone(), BatchEntry::new(it)))
+                .collect(),
+        ))
+    }
+
+    /// Adds a batch, unless the tenant has one with its request id, which is returned.
+    ///
+    /// # Errors
+    /// [`BatchError::TooMany`] when the tenant has the maximum number of batches.
+    pub fn add(
+        &self,
+        entry: &Arc<BatchEntry>,
+        max_per_tenant: usize,
+    ) -> Result<Option<Arc<BatchEntry>>, BatchError> {
+        let record = entry.record();
+        let mut entries = self.0.lock();
+        let mut count = 0;
+        for other in entries.values() {
+            let kept = other.record();
+            if kept.tenant != record.tenant {
+                continue;
+            }
+            if !record.request_id.is_empty() && kept.request_id == record.request_id {
+                return Ok(Some(Arc::clone(other)));
+            }
+            count += 1;
+        }
+        if count >= max_per_tenant {
+            return Err(BatchError::TooMany(max_per_tenant));
+        }
+        entries.insert(record.id.clone(), Arc::clone(entry));
+        Ok(None)
+    }
+
+    /// Removes a batch.
+    pub fn remove(&self, id: &str) {
+        self.0.lock().remove(id);
+    }
+
+    /// A batch of a tenant: the id of another tenant's is unknown.
+    ///
+    /// # Errors
+    /// [`BatchError::Unknown`].
+    pub fn find(&self, tenant: &str, id: &str) -> Result<Arc<BatchEntry>, BatchError> {
+        let found = self.0.lock().get(id).map(Arc::clone);
+        let found = found.filter(|entry| entry.record().tenant == tenant);
+        found.ok_or(BatchError::Unknown)
+    }
+
+    /// All batches.
+    pub fn all(&self) -> Vec<Arc<BatchEntry>> {
+        self.0.lock().values().map(Arc::clone).collect()
+    }
+
+    /// The batches of a tenant, newest first.
+    pub fn of_tenant(&self, tenant: &str) -> Vec<Arc<BatchRecord>> {
+        let records = self.all().into_iter().map(|entry| entry.record());
+        let mut records: Vec<_> = records.filter(|it| it.tenant == tenant).collect();
+        records
+            .sort_unstable_by(|a, b| (Reverse(a.created), &a.id).cmp(&(Reverse(b.created), &b.id)));
+        records
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(id: &str, tenant: &str, request_id: &str) -> Arc<BatchEntry> {
+        BatchEntry::new(BatchRecord {
+            request_id: request_id.to_owned(),
+            ..BatchRecord::for_tests(id, tenant)
+        })
+    }
+
+    #[test]
+    fn a_request_id_stands_for_one_batch_of_its_tenant() {
+        let index = BatchIndex::default();
+        let add = |entry| {
+            index
+                .add(&entry, 2)
+                .map(|it| it.map(|it| it.record().id.clone()))
+        };
+        assert_eq!(add(record("a", "t", "r")).unwrap(), None);
+        assert_eq!(add(record("b", "t", "r")).unwrap().as_deref(), Some("a"));
+        assert_eq!(add(record("c", "u", "r")).unwrap(), None);
+        assert_eq!(add(record("d", "t", "")).unwrap(), None);
+        assert!(matches!(
+            add(record("e", "t", "")),
+            Err(BatchError::TooMany(2))
+        ));
+        // An earlier batch is returned even then.
+        assert_eq!(add(record("f", "t", "r")).unwrap().as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn the_batch_of_another_tenant_is_unknown() {
+        let index = BatchIndex::of(vec![BatchRecord::for_tests("a", "t")]);
+        assert!(index.find("t", "a").is_ok());
+        assert!(matches!(index.find("u", "a"), Err(BatchError::Unknown)));
+        assert_eq!(index.of_tenant("u").len(), 0);
+    }
+}

@@ -1,0 +1,34 @@
+//! Why a call about batches fails.
+
+use super::state_file::StateFileError;
+use crate::{access::limits::AccessError, upstream::Failed};
+use thiserror::Error;
+
+/// A call about batches fails.
+#[derive(Debug, Error)]
+pub enum BatchError {
+    /// The tenant has no batch with this id.
+    #[error("unknown batch")]
+    Unknown,
+    /// The batch has not ended.
+    #[error("the batch has not ended")]
+    NotEnded,
+    /// The tenant has its maximum number of batches.
+    #[error("the tenant has {0} batches, the maximum (batches.max_per_tenant); delete some")]
+    TooMany(usize),
+    /// The client may not make the call, or not now.
+    #[error(transparent)]
+    AccessDenied(AccessError),
+    /// The call to the API failed.
+    #[error("{}", .0.error)]
+    Upstream(Failed),
+    /// The state cannot be read or written.
+    #[error(transparent)]
+    State(#[from] StateFileError),
+}
+
+impl From<Failed> for BatchError {
+    fn from(failed: Failed) -> Self {
+        BatchError::Upstream(failed)
+    }
+}

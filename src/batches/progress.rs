@@ -1,0 +1,135 @@
+//! Follows a batch that the API has: asks for its state, and settles it when it ends.
+
+use super::{
+    Batches,
+    entry::BatchEntry,
+    error::BatchError,
+    record::{BatchRecord, Phase},
+};
+use crate::{
+    access::limits::StoredCharge,
+    claude::batches::{BatchOutcome, BatchStatus, MessageBatch},
+    models::Tokens,
+    upstream::{Failed, UpstreamError},
+};
+use futures::StreamExt;
+use std::collections::HashMap;
+
+impl Batches {
+    /// Asks the API for the state of a batch. The caller has its turn.
+    pub(super) async fn refresh(&self, entry: &BatchEntry) -> Result<(), BatchError> {
+        let record = entry.record();
+        let Some(id) = &record.upstream_id else {
+            return Ok(());
+        };
+        let batch = self.client().get_batch(id, self.options(&record)).await?;
+        self.observed(entry, (*record).clone(), &batch.value).await
+    }
+
+    /// Cancels a batch that the API has. The caller has its turn.
+    pub(super) async fn cancel_now(&self, entry: &BatchEntry) -> Result<(), BatchError> {
+        let record = entry.record();
+        let Some(id) = &record.upstream_id else {
+            return Ok(());
+        };
+        let batch = self
+            .client()
+            .cancel_batch(id, self.options(&record))
+            .await?;
+        let record = BatchRecord {
+            is_cancel_wanted: false,
+            ..(*record).clone()
+        };
+        self.observed(entry, record, &batch.value).await
+    }
+
+    /// Keeps what the API says of a batch.
+    pub(super) async fn observed(
+        &self,
+        entry: &BatchEntry,
+        record: BatchRecord,
+        batch: &MessageBatch,
+    ) -> Result<(), BatchError> {
+        let phase = match batch.status {
+            BatchStatus::InProgress => Phase::InProgress,
+            BatchStatus::Canceling => Phase::Canceling,
+            BatchStatus::Ended => Phase::Ended,
+        };
+        let ended = record
+            .ended
+            .or_else(|| (phase == Phase::Ended).then(|| self.now()));
+        let next = BatchRecord {
+            phase,
+            counts: batch.counts,
+            ended,
+            ..record
+        };
+        if *entry.record() == next {
+            return Ok(());
+        }
+        self.store(entry, next).await
+    }
+
+    /// Settles what was reserved for a batch that has ended, by what its results have
+    /// used. The caller has its turn.
+    pub(super) async fn settle(&self, entry: &BatchEntry) -> Result<(), BatchError> {
+        let record = entry.record();
+        let (Some(charge), Some(id)) = (&record.charge, &record.upstream_id) else {
+            return Ok(());
+        };
+        let items = self.file().items(&record.id).await?.items;
+        let results = self
+            .client()
+            .batch_results(id, self.options(&record))
+            .await?;
+        let mut results = results.value;
+        let mut used: HashMap<&str, Tokens> = HashMap::new();
+        while let Some(result) = results.next().await {
+            let result = result.map_err(|error| Failed { error, attempts: 1 })?;
+            let number = record.number_of(&result.custom_id);
+            let item = number.and_then(|number| items.get(number));
+            if let (Some(item), BatchOutcome::Succeeded(message)) = (item, &result.outcome) {
+                let tokens = Tokens::of(&message.usage);
+                used.entry(&item.model).or_default().add(&tokens);
+            }
+        }
+        // First on disk: after a crash in between, too much stays reserved, and not
+        // too little.
+        let settled = BatchRecord {
+            charge: None,
+            ..(*record).clone()
+        };
+        self.store(entry, settled).await?;
+        if let Some(usage_store) = self.usage_store() {
+            usage_store.settle_batch(charge, used.into_iter());
+        }
+        Ok(())
+    }
+
+    /// Returns all that was reserved for a batch that costs nothing.
+    pub(super) fn refund(&self, charge: Option<StoredCharge>) {
+        if let (Some(usage_store), Some(charge)) = (self.usage_store(), charge) {
+            usage_store.settle_batch(&charge, std::iter::empty());
+        }
+    }
+
+    /// Deletes a batch, here and at the API. The caller has its turn.
+    pub(super) async fn forget(&self, entry: &BatchEntry) -> Result<(), BatchError> {
+        let record = entry.record();
+        if let Some(id) = &record.upstream_id {
+            match self.client().delete_batch(id, self.options(&record)).await {
+                Ok(_) => {}
+                // It is gone already.
+                Err(failed) if is_not_found(&failed) => {}
+                Err(failed) => return Err(failed.into()),
+            }
+        }
+        self.file().delete(&record.id).await?;
+        self.index().remove(&record.id);
+        Ok(())
+    }
+}
+
+fn is_not_found(failed: &Failed) -> bool {
+    matches!(&failed.error, UpstreamError::Api(failure) if failure.status == 404)
+}

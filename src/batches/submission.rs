@@ -1,0 +1,186 @@
+//! Submits a batch to the API: once, whatever interrupts it.
+//!
+//! The batch is on disk before it is sent, with the time and the key. A submission
+//! that ends without an answer may have reached the API, so it is looked for before
+//! it is sent again: among the batches of the key that are listed since, one with as
+//! many requests is ours if its first result has an id of ours. Results come when a
+//! batch has ended: until then it is not known, and nothing is sent.
+
+use super::{
+    Batches,
+    entry::BatchEntry,
+    error::BatchError,
+    record::{BatchRecord, Phase},
+};
+use crate::{
+    claude::batches::{BatchStatus, MessageBatch},
+    upstream::{Failed, UpstreamError},
+};
+use futures::StreamExt;
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// How much the clocks of the service and of the API may differ.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// What the API knows of an interrupted submission.
+enum Search {
+    /// It has this batch.
+    Found(MessageBatch),
+    /// It has batches that may be this one, which is known when they end.
+    Undecided,
+    /// It has no such batch.
+    NotFound,
+}
+
+impl Batches {
+    /// Submits a batch that was never sent, or that is known not to have arrived. The
+    /// caller has its turn.
+    ///
+    /// # Errors
+    /// When the API has not accepted it for certain: it may be sent again.
+    pub(super) async fn send(&self, entry: &BatchEntry) -> Result<(), BatchError> {
+        let before = entry.record();
+        let body = self.file().body(&before.id).await?;
+        let sent = BatchRecord {
+            key: Some(self.key_for(&before)?),
+            sent: Some(self.now()),
+            ..(*before).clone()
+        };
+        self.store(entry, sent.clone()).await?;
+        let created = self.client().create_batch(body, self.options(&sent)).await;
+        match created {
+            Ok(created) => self.adopt(entry, &created.value).await,
+            Err(failed) if failed.attempts == 0 || failed.error.was_not_processed() => {
+                let unsent = BatchRecord { sent: None, ..sent };
+                self.store(entry, unsent).await?;
+                Err(failed.into())
+            }
+            // It may have arrived.
+            Err(Failed { error, .. }) => {
+                tracing::warn!(batch = before.id, %error, "the submission of a batch was interrupted, looking for it at the Claude API");
+                Ok(())
+            }
+        }
+    }
+
+    /// Continues a submission that was interrupted, or failed for now. The caller has
+    /// its turn.
+    pub(super) async fn resume(&self, entry: &BatchEntry) -> Result<(), BatchError> {
+        let record = entry.record();
+        let Some(sent) = record.sent else {
+            return match self.send(entry).await {
+                Err(BatchError::Upstream(failed)) => self.failed(entry, failed).await,
+                done => done,
+            };
+        };
+        if self.now() < sent + self.config().search_after.as_secs() {
+            return Ok(());
+        }
+        match self.search(&record, sent).await? {
+            Search::Found(batch) => self.adopt(entry, &batch).await,
+            Search::Undecided => Ok(()),
+            Search::NotFound => {
+                let unsent = BatchRecord {
+                    sent: None,
+                    ..(*record).clone()
+                };
+                self.store(entry, unsent).await?;
+                Box::pin(self.resume(entry)).await
+            }
+        }
+    }
+
+    /// The batch is known at the API.
+    async fn adopt(&self, entry: &BatchEntry, batch: &MessageBatch) -> Result<(), BatchError> {
+        let record = BatchRecord {
+            upstream_id: Some(batch.id.clone()),
+            ..(*entry.record()).clone()
+        };
+        let is_cancel_wanted = record.is_cancel_wanted;
+        self.observed(entry, record, batch).await?;
+        if is_cancel_wanted {
+            self.cancel_now(entry).await?;
+        }
+        Ok(())
+    }
+
+    /// A submission that nobody waits for has failed: it is tried again, unless the API
+    /// would reject it again.
+    async fn failed(&self, entry: &BatchEntry, failed: Failed) -> Result<(), BatchError> {
+        let is_rejected = matches!(&failed.error, UpstreamError::Api(it)
+            if matches!(it.status, 400 | 413 | 422) && !it.is_spend_limit() && !it.is_billing() && !it.is_disabled());
+        let UpstreamError::Api(failure) = failed.error.clone() else {
+            return Err(failed.into());
+        };
+        if !is_rejected {
+            return Err(failed.into());
+        }
+        let mut record = BatchRecord {
+            phase: Phase::Failed,
+            ended: Some(self.now()),
+            failure: Some(*failure),
+            ..(*entry.record()).clone()
+        };
+        let charge = record.charge.take();
+        self.store(entry, record).await?;
+        self.refund(charge);
+        Ok(())
+    }
+
+    /// Looks for a batch that was sent at this time.
+    async fn search(&self, record: &BatchRecord, sent: u64) -> Result<Search, BatchError> {
+        let since = sent.saturating_sub(SKEW.as_secs());
+        let known = self.upstream_ids();
+        let mut found = Search::NotFound;
+        let mut after = None;
+        loop {
+            let page = self
+                .client()
+                .list_batches(after, self.options(record))
+                .await?
+                .value;
+            for batch in page.data {
+                if is_before(&batch.created_at, since) {
+                    return Ok(found);
+                }
+                if batch.counts.total() != record.items as u64 || known.contains(&batch.id) {
+                    continue;
+                }
+                if batch.status != BatchStatus::Ended {
+                    found = Search::Undecided;
+                } else if self.is_ours(record, &batch).await? {
+                    return Ok(Search::Found(batch));
+                }
+            }
+            match page.next_after {
+                Some(last) => after = Some(last),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// Whether a batch that has ended is this one: the ids of its requests say so.
+    async fn is_ours(
+        &self,
+        record: &BatchRecord,
+        batch: &MessageBatch,
+    ) -> Result<bool, BatchError> {
+        let results = self
+            .client()
+            .batch_results(&batch.id, self.options(record))
+            .await?;
+        let mut results = results.value;
+        Ok(match results.next().await {
+            Some(Ok(first)) => record.number_of(&first.custom_id).is_some(),
+            Some(Err(error)) => return Err(Failed { error, attempts: 1 }.into()),
+            None => false,
+        })
+    }
+}
+
+/// Whether an RFC 3339 time is before this one; not if it is not valid.
+fn is_before(time: &str, since: u64) -> bool {
+    let time: Option<Timestamp> = time.parse().ok();
+    time.is_some_and(|time| time.as_second() < i64::try_from(since).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,50 @@
+//! What happens to batches while nobody calls: interrupted submissions are resumed,
+//! unfinished batches are followed, ended ones are settled, and old ones are deleted.
+
+use super::{Batches, entry::BatchEntry, error::BatchError, record::Phase};
+use futures::{StreamExt, stream};
+use std::{convert::Infallible, sync::Arc};
+use tokio::time::sleep;
+
+/// How many batches are looked after at the same time.
+const PARALLEL: usize = 4;
+
+impl Batches {
+    /// Looks after all batches, again and again.
+    pub async fn work(&self) -> Infallible {
+        loop {
+            let entries = stream::iter(self.index().all());
+            let all = entries.for_each_concurrent(PARALLEL, |entry| self.look_after(entry));
+            all.await;
+            sleep(self.config().poll_interval).await;
+        }
+    }
+
+    async fn look_after(&self, entry: Arc<BatchEntry>) {
+        // Another one that changes it does what is to be done.
+        let Ok(_turn) = entry.turn.try_lock() else {
+            return;
+        };
+        let record = entry.record();
+        if let Err(error) = self.step(&entry).await {
+            tracing::warn!(batch = record.id, %error, "failed to look after a batch");
+        }
+    }
+
+    async fn step(&self, entry: &BatchEntry) -> Result<(), BatchError> {
+        match entry.record().phase {
+            Phase::Submitting => self.resume(entry).await?,
+            Phase::InProgress | Phase::Canceling => self.refresh(entry).await?,
+            Phase::Ended | Phase::Failed => {}
+        }
+        let record = entry.record();
+        if record.phase == Phase::Ended {
+            self.settle(entry).await?;
+        }
+        let is_expired = self.now() >= record.created + self.config().retention.as_secs();
+        if is_expired && record.is_final() {
+            self.forget(entry).await?;
+        }
+        Ok(())
+    }
+}

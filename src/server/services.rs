@@ -1,0 +1,77 @@
+//! The generated servers of both services, as one.
+
+use super::config::ServerConfig;
+use crate::{
+    proto::{
+        is_of_batches,
+        v1::{
+            batch_service_server::BatchServiceServer, claude_service_server::ClaudeServiceServer,
+        },
+    },
+    service::Rpcs,
+};
+use http::{Request, Response};
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+use tonic::{
+    body::Body,
+    codec::CompressionEncoding::{Deflate, Gzip, Zstd},
+    codegen::{BoxFuture, StdError},
+};
+use tower::Service;
+
+/// Both services, with their limits and compression.
+#[derive(Clone)]
+pub struct Services {
+    claude: ClaudeServiceServer<Rpcs>,
+    batches: BatchServiceServer<Rpcs>,
+}
+
+impl Services {
+    /// The services over these RPCs.
+    pub fn new(config: &ServerConfig, rpcs: &Rpcs) -> Self {
+        Services {
+            claude: ClaudeServiceServer::new(rpcs.clone())
+                .max_decoding_message_size(config.max_message_bytes)
+                // What grpcio and grpc-js have apart from gzip. Nobody needs it in
+                // answers.
+                .accept_compressed(Deflate)
+                .accept_compressed(Gzip)
+                .accept_compressed(Zstd)
+                .send_compressed(Gzip)
+                .send_compressed(Zstd),
+            batches: BatchServiceServer::new(rpcs.clone())
+                .max_decoding_message_size(config.max_message_bytes)
+                .accept_compressed(Deflate)
+                .accept_compressed(Gzip)
+                .accept_compressed(Zstd)
+                .send_compressed(Gzip)
+                .send_compressed(Zstd),
+        }
+    }
+}
+
+impl<B> Service<Request<B>> for Services
+where
+    B: http_body::Body + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Response<Body>, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // The generated servers are always ready.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if is_of_batches(request.uri().path()) {
+            self.batches.call(request)
+        } else {
+            self.claude.call(request)
+        }
+    }
+}
