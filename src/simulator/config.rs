@@ -40,6 +40,8 @@ pub struct SimulatorConfig {
     pub limits: SimulatorLimitsConfig,
     /// Message Batches.
     pub batches: SimulatorBatchesConfig,
+    /// The Files API.
+    pub files: SimulatorFilesConfig,
 }
 
 impl fmt::Debug for SimulatorConfig {
@@ -56,6 +58,7 @@ impl fmt::Debug for SimulatorConfig {
             .field("faults", &self.faults)
             .field("limits", &self.limits)
             .field("batches", &self.batches)
+            .field("files", &self.files)
             .finish()
     }
 }
@@ -74,6 +77,7 @@ impl Default for SimulatorConfig {
             faults: FaultRates::default(),
             limits: SimulatorLimitsConfig::default(),
             batches: SimulatorBatchesConfig::default(),
+            files: SimulatorFilesConfig::default(),
         }
     }
 }
@@ -208,6 +212,30 @@ impl Default for SimulatorBatchesConfig {
             expires_after: Duration::from_secs(24 * 3600),
             max_batches: 1000,
             max_bytes: 512 * 1024 * 1024,
+        }
+    }
+}
+
+/// The Files API. Files are kept in memory, those of all API keys together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SimulatorFilesConfig {
+    /// Maximum number of files. A file beyond it is refused with status 400
+    /// (`storage_quota_exceeded`).
+    pub max_files: usize,
+    /// Maximum size of all files, in bytes. A file beyond it is refused with status 400
+    /// (`storage_quota_exceeded`).
+    pub max_bytes: usize,
+    /// Maximum size of one file, in bytes. A larger one is refused with status 413.
+    pub max_file_bytes: usize,
+}
+
+impl Default for SimulatorFilesConfig {
+    fn default() -> Self {
+        SimulatorFilesConfig {
+            max_files: 1000,
+            max_bytes: 256 * 1024 * 1024,
+            max_file_bytes: 32 * 1024 * 1024,
         }
     }
 }

@@ -52,9 +52,15 @@ impl ApiError {
 
     /// 429 that lasts until the month ends, without `retry-after`.
     pub(super) fn spend_limit() -> Self {
+        ApiError::new(429, "[simulated] the monthly spend limit is reached")
+            .code("enforced_spend_limit_reached")
+    }
+
+    /// Adds the `error_code` of the details.
+    pub(super) fn code(self, code: &'static str) -> Self {
         ApiError {
-            code: Some("enforced_spend_limit_reached"),
-            ..ApiError::new(429, "[simulated] the monthly spend limit is reached")
+            code: Some(code),
+            ..self
         }
     }
 

@@ -2,7 +2,8 @@
 //! over TLS.
 //!
 //! It serves `/v1/messages` (plain and as server-sent events),
-//! `/v1/messages/count_tokens`, `/v1/messages/batches` and `/v1/models`, holds requests to the API's
+//! `/v1/messages/count_tokens`, `/v1/messages/batches`,
+//! `/v1/files` and `/v1/models`, holds requests to the API's
 //! rules, and answers with a deterministic function of the request that is
 //! marked `[simulated]`: an extract for a summary, the label that shares most
 //! words with the text for a classification, an instance of any JSON schema.
@@ -18,13 +19,15 @@
 //! - Tokens are estimated, at about four characters each. Pictures count as
 //!   1,600 tokens and documents that are not text as 3,000.
 //! - Fields and blocks of the API that this crate does not send (server tools,
-//!   containers, files …) are refused as unknown. Sampling parameters
+//!   containers …) are refused as unknown. Sampling parameters
 //!   are refused with every API version, and beta headers change nothing.
 //! - The wording of error messages is close to the API's, not equal to it.
 //! - Batches are kept in memory until others take their room, and take as long as
 //!   configured. They belong to their key, not to its workspace, and have no rate
 //!   limit. Faults at a rate do not strike them. Canceling one that has ended changes
 //!   nothing.
+//! - Files are kept in memory until they are deleted or expire, and belong to their key.
+//!   A message can name any file, and its content is not read.
 //! - A list that is asked for with two cursors has what lies between them.
 //! - The rate limits are kept for each key and model, not for an organization
 //!   and a family of models, and `count_tokens` and `/v1/models` are not
@@ -49,6 +52,7 @@ mod config;
 mod connection;
 mod error;
 mod exchange;
+mod files;
 mod generate;
 mod limits;
 mod paging;
@@ -61,7 +65,7 @@ mod tokens;
 pub use behaviour::{Behaviour, UnknownBehaviour};
 pub use config::{
     ConfigError, ConnectionsConfig, FaultRates, SimulatorBatchesConfig, SimulatorConfig,
-    SimulatorLimitsConfig, SimulatorTlsConfig,
+    SimulatorFilesConfig, SimulatorLimitsConfig, SimulatorTlsConfig,
 };
 pub use server::Simulator;
 pub use state::{Counts, Handle, RecordedRequest};

@@ -4,7 +4,7 @@ use super::error::ApiError;
 use serde::Serialize;
 
 /// Objects of a page without a limit.
-const DEFAULT_LIMIT: usize = 20;
+pub(super) const DEFAULT_LIMIT: usize = 20;
 
 /// Maximum number of objects of a page.
 const MAX_LIMIT: usize = 1000;

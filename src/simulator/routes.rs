@@ -8,6 +8,7 @@ use super::{
     connection::ConnectionControl,
     error::ApiError,
     exchange::{Exchange, ExchangeError},
+    files,
     state::SimulatorState,
     tokens,
 };
@@ -28,7 +29,7 @@ pub(super) async fn answer(
     let mut in_flight = state.begin();
     let mut exchange = Exchange::new(state, connection);
     let (parts, body) = request.into_parts();
-    let answered = match read(body, max_body_bytes(parts.uri.path())).await {
+    let answered = match read(body, max_body_bytes(&exchange, parts.uri.path())).await {
         Ok(body) => {
             exchange.record(&parts, &body);
             route(&mut exchange, &parts, body).await
@@ -58,9 +59,10 @@ pub(super) async fn answer(
 }
 
 /// The size of the largest body that a path accepts.
-fn max_body_bytes(path: &str) -> usize {
+fn max_body_bytes(exchange: &Exchange, path: &str) -> usize {
     match path {
         batches::PATH => batches::MAX_BODY_BYTES,
+        files::PATH => files::max_body_bytes(&exchange.state.config.files),
         _ => MAX_BODY_BYTES,
     }
 }
@@ -90,6 +92,12 @@ async fn route(
         return match admit(exchange, parts, method, creates).await? {
             Some(response) => Ok(response),
             None => Ok(batches::answer(exchange, parts, endpoint, &body)?),
+        };
+    }
+    if let Some(endpoint) = files::endpoint(path) {
+        return match admit(exchange, parts, endpoint.method(parts)?, false).await? {
+            Some(response) => Ok(response),
+            None => Ok(files::answer(exchange, parts, endpoint, body).await?),
         };
     }
     let generates = path == "/v1/messages";

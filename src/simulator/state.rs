@@ -6,6 +6,7 @@ use super::{
     behaviour::Behaviour,
     cache::PromptCache,
     config::{FaultRates, SimulatorConfig},
+    files::FileStore,
     limits::Limiter,
 };
 use bytes::Bytes;
@@ -112,6 +113,7 @@ pub(super) struct SimulatorState {
     pub(super) limiter: Limiter,
     pub(super) cache: PromptCache,
     pub(super) batches: BatchStore,
+    pub(super) files: FileStore,
     counts: watch::Sender<Counts>,
     script: Mutex<Script>,
     recorded: Mutex<VecDeque<RecordedRequest>>,
@@ -132,6 +134,7 @@ impl SimulatorState {
             limiter: Limiter::new(config.limits.clone()),
             cache: PromptCache::default(),
             batches: BatchStore::new(config.batches.clone()),
+            files: FileStore::new(config.files.clone()),
             counts: watch::Sender::new(Counts::default()),
             script: Mutex::new(Script {
                 next: VecDeque::new(),

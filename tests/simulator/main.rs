@@ -4,6 +4,7 @@
 
 mod batches;
 mod connections;
+mod files;
 mod models;
 
 use claude_grpc::simulator::{
