@@ -9,6 +9,8 @@
 pub mod answer;
 pub mod as_events;
 mod cache_control;
+pub mod container;
+pub mod content;
 pub mod error;
 pub mod estimate;
 pub mod event;

@@ -289,6 +289,17 @@ fn thinking() -> impl Strategy<Value = v1::Thinking> {
     option::weighted(0.98, mode).prop_map(|mode| v1::Thinking { mode })
 }
 
+fn container() -> impl Strategy<Value = v1::ContainerParams> {
+    let kind = mostly("anthropic|custom", any::<String>());
+    let skill =
+        (kind, text(), maybe_text()).prop_map(|(r#type, skill_id, version)| v1::ContainerSkill {
+            r#type,
+            skill_id,
+            version,
+        });
+    (maybe_text(), vec(skill, 0..3)).prop_map(|(id, skills)| v1::ContainerParams { id, skills })
+}
+
 prop_compose! {
     fn request()(
         (model, messages, system, max_tokens) in (
@@ -302,6 +313,12 @@ prop_compose! {
             vec(tool(), 0..3),
             option::weighted(0.3, (enumeration(1..5), any::<bool>())),
             option::of(thinking()),
+        ),
+        (diagnostics, inference_geo, speed, container) in (
+            option::of(maybe_text()),
+            maybe_text(),
+            enumeration(0..3),
+            option::weighted(0.3, container()),
         ),
         (effort, schema, user_id, service_tier, cache_control) in (
             enumeration(0..6),
@@ -332,7 +349,15 @@ prop_compose! {
             output_schema_json: schema,
             user_id,
             service_tier,
-            cache_control, ..v1::GenerateRequest::default() }
+            cache_control,
+            container,
+            diagnostics: diagnostics.map(|previous_message_id| v1::DiagnosticsParams {
+                previous_message_id,
+            }),
+            inference_geo,
+            speed,
+            ..v1::GenerateRequest::default()
+        }
     }
 }
 

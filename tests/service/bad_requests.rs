@@ -2,7 +2,8 @@
 
 use crate::{
     sample_requests::{
-        self, blocks, choice, document, image, mark, message_of, text, thinking, tool,
+        self, blocks, choice, container, document, image, mark, message_of, skill, text, thinking,
+        tool,
     },
     support::{ask, message, user},
 };
@@ -65,7 +66,7 @@ fn settings() -> Vec<Row> {
             },
             "messages[1].content[0].extra_json",
         ),
-        row(|it| it.max_tokens = Some(0), "max_tokens"),
+        row(|it| it.max_tokens = Some(-1), "max_tokens"),
         row(|it| it.max_tokens = Some(i32::MIN), "max_tokens"),
         row(|it| it.model = "claude sonnet".to_owned(), "model"),
         row(|it| it.model = "x".repeat(257), "model"),
@@ -85,6 +86,24 @@ fn settings() -> Vec<Row> {
         row(|it| it.effort = -1, "effort"),
         row(|it| it.service_tier = 3, "service_tier"),
         row(|it| it.user_id = "é".repeat(257), "user_id"),
+        row(|it| it.speed = 3, "speed"),
+        row(|it| it.inference_geo = " \n".to_owned(), "inference_geo"),
+        row(|it| it.container = Some(container("", vec![])), "container"),
+        row(
+            |it| it.container = Some(container(" ", vec![])),
+            "container",
+        ),
+        (
+            changed(|it| {
+                let skills = vec![
+                    skill("custom", "s"),
+                    skill("new", "s"),
+                    skill("custom", " "),
+                ];
+                it.container = Some(container("", skills));
+            }),
+            vec!["container.skills[1].type", "container.skills[2].skill_id"],
+        ),
         row(
             |it| it.output_schema_json = "{".to_owned(),
             "output_schema_json",
@@ -137,6 +156,13 @@ fn thoughts() -> Vec<Row> {
         (enabled(1023, 0), vec!["thinking.enabled.budget_tokens"]),
         (enabled(-1, 0), vec!["thinking.enabled.budget_tokens"]),
         (enabled(2048, 0), vec!["thinking.enabled.budget_tokens"]),
+        (
+            v1::GenerateRequest {
+                max_tokens: Some(0),
+                ..enabled(1024, 0)
+            },
+            vec!["thinking.enabled.budget_tokens"],
+        ),
         (enabled(1024, 3), vec!["thinking.enabled.display"]),
     ]
 }

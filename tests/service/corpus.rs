@@ -201,12 +201,13 @@ fn paths(value: &Value) -> BTreeSet<String> {
         ".schema",
         ".citations[]{char_location}",
     ];
-    const VALUES: [&str; 9] = [
+    const VALUES: [&str; 10] = [
         ".role",
         ".effort",
         ".ttl",
         ".display",
         ".service_tier",
+        ".speed",
         ".strict",
         ".stream",
         ".is_error",

@@ -4,11 +4,12 @@
 //! not compile until it is thought of.
 
 use claude_grpc::claude::{
+    container::{RequestedContainer, RequestedSkill, SkillKind},
     raw::RawObject,
     request::{
-        CacheControl, CacheTtl, Citations, Content, DocumentSource, Effort, ImageSource,
-        InputBlock, InputMessage, MessagesRequest, Metadata, OutputConfig, OutputFormat, Role,
-        ServiceTier, SystemPrompt, Thinking, ThinkingDisplay,
+        CacheControl, CacheTtl, Citations, Content, Diagnostics, DocumentSource, Effort,
+        ImageSource, InputBlock, InputMessage, MessagesRequest, Metadata, OutputConfig,
+        OutputFormat, Role, ServiceTier, Speed, SystemPrompt, Thinking, ThinkingDisplay,
     },
     tools::{CustomKind, CustomTool, Tool, ToolChoice},
 };
@@ -64,6 +65,10 @@ pub fn filled() -> Vec<MessagesRequest> {
         it.system = Some(SystemPrompt::Text("x".to_owned()))
     }));
     all.push(with(|it| it.stream = true));
+    let speeds = all![Speed::Standard, Speed::Fast];
+    all.extend(speeds.map(|speed| with(|it| it.speed = Some(speed))));
+    let makers = all![SkillKind::Anthropic, SkillKind::Custom];
+    all.extend(makers.map(|kind| with(|it| it.container = Some(with_skill(kind)))));
     all
 }
 
@@ -85,6 +90,12 @@ fn with(change: impl FnOnce(&mut MessagesRequest)) -> MessagesRequest {
         }),
         service_tier: Some(ServiceTier::Auto),
         cache_control: Some(mark),
+        container: Some(RequestedContainer::Id("x".to_owned())),
+        diagnostics: Some(Diagnostics {
+            previous_message_id: Some("x".to_owned()),
+        }),
+        inference_geo: Some("x".to_owned()),
+        speed: Some(Speed::Standard),
         stream: false,
         extra: None,
     };
@@ -97,6 +108,18 @@ fn says(role: Role) -> InputMessage {
         role,
         content: Content::Text("x".to_owned()),
         extra: None,
+    }
+}
+
+fn with_skill(kind: SkillKind) -> RequestedContainer {
+    let skill = RequestedSkill {
+        kind,
+        skill_id: "x".to_owned(),
+        version: Some("x".to_owned()),
+    };
+    RequestedContainer::WithSkills {
+        id: Some("x".to_owned()),
+        skills: vec![skill],
     }
 }
 

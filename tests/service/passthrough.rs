@@ -91,15 +91,18 @@ async fn fields_that_are_not_allowed_are_refused_by_name() {
     .await;
     let status = refused(
         &mut world,
-        with_extra(r#"{"container":"c","output_config":{"other":1}}"#),
+        with_extra(r#"{"context_management":{},"output_config":{"other":1}}"#),
     )
     .await;
     assert_eq!(
         wrong_fields(&status),
-        ["extra_json.container", "extra_json.output_config.other"]
+        [
+            "extra_json.context_management",
+            "extra_json.output_config.other"
+        ]
     );
     for name in [
-        "container",
+        "context_management",
         "output_config.other",
         "service.passthrough.fields",
     ] {
@@ -446,6 +449,10 @@ async fn typed_fields_are_refused_also_when_they_are_not_set() {
         r#"{"stop_sequences":[""]}"#,
         r#"{"tool_choice":{"type":"any"}}"#,
         r#"{"cache_control":{"type":"ephemeral"}}"#,
+        r#"{"container":"container_1"}"#,
+        r#"{"diagnostics":{"previous_message_id":null}}"#,
+        r#"{"inference_geo":"us"}"#,
+        r#"{"speed":"fast"}"#,
     ] {
         let mut world = World::with(|it| it.service.passthrough.fields = names(&["*"])).await;
         world.simulator.next([Behaviour::Error(400)]);

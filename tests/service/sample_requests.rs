@@ -95,6 +95,24 @@ pub fn everything() -> v1::GenerateRequest {
         user_id: "user-4711".to_owned(),
         service_tier: v1::ServiceTier::StandardOnly.into(),
         cache_control: mark(v1::CacheTtl::Unspecified),
+        container: Some(container(
+            "container_1",
+            vec![
+                v1::ContainerSkill {
+                    version: "20251013".to_owned(),
+                    ..skill("anthropic", "pdf")
+                },
+                v1::ContainerSkill {
+                    version: "latest".to_owned(),
+                    ..skill("custom", "skill_1")
+                },
+            ],
+        )),
+        diagnostics: Some(v1::DiagnosticsParams {
+            previous_message_id: "msg_1".to_owned(),
+        }),
+        inference_geo: "us".to_owned(),
+        speed: v1::Speed::Fast.into(),
         ..v1::GenerateRequest::default()
     }
 }
@@ -278,6 +296,23 @@ fn options() -> Vec<(&'static str, v1::GenerateRequest)> {
         ),
         ("choice-none", chooses(choice(v1::ToolChoiceMode::None))),
         (
+            "first-turn",
+            v1::GenerateRequest {
+                container: Some(container("", vec![skill("anthropic", "xlsx")])),
+                diagnostics: Some(v1::DiagnosticsParams::default()),
+                speed: v1::Speed::Standard.into(),
+                ..ask("Hello")
+            },
+        ),
+        (
+            "fills-the-cache",
+            v1::GenerateRequest {
+                container: Some(container("container_1", Vec::new())),
+                max_tokens: Some(0),
+                ..ask("Hello")
+            },
+        ),
+        (
             "tier-auto",
             v1::GenerateRequest {
                 service_tier: v1::ServiceTier::Auto.into(),
@@ -375,6 +410,21 @@ pub fn result(tool_use_id: &str) -> v1::ToolResultBlock {
     v1::ToolResultBlock {
         tool_use_id: tool_use_id.to_owned(),
         ..v1::ToolResultBlock::default()
+    }
+}
+
+pub fn container(id: &str, skills: Vec<v1::ContainerSkill>) -> v1::ContainerParams {
+    v1::ContainerParams {
+        id: id.to_owned(),
+        skills,
+    }
+}
+
+pub fn skill(kind: &str, skill_id: &str) -> v1::ContainerSkill {
+    v1::ContainerSkill {
+        r#type: kind.to_owned(),
+        skill_id: skill_id.to_owned(),
+        ..v1::ContainerSkill::default()
     }
 }
 

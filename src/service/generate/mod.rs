@@ -9,6 +9,7 @@ mod json;
 mod picture;
 mod position;
 mod request;
+mod settings;
 mod stream;
 mod tools;
 
@@ -94,6 +95,9 @@ impl Rpcs {
             stop_sequences: Vec::new(),
             metadata: None,
             service_tier: None,
+            container: None,
+            diagnostics: None,
+            inference_geo: None,
             ..self.wrapped(request.into_inner().request)?
         };
         let model = upstream.model.clone();

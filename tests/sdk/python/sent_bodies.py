@@ -88,6 +88,7 @@ class Sender:
             yield "messages.create", self.created(says(generate_pb2.ROLE_USER, image))
         for more in [
             {"messages": [TEXT, generate_pb2.Message(role=generate_pb2.ROLE_SYSTEM, text="Be brief.")]},
+            {"speed": generate_pb2.SPEED_STANDARD},
             {"thinking": generate_pb2.Thinking(enabled=generate_pb2.EnabledThinking(budget_tokens=1024))},
             {"thinking": generate_pb2.Thinking(between_tools=generate_pb2.BetweenToolsThinking())},
             {"thinking": generate_pb2.Thinking(disabled=generate_pb2.DisabledThinking())},
