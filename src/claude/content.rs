@@ -1,6 +1,6 @@
 //! The content of the messages of a request, and of its system prompt.
 
-use super::{cache_control::CacheControl, raw::RawObject};
+use super::{cache_control::CacheControl, raw::RawObject, tool_origin::ToolCaller};
 use serde::{Deserialize, Serialize};
 
 /// A text or a list of blocks: the API accepts both wherever there is content.
@@ -45,6 +45,9 @@ pub enum InputBlock {
         /// End of a cached prefix.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
+        /// What happens to it before the model sees it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transformations: Option<ImageTransformations>,
     },
     /// A PDF or text document.
     Document {
@@ -89,6 +92,12 @@ pub enum InputBlock {
         /// End of a cached prefix.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
+        /// Who called the tool.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caller: Option<ToolCaller>,
+        /// The toolset that it is a member of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        toolset_name: Option<String>,
     },
     /// The result of a tool call.
     ToolResult {
@@ -103,6 +112,9 @@ pub enum InputBlock {
         /// End of a cached prefix.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
+        /// The toolset that the tool is a member of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        toolset_name: Option<String>,
     },
     /// Reasoning of an earlier response.
     Thinking {
@@ -116,8 +128,8 @@ pub enum InputBlock {
         /// Opaque data, sent back unchanged.
         data: String,
     },
-    /// A block of an earlier response that has no type here, sent back as
-    /// received.
+    /// A block that nothing here looks into: one of an earlier response that has no
+    /// type here, sent back as received, or a [`GivenBlock`](super::given::GivenBlock).
     #[serde(untagged)]
     Other(RawObject),
 }
@@ -143,6 +155,25 @@ pub enum ImageSource {
         /// Id of the uploaded file.
         file_id: String,
     },
+}
+
+/// What happens to an image before the model sees it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageTransformations {
+    /// What happens to one that is too large for the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oversized_image: Option<OversizedImage>,
+}
+
+/// What happens to an image that is too large for the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OversizedImage {
+    /// It is scaled down.
+    Downsize,
+    /// The request is rejected.
+    Error,
 }
 
 /// Where a document comes from.

@@ -17,6 +17,7 @@ pub mod event;
 pub mod event_reader;
 pub mod extra;
 pub mod gather;
+pub mod given;
 pub mod json_string;
 pub mod lenient;
 pub mod merge;
@@ -28,8 +29,10 @@ pub mod representable;
 pub mod request;
 pub mod rest;
 pub mod sse;
+pub mod tool_origin;
 pub mod tools;
 pub mod unreadable;
+mod usage;
 
 /// The version of the API that these types implement, sent as
 /// `anthropic-version` unless configured otherwise.

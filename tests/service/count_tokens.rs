@@ -1,7 +1,7 @@
 //! CountTokens. What goes up is in the corpus.
 
 use crate::{
-    sample_requests,
+    sample_requests, samples,
     support::{World, ask, reason, soon, wrong_fields},
 };
 use claude_grpc::{proto::v1, simulator::Behaviour};
@@ -19,7 +19,7 @@ async fn count(
 #[tokio::test]
 async fn the_count_is_what_the_answer_is_then_billed_for() {
     let world = World::start().await;
-    for (name, request) in sample_requests::samples() {
+    for (name, request) in samples::samples() {
         let counted = count(&world, Some(request.clone())).await.unwrap();
         let answer = soon(world.grpc.clone().generate(request))
             .await

@@ -2,7 +2,8 @@
 //! its name. Those of Summarize and Classify are tested with them.
 
 use crate::{
-    bad_requests::{bad_blocks, changed, table, with},
+    bad_blocks::bad_blocks,
+    bad_requests::{changed, table, with},
     sample_requests::{choice, image, message_of, text},
     support::{World, ask, message, reason, soon, streamed, user, wrong_fields},
 };

@@ -149,7 +149,7 @@ async fn fields_of_messages_and_blocks_are_sent() {
     let mut world = allowing(|it| {
         it.fields = vec![
             "messages.clear_at".to_owned(),
-            "messages.content.transformations".to_owned(),
+            "messages.content.new_field".to_owned(),
         ];
         it.blocks = vec!["mcp_tool_listing".to_owned()];
     })
@@ -184,17 +184,13 @@ async fn fields_of_messages_and_blocks_are_sent() {
     };
     let body = sent(
         &mut world,
-        request(
-            r#"{"clear_at":1.0}"#,
-            listing,
-            r#"{"transformations":[1.0]}"#,
-        ),
+        request(r#"{"clear_at":1.0}"#, listing, r#"{"new_field":[1.0]}"#),
     )
     .await;
     for part in [
         r#"{"role":"system","content":"Be brief.","clear_at":1.0}"#,
         listing,
-        r#"{"type":"text","text":"x","transformations":[1.0]}"#,
+        r#"{"type":"text","text":"x","new_field":[1.0]}"#,
     ] {
         assert!(body.contains(part), "{body}");
     }

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod agreement;
 mod answer;
+mod browser;
 mod content;
 mod extra;
 mod json;
@@ -10,7 +11,9 @@ mod picture;
 mod position;
 mod request;
 mod settings;
+mod sources;
 mod stream;
+mod tool_name;
 mod tools;
 
 pub use request::max_tokens;
