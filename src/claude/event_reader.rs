@@ -99,6 +99,7 @@ enum BlockKind {
     Thinking,
     RedactedThinking,
     ToolUse,
+    ContainerUpload,
     Other,
 }
 
@@ -392,6 +393,7 @@ impl BlockKind {
             AnswerBlock::Thinking { .. } => BlockKind::Thinking,
             AnswerBlock::RedactedThinking { .. } => BlockKind::RedactedThinking,
             AnswerBlock::ToolUse { .. } => BlockKind::ToolUse,
+            AnswerBlock::ContainerUpload { .. } => BlockKind::ContainerUpload,
             AnswerBlock::Other { .. } => BlockKind::Other,
         }
     }
@@ -399,7 +401,9 @@ impl BlockKind {
     /// The delta with more of what such a block consists of.
     fn delta(self, text: String) -> Delta {
         match self {
-            BlockKind::Text | BlockKind::RedactedThinking => Delta::Text(text),
+            BlockKind::Text | BlockKind::RedactedThinking | BlockKind::ContainerUpload => {
+                Delta::Text(text)
+            }
             BlockKind::Thinking => Delta::Thinking(text),
             BlockKind::ToolUse | BlockKind::Other => Delta::InputJson(text),
         }

@@ -3,7 +3,7 @@
 //! The API may add fields to its blocks at any time, and a block of a response
 //! must go back as it came.
 
-use super::{lenient::Object, raw::RawObject};
+use super::{lenient::Object, raw::RawObject, tool_origin::ToolOrigin};
 
 /// Such fields, as one JSON object; empty if there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,7 +16,10 @@ impl Extra {
             return Extra::default();
         };
         let mut json = String::new();
-        for (name, value) in block.fields().filter(|(name, _)| !known.contains(name)) {
+        for (name, value) in block.fields() {
+            if known.contains(&name) || (kind == TOOL_USE && ToolOrigin::has(name, value)) {
+                continue;
+            }
             json.push(if json.is_empty() { '{' } else { ',' });
             json.push_str(&serde_json::to_string(name).expect("a string always serializes"));
             json.push(':');
@@ -34,6 +37,9 @@ impl Extra {
     }
 }
 
+/// The type of the block of which some fields are known if they have a known form.
+const TOOL_USE: &str = "tool_use";
+
 /// The fields of a block in responses; `None` for a type that is carried as a
 /// whole.
 fn known_fields(kind: &str) -> Option<&'static [&'static str]> {
@@ -41,7 +47,8 @@ fn known_fields(kind: &str) -> Option<&'static [&'static str]> {
         "text" => &["type", "text", "citations", "cache_control"],
         "thinking" => &["type", "thinking", "signature", "cache_control"],
         "redacted_thinking" => &["type", "data", "cache_control"],
-        "tool_use" => &["type", "id", "name", "input", "cache_control"],
+        TOOL_USE => &["type", "id", "name", "input", "cache_control"],
+        "container_upload" => &["type", "file_id", "cache_control"],
         _ => return None,
     })
 }
@@ -49,7 +56,7 @@ fn known_fields(kind: &str) -> Option<&'static [&'static str]> {
 /// The fields of a block that only requests have.
 fn request_fields(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
-        "image" => &["type", "source", "cache_control"],
+        "image" => &["type", "source", "cache_control", "transformations"],
         "document" => &[
             "type",
             "source",
@@ -72,7 +79,10 @@ fn request_fields(kind: &str) -> Option<&'static [&'static str]> {
             "content",
             "is_error",
             "cache_control",
+            "toolset_name",
         ],
+        "tool_reference" => &["type", "tool_name", "cache_control"],
+        "browser_state" => &["type", "tabs", "state_changes", "cache_control"],
         _ => return None,
     })
 }
@@ -82,7 +92,12 @@ pub fn with_extra(block: &RawObject, extra: &RawObject) -> Option<RawObject> {
     let kind = block.kind()?;
     let known = known_fields(&kind).or_else(|| request_fields(&kind))?;
     let fields = Object::read(extra.get()).ok()?;
-    if fields.fields().any(|(name, _)| known.contains(&name)) {
+    let own = (kind == TOOL_USE).then(|| Object::read(block.get()).unwrap_or_default());
+    let is_known = |name: &str, value| {
+        let is_set = |own: &Object<'_>| own.get(name).is_some() || ToolOrigin::has(name, value);
+        known.contains(&name) || own.as_ref().is_some_and(is_set)
+    };
+    if fields.fields().any(|(name, value)| is_known(name, value)) {
         return None;
     }
     let block = block.get().strip_suffix('}')?;
@@ -122,5 +137,9 @@ mod tests {
         for known in ["type", "input", "id", "cache_control", "\\u0074ype"] {
             assert!(whole(&format!(r#"{{"a":1,"{known}":2}}"#)).is_none());
         }
+        // Of these, only what has no field of its own.
+        assert!(whole(r#"{"caller":{"type":"direct"}}"#).is_none());
+        let origin = object(r#"{"type":"tool_use","toolset_name":"a"}"#);
+        assert!(with_extra(&origin, &object(r#"{"toolset_name":1}"#)).is_none());
     }
 }

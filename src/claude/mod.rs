@@ -10,12 +10,15 @@ pub mod answer;
 pub mod as_events;
 pub mod batches;
 mod cache_control;
+pub mod container;
+pub mod content;
 pub mod error;
 pub mod estimate;
 pub mod event;
 pub mod event_reader;
 pub mod extra;
 pub mod gather;
+pub mod given;
 pub mod json_string;
 pub mod lenient;
 pub mod merge;
@@ -27,8 +30,10 @@ pub mod representable;
 pub mod request;
 pub mod rest;
 pub mod sse;
+pub mod tool_origin;
 pub mod tools;
 pub mod unreadable;
+mod usage;
 
 /// The version of the API that these types implement, sent as
 /// `anthropic-version` unless configured otherwise.

@@ -3,8 +3,12 @@
 //! Fields that are `None` or empty are omitted: the API rejects unknown fields
 //! and applies its own defaults to missing ones.
 
-pub use super::cache_control::{CacheControl, CacheTtl};
+pub use super::{
+    cache_control::{CacheControl, CacheTtl},
+    content::{Citations, Content, DocumentSource, ImageSource, InputBlock, SystemPrompt},
+};
 use super::{
+    container::RequestedContainer,
     lenient::Object,
     raw::RawObject,
     tools::{Tool, ToolChoice},
@@ -21,7 +25,8 @@ use serde::{
 pub struct MessagesRequest {
     /// Id of the model.
     pub model: String,
-    /// Maximum number of output tokens; required except for `count_tokens`.
+    /// Maximum number of output tokens; required except for `count_tokens`. 0 only fills
+    /// the cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
     /// The system prompt.
@@ -53,6 +58,18 @@ pub struct MessagesRequest {
     /// Caches up to the last block that can be cached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_control: Option<CacheControl>,
+    /// The container in which the API's tools run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<RequestedContainer>,
+    /// What the API reports of its cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostics: Option<Diagnostics>,
+    /// The region where the model runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inference_geo: Option<String>,
+    /// How fast the model answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<Speed>,
     /// `true` requests server-sent events.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stream: bool,
@@ -100,192 +117,6 @@ pub enum Role {
     Assistant,
     /// An instruction in the middle of a conversation.
     System,
-}
-
-/// A text or a list of blocks: the API accepts both wherever there is content.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Content {
-    /// Short for a single text block.
-    Text(String),
-    /// A list of blocks.
-    Blocks(Vec<InputBlock>),
-}
-
-/// A system prompt: a text, or text blocks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum SystemPrompt {
-    /// Short for a single text block.
-    Text(String),
-    /// A list of blocks; only [`InputBlock::Text`] is allowed here.
-    Blocks(Vec<InputBlock>),
-}
-
-/// One content block of a message.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum InputBlock {
-    /// Plain text.
-    Text {
-        /// Text of the block.
-        text: String,
-        /// End of a cached prefix.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        cache_control: Option<CacheControl>,
-        /// Citations of an earlier response.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        citations: Option<Vec<RawObject>>,
-    },
-    /// An image.
-    Image {
-        /// Where the image comes from.
-        source: ImageSource,
-        /// End of a cached prefix.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        cache_control: Option<CacheControl>,
-    },
-    /// A PDF or text document.
-    Document {
-        /// Where the document comes from.
-        source: DocumentSource,
-        /// Title shown to the model.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        title: Option<String>,
-        /// Background information about the document.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        context: Option<String>,
-        /// Whether the response may cite it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        citations: Option<Citations>,
-        /// End of a cached prefix.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        cache_control: Option<CacheControl>,
-    },
-    /// A passage found by the caller's own search.
-    SearchResult {
-        /// URL or name of the source.
-        source: String,
-        /// Title of the source.
-        title: String,
-        /// The passage; only [`InputBlock::Text`] is allowed here.
-        content: Vec<InputBlock>,
-        /// Whether the response may cite it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        citations: Option<Citations>,
-        /// End of a cached prefix.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        cache_control: Option<CacheControl>,
-    },
-    /// A tool call that the model requested.
-    ToolUse {
-        /// Id of this tool call.
-        id: String,
-        /// Name of the tool.
-        name: String,
-        /// Input of the tool.
-        input: RawObject,
-        /// End of a cached prefix.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        cache_control: Option<CacheControl>,
-    },
-    /// The result of a tool call.
-    ToolResult {
-        /// Id of the tool call.
-        tool_use_id: String,
-        /// Output of the tool.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        content: Option<Content>,
-        /// Whether the tool failed.
-        #[serde(default, skip_serializing_if = "is_false")]
-        is_error: bool,
-        /// End of a cached prefix.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        cache_control: Option<CacheControl>,
-    },
-    /// Reasoning of an earlier response.
-    Thinking {
-        /// The reasoning.
-        thinking: String,
-        /// The API's signature over the reasoning.
-        signature: String,
-    },
-    /// Encrypted reasoning of an earlier response.
-    RedactedThinking {
-        /// Opaque data, sent back unchanged.
-        data: String,
-    },
-    /// A block of an earlier response that has no type here, sent back as
-    /// received.
-    #[serde(untagged)]
-    Other(RawObject),
-}
-
-/// Where an image comes from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum ImageSource {
-    /// An image in the request itself.
-    Base64 {
-        /// `image/jpeg`, `image/png`, `image/gif` or `image/webp`.
-        media_type: String,
-        /// The file in Base64.
-        data: String,
-    },
-    /// An image at a URL.
-    Url {
-        /// URL of the image.
-        url: String,
-    },
-    /// An image that was uploaded before.
-    File {
-        /// Id of the uploaded file.
-        file_id: String,
-    },
-}
-
-/// Where a document comes from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum DocumentSource {
-    /// A PDF in the request.
-    Base64 {
-        /// `application/pdf`.
-        media_type: String,
-        /// The file in Base64.
-        data: String,
-    },
-    /// Plain text in the request.
-    Text {
-        /// `text/plain`.
-        media_type: String,
-        /// The text.
-        data: String,
-    },
-    /// A PDF at a URL.
-    Url {
-        /// URL of the PDF.
-        url: String,
-    },
-    /// A document that was uploaded before.
-    File {
-        /// Id of the uploaded file.
-        file_id: String,
-    },
-    /// Parts, each of which is cited as a whole.
-    Content {
-        /// The parts; only [`InputBlock::Text`] and [`InputBlock::Image`] are allowed
-        /// here.
-        content: Content,
-    },
-}
-
-/// Whether a response may cite a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Citations {
-    /// `true` enables citations.
-    pub enabled: bool,
 }
 
 /// Whether and how the model thinks.
@@ -378,6 +209,25 @@ pub enum ServiceTier {
     Auto,
     /// Standard capacity only.
     StandardOnly,
+}
+
+/// What the API reports of its cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Diagnostics {
+    /// Id of the response to compare with; `null` for the first one.
+    #[serde(default)]
+    pub previous_message_id: Option<String>,
+}
+
+/// How fast the model answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Speed {
+    /// The usual speed.
+    Standard,
+    /// More output tokens per second, at a higher price.
+    Fast,
 }
 
 fn is_false(value: &bool) -> bool {

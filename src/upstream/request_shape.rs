@@ -7,7 +7,7 @@
 
 use super::LimitKind;
 use crate::claude::request::{
-    Content, DocumentSource, ImageSource, InputBlock, MessagesRequest, SystemPrompt,
+    Content, DocumentSource, ImageSource, InputBlock, MessagesRequest, Speed, SystemPrompt,
 };
 
 /// Input tokens above which the API may apply the limits of long-context
@@ -40,6 +40,9 @@ const FORMAT: u32 = 1 << 7;
 const SERVICE_TIER: u32 = 1 << 8;
 /// A block that has no type here, such as that of a server tool.
 const OTHER: u32 = 1 << 9;
+const FAST: u32 = 1 << 10;
+const REGION: u32 = 1 << 11;
+const CONTAINER: u32 = 1 << 12;
 
 /// The shape of a request: the classes of its sizes, and the features that it
 /// uses.
@@ -61,7 +64,10 @@ impl RequestShape {
             | has(request.thinking.is_some(), THINKING)
             | has(output_config.is_some_and(|it| it.effort.is_some()), EFFORT)
             | has(output_config.is_some_and(|it| it.format.is_some()), FORMAT)
-            | has(request.service_tier.is_some(), SERVICE_TIER);
+            | has(request.service_tier.is_some(), SERVICE_TIER)
+            | has(request.speed == Some(Speed::Fast), FAST)
+            | has(request.inference_geo.is_some(), REGION)
+            | has(request.container.is_some(), CONTAINER);
         if let Some(SystemPrompt::Blocks(blocks)) = &request.system {
             features |= of_blocks(blocks);
         }
@@ -165,6 +171,9 @@ mod tests {
             shape(|body| body["thinking"] = json!({"type": "adaptive"})),
             shape(|body| body["output_config"] = json!({"effort": "max"})),
             shape(|body| body["service_tier"] = json!("auto")),
+            shape(|body| body["speed"] = json!("fast")),
+            shape(|body| body["inference_geo"] = json!("us")),
+            shape(|body| body["container"] = json!("c")),
             image(json!({"type": "base64", "media_type": "image/png", "data": ""})),
             image(json!({"type": "url", "url": "u"})),
             document(json!({"type": "url", "url": "u"})),

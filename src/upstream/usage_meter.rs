@@ -112,7 +112,9 @@ impl UsageMeter {
             AnswerBlock::Text { text, .. } => self.add(text.as_bytes()),
             AnswerBlock::Thinking { thinking, .. } => self.add(thinking.as_bytes()),
             AnswerBlock::ToolUse { name, .. } => self.add(name.as_bytes()),
-            AnswerBlock::RedactedThinking { .. } | AnswerBlock::Other { .. } => {}
+            AnswerBlock::RedactedThinking { .. }
+            | AnswerBlock::ContainerUpload { .. }
+            | AnswerBlock::Other { .. } => {}
         }
     }
 

@@ -1,214 +1,26 @@
 //! Any `GenerateRequest` at all is either refused with its bad fields, or goes
 //! upstream as a body that the strict wire types read.
 
-use crate::support::{World, reason, soon};
+use crate::{
+    any_block::{
+        cache, enumeration, json_object, maybe_text, mostly, of_assistant, of_user, schema, text,
+        text_block,
+    },
+    support::{World, reason, soon},
+};
 use claude_grpc::{
     claude::request::{Content, InputBlock, MessagesRequest, SystemPrompt},
-    proto::v1::{
-        self, content_block::Block, document_block::Source as DocumentSource,
-        image_block::Source as ImageSource, thinking::Mode,
-    },
+    proto::v1::{self, content_block::Block, thinking::Mode},
     simulator::Behaviour,
 };
 use proptest::{
     collection::vec,
     option,
     prelude::*,
-    sample::select,
     test_runner::{Config, TestCaseError},
 };
 use std::sync::atomic::{AtomicU32, Ordering};
 use tonic::Code;
-
-/// Mostly what a caller would send, so that whole requests are often right.
-fn mostly<T: std::fmt::Debug + Clone + 'static>(
-    right: impl Strategy<Value = T> + 'static,
-    any: impl Strategy<Value = T> + 'static,
-) -> impl Strategy<Value = T> {
-    prop_oneof![40 => right, 1 => any]
-}
-
-fn text() -> impl Strategy<Value = String> {
-    mostly("\\PC{1,20}x", any::<String>())
-}
-
-fn maybe_text() -> impl Strategy<Value = String> {
-    prop_oneof![Just(String::new()), any::<String>()]
-}
-
-fn enumeration(values: std::ops::Range<i32>) -> impl Strategy<Value = i32> {
-    mostly(values, any::<i32>())
-}
-
-fn json_object() -> impl Strategy<Value = String> {
-    let leaf = prop_oneof![
-        Just("null".to_owned()),
-        any::<bool>().prop_map(|it| it.to_string()),
-        any::<i64>().prop_map(|it| it.to_string()),
-        any::<f64>()
-            .prop_filter("JSON has no such number", |it| it.is_finite())
-            .prop_map(|it| it.to_string()),
-        any::<String>().prop_map(|it| serde_json::to_string(&it).unwrap()),
-    ];
-    let value = leaf.prop_recursive(3, 12, 4, |inner| {
-        prop_oneof![
-            vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(", "))),
-            object_of(inner),
-        ]
-    });
-    mostly(object_of(value), any::<String>())
-}
-
-fn object_of(value: impl Strategy<Value = String> + 'static) -> impl Strategy<Value = String> {
-    vec((any::<String>(), value), 0..4).prop_map(|fields| {
-        let fields: Vec<String> = fields
-            .iter()
-            .map(|(key, value)| format!("{}: {value}", serde_json::to_string(key).unwrap()))
-            .collect();
-        format!("{{{}}}", fields.join(","))
-    })
-}
-
-fn schema() -> impl Strategy<Value = String> {
-    let right = select(vec![
-        r#"{"type":"object"}"#,
-        r#"{"type":"object","properties":{"a":{"type":"number","const":1.0}}}"#,
-    ]);
-    mostly(right.prop_map(str::to_owned), json_object())
-}
-
-fn cache() -> impl Strategy<Value = Option<v1::CacheControl>> {
-    let mark = enumeration(0..3).prop_map(|ttl| v1::CacheControl { ttl });
-    option::weighted(0.1, mark)
-}
-
-fn text_block(cited: bool) -> impl Strategy<Value = v1::TextBlock> {
-    let citations = vec(json_object(), 0..if cited { 3 } else { 1 });
-    (text(), cache(), citations).prop_map(|(text, cache_control, citations_json)| v1::TextBlock {
-        text,
-        cache_control,
-        citations_json,
-    })
-}
-
-fn picture() -> impl Strategy<Value = Block> {
-    let right = select(vec![
-        &b"\xff\xd8\xff\xe0"[..],
-        b"\x89PNG\r\n\x1a\n",
-        b"GIF89a",
-    ]);
-    let data = mostly(right.prop_map(<[u8]>::to_vec), any::<Vec<u8>>());
-    let source = prop_oneof![
-        data.prop_map(|data| ImageSource::Data(data.into())),
-        url().prop_map(ImageSource::Url),
-        text().prop_map(ImageSource::FileId),
-    ];
-    (option::weighted(0.98, source), cache()).prop_map(|(source, cache_control)| {
-        Block::Image(v1::ImageBlock {
-            source,
-            cache_control,
-        })
-    })
-}
-
-fn url() -> impl Strategy<Value = String> {
-    mostly(
-        "https://[a-z]{1,9}\\.example/[a-z%?&=]{0,9}",
-        any::<String>(),
-    )
-}
-
-fn paper() -> impl Strategy<Value = Block> {
-    let pdf = mostly(Just(b"%PDF-1.7".to_vec()), any::<Vec<u8>>());
-    let source = prop_oneof![
-        pdf.prop_map(|pdf| DocumentSource::Pdf(pdf.into())),
-        text().prop_map(DocumentSource::Text),
-        url().prop_map(DocumentSource::Url),
-        text().prop_map(DocumentSource::FileId),
-    ];
-    let fields = (
-        option::weighted(0.98, source),
-        maybe_text(),
-        maybe_text(),
-        any::<bool>(),
-        cache(),
-    );
-    fields.prop_map(|(source, title, context, citations, cache_control)| {
-        Block::Document(v1::DocumentBlock {
-            source,
-            title,
-            context,
-            citations,
-            cache_control,
-        })
-    })
-}
-
-fn found() -> impl Strategy<Value = Block> {
-    let fields = (text(), text(), vec(text(), 1..3), any::<bool>(), cache());
-    fields.prop_map(|(source, title, texts, citations, cache_control)| {
-        Block::SearchResult(v1::SearchResultBlock {
-            source,
-            title,
-            texts,
-            citations,
-            cache_control,
-        })
-    })
-}
-
-fn of_user() -> BoxedStrategy<Block> {
-    let given = prop_oneof![
-        text_block(false).prop_map(Block::Text),
-        picture(),
-        paper(),
-        found()
-    ]
-    .boxed();
-    let result = (text(), vec(given.clone(), 0..3), any::<bool>(), cache()).prop_map(
-        |(tool_use_id, content, is_error, cache_control)| {
-            Block::ToolResult(v1::ToolResultBlock {
-                tool_use_id,
-                content: crate::sample_requests::blocks(content),
-                is_error,
-                cache_control,
-            })
-        },
-    );
-    prop_oneof![3 => given, 1 => result].boxed()
-}
-
-fn of_assistant() -> BoxedStrategy<Block> {
-    let tool_use = (text(), text(), json_object(), cache()).prop_map(
-        |(id, name, input_json, cache_control)| {
-            Block::ToolUse(v1::ToolUseBlock {
-                id,
-                name,
-                input_json,
-                cache_control,
-            })
-        },
-    );
-    let thinking = (maybe_text(), text()).prop_map(|(thinking, signature)| {
-        Block::Thinking(v1::ThinkingBlock {
-            thinking,
-            signature,
-        })
-    });
-    let kinds = select(vec!["new_thing", "text", "tool_use", "server_tool_use"]);
-    let known = (kinds, json_object())
-        .prop_map(|(kind, inner)| format!(r#"{{"type":"{kind}","inner":{inner}}}"#));
-    let other = (maybe_text(), mostly(known, json_object()))
-        .prop_map(|(r#type, json)| Block::Other(v1::OtherBlock { r#type, json }));
-    prop_oneof![
-        text_block(true).prop_map(Block::Text),
-        tool_use,
-        thinking,
-        text().prop_map(|data| Block::RedactedThinking(v1::RedactedThinkingBlock { data })),
-        other,
-    ]
-    .boxed()
-}
 
 fn message() -> impl Strategy<Value = v1::Message> {
     let says = |role: v1::Role, block: BoxedStrategy<Block>| {
@@ -289,6 +101,17 @@ fn thinking() -> impl Strategy<Value = v1::Thinking> {
     option::weighted(0.98, mode).prop_map(|mode| v1::Thinking { mode })
 }
 
+fn container() -> impl Strategy<Value = v1::ContainerParams> {
+    let kind = mostly("anthropic|custom", any::<String>());
+    let skill =
+        (kind, text(), maybe_text()).prop_map(|(r#type, skill_id, version)| v1::ContainerSkill {
+            r#type,
+            skill_id,
+            version,
+        });
+    (maybe_text(), vec(skill, 0..3)).prop_map(|(id, skills)| v1::ContainerParams { id, skills })
+}
+
 prop_compose! {
     fn request()(
         (model, messages, system, max_tokens) in (
@@ -302,6 +125,12 @@ prop_compose! {
             vec(tool(), 0..3),
             option::weighted(0.3, (enumeration(1..5), any::<bool>())),
             option::of(thinking()),
+        ),
+        (diagnostics, inference_geo, speed, container) in (
+            option::of(maybe_text()),
+            maybe_text(),
+            enumeration(0..3),
+            option::weighted(0.3, container()),
         ),
         (effort, schema, user_id, service_tier, cache_control) in (
             enumeration(0..6),
@@ -332,7 +161,15 @@ prop_compose! {
             output_schema_json: schema,
             user_id,
             service_tier,
-            cache_control, ..v1::GenerateRequest::default() }
+            cache_control,
+            container,
+            diagnostics: diagnostics.map(|previous_message_id| v1::DiagnosticsParams {
+                previous_message_id,
+            }),
+            inference_geo,
+            speed,
+            ..v1::GenerateRequest::default()
+        }
     }
 }
 

@@ -1,15 +1,14 @@
 //! Requests with something wrong in them, each with the names of it.
 
 use crate::{
+    bad_blocks::{bad_blocks, misplaced},
+    sample_blocks,
     sample_requests::{
-        self, blocks, choice, document, image, mark, message_of, text, thinking, tool,
+        self, blocks, choice, container, mark, message_of, skill, text, thinking, tool,
     },
     support::{ask, message, user},
 };
-use claude_grpc::proto::v1::{
-    self, Role, content_block::Block, document_block::Source as DocumentSource,
-    image_block::Source as ImageSource, thinking::Mode,
-};
+use claude_grpc::proto::v1::{self, Role, content_block::Block, thinking::Mode};
 
 /// A request with one message of these blocks.
 pub fn with(role: Role, content: Vec<Block>) -> v1::GenerateRequest {
@@ -65,7 +64,7 @@ fn settings() -> Vec<Row> {
             },
             "messages[1].content[0].extra_json",
         ),
-        row(|it| it.max_tokens = Some(0), "max_tokens"),
+        row(|it| it.max_tokens = Some(-1), "max_tokens"),
         row(|it| it.max_tokens = Some(i32::MIN), "max_tokens"),
         row(|it| it.model = "claude sonnet".to_owned(), "model"),
         row(|it| it.model = "x".repeat(257), "model"),
@@ -85,6 +84,24 @@ fn settings() -> Vec<Row> {
         row(|it| it.effort = -1, "effort"),
         row(|it| it.service_tier = 3, "service_tier"),
         row(|it| it.user_id = "é".repeat(257), "user_id"),
+        row(|it| it.speed = 3, "speed"),
+        row(|it| it.inference_geo = " \n".to_owned(), "inference_geo"),
+        row(|it| it.container = Some(container("", vec![])), "container"),
+        row(
+            |it| it.container = Some(container(" ", vec![])),
+            "container",
+        ),
+        (
+            changed(|it| {
+                let skills = vec![
+                    skill("custom", "s"),
+                    skill("new", "s"),
+                    skill("custom", " "),
+                ];
+                it.container = Some(container("", skills));
+            }),
+            vec!["container.skills[1].type", "container.skills[2].skill_id"],
+        ),
         row(
             |it| it.output_schema_json = "{".to_owned(),
             "output_schema_json",
@@ -137,6 +154,13 @@ fn thoughts() -> Vec<Row> {
         (enabled(1023, 0), vec!["thinking.enabled.budget_tokens"]),
         (enabled(-1, 0), vec!["thinking.enabled.budget_tokens"]),
         (enabled(2048, 0), vec!["thinking.enabled.budget_tokens"]),
+        (
+            v1::GenerateRequest {
+                max_tokens: Some(0),
+                ..enabled(1024, 0)
+            },
+            vec!["thinking.enabled.budget_tokens"],
+        ),
         (enabled(1024, 3), vec!["thinking.enabled.display"]),
     ]
 }
@@ -214,144 +238,6 @@ fn tools() -> Vec<Row> {
     ]
 }
 
-/// Blocks with something wrong in them, each with the place of it in the block.
-pub fn bad_blocks() -> Vec<(Role, Block, &'static str)> {
-    use DocumentSource as Doc;
-    use Role::{Assistant, User};
-    let picture = |source| Block::Image(image(source));
-    let paper = |source| Block::Document(document(source));
-    let url = |url: &str| url.to_owned();
-    let other = |json: &str| {
-        Block::Other(v1::OtherBlock {
-            r#type: "new".to_owned(),
-            json: json.to_owned(),
-        })
-    };
-    let tool_use = |json: &str| Block::ToolUse(sample_requests::tool_use("toolu_1", json));
-    let cited = |json: &str| {
-        Block::Text(v1::TextBlock {
-            citations_json: vec![json.to_owned()],
-            ..text("x")
-        })
-    };
-    let mut rows = vec![
-        (User, Block::Text(text("")), ".text.text"),
-        (User, cited("{}"), ".text.citations_json[0]"),
-        (Assistant, cited("null"), ".text.citations_json[0]"),
-        (User, Block::Image(v1::ImageBlock::default()), ".image"),
-        (
-            User,
-            picture(ImageSource::FileId(String::new())),
-            ".image.file_id",
-        ),
-        (
-            User,
-            Block::Document(v1::DocumentBlock::default()),
-            ".document",
-        ),
-        (User, paper(Doc::Text(" ".to_owned())), ".document.text"),
-        (User, paper(Doc::FileId(String::new())), ".document.file_id"),
-        (
-            User,
-            paper(Doc::Content(v1::DocumentContent::default())),
-            ".document.content.content",
-        ),
-        (
-            User,
-            paper(Doc::Content(v1::DocumentContent {
-                content: blocks(vec![other(r#"{"type":"new"}"#)]),
-            })),
-            ".document.content.content[0]",
-        ),
-        (Assistant, tool_use("{"), ".tool_use.input_json"),
-        (Assistant, tool_use("[]"), ".tool_use.input_json"),
-        (Assistant, tool_use("{} {}"), ".tool_use.input_json"),
-        (
-            Assistant,
-            Block::Thinking(v1::ThinkingBlock::default()),
-            ".thinking.signature",
-        ),
-        (
-            Assistant,
-            Block::RedactedThinking(v1::RedactedThinkingBlock::default()),
-            ".redacted_thinking.data",
-        ),
-        (
-            User,
-            Block::ToolResult(sample_requests::result("")),
-            ".tool_result.tool_use_id",
-        ),
-        (User, other(r#"{"type":"new"}"#), ".other.json"),
-        (Role::System, other(r#"{"type":"new"}"#), ".other.json"),
-        (Assistant, other("new"), ".other.json"),
-        (Assistant, other(r#"{"kind":"new"}"#), ".other.json"),
-        (Assistant, other(r#"{"type":7}"#), ".other.json"),
-        (
-            Assistant,
-            other(r#"{"type":"t\u0065xt","text":""}"#),
-            ".other.json",
-        ),
-        (
-            Assistant,
-            other(r#"{"type":"new","type":"text"}"#),
-            ".other.json",
-        ),
-    ];
-    for bytes in ["", "%PDF", "<svg/>", "BM", "GIF88a", "\u{ff}\u{d8}\u{ff}"] {
-        rows.push((
-            User,
-            picture(ImageSource::Data(bytes.into())),
-            ".image.data",
-        ));
-    }
-    for bytes in [&b""[..], b" %PDF-1.7", b"PK\x03\x04", sample_requests::PNG] {
-        let pdf = Doc::Pdf(bytes::Bytes::from_static(bytes));
-        rows.push((User, paper(pdf), ".document.pdf"));
-    }
-    for address in [
-        "",
-        "http://example.com/a.png",
-        "//example.com/a.png",
-        "https://",
-        "https:///a.png",
-        "file:///etc/passwd",
-        "example.com",
-        "https://exa mple.com/",
-    ] {
-        rows.push((User, picture(ImageSource::Url(url(address))), ".image.url"));
-        rows.push((User, paper(Doc::Url(url(address))), ".document.url"));
-    }
-    rows
-}
-
-/// Blocks where they must not stand.
-fn misplaced() -> Vec<(Role, Block)> {
-    use Role::{Assistant, System, User};
-    let picture = || Block::Image(image(ImageSource::FileId("x".to_owned())));
-    let paper = || Block::Document(document(DocumentSource::FileId("x".to_owned())));
-    let thought = || {
-        Block::Thinking(v1::ThinkingBlock {
-            thinking: String::new(),
-            signature: "x".to_owned(),
-        })
-    };
-    let redacted = || {
-        Block::RedactedThinking(v1::RedactedThinkingBlock {
-            data: "x".to_owned(),
-        })
-    };
-    let tool_use = || Block::ToolUse(sample_requests::tool_use("x", "{}"));
-    let result = || Block::ToolResult(sample_requests::result("x"));
-    let mut rows = Vec::new();
-    for role in [Assistant, System] {
-        rows.extend([picture(), paper(), result()].map(|block| (role, block)));
-    }
-    for role in [User, System] {
-        rows.extend([thought(), redacted(), tool_use()].map(|block| (role, block)));
-    }
-    rows
-}
-
 pub fn table() -> Vec<Row> {
     let mut rows = settings();
     rows.extend(thoughts());
@@ -370,8 +256,8 @@ pub fn table() -> Vec<Row> {
             Role::User,
             vec![Block::SearchResult(v1::SearchResultBlock::default())],
         ),
-        ["source", "title", "texts"]
-            .map(|it| &*format!("messages[0].content[0].search_result.{it}").leak())
+        ["", ".source", ".title"]
+            .map(|it| &*format!("messages[0].content[0].search_result{it}").leak())
             .to_vec(),
     ));
     for (role, block, place) in bad_blocks() {
@@ -381,6 +267,13 @@ pub fn table() -> Vec<Row> {
     for (role, block) in misplaced() {
         rows.push((with(role, vec![block]), vec!["messages[0].content[0]"]));
     }
+    rows.push((
+        with(
+            Role::User,
+            vec![Block::BrowserState(sample_blocks::browser_state())],
+        ),
+        vec!["messages[0].content[0]"],
+    ));
     // In a tool_result nothing that is the model's, and no other result.
     for (_, block) in misplaced()
         .into_iter()

@@ -7,7 +7,7 @@
 use crate::{
     classify,
     full_bodies::filled,
-    sample_requests, summarize,
+    sample_blocks, sample_requests, samples, summarize,
     support::{World, ask, soon, streamed},
 };
 use claude_grpc::{claude::request::MessagesRequest, proto::v1, simulator::Behaviour};
@@ -47,6 +47,14 @@ fn cases() -> Vec<Case> {
             Asked::Generate(Box::new(sample_requests::other_blocks())),
         ),
         case(
+            "generate-given-blocks",
+            Asked::Generate(Box::new(sample_blocks::given_blocks())),
+        ),
+        case(
+            "generate-toolset",
+            Asked::Generate(Box::new(sample_blocks::toolset())),
+        ),
+        case(
             "count-tokens-everything",
             Asked::CountTokens(Box::new(sample_requests::everything())),
         ),
@@ -56,7 +64,7 @@ fn cases() -> Vec<Case> {
         ),
     ];
     cases.extend(
-        sample_requests::samples()
+        samples::samples()
             .into_iter()
             .map(|(name, request)| case(&name, Asked::Generate(Box::new(request)))),
     );
@@ -105,9 +113,9 @@ async fn every_request_reaches_the_api_as_the_corpus_has_it() {
     let update = env::var_os("UPDATE_CORPUS").is_some();
     let mut names = BTreeSet::new();
     for Case { name, asked } in cases() {
-        if name == "generate-other-blocks" {
-            // The simulator knows no server tools; this answer does not look
-            // at what was asked.
+        if ["generate-other-blocks", "generate-given-blocks"].contains(&&*name) {
+            // The simulator does not know them; this answer does not look at what was
+            // asked.
             world.simulator.next([Behaviour::Error(400)]);
             let Asked::Generate(request) = asked else {
                 unreachable!()
@@ -201,12 +209,14 @@ fn paths(value: &Value) -> BTreeSet<String> {
         ".schema",
         ".citations[]{char_location}",
     ];
-    const VALUES: [&str; 9] = [
+    const VALUES: [&str; 11] = [
         ".role",
         ".effort",
         ".ttl",
         ".display",
         ".service_tier",
+        ".speed",
+        ".oversized_image",
         ".strict",
         ".stream",
         ".is_error",

@@ -1,7 +1,7 @@
 //! CountTokens. What goes up is in the corpus.
 
 use crate::{
-    sample_requests,
+    sample_requests, samples,
     support::{World, ask, reason, soon, wrong_fields},
 };
 use claude_grpc::{proto::v1, simulator::Behaviour};
@@ -19,7 +19,7 @@ async fn count(
 #[tokio::test]
 async fn the_count_is_what_the_answer_is_then_billed_for() {
     let world = World::start().await;
-    for (name, request) in sample_requests::samples() {
+    for (name, request) in samples::samples() {
         let counted = count(&world, Some(request.clone())).await.unwrap();
         let answer = soon(world.grpc.clone().generate(request))
             .await
@@ -46,6 +46,9 @@ async fn what_does_not_change_the_count_is_not_sent() {
         "stop_sequences",
         "metadata",
         "service_tier",
+        "container",
+        "diagnostics",
+        "inference_geo",
         "stream",
     ] {
         assert!(body.get(field).is_none(), "{field} was sent");
@@ -70,7 +73,7 @@ async fn a_bad_request_is_named_below_its_wrapper() {
     let request = v1::GenerateRequest {
         model: "no model".to_owned(),
         messages: Vec::new(),
-        max_tokens: Some(0),
+        max_tokens: Some(-1),
         ..v1::GenerateRequest::default()
     };
     let status = count(&world, Some(request)).await.unwrap_err();

@@ -253,7 +253,8 @@ async fn a_hanging_upstream_costs_the_deadline_and_no_more() {
             // What is late by design is late each time; a busy machine is not.
             let mut late = Vec::new();
             while late.len() < 5 {
-                let lateness = past_its_deadline(protocol, way, &behaviour).await;
+                let call = past_its_deadline(protocol, way, &behaviour);
+                let lateness = Box::pin(call).await;
                 if lateness < Duration::from_millis(100) {
                     break;
                 }

@@ -3,34 +3,20 @@
 //! matched without a catch-all, so that a field or a value that is added does
 //! not compile until it is thought of.
 
+use crate::full_blocks::{all, blocks, marks, oversized, text};
 use claude_grpc::claude::{
+    container::{RequestedContainer, RequestedSkill, SkillKind},
+    content::OversizedImage,
     raw::RawObject,
     request::{
-        CacheControl, CacheTtl, Citations, Content, DocumentSource, Effort, ImageSource,
-        InputBlock, InputMessage, MessagesRequest, Metadata, OutputConfig, OutputFormat, Role,
-        ServiceTier, SystemPrompt, Thinking, ThinkingDisplay,
+        Content, Diagnostics, Effort, InputMessage, MessagesRequest, Metadata, OutputConfig,
+        OutputFormat, Role, ServiceTier, Speed, SystemPrompt, Thinking, ThinkingDisplay,
     },
     tools::{CustomKind, CustomTool, Tool, ToolChoice},
 };
 
-/// Gives all values of an enumeration; the match makes them complete.
-macro_rules! all {
-    ($($variant:path),+ $(,)?) => {{
-        let all = [$($variant),+];
-        for value in all {
-            match value { $($variant => {})+ }
-        }
-        all
-    }};
-}
-
 fn object() -> RawObject {
     RawObject::default()
-}
-
-fn marks() -> [CacheControl; 3] {
-    let [five_minutes, one_hour] = all![CacheTtl::FiveMinutes, CacheTtl::OneHour];
-    [None, Some(five_minutes), Some(one_hour)].map(|ttl| CacheControl::Ephemeral { ttl })
 }
 
 pub fn filled() -> Vec<MessagesRequest> {
@@ -64,6 +50,12 @@ pub fn filled() -> Vec<MessagesRequest> {
         it.system = Some(SystemPrompt::Text("x".to_owned()))
     }));
     all.push(with(|it| it.stream = true));
+    let speeds = all![Speed::Standard, Speed::Fast];
+    all.extend(speeds.map(|speed| with(|it| it.speed = Some(speed))));
+    let sizes = all![OversizedImage::Downsize, OversizedImage::Error];
+    all.extend(sizes.map(|size| with(|it| it.messages = vec![oversized(size)])));
+    let makers = all![SkillKind::Anthropic, SkillKind::Custom];
+    all.extend(makers.map(|kind| with(|it| it.container = Some(with_skill(kind)))));
     all
 }
 
@@ -85,6 +77,12 @@ fn with(change: impl FnOnce(&mut MessagesRequest)) -> MessagesRequest {
         }),
         service_tier: Some(ServiceTier::Auto),
         cache_control: Some(mark),
+        container: Some(RequestedContainer::Id("x".to_owned())),
+        diagnostics: Some(Diagnostics {
+            previous_message_id: Some("x".to_owned()),
+        }),
+        inference_geo: Some("x".to_owned()),
+        speed: Some(Speed::Standard),
         stream: false,
         extra: None,
     };
@@ -97,6 +95,18 @@ fn says(role: Role) -> InputMessage {
         role,
         content: Content::Text("x".to_owned()),
         extra: None,
+    }
+}
+
+fn with_skill(kind: SkillKind) -> RequestedContainer {
+    let skill = RequestedSkill {
+        kind,
+        skill_id: "x".to_owned(),
+        version: Some("x".to_owned()),
+    };
+    RequestedContainer::WithSkills {
+        id: Some("x".to_owned()),
+        skills: vec![skill],
     }
 }
 
@@ -164,171 +174,5 @@ fn choices() -> impl Iterator<Item = ToolChoice> {
         | ToolChoice::Any { .. }
         | ToolChoice::Tool { .. }
         | ToolChoice::None {} => {}
-    })
-}
-
-fn text(cache_control: Option<CacheControl>) -> InputBlock {
-    InputBlock::Text {
-        text: "x".to_owned(),
-        cache_control,
-        citations: None,
-    }
-}
-
-fn pictures(mark: Option<CacheControl>) -> [InputBlock; 3] {
-    let x = || "x".to_owned();
-    let png = || "image/png".to_owned();
-    let all = [
-        ImageSource::Base64 {
-            media_type: png(),
-            data: x(),
-        },
-        ImageSource::Url { url: x() },
-        ImageSource::File { file_id: x() },
-    ];
-    all.map(|source| {
-        match source {
-            ImageSource::Base64 { .. } | ImageSource::Url { .. } | ImageSource::File { .. } => {}
-        }
-        InputBlock::Image {
-            source,
-            cache_control: mark,
-        }
-    })
-}
-
-fn documents(mark: Option<CacheControl>) -> [InputBlock; 5] {
-    let x = || "x".to_owned();
-    let all = [
-        DocumentSource::Base64 {
-            media_type: "application/pdf".to_owned(),
-            data: x(),
-        },
-        DocumentSource::Text {
-            media_type: "text/plain".to_owned(),
-            data: x(),
-        },
-        DocumentSource::Url { url: x() },
-        DocumentSource::File { file_id: x() },
-        DocumentSource::Content {
-            content: Content::Blocks(vec![
-                text(None),
-                InputBlock::Image {
-                    source: ImageSource::Base64 {
-                        media_type: "image/png".to_owned(),
-                        data: x(),
-                    },
-                    cache_control: None,
-                },
-            ]),
-        },
-    ];
-    all.map(|source| {
-        match source {
-            DocumentSource::Base64 { .. }
-            | DocumentSource::Text { .. }
-            | DocumentSource::Url { .. }
-            | DocumentSource::File { .. }
-            | DocumentSource::Content { .. } => {}
-        }
-        InputBlock::Document {
-            source,
-            title: Some(x()),
-            context: Some(x()),
-            citations: Some(Citations { enabled: true }),
-            cache_control: mark,
-        }
-    })
-}
-
-fn found(cache_control: Option<CacheControl>) -> InputBlock {
-    InputBlock::SearchResult {
-        source: "x".to_owned(),
-        title: "x".to_owned(),
-        content: vec![text(None)],
-        citations: Some(Citations { enabled: true }),
-        cache_control,
-    }
-}
-
-/// Every block that our own messages have, where it may stand.
-fn blocks() -> impl Iterator<Item = (Role, InputBlock)> {
-    let [_, five_minutes, one_hour] = marks();
-    let citation = r#"{"type":"char_location"}"#.to_owned();
-    let bare = |block: InputBlock| match block {
-        InputBlock::Document { source, .. } => InputBlock::Document {
-            source,
-            title: None,
-            context: None,
-            citations: None,
-            cache_control: None,
-        },
-        InputBlock::SearchResult {
-            source,
-            title,
-            content,
-            ..
-        } => InputBlock::SearchResult {
-            source,
-            title,
-            content,
-            citations: None,
-            cache_control: None,
-        },
-        other => other,
-    };
-    let [picture, ..] = pictures(None);
-    let [_, document, ..] = documents(None);
-    let results = [text(None), picture, bare(document), bare(found(None))];
-    let of_user = pictures(Some(five_minutes))
-        .into_iter()
-        .chain(documents(Some(one_hour)))
-        .chain([
-            found(Some(five_minutes)),
-            text(None),
-            InputBlock::ToolResult {
-                tool_use_id: "x".to_owned(),
-                content: Some(Content::Blocks(results.to_vec())),
-                is_error: true,
-                cache_control: Some(five_minutes),
-            },
-        ]);
-    let of_assistant = [
-        InputBlock::Text {
-            text: "x".to_owned(),
-            cache_control: None,
-            citations: Some(vec![RawObject::new(citation).unwrap()]),
-        },
-        InputBlock::ToolUse {
-            id: "x".to_owned(),
-            name: "x".to_owned(),
-            input: RawObject::default(),
-            cache_control: Some(five_minutes),
-        },
-        InputBlock::Thinking {
-            thinking: "x".to_owned(),
-            signature: "x".to_owned(),
-        },
-        InputBlock::RedactedThinking {
-            data: "x".to_owned(),
-        },
-    ];
-    let of_user = of_user.map(|block| (Role::User, block));
-    let of_assistant = of_assistant
-        .into_iter()
-        .map(|block| (Role::Assistant, block));
-    of_user
-        .chain(of_assistant)
-        .inspect(|(_, block)| match block {
-        InputBlock::Text { .. }
-        | InputBlock::Image { .. }
-        | InputBlock::Document { .. }
-        | InputBlock::SearchResult { .. }
-        | InputBlock::ToolUse { .. }
-        | InputBlock::ToolResult { .. }
-        | InputBlock::Thinking { .. }
-        | InputBlock::RedactedThinking { .. }
-        // Not of our making: the corpus has two of the API's own.
-        | InputBlock::Other(_) => {}
     })
 }

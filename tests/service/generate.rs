@@ -312,3 +312,20 @@ async fn a_conversation_goes_on_over_a_tool() {
     };
     assert!(said.text.contains("21 degrees"), "{said:?}");
 }
+
+#[tokio::test]
+async fn an_answer_of_no_tokens_is_empty() {
+    let mut world = World::start().await;
+    let request = v1::GenerateRequest {
+        max_tokens: Some(0),
+        cache_control: mark(v1::CacheTtl::Unspecified),
+        ..ask("Hello")
+    };
+    let answer = soon(world.grpc.generate(request))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(world.bodies()[0]["max_tokens"], 0);
+    assert_eq!(answer.content, []);
+    assert_eq!(answer.usage.unwrap().output_tokens, 0);
+}

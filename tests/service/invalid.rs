@@ -2,7 +2,8 @@
 //! its name. Those of Summarize and Classify are tested with them.
 
 use crate::{
-    bad_requests::{bad_blocks, changed, table, with},
+    bad_blocks::bad_blocks,
+    bad_requests::{changed, table, with},
     sample_requests::{choice, image, message_of, text},
     support::{World, ask, message, reason, soon, streamed, user, wrong_fields},
 };
@@ -46,7 +47,7 @@ async fn many_bad_fields_are_named_at_once() {
         model: "?".to_owned(),
         messages: vec![message(Role::Unspecified, "x")],
         system: vec![text("")],
-        max_tokens: Some(0),
+        max_tokens: Some(-1),
         stop_sequences: vec![String::new()],
         tools: vec![v1::Tool::default()],
         tool_choice: Some(choice(v1::ToolChoiceMode::Tool)),
@@ -56,6 +57,9 @@ async fn many_bad_fields_are_named_at_once() {
         user_id: "x".repeat(257),
         service_tier: 99,
         cache_control: Some(v1::CacheControl { ttl: 99 }),
+        container: Some(v1::ContainerParams::default()),
+        inference_geo: " ".to_owned(),
+        speed: 99,
         ..v1::GenerateRequest::default()
     };
     let mut fields = vec![
@@ -73,6 +77,9 @@ async fn many_bad_fields_are_named_at_once() {
         "user_id",
         "service_tier",
         "cache_control.ttl",
+        "container",
+        "inference_geo",
+        "speed",
     ];
     // A tool without a name is the one that is chosen by no name.
     fields.retain(|field| *field != "tool_choice.name");

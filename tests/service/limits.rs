@@ -2,7 +2,7 @@
 //! the wire as it is.
 
 use crate::{
-    bad_requests::bad_blocks,
+    bad_blocks::bad_blocks,
     raw_grpc::{GENERATE, framed, post},
     sample_requests::{document, message_of},
     support::{World, ask, reason, soon, user, within, wrong_fields},

@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod any_block;
 mod any_request;
+mod bad_blocks;
 mod bad_requests;
 mod batches;
 mod blame;
@@ -14,6 +16,7 @@ mod count_tokens;
 mod drain;
 mod faults;
 mod foreign_requests;
+mod full_blocks;
 mod full_bodies;
 mod generate;
 mod generate_calls;
@@ -30,8 +33,10 @@ mod one_caller;
 mod overload;
 mod passthrough;
 mod raw_grpc;
+mod sample_blocks;
 mod sample_requests;
 mod sample_texts;
+mod samples;
 mod scripted;
 mod server;
 mod spending;

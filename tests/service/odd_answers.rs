@@ -387,7 +387,7 @@ async fn an_error_keeps_its_type_and_message_whatever_its_details_are() {
 
 /// Blocks as the API writes them, from which the models of the official SDKs
 /// read the same. No block here is blank, which the API rejects in requests.
-const BLOCKS: [&str; 10] = [
+const BLOCKS: [&str; 15] = [
     r#"{"type":"text","text":"Hello \u00e9 \ud83d\ude00"}"#,
     r#"{"type":"text","text":"So it is.","citations":[{"type":"char_location","cited_text":"x","document_index":0,"start_char_index":0,"end_char_index":1.0}]}"#,
     r#"{"type":"thinking","thinking":"hm","signature":"c2ln"}"#,
@@ -395,6 +395,11 @@ const BLOCKS: [&str; 10] = [
     r#"{"type":"redacted_thinking","data":"b3BhcXVl"}"#,
     r#"{"type":"tool_use","id":"toolu_1","name":"f","input":{"z":12345678901234567890123, "a":1.0,"a":1e2}}"#,
     r#"{"type":"tool_use","id":"toolu_2","name":"f","input":{},"caller":{"type":"direct", "n":1.0},"new":null}"#,
+    r#"{"type":"tool_use","id":"toolu_3","name":"f","input":{},"caller":{"type":"direct"},"toolset_name":"browser"}"#,
+    r#"{"type":"tool_use","id":"toolu_4","name":"f","input":{},"caller":{"type":"code_execution_20260120","tool_id":"srvtoolu_1"},"new":1.0}"#,
+    r#"{"type":"tool_use","id":"toolu_5","name":"f","input":{},"caller":"direct","toolset_name":""}"#,
+    r#"{"type":"container_upload","file_id":"file_1"}"#,
+    r#"{"type":"container_upload","file_id":"file_2","new":[1.0]}"#,
     r#"{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{"query":"x","n":1e2}}"#,
     r#"{"type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":[{"type":"web_search_result","url":"https://example.com","page_age":null,"n":-0}]}"#,
     r#"{"type":"new_thing", "payload" : {"b":1,"a":[]} }"#,
@@ -510,7 +515,7 @@ async fn a_tool_without_arguments_goes_back_however_it_was_put_together() {
             id: "toolu_1".to_owned(),
             name: "f".to_owned(),
             input_json: input_json.to_owned(),
-            cache_control: None,
+            ..v1::ToolUseBlock::default()
         };
         let request = v1::GenerateRequest {
             messages: vec![

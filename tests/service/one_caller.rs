@@ -161,7 +161,7 @@ fn features() -> Vec<v1::GenerateRequest> {
     let image = v1::ContentBlock {
         block: Some(Block::Image(v1::ImageBlock {
             source: Some(ImageSource::Url("https://example.com/a.png".to_owned())),
-            cache_control: None,
+            ..v1::ImageBlock::default()
         })),
         ..v1::ContentBlock::default()
     };

@@ -91,15 +91,18 @@ async fn fields_that_are_not_allowed_are_refused_by_name() {
     .await;
     let status = refused(
         &mut world,
-        with_extra(r#"{"container":"c","output_config":{"other":1}}"#),
+        with_extra(r#"{"context_management":{},"output_config":{"other":1}}"#),
     )
     .await;
     assert_eq!(
         wrong_fields(&status),
-        ["extra_json.container", "extra_json.output_config.other"]
+        [
+            "extra_json.context_management",
+            "extra_json.output_config.other"
+        ]
     );
     for name in [
-        "container",
+        "context_management",
         "output_config.other",
         "service.passthrough.fields",
     ] {
@@ -146,7 +149,7 @@ async fn fields_of_messages_and_blocks_are_sent() {
     let mut world = allowing(|it| {
         it.fields = vec![
             "messages.clear_at".to_owned(),
-            "messages.content.transformations".to_owned(),
+            "messages.content.new_field".to_owned(),
         ];
         it.blocks = vec!["mcp_tool_listing".to_owned()];
     })
@@ -181,17 +184,13 @@ async fn fields_of_messages_and_blocks_are_sent() {
     };
     let body = sent(
         &mut world,
-        request(
-            r#"{"clear_at":1.0}"#,
-            listing,
-            r#"{"transformations":[1.0]}"#,
-        ),
+        request(r#"{"clear_at":1.0}"#, listing, r#"{"new_field":[1.0]}"#),
     )
     .await;
     for part in [
         r#"{"role":"system","content":"Be brief.","clear_at":1.0}"#,
         listing,
-        r#"{"type":"text","text":"x","transformations":[1.0]}"#,
+        r#"{"type":"text","text":"x","new_field":[1.0]}"#,
     ] {
         assert!(body.contains(part), "{body}");
     }
@@ -446,6 +445,10 @@ async fn typed_fields_are_refused_also_when_they_are_not_set() {
         r#"{"stop_sequences":[""]}"#,
         r#"{"tool_choice":{"type":"any"}}"#,
         r#"{"cache_control":{"type":"ephemeral"}}"#,
+        r#"{"container":"container_1"}"#,
+        r#"{"diagnostics":{"previous_message_id":null}}"#,
+        r#"{"inference_geo":"us"}"#,
+        r#"{"speed":"fast"}"#,
     ] {
         let mut world = World::with(|it| it.service.passthrough.fields = names(&["*"])).await;
         world.simulator.next([Behaviour::Error(400)]);

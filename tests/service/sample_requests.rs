@@ -15,21 +15,6 @@ pub const PNG: &[u8] = &[
 ];
 pub const PDF: &[u8] = b"%PDF-1.7\n%%EOF\n";
 
-/// Each request with the name of its body in the corpus.
-pub fn samples() -> Vec<(String, v1::GenerateRequest)> {
-    let mut samples = vec![
-        ("generate-everything".to_owned(), everything()),
-        ("generate-cache-marks".to_owned(), cache_marks()),
-        ("generate-system-message".to_owned(), system_message()),
-    ];
-    samples.extend(
-        options()
-            .into_iter()
-            .map(|(name, request)| (format!("generate-{name}"), request)),
-    );
-    samples
-}
-
 /// A conversation with all kinds of blocks, and every setting.
 pub fn everything() -> v1::GenerateRequest {
     v1::GenerateRequest {
@@ -95,6 +80,24 @@ pub fn everything() -> v1::GenerateRequest {
         user_id: "user-4711".to_owned(),
         service_tier: v1::ServiceTier::StandardOnly.into(),
         cache_control: mark(v1::CacheTtl::Unspecified),
+        container: Some(container(
+            "container_1",
+            vec![
+                v1::ContainerSkill {
+                    version: "20251013".to_owned(),
+                    ..skill("anthropic", "pdf")
+                },
+                v1::ContainerSkill {
+                    version: "latest".to_owned(),
+                    ..skill("custom", "skill_1")
+                },
+            ],
+        )),
+        diagnostics: Some(v1::DiagnosticsParams {
+            previous_message_id: "msg_1".to_owned(),
+        }),
+        inference_geo: "us".to_owned(),
+        speed: v1::Speed::Fast.into(),
         ..v1::GenerateRequest::default()
     }
 }
@@ -161,7 +164,7 @@ fn tool_results() -> Vec<Block> {
 }
 
 /// Marks on the kinds of blocks that `everything` leaves without.
-fn cache_marks() -> v1::GenerateRequest {
+pub fn cache_marks() -> v1::GenerateRequest {
     let ttl = v1::CacheTtl::CacheTtl5m;
     v1::GenerateRequest {
         messages: vec![
@@ -197,7 +200,7 @@ fn cache_marks() -> v1::GenerateRequest {
     }
 }
 
-fn system_message() -> v1::GenerateRequest {
+pub fn system_message() -> v1::GenerateRequest {
     v1::GenerateRequest {
         messages: vec![
             user("Hello"),
@@ -207,84 +210,6 @@ fn system_message() -> v1::GenerateRequest {
         ],
         ..ask("")
     }
-}
-
-/// Every value of the settings of which a request can have one only.
-fn options() -> Vec<(&'static str, v1::GenerateRequest)> {
-    let effort = |effort: v1::Effort| v1::GenerateRequest {
-        effort: effort.into(),
-        ..ask("Hello")
-    };
-    // A budget for thinking, and no thinking at all, are for older models.
-    let thinks = |mode| v1::GenerateRequest {
-        model: match &mode {
-            Mode::Enabled(_) => "claude-opus-4-6",
-            Mode::Disabled(_) => "claude-sonnet-5",
-            Mode::Adaptive(_) | Mode::BetweenTools(_) => "",
-        }
-        .to_owned(),
-        thinking: thinking(mode),
-        max_tokens: Some(2048),
-        ..ask("Hello")
-    };
-    // The newest models refuse a forced tool, older ones take it.
-    let chooses = |choice| v1::GenerateRequest {
-        model: "claude-opus-4-8".to_owned(),
-        tools: vec![tool()],
-        tool_choice: Some(choice),
-        ..ask("Hello")
-    };
-    let enabled = |display: v1::ThinkingDisplay| {
-        Mode::Enabled(v1::EnabledThinking {
-            budget_tokens: 1024,
-            display: display.into(),
-        })
-    };
-    use v1::ThinkingDisplay::{Omitted, Summarized, Unspecified};
-    vec![
-        ("minimal", ask("Hello")),
-        ("effort-low", effort(v1::Effort::Low)),
-        ("effort-medium", effort(v1::Effort::Medium)),
-        ("effort-xhigh", effort(v1::Effort::Xhigh)),
-        ("effort-max", effort(v1::Effort::Max)),
-        ("thinking-adaptive", thinks(adaptive(Unspecified))),
-        ("thinking-adaptive-omitted", thinks(adaptive(Omitted))),
-        ("thinking-enabled", thinks(enabled(Unspecified))),
-        ("thinking-enabled-omitted", thinks(enabled(Omitted))),
-        ("thinking-enabled-summarized", thinks(enabled(Summarized))),
-        (
-            "thinking-between-tools",
-            thinks(Mode::BetweenTools(v1::BetweenToolsThinking {})),
-        ),
-        (
-            "thinking-disabled",
-            thinks(Mode::Disabled(v1::DisabledThinking {})),
-        ),
-        ("choice-auto", chooses(choice(v1::ToolChoiceMode::Auto))),
-        (
-            "choice-any",
-            chooses(v1::ToolChoice {
-                disable_parallel_tool_use: true,
-                ..choice(v1::ToolChoiceMode::Any)
-            }),
-        ),
-        (
-            "choice-tool",
-            chooses(v1::ToolChoice {
-                name: "weather".to_owned(),
-                disable_parallel_tool_use: true,
-                ..choice(v1::ToolChoiceMode::Tool)
-            }),
-        ),
-        ("choice-none", chooses(choice(v1::ToolChoiceMode::None))),
-        (
-            "tier-auto",
-            v1::GenerateRequest {
-                service_tier: v1::ServiceTier::Auto.into(),
-                ..ask("Hello")
-            },
-        ),
-    ]
 }
 
 /// What the API adds of its own comes as unknown blocks, and goes back as it
@@ -342,7 +267,7 @@ pub fn mark(ttl: v1::CacheTtl) -> Option<v1::CacheControl> {
 pub fn image(source: ImageSource) -> v1::ImageBlock {
     v1::ImageBlock {
         source: Some(source),
-        cache_control: None,
+        ..v1::ImageBlock::default()
     }
 }
 
@@ -353,7 +278,7 @@ pub fn document(source: DocumentSource) -> v1::DocumentBlock {
     }
 }
 
-fn found() -> v1::SearchResultBlock {
+pub fn found() -> v1::SearchResultBlock {
     v1::SearchResultBlock {
         source: "https://example.com/forum".to_owned(),
         title: "Forum".to_owned(),
@@ -367,7 +292,7 @@ pub fn tool_use(id: &str, input_json: &str) -> v1::ToolUseBlock {
         id: id.to_owned(),
         name: "weather".to_owned(),
         input_json: input_json.to_owned(),
-        cache_control: None,
+        ..v1::ToolUseBlock::default()
     }
 }
 
@@ -375,6 +300,21 @@ pub fn result(tool_use_id: &str) -> v1::ToolResultBlock {
     v1::ToolResultBlock {
         tool_use_id: tool_use_id.to_owned(),
         ..v1::ToolResultBlock::default()
+    }
+}
+
+pub fn container(id: &str, skills: Vec<v1::ContainerSkill>) -> v1::ContainerParams {
+    v1::ContainerParams {
+        id: id.to_owned(),
+        skills,
+    }
+}
+
+pub fn skill(kind: &str, skill_id: &str) -> v1::ContainerSkill {
+    v1::ContainerSkill {
+        r#type: kind.to_owned(),
+        skill_id: skill_id.to_owned(),
+        ..v1::ContainerSkill::default()
     }
 }
 
@@ -398,7 +338,7 @@ pub fn thinking(mode: Mode) -> Option<v1::Thinking> {
     Some(v1::Thinking { mode: Some(mode) })
 }
 
-fn adaptive(display: v1::ThinkingDisplay) -> Mode {
+pub fn adaptive(display: v1::ThinkingDisplay) -> Mode {
     Mode::Adaptive(v1::AdaptiveThinking {
         display: display.into(),
     })

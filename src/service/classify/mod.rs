@@ -114,7 +114,7 @@ impl Rpcs {
         );
         let count = u32::try_from(request.labels.len()).unwrap_or(u32::MAX);
         let enough = OTHER_TOKENS.saturating_add(count.saturating_mul(TOKENS_PER_LABEL));
-        let max_tokens = max_tokens(request.max_tokens, config.max_tokens.max(enough), wrong);
+        let max_tokens = max_tokens(request.max_tokens, 1, config.max_tokens.max(enough), wrong);
         // The text is held only once from here on.
         let message = prompt::message(&std::mem::take(&mut request.text));
         let choice = choice(request);

@@ -101,15 +101,29 @@ pub fn block(block: AnswerBlock) -> v1::ContentBlock {
             id,
             name,
             input,
+            origin,
             extra,
         } => {
+            let origin = origin.map(|origin| *origin).unwrap_or_default();
             let block = v1::ToolUseBlock {
                 id,
                 name,
                 input_json: input.into_string(),
                 cache_control: None,
+                caller: origin.caller.map(|caller| v1::ToolCaller {
+                    r#type: caller.kind,
+                    tool_id: caller.tool_id.unwrap_or_default(),
+                }),
+                toolset_name: origin.toolset_name.unwrap_or_default(),
             };
             (Block::ToolUse(block), extra)
+        }
+        AnswerBlock::ContainerUpload { file_id, extra } => {
+            let block = v1::ContainerUploadBlock {
+                file_id,
+                cache_control: None,
+            };
+            (Block::ContainerUpload(block), extra)
         }
         AnswerBlock::Other { kind, json } => {
             let block = v1::OtherBlock {

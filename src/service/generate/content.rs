@@ -2,33 +2,28 @@
 
 use super::{
     extra, json,
-    picture::picture_type,
     position::{BlockPosition, misplaced},
+    tool_name::{NOT_A_TOOL_NAME, is_tool_name},
 };
 use crate::{
     claude::{
         extra::with_extra,
+        given::GivenBlock,
         raw::RawObject,
-        request::{
-            CacheControl, CacheTtl, Citations, Content, DocumentSource, ImageSource, InputBlock,
-            Role,
-        },
+        request::{CacheControl, CacheTtl, Content, InputBlock, Role},
+        tool_origin::ToolCaller,
     },
-    proto::v1::{
-        self, content_block::Block, document_block::Source as DocSource,
-        image_block::Source as PictureSource,
-    },
+    proto::v1::{self, content_block::Block},
     service::{PassthroughConfig, passthrough::Passed},
     status::{Path, Violations},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 
 /// Maximum number of cache marks in one request; the API rejects more.
 const MAX_CACHE_MARKS: u32 = 4;
 
 /// Types of blocks that have a dedicated field, so that `other` cannot be used
 /// to bypass its checks.
-const TYPED: [&str; 8] = [
+const TYPED: [&str; 11] = [
     "text",
     "image",
     "document",
@@ -37,6 +32,9 @@ const TYPED: [&str; 8] = [
     "tool_result",
     "thinking",
     "redacted_thinking",
+    "tool_reference",
+    "browser_state",
+    "container_upload",
 ];
 
 /// Maps content blocks to the API's, and collects what is wrong with them.
@@ -157,6 +155,15 @@ impl<'v> ContentMapper<'v> {
                 self.required(&block.data, path.field("redacted_thinking").field("data"));
                 Some(InputBlock::RedactedThinking { data: block.data })
             }
+            Block::ToolReference(block) => {
+                Some(self.tool_reference(block, path.field("tool_reference")))
+            }
+            Block::BrowserState(block) => {
+                Some(self.browser_state(block, path.field("browser_state")))
+            }
+            Block::ContainerUpload(block) => {
+                Some(self.container_upload(block, path.field("container_upload")))
+            }
             Block::Other(block) => self.other(block, place, path.field("other")),
         }
     }
@@ -189,117 +196,6 @@ impl<'v> ContentMapper<'v> {
         whole.map(InputBlock::Other)
     }
 
-    fn image(&mut self, image: v1::ImageBlock, path: Path<'_>) -> Option<InputBlock> {
-        let source = match image.source {
-            Some(PictureSource::Data(bytes)) => {
-                let Some(media_type) = picture_type(&bytes) else {
-                    self.wrong
-                        .add(path.field("data"), "must be a JPEG, PNG, GIF or WebP file");
-                    return None;
-                };
-                ImageSource::Base64 {
-                    media_type: media_type.to_owned(),
-                    data: BASE64.encode(&bytes),
-                }
-            }
-            Some(PictureSource::Url(url)) => {
-                self.https(&url, path.field("url"));
-                ImageSource::Url { url }
-            }
-            Some(PictureSource::FileId(file_id)) => {
-                self.required(&file_id, path.field("file_id"));
-                ImageSource::File { file_id }
-            }
-            None => {
-                self.wrong.add(path, "must have data, url or file_id");
-                return None;
-            }
-        };
-        Some(InputBlock::Image {
-            source,
-            cache_control: self.cache_control(image.cache_control, path.field("cache_control")),
-        })
-    }
-
-    fn document(&mut self, document: v1::DocumentBlock, path: Path<'_>) -> Option<InputBlock> {
-        let source = match document.source {
-            Some(DocSource::Pdf(bytes)) => {
-                if !bytes.starts_with(b"%PDF-") {
-                    self.wrong.add(
-                        path.field("pdf"),
-                        "must be a PDF file, beginning with %PDF-",
-                    );
-                    return None;
-                }
-                DocumentSource::Base64 {
-                    media_type: "application/pdf".to_owned(),
-                    data: BASE64.encode(&bytes),
-                }
-            }
-            Some(DocSource::Text(data)) => {
-                self.required(&data, path.field("text"));
-                DocumentSource::Text {
-                    media_type: "text/plain".to_owned(),
-                    data,
-                }
-            }
-            Some(DocSource::Url(url)) => {
-                self.https(&url, path.field("url"));
-                DocumentSource::Url { url }
-            }
-            Some(DocSource::FileId(file_id)) => {
-                self.required(&file_id, path.field("file_id"));
-                DocumentSource::File { file_id }
-            }
-            Some(DocSource::Content(document)) => {
-                let path = path.field("content");
-                if document.content.is_empty() {
-                    self.wrong.add(path.field("content"), "must not be empty");
-                }
-                let parts = self.blocks(document.content, BlockPosition::DocumentPart, path);
-                DocumentSource::Content {
-                    content: Content::Blocks(parts),
-                }
-            }
-            None => {
-                self.wrong
-                    .add(path, "must have pdf, text, url, file_id or content");
-                return None;
-            }
-        };
-        Some(InputBlock::Document {
-            source,
-            title: non_empty(document.title),
-            context: non_empty(document.context),
-            citations: citations(document.citations),
-            cache_control: self.cache_control(document.cache_control, path.field("cache_control")),
-        })
-    }
-
-    fn search_result(&mut self, found: v1::SearchResultBlock, path: Path<'_>) -> InputBlock {
-        self.required(&found.source, path.field("source"));
-        self.required(&found.title, path.field("title"));
-        if found.texts.is_empty() {
-            self.wrong.add(path.field("texts"), "must not be empty");
-        }
-        let mut content = Vec::with_capacity(found.texts.len());
-        for (index, text) in found.texts.into_iter().enumerate() {
-            self.required(&text, path.field("texts").item(index));
-            content.push(InputBlock::Text {
-                text,
-                cache_control: None,
-                citations: None,
-            });
-        }
-        InputBlock::SearchResult {
-            source: found.source,
-            title: found.title,
-            content,
-            citations: citations(found.citations),
-            cache_control: self.cache_control(found.cache_control, path.field("cache_control")),
-        }
-    }
-
     fn tool_use(&mut self, tool_use: v1::ToolUseBlock, path: Path<'_>) -> InputBlock {
         self.required(&tool_use.id, path.field("id"));
         self.required(&tool_use.name, path.field("name"));
@@ -308,23 +204,55 @@ impl<'v> ContentMapper<'v> {
             json if json.trim().is_empty() => None,
             json => json::raw_object(json, path.field("input_json"), self.wrong),
         };
+        let caller = tool_use.caller.map(|caller| {
+            if !is_tool_name(&caller.r#type) {
+                self.wrong
+                    .add(path.field("caller").field("type"), NOT_A_TOOL_NAME);
+            }
+            ToolCaller {
+                kind: caller.r#type,
+                tool_id: non_empty(caller.tool_id),
+            }
+        });
         InputBlock::ToolUse {
             id: tool_use.id,
             name: tool_use.name,
             input: input.unwrap_or_default(),
             cache_control: self.cache_control(tool_use.cache_control, path.field("cache_control")),
+            caller,
+            toolset_name: non_empty(tool_use.toolset_name),
         }
     }
 
     fn tool_result(&mut self, result: v1::ToolResultBlock, path: Path<'_>) -> InputBlock {
         self.required(&result.tool_use_id, path.field("tool_use_id"));
+        self.check_browser_states(&result, path);
         let content = self.blocks(result.content, BlockPosition::ToolResult, path);
         InputBlock::ToolResult {
             tool_use_id: result.tool_use_id,
             content: (!content.is_empty()).then_some(Content::Blocks(content)),
             is_error: result.is_error,
             cache_control: self.cache_control(result.cache_control, path.field("cache_control")),
+            toolset_name: non_empty(result.toolset_name),
         }
+    }
+
+    fn tool_reference(&mut self, found: v1::ToolReferenceBlock, path: Path<'_>) -> InputBlock {
+        self.required(&found.tool_name, path.field("tool_name"));
+        let block = GivenBlock::ToolReference {
+            tool_name: found.tool_name,
+            cache_control: self.cache_control(found.cache_control, path.field("cache_control")),
+        };
+        InputBlock::Other(block.to_json())
+    }
+
+    fn container_upload(&mut self, file: v1::ContainerUploadBlock, path: Path<'_>) -> InputBlock {
+        self.required(&file.file_id, path.field("file_id"));
+        let block = GivenBlock::ContainerUpload {
+            file_id: file.file_id,
+            cache_control: self.cache_control(file.cache_control, path.field("cache_control")),
+        };
+        InputBlock::Other(block.to_json())
     }
 
     fn other(
@@ -354,13 +282,15 @@ impl<'v> ContentMapper<'v> {
         }
     }
 
-    fn required(&mut self, text: &str, path: Path<'_>) {
+    /// A text must not be blank.
+    pub fn required(&mut self, text: &str, path: Path<'_>) {
         if text.trim().is_empty() {
             self.wrong.add(path, "must not be empty");
         }
     }
 
-    fn https(&mut self, url: &str, path: Path<'_>) {
+    /// A URL must be of https.
+    pub fn https(&mut self, url: &str, path: Path<'_>) {
         let is_https = url
             .parse::<http::Uri>()
             .is_ok_and(|uri| uri.scheme_str() == Some("https") && uri.host().is_some());
@@ -373,8 +303,4 @@ impl<'v> ContentMapper<'v> {
 /// `None` for an empty text: proto3 does not distinguish it from an absent one.
 pub fn non_empty(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
-}
-
-fn citations(enabled: bool) -> Option<Citations> {
-    enabled.then_some(Citations { enabled })
 }

@@ -12,7 +12,7 @@ use std::{collections::HashSet, mem};
 
 /// Fields that have one of ours, and those on which permissions, limits and prices
 /// depend.
-const OURS: [&str; 16] = [
+const OURS: [&str; 20] = [
     "model",
     "max_tokens",
     "messages",
@@ -22,6 +22,10 @@ const OURS: [&str; 16] = [
     "stop_sequences",
     "service_tier",
     "cache_control",
+    "container",
+    "diagnostics",
+    "inference_geo",
+    "speed",
     "stream",
     "metadata.user_id",
     "output_config.effort",

@@ -3,13 +3,17 @@
 #[cfg(test)]
 mod agreement;
 mod answer;
+mod browser;
 mod content;
 mod extra;
 mod json;
 mod picture;
 mod position;
 mod request;
+mod settings;
+mod sources;
 mod stream;
+mod tool_name;
 mod tools;
 
 pub use answer::response;
@@ -95,6 +99,9 @@ impl Rpcs {
             stop_sequences: Vec::new(),
             metadata: None,
             service_tier: None,
+            container: None,
+            diagnostics: None,
+            inference_geo: None,
             ..self.wrapped(request.into_inner().request)?
         };
         let model = upstream.model.clone();

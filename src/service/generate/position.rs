@@ -33,6 +33,17 @@ pub fn misplaced(block: &Block, place: BlockPosition) -> Option<&'static str> {
             &[BlockPosition::Message(User), BlockPosition::ToolResult],
             "is only allowed in user messages",
         ),
+        Block::ToolReference(_) | Block::BrowserState(_) => (
+            &[BlockPosition::ToolResult],
+            "is only allowed in a tool_result",
+        ),
+        Block::ContainerUpload(_) => (
+            &[
+                BlockPosition::Message(User),
+                BlockPosition::Message(Assistant),
+            ],
+            "is only allowed in user and assistant messages",
+        ),
         Block::ToolResult(_) => (
             &[BlockPosition::Message(User)],
             "is only allowed in user messages",
@@ -50,7 +61,8 @@ pub fn misplaced(block: &Block, place: BlockPosition) -> Option<&'static str> {
             "is not allowed in system messages, which accept text only"
         }
         BlockPosition::ToolResult => {
-            "is not allowed in a tool_result, which accepts text, image, document and search_result"
+            "is not allowed in a tool_result, which accepts text, image, document, search_result, \
+             tool_reference and browser_state"
         }
         BlockPosition::DocumentPart => "is not allowed in a document, which accepts text and image",
         BlockPosition::Message(_) => complaint,

@@ -1,10 +1,10 @@
 //! Maps `GenerateRequest` to a request of the API.
 
-use super::{content::ContentMapper, extra, json, position::BlockPosition, tools};
+use super::{content::ContentMapper, extra, json, position::BlockPosition, settings, tools};
 use crate::{
     claude::request::{
-        Content, Effort, InputMessage, MessagesRequest, Metadata, OutputConfig, OutputFormat, Role,
-        ServiceTier, SystemPrompt, Thinking, ThinkingDisplay,
+        Content, Effort, InputMessage, MessagesRequest, OutputConfig, OutputFormat, Role,
+        SystemPrompt, Thinking, ThinkingDisplay,
     },
     proto::v1::{self, thinking::Mode},
     service::{ServiceConfig, model},
@@ -13,9 +13,6 @@ use crate::{
 
 /// Maximum number of messages in one request.
 const MAX_MESSAGES: usize = 100_000;
-
-/// Maximum length of `user_id`, in characters.
-const MAX_USER_ID: usize = 256;
 
 /// Minimum thinking budget of the API, in tokens.
 const MIN_THINKING_BUDGET: u32 = 1024;
@@ -34,14 +31,18 @@ pub fn messages_request(
         Path::root("model"),
         wrong,
     );
-    let max_tokens = max_tokens(request.max_tokens, config.generate.max_tokens, wrong);
+    let max_tokens = max_tokens(request.max_tokens, 0, config.generate.max_tokens, wrong);
     let thinking = request
         .thinking
         .and_then(|it| thinking(it, max_tokens, wrong));
     let output_config = output_config(request.effort, request.output_schema_json, wrong);
-    let stop_sequences = stop_sequences(request.stop_sequences, wrong);
-    let metadata = metadata(request.user_id, wrong);
-    let service_tier = service_tier(request.service_tier, wrong);
+    let stop_sequences = settings::stop_sequences(request.stop_sequences, wrong);
+    let metadata = settings::metadata(request.user_id, wrong);
+    let service_tier = settings::service_tier(request.service_tier, wrong);
+    let container = settings::container(request.container, wrong);
+    let diagnostics = settings::diagnostics(request.diagnostics);
+    let inference_geo = settings::inference_geo(request.inference_geo, wrong);
+    let speed = settings::speed(request.speed, wrong);
 
     let mut mapper = ContentMapper::new(&config.passthrough, wrong);
     let tools = tools::tools(request.tools, &mut mapper);
@@ -65,19 +66,28 @@ pub fn messages_request(
         metadata,
         service_tier,
         cache_control,
+        container,
+        diagnostics,
+        inference_geo,
+        speed,
         stream: false,
         extra: None,
     };
     extra::with_fields(upstream, request.extra_json, &config.passthrough, wrong)
 }
 
-/// `max_tokens`, or the default if it is not set.
-pub fn max_tokens(requested: Option<i32>, default: u32, wrong: &mut Violations) -> u32 {
+/// `max_tokens`, which must be at least `minimum`, or the default if it is not set.
+pub fn max_tokens(
+    requested: Option<i32>,
+    minimum: u32,
+    default: u32,
+    wrong: &mut Violations,
+) -> u32 {
     match requested.map(u32::try_from) {
         None => default,
-        Some(Ok(tokens)) if tokens > 0 => tokens,
+        Some(Ok(tokens)) if tokens >= minimum => tokens,
         Some(_) => {
-            wrong.add("max_tokens", "must be at least 1");
+            wrong.add("max_tokens", format!("must be at least {minimum}"));
             default
         }
     }
@@ -225,41 +235,4 @@ fn output_config(effort: i32, schema: String, wrong: &mut Violations) -> Option<
             schema: schema.object,
         });
     (effort.is_some() || format.is_some()).then_some(OutputConfig { effort, format })
-}
-
-fn stop_sequences(sequences: Vec<String>, wrong: &mut Violations) -> Vec<String> {
-    for (index, sequence) in sequences.iter().enumerate() {
-        if sequence.trim().is_empty() {
-            let path = Path::root("stop_sequences").item(index);
-            wrong.add(path, "must not be empty or whitespace");
-        }
-    }
-    sequences
-}
-
-fn metadata(user_id: String, wrong: &mut Violations) -> Option<Metadata> {
-    if user_id.is_empty() {
-        return None;
-    }
-    if user_id.chars().count() > MAX_USER_ID {
-        wrong.add(
-            "user_id",
-            format!("must have at most {MAX_USER_ID} characters"),
-        );
-    }
-    Some(Metadata {
-        user_id: Some(user_id),
-    })
-}
-
-fn service_tier(tier: i32, wrong: &mut Violations) -> Option<ServiceTier> {
-    match v1::ServiceTier::try_from(tier) {
-        Ok(v1::ServiceTier::Unspecified) => None,
-        Ok(v1::ServiceTier::Auto) => Some(ServiceTier::Auto),
-        Ok(v1::ServiceTier::StandardOnly) => Some(ServiceTier::StandardOnly),
-        Err(_) => {
-            wrong.add("service_tier", "is an unknown value");
-            None
-        }
-    }
 }

@@ -3,6 +3,7 @@
 use super::{
     content::{ContentMapper, non_empty},
     json::{self, CheckedSchema},
+    tool_name::{NOT_A_TOOL_NAME, is_tool_name},
 };
 use crate::{
     claude::{
@@ -14,9 +15,6 @@ use crate::{
     status::{Path, Violations},
 };
 use std::collections::HashSet;
-
-/// Maximum length of a tool name in the API.
-const MAX_NAME: usize = 128;
 
 /// The tools of a request.
 pub fn tools(tools: Vec<v1::Tool>, mapper: &mut ContentMapper<'_>) -> Vec<Tool> {
@@ -70,10 +68,7 @@ fn other(
 
 fn custom(tool: v1::Tool, path: Path<'_>, mapper: &mut ContentMapper<'_>) -> CustomTool {
     if !is_tool_name(&tool.name) {
-        mapper.wrong.add(
-            path.field("name"),
-            format!("must be 1 to {MAX_NAME} characters of letters, digits, _ and -"),
-        );
+        mapper.wrong.add(path.field("name"), NOT_A_TOOL_NAME);
     }
     let schema_path = path.field("input_schema_json");
     let input_schema = json::schema(tool.input_schema_json, schema_path, mapper.wrong);
@@ -98,10 +93,7 @@ fn custom(tool: v1::Tool, path: Path<'_>, mapper: &mut ContentMapper<'_>) -> Cus
     for (index, caller) in tool.allowed_callers.iter().enumerate() {
         if !is_tool_name(caller) {
             let path = path.field("allowed_callers").item(index);
-            mapper.wrong.add(
-                path,
-                format!("must be 1 to {MAX_NAME} characters of letters, digits and _"),
-            );
+            mapper.wrong.add(path, NOT_A_TOOL_NAME);
         }
     }
     CustomTool {
@@ -166,11 +158,4 @@ pub fn tool_choice(
             Some(ToolChoice::None {})
         }
     }
-}
-
-fn is_tool_name(name: &str) -> bool {
-    (1..=MAX_NAME).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }

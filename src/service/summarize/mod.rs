@@ -119,7 +119,7 @@ impl CheckedRequest {
             .summarize
             .max_tokens
             .max(wanted.tokens() + ROOM_FOR_THINKING);
-        let max_tokens = max_tokens(request.max_tokens, enough, wrong);
+        let max_tokens = max_tokens(request.max_tokens, 1, enough, wrong);
         CheckedRequest {
             upstream: MessagesRequest {
                 model,

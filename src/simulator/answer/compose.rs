@@ -77,6 +77,7 @@ fn ordinary(request: &MessagesRequest, prompt: &Prompt, hash: u64) -> (Vec<Messa
             id: format!("toolu_sim_{hash:016x}"),
             name: tool.name.clone(),
             input: raw(&generate::tool_input(&fields(&tool.input_schema), prompt)).into(),
+            origin: None,
             extra: Extra::default(),
         }));
         return (blocks, stop("tool_use"));

@@ -132,9 +132,9 @@ fn of_block(index: usize, block: MessageBlock) -> BoxedEvents {
                 Box::new(std::iter::once(first).chain(deltas)),
             )
         }
-        MessageBlock::Wire(block @ AnswerBlock::RedactedThinking { .. }) => {
-            (json_of(&block), Box::new(std::iter::empty()))
-        }
+        MessageBlock::Wire(
+            block @ (AnswerBlock::RedactedThinking { .. } | AnswerBlock::ContainerUpload { .. }),
+        ) => (json_of(&block), Box::new(std::iter::empty())),
         MessageBlock::Wire(block @ AnswerBlock::Other { .. }) => {
             let delta = r#"{"type":"simulated_unknown_delta","payload":[1,2,3]}"#;
             let event = json!({"type": "simulated_unknown_event", "payload": "?"}).to_string();

@@ -100,7 +100,9 @@ impl MessageBlock {
             MessageBlock::Wire(AnswerBlock::ToolUse { name, input, .. }) => {
                 tokens::of_text(name) + tokens::of_text(input.get())
             }
-            MessageBlock::Wire(AnswerBlock::Other { .. }) => 1,
+            MessageBlock::Wire(AnswerBlock::ContainerUpload { .. } | AnswerBlock::Other { .. }) => {
+                1
+            }
         }
     }
 

@@ -54,6 +54,15 @@ SERVER_BLOCKS = [
     '{"type":"new_thing","payload":{"a":[1,2.5,null]},"n":12345678901234567890123}',
     '{"type":"another_thing"}',
 ]
+# Where a tool use comes from, as the API writes it and otherwise.
+ORIGINS = [
+    "",
+    ',"caller":{"type":"direct"}',
+    ',"caller": {"tool_id": "srvtoolu_1", "type": "code_execution_20260120"},"toolset_name":"browser"',
+    ',"toolset_name":null,"caller":null',
+    ',"caller":{"type":"direct","n":1.50},"toolset_name":""',
+    ',"caller":"direct","toolset_name":[]',
+]
 # Values for a count, for the tier, for anything that the service does not read.
 COUNTS = ["0", "7", "7.0", "2.5", "1e3", "99999999999", "18446744073709551616", "null"]
 TIERS = ['"standard"', '"priority"', '"new_tier"', "null"]
@@ -164,7 +173,8 @@ class Generator:
         return Block(block, block, [])
 
     def tool(self, is_cut=False):
-        return self.with_input('"type":"tool_use","id":"toolu_1","name":"f"', is_cut)
+        origin = self.random.choice(ORIGINS)
+        return self.with_input('"type":"tool_use","id":"toolu_1","name":"f"' + origin, is_cut)
 
     def server_tool(self):
         return self.with_input('"type":"server_tool_use","id":"srvtoolu_1","name":"web_search"', False)

@@ -344,7 +344,7 @@ STREAMED = {
             end=end('"tool_use"'),
         ),
         "the SDK drops text that it has no place for",
-        {"content": [("tool", "toolu_1", "f", {"a": 1}, {}), text("IMPORTANT")]},
+        {"content": [("tool", "toolu_1", "f", {"a": 1}, {}, {}), text("IMPORTANT")]},
     ),
     "deltas for blocks of another kind": Odd(
         streamed(
@@ -431,7 +431,7 @@ STREAMED = {
     "half of a character in a tool's input": Odd(
         streamed(start(TOOL) + input_delta('{"a":"\\ud83d"}') + stop()),
         "an input is passed on as it came, and half of a character is valid JSON",
-        {"content": [("tool", "toolu_1", "f", {"a": "\ufffd"}, {})]},
+        {"content": [("tool", "toolu_1", "f", {"a": "\ufffd"}, {}, {})]},
         sdk_refuses=True,
     ),
     "an input that max_tokens cut": Odd(
@@ -443,7 +443,7 @@ STREAMED = {
     "an input that is not JSON": Odd(
         streamed(start(TOOL) + input_delta('{"a": x}') + stop()),
         "an input is passed on as it came; the SDK raises an error that costs the answer",
-        {"content": [("tool", "toolu_1", "f", '{"a": x}', {})]},
+        {"content": [("tool", "toolu_1", "f", '{"a": x}', {}, {})]},
         sdk_refuses=True,
     ),
     "an input without pieces": Odd(streamed(start(TOOL) + input_delta("") + stop())),

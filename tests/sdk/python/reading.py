@@ -16,7 +16,7 @@ MODEL = "claude-sonnet-5-5"
 WHOLE, GATHERED = 1000, 64_000
 SECONDS = 60
 # The fields of the blocks that the service knows.
-KNOWN = ["type", "text", "citations", "thinking", "signature", "data", "id", "name", "input"]
+KNOWN = ["type", "text", "citations", "thinking", "signature", "data", "id", "name", "input", "file_id"]
 
 
 # === the SDK
@@ -91,8 +91,31 @@ def block_of_sdk(block):
     if kind == "tool_use":
         tool_input = block.get("input")
         tool_input = {} if tool_input is None else tool_input
-        return ("tool", text(block.get("id")), text(block.get("name")), tool_input, extra(block))
+        known = origin(block)
+        more = {name: value for name, value in extra(block).items() if name not in known}
+        known = {name: value for name, value in known.items() if value}
+        return ("tool", text(block.get("id")), text(block.get("name")), tool_input, known, more)
+    if kind == "container_upload":
+        return ("upload", text(block.get("file_id")), extra(block))
     return ("other", block)
+
+
+def origin(block):
+    """The caller and the toolset of a tool use that have a field; `None` for `null`."""
+    found = {}
+    if "caller" in block:
+        caller = block["caller"]
+        if caller is None:
+            found["caller"] = None
+        elif isinstance(caller, dict) and "type" in caller and not caller.keys() - {"type", "tool_id"}:
+            if all(isinstance(value, str) and value for value in caller.values()):
+                order = ["type", "tool_id"]
+                found["caller"] = {name: text(caller[name]) for name in order if name in caller}
+    if "toolset_name" in block:
+        name = block["toolset_name"]
+        if name is None or (isinstance(name, str) and name):
+            found["toolset_name"] = None if name is None else text(name)
+    return found
 
 
 def extra(block):
@@ -221,7 +244,13 @@ def block_of_service(block):
     if kind == "redacted_thinking":
         return ("redacted", it.data, more)
     if kind == "tool_use":
-        return ("tool", it.id, it.name, plain(parsed_input(it.input_json)), more)
+        known = {"toolset_name": it.toolset_name} if it.toolset_name else {}
+        if it.HasField("caller"):
+            caller = {"type": it.caller.type, "tool_id": it.caller.tool_id}
+            known["caller"] = {name: value for name, value in caller.items() if value}
+        return ("tool", it.id, it.name, plain(parsed_input(it.input_json)), known, more)
+    if kind == "container_upload":
+        return ("upload", it.file_id, more)
     assert kind == "other"
     parsed = plain(json.loads(it.json))
     if isinstance(parsed, dict) and parsed.get("type") == "server_tool_use":

@@ -21,9 +21,9 @@ IMAGES = [b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF\x00\x00\x00\x00WEBPVP8 ", b"\x8
 # The fields of blocks that our messages have as well.
 TYPED = {
     "text": ["type", "text", "cache_control", "citations"],
-    "tool_use": ["type", "id", "name", "input", "cache_control"],
-    "image": ["type", "source", "cache_control"],
-    "tool_result": ["type", "tool_use_id", "content", "is_error", "cache_control"],
+    "tool_use": ["type", "id", "name", "input", "cache_control", "caller", "toolset_name"],
+    "image": ["type", "source", "cache_control", "transformations"],
+    "tool_result": ["type", "tool_use_id", "content", "is_error", "cache_control", "toolset_name"],
 }
 TEXT = generate_pb2.Message(role=generate_pb2.ROLE_USER, text="sent")
 TOOL = generate_pb2.Tool(name="f", input_schema_json='{"type":"object"}')
@@ -83,11 +83,15 @@ class Sender:
                 yield "messages.count_tokens" if name.startswith("count-tokens") else "messages.create", body
         marked = content_pb2.TextBlock(text="Be brief.", cache_control=content_pb2.CacheControl())
         yield "messages.create", self.created(says(generate_pb2.ROLE_SYSTEM, content_pb2.ContentBlock(text=marked)))
+        for caller in CALLERS[1:3]:
+            use = content_pb2.ToolUseBlock(id="toolu_1", name="f", caller={"type": caller, "tool_id": "srvtoolu_1"})
+            yield "messages.create", self.created(says(generate_pb2.ROLE_ASSISTANT, content_pb2.ContentBlock(tool_use=use)))
         for data in IMAGES:
             image = content_pb2.ContentBlock(image=content_pb2.ImageBlock(data=data))
             yield "messages.create", self.created(says(generate_pb2.ROLE_USER, image))
         for more in [
             {"messages": [TEXT, generate_pb2.Message(role=generate_pb2.ROLE_SYSTEM, text="Be brief.")]},
+            {"speed": generate_pb2.SPEED_STANDARD},
             {"thinking": generate_pb2.Thinking(enabled=generate_pb2.EnabledThinking(budget_tokens=1024))},
             {"thinking": generate_pb2.Thinking(between_tools=generate_pb2.BetweenToolsThinking())},
             {"thinking": generate_pb2.Thinking(disabled=generate_pb2.DisabledThinking())},

@@ -21,9 +21,10 @@ STRINGS = {
     "thinking": ["thinking", "signature"],
     "redacted_thinking": ["data"],
     "tool_use": ["id", "name"],
+    "container_upload": ["file_id"],
 }
 # Those of them that the API rejects when they are blank.
-REQUIRED = ["text", "signature", "data", "id", "name"]
+REQUIRED = ["text", "signature", "data", "id", "name", "file_id"]
 
 
 @pytest.mark.parametrize("seed", range(400, 700))
@@ -95,6 +96,11 @@ def as_sent(block):
             return None
         sent.append(f'"input":{values["input"]}')
     known = ["type", "citations", "input", *STRINGS[kind]]
+    if kind == "tool_use":
+        for name, origin in reading.origin(parsed).items():
+            known.append(name)
+            if origin:
+                sent.append(f'"{name}":{json.dumps(origin, ensure_ascii=False, separators=(",", ":"))}')
     sent += [
         f"{json.dumps(reading.text(name), ensure_ascii=False)}:{value}"
         for name, value in fields(block)
