@@ -24,6 +24,10 @@ pub struct Args {
     /// Output tokens per second of each response; 0 means unlimited.
     #[arg(long, value_name = "NUMBER")]
     tokens_per_second: Option<f64>,
+    /// Check only the fields, types and values of requests, for tests that are written
+    /// for a mock server.
+    #[arg(long)]
+    shapes_only: bool,
     /// Serve TLS with this certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_key_file")]
     tls_cert_file: Option<PathBuf>,
@@ -65,6 +69,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         "simulator.tokens_per_second",
         "--tokens-per-second",
         tokens_per_second,
+    );
+    values.set(
+        "simulator.shapes_only",
+        "--shapes-only",
+        args.shapes_only.then_some(true),
     );
     for (key, flag, file) in [
         ("cert_file", "--tls-cert-file", args.tls_cert_file),

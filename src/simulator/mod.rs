@@ -17,9 +17,12 @@
 //!   language of its document.
 //! - Tokens are estimated, at about four characters each. Pictures count as
 //!   1,600 tokens and documents that are not text as 3,000.
-//! - Fields and blocks of the API that this crate does not send (server tools,
-//!   containers, batches, files …) are refused as unknown. Sampling parameters
-//!   are refused with every API version, and beta headers change nothing.
+//! - All fields and blocks that the official SDK knows are accepted, and most of
+//!   those that this crate does not send change nothing. Batches and files are not
+//!   implemented. Sampling parameters are refused with every API version. What is in
+//!   beta needs its name in `anthropic-beta`, where the SDK states one.
+//! - Threads are kept within a limit of their number and size, until the process
+//!   ends.
 //! - The wording of error messages is close to the API's, not equal to it.
 //! - The rate limits are kept for each key and model, not for an organization
 //!   and a family of models, and `count_tokens` and `/v1/models` are not
@@ -48,6 +51,7 @@ mod limits;
 mod routes;
 mod server;
 mod state;
+mod threads;
 mod tls;
 mod tokens;
 

@@ -110,15 +110,21 @@ async fn route(
         };
         return Ok(answer::plain(found, exchange.behaviour.as_ref())?);
     }
-    let (request, known) = check::messages(&body, counts)?;
+    let checked = check::messages(
+        &body,
+        &parts.headers,
+        counts,
+        &exchange.key,
+        &exchange.state,
+    )?;
     if counts {
         let count = TokenCount {
-            input_tokens: tokens::of_request(&request),
+            input_tokens: tokens::of_request(&checked.request),
         };
         let json = serde_json::to_string(&count).expect("a number always serializes");
         return Ok(answer::plain(json, exchange.behaviour.as_ref())?);
     }
-    answer::respond(exchange, request, known).await
+    answer::respond(exchange, &checked).await
 }
 
 /// Applies a behaviour that concerns any request, valid or not; `None` when it

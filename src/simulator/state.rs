@@ -6,6 +6,7 @@ use super::{
     cache::PromptCache,
     config::{FaultRates, SimulatorConfig},
     limits::Limiter,
+    threads::ThreadStore,
 };
 use bytes::Bytes;
 use http::HeaderMap;
@@ -110,6 +111,7 @@ pub(super) struct SimulatorState {
     pub(super) config: SimulatorConfig,
     pub(super) limiter: Limiter,
     pub(super) cache: PromptCache,
+    pub(super) threads: ThreadStore,
     counts: watch::Sender<Counts>,
     script: Mutex<Script>,
     recorded: Mutex<VecDeque<RecordedRequest>>,
@@ -129,6 +131,7 @@ impl SimulatorState {
         SimulatorState {
             limiter: Limiter::new(config.limits.clone()),
             cache: PromptCache::default(),
+            threads: ThreadStore::default(),
             counts: watch::Sender::new(Counts::default()),
             script: Mutex::new(Script {
                 next: VecDeque::new(),

@@ -4,6 +4,7 @@
 
 mod connections;
 mod models;
+mod shapes;
 
 use claude_grpc::simulator::{
     Behaviour, Handle, Simulator, SimulatorConfig, SimulatorLimitsConfig,
@@ -252,7 +253,7 @@ async fn what_the_api_refuses_is_refused() {
         ),
         (
             message(json!([{"type": "video"}])),
-            "messages.0.content.0.Input tag 'video'",
+            "messages.0.content.0: Input tag 'video'",
         ),
         (
             message(json!([{"type": "text", "text": "x", "colour": "red"}])),
