@@ -30,6 +30,11 @@ pub struct SimulatorConfig {
     /// Whether to keep the last 20,000 requests in memory for inspection, bodies
     /// included.
     pub record: bool,
+    /// Whether requests need only the fields, types and values that the API knows, as
+    /// with the mock servers that tests of the official SDKs are written for. Rules of
+    /// models, of schemas and between fields are not applied, and any name in
+    /// `anthropic-beta` allows all of the beta API.
+    pub shapes_only: bool,
     /// TLS of `simulate`.
     pub tls: SimulatorTlsConfig,
     /// Limits of each connection.
@@ -53,6 +58,7 @@ impl fmt::Debug for SimulatorConfig {
             .field("tokens_per_second", &self.tokens_per_second)
             .field("retry_after", &self.retry_after)
             .field("record", &self.record)
+            .field("shapes_only", &self.shapes_only)
             .field("tls", &self.tls)
             .field("connections", &self.connections)
             .field("faults", &self.faults)
@@ -72,6 +78,7 @@ impl Default for SimulatorConfig {
             tokens_per_second: 0.0,
             retry_after: Duration::from_secs(1),
             record: false,
+            shapes_only: false,
             tls: SimulatorTlsConfig::default(),
             connections: ConnectionsConfig::default(),
             faults: FaultRates::default(),

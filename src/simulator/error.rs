@@ -1,6 +1,9 @@
 //! Error answers in the API's shape.
 
-use super::body::{AnswerBody, Whole};
+use super::{
+    body::{AnswerBody, Whole},
+    threads::ThreadProblem,
+};
 use crate::claude::error::{ErrorDetails, ErrorEnvelope, ErrorObject, type_of_status};
 use http::{HeaderValue, Response, StatusCode, header};
 use std::time::Duration;
@@ -116,6 +119,19 @@ impl ApiError {
             headers.insert("x-should-retry", HeaderValue::from_static(value));
         }
         response
+    }
+}
+
+impl From<ThreadProblem> for ApiError {
+    fn from(problem: ThreadProblem) -> Self {
+        let status = match problem {
+            ThreadProblem::NotFound => 404,
+            _ => 400,
+        };
+        ApiError {
+            code: Some(problem.code()),
+            ..ApiError::new(status, problem.to_string())
+        }
     }
 }
 

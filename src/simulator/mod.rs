@@ -18,9 +18,12 @@
 //!   language of its document.
 //! - Tokens are estimated, at about four characters each. Pictures count as
 //!   1,600 tokens and documents that are not text as 3,000.
-//! - Fields and blocks of the API that this crate does not send (server tools,
-//!   containers …) are refused as unknown. Sampling parameters
-//!   are refused with every API version, and beta headers change nothing.
+//! - All fields and blocks that the official SDK knows are accepted, and most of
+//!   those that this crate does not send change nothing. Sampling parameters are
+//!   refused with every API version. What is in beta needs its name in
+//!   `anthropic-beta`, where the SDK states one.
+//! - Threads are kept within a limit of their number and size, until the process
+//!   ends.
 //! - The wording of error messages is close to the API's, not equal to it.
 //! - Batches are kept in memory until others take their room, and take as long as
 //!   configured. They belong to their key, not to its workspace, and have no rate
@@ -59,6 +62,7 @@ mod paging;
 mod routes;
 mod server;
 mod state;
+mod threads;
 mod tls;
 mod tokens;
 

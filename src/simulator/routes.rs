@@ -127,15 +127,21 @@ async fn route(
         };
         return Ok(answer::plain(found, exchange.behaviour.as_ref())?);
     }
-    let (request, known) = check::messages(&body, counts)?;
+    let checked = check::messages(
+        &body,
+        &parts.headers,
+        counts,
+        &exchange.key,
+        &exchange.state,
+    )?;
     if counts {
         let count = TokenCount {
-            input_tokens: tokens::of_request(&request),
+            input_tokens: tokens::of_request(&checked.request),
         };
         let json = serde_json::to_string(&count).expect("a number always serializes");
         return Ok(answer::plain(json, exchange.behaviour.as_ref())?);
     }
-    answer::respond(exchange, request, known).await
+    answer::respond(exchange, &checked).await
 }
 
 /// Checks the headers of a request, as one of this method, and lets it meet its

@@ -8,6 +8,7 @@ use super::{
     config::{FaultRates, SimulatorConfig},
     files::FileStore,
     limits::Limiter,
+    threads::ThreadStore,
 };
 use bytes::Bytes;
 use http::HeaderMap;
@@ -114,6 +115,7 @@ pub(super) struct SimulatorState {
     pub(super) cache: PromptCache,
     pub(super) batches: BatchStore,
     pub(super) files: FileStore,
+    pub(super) threads: ThreadStore,
     counts: watch::Sender<Counts>,
     script: Mutex<Script>,
     recorded: Mutex<VecDeque<RecordedRequest>>,
@@ -135,6 +137,7 @@ impl SimulatorState {
             cache: PromptCache::default(),
             batches: BatchStore::new(config.batches.clone()),
             files: FileStore::new(config.files.clone()),
+            threads: ThreadStore::default(),
             counts: watch::Sender::new(Counts::default()),
             script: Mutex::new(Script {
                 next: VecDeque::new(),

@@ -6,6 +6,7 @@ mod batches;
 mod connections;
 mod files;
 mod models;
+mod shapes;
 
 use claude_grpc::simulator::{
     Behaviour, Handle, Simulator, SimulatorConfig, SimulatorLimitsConfig,
@@ -254,7 +255,7 @@ async fn what_the_api_refuses_is_refused() {
         ),
         (
             message(json!([{"type": "video"}])),
-            "messages.0.content.0.Input tag 'video'",
+            "messages.0.content.0: Input tag 'video'",
         ),
         (
             message(json!([{"type": "text", "text": "x", "colour": "red"}])),

@@ -51,6 +51,8 @@ pub(super) fn of(answer: SimulatedMessage) -> BoxedEvents {
             delta: answer.stop,
             usage: crate::claude::answer::Usage {
                 service_tier: None,
+                inference_geo: None,
+                speed: None,
                 cache_creation: None,
                 ..answer.usage
             },

@@ -7,6 +7,7 @@ use crate::claude::{
     extra::Extra,
 };
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 /// An answer before it is written.
 pub(super) struct SimulatedMessage {
@@ -30,6 +31,12 @@ impl SimulatedMessage {
     /// Output tokens, as `usage` has them.
     pub(super) fn output_tokens(&self) -> u64 {
         self.usage.output_tokens.unwrap_or(0)
+    }
+
+    /// The blocks as JSON.
+    pub(super) fn content(&self) -> Value {
+        let json = serde_json::to_string(&self.blocks).expect("plain data always serializes");
+        serde_json::from_str(&json).expect("what was written can be read")
     }
 
     /// The whole answer as JSON.

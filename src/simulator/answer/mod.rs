@@ -13,19 +13,14 @@ use super::{
     behaviour::Behaviour,
     body::AnswerBody,
     cache::CacheUsage,
+    check::CheckedRequest,
     error::ApiError,
     exchange::{Exchange, ExchangeError},
     generate::Prompt,
     limits::RateLimitExceeded,
     tokens,
 };
-use crate::{
-    claude::{
-        answer::{CacheCreation, OutputTokensDetails, Usage},
-        request::MessagesRequest,
-    },
-    models::KnownModel,
-};
+use crate::claude::answer::{CacheCreation, OutputTokensDetails, Usage};
 use http::Response;
 use message::{MessageBlock, SimulatedMessage};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -33,14 +28,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// Answers a request that has been checked.
 pub(super) async fn respond(
     exchange: &Exchange,
-    request: MessagesRequest,
-    model: &'static KnownModel,
+    checked: &CheckedRequest,
 ) -> Result<Response<AnswerBody>, ExchangeError> {
     let state = &exchange.state;
-    let input = tokens::of_request(&request);
+    let CheckedRequest { request, model, .. } = checked;
+    let input = tokens::of_request(request);
     let cached = state
         .cache
-        .pass(&exchange.key, &request, model.limits.cache_minimum);
+        .pass(&exchange.key, request, model.limits.cache_minimum);
     let max_tokens = u64::from(request.max_tokens.unwrap_or(0));
     let reserved =
         state
@@ -51,7 +46,11 @@ pub(super) async fn respond(
         Err(exceeded) => return Ok(refuse(exchange, &exceeded)),
     };
     let behaviour = exchange.behaviour.as_ref();
-    let answer = write(exchange.number, behaviour, &request, model, input, cached);
+    let answer = write(exchange.number, behaviour, checked, input, cached);
+    if let Some(turn) = &checked.thread {
+        let kept = state.threads.keep(turn, &answer.id, answer.content());
+        kept.map_err(ApiError::from)?;
+    }
     let mut response = deliver::deliver(exchange, answer, request.stream, reservation).await?;
     remaining.write(response.headers_mut());
     Ok(response)
@@ -72,11 +71,17 @@ fn refuse(exchange: &Exchange, exceeded: &RateLimitExceeded) -> Response<AnswerB
 fn write(
     number: u64,
     behaviour: Option<&Behaviour>,
-    request: &MessagesRequest,
-    model: &'static KnownModel,
+    checked: &CheckedRequest,
     input: u64,
     cached: CacheUsage,
 ) -> SimulatedMessage {
+    let CheckedRequest {
+        request,
+        others,
+        model,
+        ..
+    } = checked;
+    let said = |name| Some(others.get(name)?.as_str()?.to_owned());
     let prompt = Prompt::read(request);
     // Not of the whole body: an answer is the same, streamed or not.
     let mut hasher = DefaultHasher::new();
@@ -107,6 +112,8 @@ fn write(
                 thinking_tokens: thinking,
             }),
             service_tier: Some("standard".to_owned()),
+            inference_geo: said("inference_geo"),
+            speed: said("speed"),
             ..Usage::default()
         },
     }

@@ -89,7 +89,9 @@ pub(super) fn answer(
     let json = match (endpoint, &parts.method) {
         (BatchEndpoint::List, &Method::POST) => {
             let requests = create::read(body)?;
-            json_of(&process::begin(state, key, requests, body.len())?.described(&origin))
+            let headers = parts.headers.clone();
+            let batch = process::begin(state, key, headers, requests, body.len())?;
+            json_of(&batch.described(&origin))
         }
         (BatchEndpoint::List, _) => {
             let query = parts.uri.query().unwrap_or_default();

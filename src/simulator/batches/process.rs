@@ -6,6 +6,7 @@ use super::{
     create::BatchRequest,
 };
 use bytes::Bytes;
+use http::HeaderMap;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -22,6 +23,7 @@ use tokio::time::{Instant, sleep_until};
 pub(super) fn begin(
     state: &Arc<SimulatorState>,
     key: &str,
+    headers: HeaderMap,
     requests: Vec<BatchRequest>,
     bytes: usize,
 ) -> Result<Batch, BatchRefusal> {
@@ -33,6 +35,7 @@ pub(super) fn begin(
     let processing = Processing {
         number,
         batch: batch.clone(),
+        headers,
         begun: Instant::now(),
         duration: store.config.duration,
         outcome: Outcome::default(),
@@ -45,6 +48,8 @@ pub(super) fn begin(
 struct Processing {
     number: u64,
     batch: Batch,
+    /// Those that it was created with.
+    headers: HeaderMap,
     begun: Instant,
     duration: Duration,
     outcome: Outcome,
@@ -71,7 +76,7 @@ impl Processing {
             } else if due > expires {
                 ItemResult::Expired
             } else {
-                process(&state, &self.batch.key, &request.params)
+                process(&state, &self.batch.key, &self.headers, &request.params)
             };
             self.outcome.add(&request.custom_id, result);
         }
@@ -82,18 +87,20 @@ impl Processing {
     }
 }
 
-/// Checks and answers one request, as a message outside a batch.
-fn process(state: &SimulatorState, key: &str, params: &[u8]) -> ItemResult {
-    let checked = check::messages(params, false).and_then(|(request, model)| {
+/// Checks and answers one request, as a message outside a batch that comes with these
+/// headers.
+fn process(state: &SimulatorState, key: &str, headers: &HeaderMap, params: &[u8]) -> ItemResult {
+    let checked = check::messages(params, headers, false, key, state);
+    let checked = checked.and_then(|checked| {
         require(
-            !request.stream,
+            !checked.request.stream,
             || "stream: must be false in a Message Batch",
         )?;
-        Ok((request, model))
+        Ok(checked)
     });
     match checked {
-        Ok((request, model)) => ItemResult::Succeeded {
-            message: raw(answer::batched(state, key, &request, model)),
+        Ok(checked) => ItemResult::Succeeded {
+            message: raw(answer::batched(state, key, &checked)),
         },
         Err(error) => ItemResult::Errored {
             error: raw(error.json(&format!("req_sim_{:012}", state.number()))),

@@ -5,7 +5,7 @@ use super::{
         behaviour::UNKNOWN_BLOCK,
         error::{ApiError, require},
     },
-    reading::{blocks, system_blocks, unreadable_block},
+    reading::{blocks, system_blocks},
 };
 use crate::claude::{
     request::{Content, DocumentSource, InputBlock, MessagesRequest, Role, SystemPrompt},
@@ -111,13 +111,8 @@ fn check_block(block: &InputBlock, role: Role, path: &str) -> Result<(), ApiErro
             only(Role::User, "`tool_result`")?;
             for (index, inner) in content.iter().flat_map(blocks).enumerate() {
                 let path = format!("{path}.tool_result.content.{index}");
-                match inner {
-                    InputBlock::Text { text, .. } => not_blank(text, &path)?,
-                    InputBlock::Other(block) => {
-                        let problem = unreadable_block(block);
-                        return Err(ApiError::invalid(format!("{path}.{problem}")));
-                    }
-                    _ => {}
+                if let InputBlock::Text { text, .. } = inner {
+                    not_blank(text, &path)?;
                 }
             }
             Ok(())
@@ -125,16 +120,16 @@ fn check_block(block: &InputBlock, role: Role, path: &str) -> Result<(), ApiErro
         InputBlock::Thinking { .. } | InputBlock::RedactedThinking { .. } => {
             only(Role::Assistant, "thinking")
         }
-        // What was sent from here comes back in the next turn.
-        InputBlock::Other(block)
-            if role == Role::Assistant && block.kind().as_deref() == Some(UNKNOWN_BLOCK) =>
-        {
-            Ok(())
+        InputBlock::Other(block) => {
+            let kind = block.kind().unwrap_or_default();
+            let of_assistant = kind == "server_tool_use"
+                || kind == "mcp_tool_use"
+                || kind == UNKNOWN_BLOCK
+                || kind.ends_with("_tool_result");
+            require(role == Role::Assistant || !of_assistant, || {
+                format!("{path}: `{kind}` blocks are not allowed in this role")
+            })
         }
-        InputBlock::Other(block) => Err(ApiError::invalid(format!(
-            "{path}.{}",
-            unreadable_block(block)
-        ))),
     }
 }
 
@@ -170,12 +165,11 @@ pub(super) fn tools(request: &MessagesRequest) -> Result<(), ApiError> {
         let tool = match tool {
             Tool::Custom(tool) => tool,
             Tool::Defined(tool) => {
-                let problem = format!(
-                    "tools.{index}: Input tag '{}' found using 'type' does not match any of the \
-                     expected tags: 'custom'",
-                    tool.kind
-                );
-                return Err(ApiError::invalid(problem));
+                require(
+                    tool.name.is_empty() || names.insert(&tool.name),
+                    || "tools: Tool names must be unique.",
+                )?;
+                continue;
             }
         };
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');

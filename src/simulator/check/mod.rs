@@ -1,13 +1,18 @@
 //! The API's rules for requests.
 
+mod betas;
+mod conformity;
 mod content;
 mod model_rules;
 mod output;
 mod reading;
+mod shapes;
 
 use super::{
     cache, catalogue,
     error::{ApiError, require},
+    state::SimulatorState,
+    threads::{self, ThreadTurn},
     tokens,
 };
 use crate::{
@@ -18,7 +23,9 @@ use crate::{
     },
     models::KnownModel,
 };
+use betas::Betas;
 use http::{HeaderMap, Method, header};
+use serde_json::{Map, Value};
 
 /// The version before the current one.
 const OLDER_VERSION: &str = "2023-06-01";
@@ -63,6 +70,18 @@ pub(super) fn headers(
     Ok(key.to_owned())
 }
 
+/// A request that has been checked.
+#[derive(Debug)]
+pub(super) struct CheckedRequest {
+    /// What the service can say in types of its own.
+    pub(super) request: MessagesRequest,
+    /// The other fields of the body.
+    pub(super) others: Map<String, Value>,
+    pub(super) model: &'static KnownModel,
+    /// The turn, if the request is one of a thread.
+    pub(super) thread: Option<ThreadTurn>,
+}
+
 /// Reads and checks the body of a request; `counts` when only its tokens are
 /// to be counted.
 ///
@@ -70,33 +89,40 @@ pub(super) fn headers(
 /// 404 for an unknown model, 400 for the rest.
 pub(super) fn messages(
     body: &[u8],
+    headers: &HeaderMap,
     counts: bool,
-) -> Result<(MessagesRequest, &'static KnownModel), ApiError> {
-    let request = reading::read(body)?;
-    if counts {
-        for (given, name) in [
-            (request.max_tokens.is_some(), "max_tokens"),
-            (request.stream, "stream"),
-            (!request.stop_sequences.is_empty(), "stop_sequences"),
-            (request.metadata.is_some(), "metadata"),
-            (request.service_tier.is_some(), "service_tier"),
-        ] {
-            require(!given, || format!("{name}: Extra inputs are not permitted"))?;
-        }
-    } else {
-        require(
-            request.max_tokens.is_some(),
-            || "max_tokens: Field required",
-        )?;
+    key: &str,
+    state: &SimulatorState,
+) -> Result<CheckedRequest, ApiError> {
+    let shape = if counts { "CountTokens" } else { "Create" };
+    let shapes_only = state.config.shapes_only;
+    let mut fields = reading::read(body, shape, &Betas::read(headers, shapes_only))?;
+    if !shapes_only {
+        threads::check(&fields)?;
     }
+    let thread = state.threads.open(key, &mut fields)?;
+    let (request, others) = reading::split(fields)?;
     let model = catalogue::find(&request.model)?;
-    sizes(&request, model)?;
-    model_rules::check(&request, model)?;
-    thinking(&request, counts)?;
-    content::system(&request)?;
-    content::messages(&request)?;
-    content::tools(&request)?;
-    choice(&request)?;
+    if !shapes_only {
+        rules(&request, model, counts)?;
+    }
+    Ok(CheckedRequest {
+        request,
+        others,
+        model,
+        thread,
+    })
+}
+
+/// What the shape of a request does not say.
+fn rules(request: &MessagesRequest, model: &KnownModel, counts: bool) -> Result<(), ApiError> {
+    sizes(request, model)?;
+    model_rules::check(request, model)?;
+    thinking(request, counts)?;
+    content::system(request)?;
+    content::messages(request)?;
+    content::tools(request)?;
+    choice(request)?;
     if let Some(format) = request
         .output_config
         .as_ref()
@@ -104,7 +130,7 @@ pub(super) fn messages(
     {
         output::format(format)?;
     }
-    Ok((request, model))
+    Ok(())
 }
 
 fn sizes(request: &MessagesRequest, model: &KnownModel) -> Result<(), ApiError> {

@@ -1,140 +1,171 @@
-//! Reading a body, with the field named when it cannot be read.
+//! Reading a body: its shape is held against the API's, and what the rest of the
+//! simulator looks at becomes a request.
 
-use super::super::error::ApiError;
+use super::{super::error::ApiError, betas::Betas, conformity};
 use crate::claude::{
-    raw::RawObject,
     representable::representable,
     request::{Content, InputBlock, MessagesRequest, SystemPrompt},
 };
-use serde::de::DeserializeOwned;
-use serde_json::{Value, value::RawValue};
+use serde_json::{Map, Value, value::RawValue};
 
-/// Reads the body of a request to `/v1/messages`.
+/// Reads a body, which has the shape of this name.
 ///
 /// # Errors
 /// 400 that names what is unknown, missing or wrong.
-pub(super) fn read(body: &[u8]) -> Result<MessagesRequest, ApiError> {
-    let read = serde_json::from_slice(body).or_else(|error| {
+pub(super) fn read(
+    body: &[u8],
+    shape: &str,
+    betas: &Betas<'_>,
+) -> Result<Map<String, Value>, ApiError> {
+    let read = serde_json::from_slice::<Value>(body).or_else(|error| {
         let json = serde_json::from_slice::<&RawValue>(body).map_err(|_| error)?;
         serde_json::from_str(&representable(json.get()))
     });
-    read.map_err(|error| {
-        let Ok(value) = serde_json::from_slice::<Value>(body) else {
-            return ApiError::invalid(format!("The request body is not valid JSON: {error}"));
+    let value = read.map_err(|error| {
+        ApiError::invalid(format!("The request body is not valid JSON: {error}"))
+    })?;
+    let Value::Object(fields) = value else {
+        return Err(ApiError::invalid("The request body must be an object"));
+    };
+    conformity::hold(&fields, shape, betas).map_err(ApiError::invalid)?;
+    Ok(fields)
+}
+
+/// What the service can say in types of its own, and the other fields of the body.
+///
+/// # Errors
+/// 400 when a number is out of range.
+pub(super) fn split(
+    mut fields: Map<String, Value>,
+) -> Result<(MessagesRequest, Map<String, Value>), ApiError> {
+    let others = keep(&mut fields, REQUEST);
+    adapt(&mut fields);
+    let request = serde_json::from_value(Value::Object(fields))
+        .map_err(|error| ApiError::invalid(error.to_string()))?;
+    Ok((request, others))
+}
+
+/// Keeps the fields of these names and returns the others.
+fn keep(object: &mut Map<String, Value>, names: &[&str]) -> Map<String, Value> {
+    let (kept, others) = std::mem::take(object)
+        .into_iter()
+        .partition(|(name, _)| names.contains(&name.as_str()));
+    *object = kept;
+    others
+}
+
+/// Leaves out, at each place, what [`MessagesRequest`] has no field for.
+fn adapt(request: &mut Map<String, Value>) {
+    if let Some(Value::Array(messages)) = request.get_mut("messages") {
+        // A system message of the beta API may set options only.
+        messages.retain(|message| message.get("content").is_some());
+        for message in messages.iter_mut().filter_map(Value::as_object_mut) {
+            keep(message, &["role", "content"]);
+            message.get_mut("content").map(adapt_content);
+        }
+    }
+    request.get_mut("system").map(adapt_content);
+    keep_in(request, "output_config", &["effort", "format"]);
+    keep_in(request, "thinking", &["type", "budget_tokens", "display"]);
+    let thinking = request.get_mut("thinking").and_then(Value::as_object_mut);
+    if let Some(thinking) = thinking
+        && thinking.get("display").and_then(Value::as_str) == Some("updates")
+    {
+        thinking.remove("display");
+    }
+}
+
+fn keep_in(object: &mut Map<String, Value>, name: &str, names: &[&str]) {
+    if let Some(Value::Object(inner)) = object.get_mut(name) {
+        keep(inner, names);
+    }
+}
+
+fn adapt_content(content: &mut Value) {
+    for block in content.as_array_mut().into_iter().flatten() {
+        let Value::Object(block) = block else {
+            continue;
         };
-        let found = locate(value).unwrap_or_else(|| spoken(&error.to_string()));
-        ApiError::invalid(found)
-    })
-}
-
-/// Content is read as one of several forms, and of what fits none of them the
-/// reader cannot say why. So it is taken apart here, once it has failed.
-fn locate(body: Value) -> Option<String> {
-    let Value::Object(mut body) = body else {
-        return Some("The request body must be an object".to_owned());
-    };
-    if let Some(messages) = body.get_mut("messages").and_then(Value::as_array_mut) {
-        for (index, message) in messages.iter_mut().enumerate() {
-            let content = message.get_mut("content");
-            if let Some(problem) = content.and_then(content_problem) {
-                return Some(format!("messages.{index}.content{problem}"));
-            }
+        let kind = block.get("type").and_then(Value::as_str);
+        let Some((_, names)) = BLOCKS.iter().find(|(known, _)| Some(*known) == kind) else {
+            continue;
+        };
+        keep(block, names);
+        keep_in(block, "source", SOURCE);
+        if let Some(Value::Object(citations)) = block.get_mut("citations") {
+            citations.entry("enabled").or_insert(Value::Bool(false));
         }
-    }
-    if let Some(problem) = body.get_mut("system").and_then(content_problem) {
-        return Some(format!("system{problem}"));
-    }
-    problem::<MessagesRequest>(Value::Object(body))
-}
-
-/// What is wrong with content; makes it readable when nothing is.
-fn content_problem(content: &mut Value) -> Option<String> {
-    match content {
-        Value::String(_) => {}
-        Value::Array(blocks) => {
-            for (index, block) in blocks.iter().enumerate() {
-                if let Some(problem) = problem::<InputBlock>(block.clone()) {
-                    return Some(format!(".{index}: {problem}"));
-                }
-            }
-        }
-        _ => return Some(": Input should be a string or a list of blocks".to_owned()),
-    }
-    *content = Value::String("readable".to_owned());
-    None
-}
-
-fn problem<T: DeserializeOwned>(value: Value) -> Option<String> {
-    let error = serde_json::from_value::<T>(value).err()?;
-    Some(spoken(&error.to_string()))
-}
-
-/// Says it as the API does.
-fn spoken(error: &str) -> String {
-    let quoted = || error.split('`').nth(1);
-    match quoted() {
-        Some(field) if error.starts_with("unknown field") => {
-            format!("{field}: Extra inputs are not permitted")
-        }
-        Some(field) if error.starts_with("missing field") => format!("{field}: Field required"),
-        _ => error.to_owned(),
+        block.get_mut("content").map(adapt_content);
+        let source = block.get_mut("source").and_then(Value::as_object_mut);
+        source
+            .and_then(|it| it.get_mut("content"))
+            .map(adapt_content);
     }
 }
 
-/// What is wrong with a block that the wire types do not know: its type, or
-/// one of its fields.
-pub(super) fn unreadable_block(block: &RawObject) -> String {
-    let Ok(block) = block.fields() else {
-        return "type: Field required".to_owned();
-    };
-    let Some(kind) = block.get("type").and_then(Value::as_str) else {
-        return "type: Field required".to_owned();
-    };
-    let Some((_, required, optional)) = BLOCKS.iter().find(|(known, ..)| *known == kind) else {
-        let known: Vec<_> = BLOCKS
-            .iter()
-            .map(|(known, ..)| format!("'{known}'"))
-            .collect();
-        return format!(
-            "Input tag '{kind}' found using 'type' does not match any of the expected tags: {}",
-            known.join(", ")
-        );
-    };
-    let is_known = |name: &&String| {
-        *name == "type" || required.contains(&name.as_str()) || optional.contains(&name.as_str())
-    };
-    if let Some(extra) = block.keys().find(|name| !is_known(name)) {
-        return format!("{kind}.{extra}: Extra inputs are not permitted");
-    }
-    if let Some(missing) = required.iter().find(|name| !block.contains_key(**name)) {
-        return format!("{kind}.{missing}: Field required");
-    }
-    format!("{kind}: a field is not of its type")
-}
+/// The fields of [`MessagesRequest`].
+const REQUEST: &[&str] = &[
+    "model",
+    "max_tokens",
+    "system",
+    "tools",
+    "tool_choice",
+    "messages",
+    "stop_sequences",
+    "thinking",
+    "output_config",
+    "metadata",
+    "service_tier",
+    "cache_control",
+    "stream",
+];
 
-/// Type, required and optional fields of each block.
-const BLOCKS: [(&str, &[&str], &[&str]); 8] = [
-    ("text", &["text"], &["cache_control", "citations"]),
-    ("image", &["source"], &["cache_control"]),
+/// The fields of each type of [`InputBlock`].
+const BLOCKS: [(&str, &[&str]); 8] = [
+    ("text", &["type", "text", "cache_control", "citations"]),
+    ("image", &["type", "source", "cache_control"]),
     (
         "document",
-        &["source"],
-        &["title", "context", "citations", "cache_control"],
+        &[
+            "type",
+            "source",
+            "title",
+            "context",
+            "citations",
+            "cache_control",
+        ],
     ),
     (
         "search_result",
-        &["source", "title", "content"],
-        &["citations", "cache_control"],
+        &[
+            "type",
+            "source",
+            "title",
+            "content",
+            "citations",
+            "cache_control",
+        ],
     ),
-    ("tool_use", &["id", "name", "input"], &["cache_control"]),
+    (
+        "tool_use",
+        &["type", "id", "name", "input", "cache_control"],
+    ),
     (
         "tool_result",
-        &["tool_use_id"],
-        &["content", "is_error", "cache_control"],
+        &[
+            "type",
+            "tool_use_id",
+            "content",
+            "is_error",
+            "cache_control",
+        ],
     ),
-    ("thinking", &["thinking", "signature"], &[]),
-    ("redacted_thinking", &["data"], &[]),
+    ("thinking", &["type", "thinking", "signature"]),
+    ("redacted_thinking", &["type", "data"]),
 ];
+
+/// The fields of the sources of images and documents.
+const SOURCE: &[&str] = &["type", "media_type", "data", "url", "file_id", "content"];
 
 /// The blocks of content, if it is not a plain text.
 pub(super) fn blocks(content: &Content) -> &[InputBlock] {
@@ -158,7 +189,8 @@ mod tests {
     use serde_json::json;
 
     fn error(body: Value) -> String {
-        let error = read(body.to_string().as_bytes()).unwrap_err();
+        let body = body.to_string();
+        let error = read(body.as_bytes(), "Create", &Betas::default()).unwrap_err();
         let json: Value = serde_json::from_str(&error.json("req")).unwrap();
         json["error"]["message"].as_str().unwrap().to_owned()
     }
@@ -166,27 +198,106 @@ mod tests {
     #[test]
     fn the_field_is_named() {
         let body = |field: &str, value: Value| {
-            let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}]});
+            let mut body = json!({
+                "model": "m",
+                "max_tokens": 1,
+                "messages": [{"role": "user", "content": "x"}],
+            });
             body[field] = value;
             body
         };
-        assert_eq!(
-            error(body("temperature", json!(1.0))),
-            "temperature: Extra inputs are not permitted"
-        );
-        assert_eq!(error(json!({"model": "m"})), "messages: Field required");
-        assert_eq!(
-            error(body("messages", json!([{"role": "user", "content": 5}]))),
-            "messages.0.content: Input should be a string or a list of blocks"
-        );
-        assert_eq!(
-            error(body(
-                "messages",
-                json!([{"role": "user", "content": "x", "name": "y"}])
-            )),
-            "name: Extra inputs are not permitted"
-        );
-        assert!(read(b"{").is_err());
-        assert!(read(b"[]").is_err());
+        let user = |content: Value| body("messages", json!([{"role": "user", "content": content}]));
+        for (wrong, said) in [
+            (
+                body("temperature", json!(1.0)),
+                "temperature: Extra inputs are not permitted",
+            ),
+            (
+                body("thread", json!({"type": "create"})),
+                "thread: Extra inputs are not permitted",
+            ),
+            (
+                json!({"model": "m", "max_tokens": 1}),
+                "messages: Field required",
+            ),
+            (
+                body("speed", json!("slow")),
+                "speed: Input should be 'fast' or 'standard'",
+            ),
+            (
+                body(
+                    "container",
+                    json!({"skills": [{"type": "own", "skill_id": "x"}]}),
+                ),
+                "container.skills.0.type: Input should be 'anthropic' or 'custom'",
+            ),
+            (
+                user(json!(5)),
+                "messages.0.content: Input should be a valid string or a valid list",
+            ),
+            (
+                user(json!([{"type": "container_upload", "file_id": 1}])),
+                "messages.0.content.0.container_upload.file_id: Input should be a valid string",
+            ),
+            (
+                body(
+                    "messages",
+                    json!([{"role": "user", "content": "x", "name": "y"}]),
+                ),
+                "messages.0.name: Extra inputs are not permitted",
+            ),
+            (
+                body("messages", json!([{"role": "robot", "content": "x"}])),
+                "messages.0.role: Input should be 'assistant', 'system', 'user'",
+            ),
+            (
+                body("tools", json!([{"type": "bash_20250124", "name": "sh"}])),
+                "tools.0.bash_20250124.name: Input should be 'bash'",
+            ),
+            (
+                body("tools", json!([{"name": "t"}])),
+                "tools.0.input_schema: Field required",
+            ),
+        ] {
+            assert_eq!(error(wrong), said);
+        }
+        for unreadable in [&b"{"[..], b"[]"] {
+            assert!(read(unreadable, "Create", &Betas::default()).is_err());
+        }
+    }
+
+    #[test]
+    fn what_has_no_type_here_is_left_out() {
+        let body = json!({
+            "model": "m",
+            "max_tokens": 1,
+            "container": {"id": "c"},
+            "messages": [
+                {"role": "user", "content": [{
+                    "type": "image",
+                    "source": {"type": "url", "url": "https://example.com/a.png"},
+                    "transformations": {},
+                }]},
+                {"role": "assistant", "content": [{
+                    "type": "tool_use",
+                    "id": "toolu_1",
+                    "name": "t",
+                    "input": {},
+                    "caller": {"type": "direct"},
+                }]},
+            ],
+        });
+        let body = read(body.to_string().as_bytes(), "Create", &Betas::default()).unwrap();
+        let (request, others) = split(body).unwrap();
+        assert_eq!(others["container"], json!({"id": "c"}));
+        let blocks: Vec<_> = request
+            .messages
+            .iter()
+            .map(|it| blocks(&it.content))
+            .collect();
+        assert!(matches!(
+            blocks[..],
+            [[InputBlock::Image { .. }], [InputBlock::ToolUse { .. }]]
+        ));
     }
 }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
+import { betaZodTool } from '@anthropic-ai/sdk/helpers/beta/zod';
 import { zodOutputFormat } from '@anthropic-ai/sdk/helpers/zod';
 import * as z from 'zod/v4';
 
@@ -159,4 +160,24 @@ test('what nobody knows does no harm', async () => {
 
 test('unknown fields are refused', async () => {
   await assert.rejects(create({ temperature: 1 }), /Extra inputs are not permitted/);
+});
+
+test('the tool runner runs the tool and uses its result', async () => {
+  const places = [];
+  const tool = betaZodTool({
+    name: weather.name,
+    description: weather.description,
+    inputSchema: z.object({ location: z.string() }),
+    run: ({ location }) => {
+      places.push(location);
+      return `Rain in ${location}`;
+    },
+  });
+  const reasons = [];
+  const runner = client.beta.messages.toolRunner(asked({ tools: [tool] }));
+  for await (const message of runner) reasons.push(message.stop_reason);
+  assert.deepEqual(reasons, ['tool_use', 'end_turn']);
+  assert.deepEqual(places, ['Oldport']);
+  const final = await runner.done();
+  assert.equal(final.content[0].text, '[simulated] The tool answered: Rain in Oldport');
 });

@@ -90,6 +90,45 @@ def test_streamed_tool_input(client):
     assert final.content[0].input == {"location": "Oldport"}
 
 
+def runnable():
+    """A tool that the SDK runs, and the inputs that it was run with."""
+    places = []
+
+    @anthropic.beta_tool
+    def get_weather(location: str) -> str:
+        """The weather at a place"""
+        places.append(location)
+        return f"Rain in {location}"
+
+    return get_weather, places
+
+
+def run(client, tool, **more):
+    return client.beta.messages.tool_runner(model=MODEL, max_tokens=500, tools=[tool], messages=QUESTION, **more)
+
+
+def test_the_tool_runner_goes_on_in_a_thread(client):
+    tool, places = runnable()
+    messages = list(run(client, tool))
+    assert [message.stop_reason for message in messages] == ["tool_use", "end_turn"]
+    assert messages[-1].content[0].text == "[simulated] The tool answered: Rain in Oldport"
+    assert places == ["Oldport"]
+
+
+def test_the_tool_runner_runs_to_the_end(client):
+    tool, places = runnable()
+    final = run(client, tool).until_done()
+    assert "Rain in Oldport" in final.content[0].text
+    assert places == ["Oldport"]
+
+
+def test_the_tool_runner_streams(client):
+    tool, places = runnable()
+    reasons = [events.get_final_message().stop_reason for events in run(client, tool, stream=True)]
+    assert reasons == ["tool_use", "end_turn"]
+    assert places == ["Oldport"]
+
+
 def test_a_tool_can_be_forced_on_older_models_only(client):
     forced = {"tools": [WEATHER], "tool_choice": {"type": "any"}, "messages": [{"role": "user", "content": "Hello!"}]}
     assert create(client, **forced).stop_reason == "tool_use"
