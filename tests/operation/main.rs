@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod api;
+mod batches;
 mod calls;
 mod canary;
 #[path = "../access/certificates.rs"]

@@ -144,7 +144,7 @@ impl BatchBuilder {
             }
             ItemRequest::Summarize(request) => {
                 wrong.continue_under(path.field("summarize").to_string());
-                let checked = summarize::CheckedRequest::read(request, &rpcs.config, wrong);
+                let checked = summarize::CheckedSummary::read(request, &rpcs.config, wrong);
                 let characters = checked.characters;
                 (checked.upstream, ItemKind::Summarize { characters })
             }

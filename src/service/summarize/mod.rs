@@ -39,7 +39,7 @@ impl Rpcs {
         )?;
         options.key_choice = KeyChoice::CachedPrefix;
         let mut wrong = Violations::default();
-        let checked = CheckedRequest::read(request.into_inner(), &self.config, &mut wrong);
+        let checked = CheckedSummary::read(request.into_inner(), &self.config, &mut wrong);
         wrong.into_result()?;
 
         let answered = self
@@ -66,7 +66,7 @@ impl Rpcs {
             return Err(wrong.into_status());
         };
         let mut wrong = Violations::under("request");
-        let checked = CheckedRequest::read(request, &self.config, &mut wrong);
+        let checked = CheckedSummary::read(request, &self.config, &mut wrong);
         wrong.into_result()?;
 
         let answered = self
@@ -92,14 +92,14 @@ impl Rpcs {
 }
 
 /// A request that was validated.
-pub(super) struct CheckedRequest {
+pub(super) struct CheckedSummary {
     /// What the API is asked.
     pub upstream: MessagesRequest,
     /// Length of the text in characters.
     pub characters: usize,
 }
 
-impl CheckedRequest {
+impl CheckedSummary {
     /// Validates a request and maps it to a request of the API.
     pub fn read(
         mut request: v1::SummarizeRequest,
@@ -120,7 +120,7 @@ impl CheckedRequest {
             .max_tokens
             .max(wanted.tokens() + ROOM_FOR_THINKING);
         let max_tokens = max_tokens(request.max_tokens, 1, enough, wrong);
-        CheckedRequest {
+        CheckedSummary {
             upstream: MessagesRequest {
                 model,
                 max_tokens: Some(max_tokens),
