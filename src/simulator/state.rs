@@ -5,6 +5,7 @@ use super::{
     behaviour::Behaviour,
     cache::PromptCache,
     config::{FaultRates, SimulatorConfig},
+    containers::ContainerStore,
     limits::Limiter,
     threads::ThreadStore,
 };
@@ -112,6 +113,7 @@ pub(super) struct SimulatorState {
     pub(super) limiter: Limiter,
     pub(super) cache: PromptCache,
     pub(super) threads: ThreadStore,
+    pub(super) containers: ContainerStore,
     counts: watch::Sender<Counts>,
     script: Mutex<Script>,
     recorded: Mutex<VecDeque<RecordedRequest>>,
@@ -132,6 +134,7 @@ impl SimulatorState {
             limiter: Limiter::new(config.limits.clone()),
             cache: PromptCache::default(),
             threads: ThreadStore::default(),
+            containers: ContainerStore::default(),
             counts: watch::Sender::new(Counts::default()),
             script: Mutex::new(Script {
                 next: VecDeque::new(),

@@ -5,6 +5,7 @@
 mod connections;
 mod models;
 mod shapes;
+mod tools;
 
 use claude_grpc::simulator::{
     Behaviour, Handle, Simulator, SimulatorConfig, SimulatorLimitsConfig,

@@ -4,6 +4,7 @@ mod compose;
 mod deliver;
 mod events;
 mod message;
+mod server_tools;
 
 pub(super) use deliver::plain;
 
@@ -89,10 +90,16 @@ fn write(
         .map(MessageBlock::tokens)
         .sum();
     let output: u64 = blocks.iter().map(MessageBlock::tokens).sum();
+    let runs_code = blocks.iter().any(|it| {
+        it.as_whole()
+            .is_some_and(|(kind, _)| kind.ends_with("code_execution_tool_result"))
+    });
+    let containers = &exchange.state.containers;
+    let container =
+        runs_code.then(|| containers.run(&exchange.key, others.get("container"), exchange.number));
     SimulatedMessage {
         id: format!("msg_sim_{hash:016x}{:08x}", exchange.number),
         model: model.id(),
-        blocks,
         stop,
         usage: Usage {
             input_tokens: Some(input.saturating_sub(cached.read + cached.written())),
@@ -109,7 +116,9 @@ fn write(
             service_tier: Some("standard".to_owned()),
             inference_geo: said("inference_geo"),
             speed: said("speed"),
-            ..Usage::default()
+            server_tool_use: server_tools::usage(&blocks),
         },
+        container,
+        blocks,
     }
 }
