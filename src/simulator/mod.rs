@@ -22,8 +22,11 @@
 //!   those that this crate does not send change nothing. Sampling parameters are
 //!   refused with every API version. What is in beta needs its name in
 //!   `anthropic-beta`, where the SDK states one.
-//! - Threads are kept within a limit of their number and size, until the process
-//!   ends.
+//! - The tools that the API runs itself search, fetch and execute nothing: their
+//!   results have the right shape and say so. They are used when the prompt asks for
+//!   them by name.
+//! - Threads and containers are kept within limits of their number and size, until the
+//!   process ends.
 //! - The wording of error messages is close to the API's, not equal to it.
 //! - Batches are kept in memory until others take their room, and take as long as
 //!   configured. They belong to their key, not to its workspace, and have no rate
@@ -53,6 +56,7 @@ mod catalogue;
 mod check;
 mod config;
 mod connection;
+mod containers;
 mod error;
 mod exchange;
 mod files;

@@ -6,6 +6,7 @@ use super::{
     behaviour::Behaviour,
     cache::PromptCache,
     config::{FaultRates, SimulatorConfig},
+    containers::ContainerStore,
     files::FileStore,
     limits::Limiter,
     threads::ThreadStore,
@@ -116,6 +117,7 @@ pub(super) struct SimulatorState {
     pub(super) batches: BatchStore,
     pub(super) files: FileStore,
     pub(super) threads: ThreadStore,
+    pub(super) containers: ContainerStore,
     counts: watch::Sender<Counts>,
     script: Mutex<Script>,
     recorded: Mutex<VecDeque<RecordedRequest>>,
@@ -138,6 +140,7 @@ impl SimulatorState {
             batches: BatchStore::new(config.batches.clone()),
             files: FileStore::new(config.files.clone()),
             threads: ThreadStore::default(),
+            containers: ContainerStore::default(),
             counts: watch::Sender::new(Counts::default()),
             script: Mutex::new(Script {
                 next: VecDeque::new(),

@@ -74,6 +74,6 @@ pub(super) fn of_block(block: &InputBlock) -> u64 {
         InputBlock::ToolResult { content, .. } => content.as_ref().map_or(1, of_content),
         InputBlock::Thinking { thinking, .. } => of_text(thinking),
         InputBlock::RedactedThinking { data } => of_text(data),
-        InputBlock::Other(_) => 1,
+        InputBlock::Other(block) => of_text(block.get()),
     }
 }

@@ -75,7 +75,7 @@ async fn every_field_of_a_model_is_read() {
         );
     }
     let older = by_id("claude-haiku-4-5-20251001");
-    for lacking in ["effort.low", "batch"] {
+    for lacking in ["effort.low", "thinking.types.adaptive"] {
         assert!(
             !older.capabilities.iter().any(|it| it == lacking),
             "{older:?}"

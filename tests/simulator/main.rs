@@ -7,6 +7,7 @@ mod connections;
 mod files;
 mod models;
 mod shapes;
+mod tools;
 
 use claude_grpc::simulator::{
     Behaviour, Handle, Simulator, SimulatorConfig, SimulatorLimitsConfig,

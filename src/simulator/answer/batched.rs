@@ -14,7 +14,7 @@ pub(in crate::simulator) fn batched(
     let minimum = checked.model.limits.cache_minimum;
     let cached = state.cache.pass(key, &checked.request, minimum);
     let input = tokens::of_request(&checked.request);
-    let mut message = write(state.number(), None, checked, input, cached);
+    let mut message = write(state, key, state.number(), None, checked, input, cached);
     message.usage.service_tier = Some("batch".to_owned());
     message.json()
 }

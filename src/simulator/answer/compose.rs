@@ -3,9 +3,10 @@
 use super::{
     super::{
         behaviour::{Behaviour, UNKNOWN_BLOCK},
-        generate::{self, MARK, Prompt},
+        generate::{self, MARK, PickedTool, Prompt},
     },
-    message::MessageBlock,
+    message::{MessageBlock, raw},
+    server_tools,
 };
 use crate::claude::{
     answer::{AnswerBlock, StopDetails},
@@ -15,7 +16,7 @@ use crate::claude::{
     request::{MessagesRequest, OutputFormat, Thinking, ThinkingDisplay},
 };
 use serde::Serialize;
-use serde_json::{Map, Value, json, value::RawValue};
+use serde_json::{Map, Value, json};
 
 /// Characters of a token, as [`super::tokens`] estimates them.
 const CHARS_PER_TOKEN: usize = 4;
@@ -72,15 +73,28 @@ fn ordinary(request: &MessagesRequest, prompt: &Prompt, hash: u64) -> (Vec<Messa
         let omitted = display == Some(ThinkingDisplay::Omitted);
         blocks.push(thinking(prompt, omitted, hash));
     }
-    if let Some(tool) = generate::pick_tool(request, prompt) {
-        blocks.push(MessageBlock::Wire(AnswerBlock::ToolUse {
-            id: format!("toolu_sim_{hash:016x}"),
-            name: tool.name.clone(),
-            input: raw(&generate::tool_input(&fields(&tool.input_schema), prompt)).into(),
-            origin: None,
-            extra: Extra::default(),
-        }));
-        return (blocks, stop("tool_use"));
+    match generate::pick_tool(request, prompt) {
+        Some(PickedTool::Custom(tool)) => {
+            if tool.defer_loading == Some(true) {
+                blocks.extend(server_tools::search_for(request, prompt, hash));
+            }
+            let input = generate::tool_input(&fields(&tool.input_schema), prompt);
+            blocks.push(tool_use(&tool.name, &input, hash));
+            return (blocks, stop("tool_use"));
+        }
+        Some(PickedTool::Defined(tool, purpose)) => {
+            if let Some(run) = server_tools::run(tool, purpose, request, prompt, hash) {
+                blocks.extend(run);
+                return (blocks, stop("end_turn"));
+            }
+            let input = purpose.input(prompt);
+            blocks.push(match purpose.member() {
+                Some((name, toolset)) => member_use(name, toolset, &input, hash),
+                None => tool_use(&tool.name, &input, hash),
+            });
+            return (blocks, stop("tool_use"));
+        }
+        None => {}
     }
     let text = match schema(request) {
         Some(schema) => generate::instance(&fields(schema), prompt).to_string(),
@@ -88,6 +102,28 @@ fn ordinary(request: &MessagesRequest, prompt: &Prompt, hash: u64) -> (Vec<Messa
     };
     blocks.push(MessageBlock::text(text));
     (blocks, stop("end_turn"))
+}
+
+fn tool_use(name: &str, input: &impl Serialize, hash: u64) -> MessageBlock {
+    MessageBlock::Wire(AnswerBlock::ToolUse {
+        id: format!("toolu_sim_{hash:016x}"),
+        name: name.to_owned(),
+        input: raw(input).into(),
+        origin: None,
+        extra: Extra::default(),
+    })
+}
+
+/// The use of a member of a toolset.
+fn member_use(name: &str, toolset: &str, input: &Value, hash: u64) -> MessageBlock {
+    let block = json!({
+        "type": "tool_use",
+        "id": format!("toolu_sim_{hash:016x}"),
+        "name": name,
+        "toolset_name": toolset,
+        "input": input,
+    });
+    MessageBlock::whole("tool_use", &block)
 }
 
 fn schema(request: &MessagesRequest) -> Option<&RawObject> {
@@ -121,10 +157,8 @@ fn redacted(hash: u64) -> MessageBlock {
 }
 
 fn unknown_block() -> MessageBlock {
-    MessageBlock::Wire(AnswerBlock::Other {
-        kind: UNKNOWN_BLOCK.to_owned(),
-        json: raw(&json!({"type": UNKNOWN_BLOCK, "payload": {"answer": 42}})),
-    })
+    let block = json!({"type": UNKNOWN_BLOCK, "payload": {"answer": 42}});
+    MessageBlock::whole(UNKNOWN_BLOCK, &block)
 }
 
 fn cited(prompt: &Prompt) -> MessageBlock {
@@ -143,10 +177,6 @@ fn cited(prompt: &Prompt) -> MessageBlock {
         citations: vec![raw(&citation)],
         extra: Extra::default(),
     })
-}
-
-fn raw(value: &impl Serialize) -> Box<RawValue> {
-    serde_json::value::to_raw_value(value).expect("plain data always serializes")
 }
 
 fn stop(reason: &str) -> Stop {

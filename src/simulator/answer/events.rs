@@ -1,13 +1,16 @@
 //! The events of a streamed answer, in the order of the API.
 
 use super::{
-    super::tokens,
+    super::{behaviour::UNKNOWN_BLOCK, tokens},
     message::{MessageBlock, SimulatedMessage},
 };
-use crate::claude::{answer::AnswerBlock, event::MessageDelta};
+use crate::claude::{
+    answer::{AnswerBlock, Usage},
+    event::Stop,
+};
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::{json, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 
 /// Characters of a piece of JSON in an `input_json_delta`.
 const JSON_PIECE: usize = 12;
@@ -45,18 +48,18 @@ pub(super) fn of(answer: SimulatedMessage) -> BoxedEvents {
         r#"{{"type":"message_start","message":{}}}"#,
         answer.json_at_start()
     );
-    let end = json_of(&Tagged {
+    let end = json_of(&MessageEnd {
         kind: "message_delta",
-        data: &MessageDelta {
-            delta: answer.stop,
-            usage: crate::claude::answer::Usage {
-                service_tier: None,
-                inference_geo: None,
-                speed: None,
-                cache_creation: None,
-                ..answer.usage
-            },
-            rest: None,
+        delta: DeltaOfEnd {
+            stop: &answer.stop,
+            container: answer.container.as_ref(),
+        },
+        usage: Usage {
+            service_tier: None,
+            inference_geo: None,
+            speed: None,
+            cache_creation: None,
+            ..answer.usage
         },
     });
     let blocks = answer
@@ -80,11 +83,19 @@ pub(super) fn of(answer: SimulatedMessage) -> BoxedEvents {
 }
 
 #[derive(Serialize)]
-struct Tagged<'a, T> {
+struct MessageEnd<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
+    delta: DeltaOfEnd<'a>,
+    usage: Usage,
+}
+
+#[derive(Serialize)]
+struct DeltaOfEnd<'a> {
     #[serde(flatten)]
-    data: &'a T,
+    stop: &'a Stop,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<&'a Value>,
 }
 
 fn json_of(value: &impl Serialize) -> String {
@@ -124,28 +135,12 @@ fn of_block(index: usize, block: MessageBlock) -> BoxedEvents {
             id, name, input, ..
         }) => {
             let begin = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
-            let deltas = pieces(input.get())
-                .map(|piece| text_delta(index, "input_json_delta", "partial_json", piece))
-                .collect::<Vec<_>>();
-            // The API's first piece is empty.
-            let first = text_delta(index, "input_json_delta", "partial_json", "");
-            (
-                begin.to_string(),
-                Box::new(std::iter::once(first).chain(deltas)),
-            )
+            (begin.to_string(), of_input(index, input.get()))
         }
         MessageBlock::Wire(
             block @ (AnswerBlock::RedactedThinking { .. } | AnswerBlock::ContainerUpload { .. }),
         ) => (json_of(&block), Box::new(std::iter::empty())),
-        MessageBlock::Wire(block @ AnswerBlock::Other { .. }) => {
-            let delta = r#"{"type":"simulated_unknown_delta","payload":[1,2,3]}"#;
-            let event = json!({"type": "simulated_unknown_event", "payload": "?"}).to_string();
-            let deltas = [
-                delta_event(index, delta, 1),
-                WireEvent::new("simulated_unknown_event", event),
-            ];
-            (json_of(&block), Box::new(deltas.into_iter()))
-        }
+        MessageBlock::Wire(AnswerBlock::Other { kind, json }) => of_whole(index, &kind, &json),
     };
     let begin =
         format!(r#"{{"type":"content_block_start","index":{index},"content_block":{begin}}}"#);
@@ -155,6 +150,37 @@ fn of_block(index: usize, block: MessageBlock) -> BoxedEvents {
             .chain(deltas)
             .chain(std::iter::once(WireEvent::new("content_block_stop", end))),
     )
+}
+
+/// A block that is carried as a whole: the input of a tool comes in pieces, and a result
+/// at once.
+fn of_whole(index: usize, kind: &str, block: &RawValue) -> (String, BoxedEvents) {
+    if kind == UNKNOWN_BLOCK {
+        let delta = r#"{"type":"simulated_unknown_delta","payload":[1,2,3]}"#;
+        let event = json!({"type": "simulated_unknown_event", "payload": "?"}).to_string();
+        let deltas = [
+            delta_event(index, delta, 1),
+            WireEvent::new("simulated_unknown_event", event),
+        ];
+        return (block.get().to_owned(), Box::new(deltas.into_iter()));
+    }
+    let mut fields: Value = serde_json::from_str(block.get()).unwrap_or_default();
+    match fields.get_mut("input") {
+        Some(input) => {
+            let input = std::mem::replace(input, json!({}));
+            (fields.to_string(), of_input(index, &input.to_string()))
+        }
+        None => (block.get().to_owned(), Box::new(std::iter::empty())),
+    }
+}
+
+fn of_input(index: usize, input: &str) -> BoxedEvents {
+    let deltas = pieces(input)
+        .map(|piece| text_delta(index, "input_json_delta", "partial_json", piece))
+        .collect::<Vec<_>>();
+    // The API's first piece is empty.
+    let first = text_delta(index, "input_json_delta", "partial_json", "");
+    Box::new(std::iter::once(first).chain(deltas))
 }
 
 fn of_text(index: usize, text: String, citations: Vec<Box<RawValue>>) -> (String, BoxedEvents) {

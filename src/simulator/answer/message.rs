@@ -7,7 +7,10 @@ use crate::claude::{
     extra::Extra,
 };
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
 
 /// An answer before it is written.
 pub(super) struct SimulatedMessage {
@@ -16,6 +19,8 @@ pub(super) struct SimulatedMessage {
     pub(super) blocks: Vec<MessageBlock>,
     pub(super) stop: Stop,
     pub(super) usage: Usage,
+    /// The container in which code ran.
+    pub(super) container: Option<Value>,
 }
 
 /// One block of an answer.
@@ -49,6 +54,7 @@ impl SimulatedMessage {
             content: &self.blocks,
             stop: &self.stop,
             usage: &self.usage,
+            container: self.container.as_ref(),
         })
         .expect("plain data always serializes")
     }
@@ -65,8 +71,10 @@ impl SimulatedMessage {
             usage: &Usage {
                 output_tokens: Some(1.min(self.output_tokens())),
                 output_tokens_details: None,
+                server_tool_use: None,
                 ..self.usage.clone()
             },
+            container: None,
         })
         .expect("plain data always serializes")
     }
@@ -84,6 +92,8 @@ struct Wire<'a> {
     #[serde(flatten)]
     stop: &'a Stop,
     usage: &'a Usage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<&'a Value>,
 }
 
 impl MessageBlock {
@@ -93,6 +103,22 @@ impl MessageBlock {
             citations: Vec::new(),
             extra: Extra::default(),
         })
+    }
+
+    /// A block of a type that is carried as a whole.
+    pub(super) fn whole(kind: &str, block: &Value) -> Self {
+        MessageBlock::Wire(AnswerBlock::Other {
+            kind: kind.to_owned(),
+            json: raw(block),
+        })
+    }
+
+    /// The type of a block that is carried as a whole, and its JSON.
+    pub(super) fn as_whole(&self) -> Option<(&str, &RawValue)> {
+        match self {
+            MessageBlock::Wire(AnswerBlock::Other { kind, json }) => Some((kind, json)),
+            _ => None,
+        }
     }
 
     /// Output tokens of the block.
@@ -107,9 +133,10 @@ impl MessageBlock {
             MessageBlock::Wire(AnswerBlock::ToolUse { name, input, .. }) => {
                 tokens::of_text(name) + tokens::of_text(input.get())
             }
-            MessageBlock::Wire(AnswerBlock::ContainerUpload { .. } | AnswerBlock::Other { .. }) => {
-                1
-            }
+            MessageBlock::Wire(AnswerBlock::ContainerUpload { .. }) => 0,
+            // The model reads results, and does not write them.
+            MessageBlock::Wire(AnswerBlock::Other { kind, .. }) if kind.ends_with("_result") => 0,
+            MessageBlock::Wire(AnswerBlock::Other { json, .. }) => tokens::of_text(json.get()),
         }
     }
 
@@ -120,6 +147,11 @@ impl MessageBlock {
             MessageBlock::Wire(AnswerBlock::Thinking { .. } | AnswerBlock::RedactedThinking { .. })
         )
     }
+}
+
+/// Data as JSON.
+pub(super) fn raw(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).expect("plain data always serializes")
 }
 
 impl Serialize for MessageBlock {

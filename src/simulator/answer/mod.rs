@@ -5,6 +5,7 @@ mod compose;
 mod deliver;
 mod events;
 mod message;
+mod server_tools;
 
 pub(super) use batched::batched;
 pub(super) use deliver::plain;
@@ -18,6 +19,7 @@ use super::{
     exchange::{Exchange, ExchangeError},
     generate::Prompt,
     limits::RateLimitExceeded,
+    state::SimulatorState,
     tokens,
 };
 use crate::claude::answer::{CacheCreation, OutputTokensDetails, Usage};
@@ -46,7 +48,15 @@ pub(super) async fn respond(
         Err(exceeded) => return Ok(refuse(exchange, &exceeded)),
     };
     let behaviour = exchange.behaviour.as_ref();
-    let answer = write(exchange.number, behaviour, checked, input, cached);
+    let answer = write(
+        state,
+        &exchange.key,
+        exchange.number,
+        behaviour,
+        checked,
+        input,
+        cached,
+    );
     if let Some(turn) = &checked.thread {
         let kept = state.threads.keep(turn, &answer.id, answer.content());
         kept.map_err(ApiError::from)?;
@@ -69,6 +79,8 @@ fn refuse(exchange: &Exchange, exceeded: &RateLimitExceeded) -> Response<AnswerB
 }
 
 fn write(
+    state: &SimulatorState,
+    key: &str,
     number: u64,
     behaviour: Option<&Behaviour>,
     checked: &CheckedRequest,
@@ -94,10 +106,15 @@ fn write(
         .map(MessageBlock::tokens)
         .sum();
     let output: u64 = blocks.iter().map(MessageBlock::tokens).sum();
+    let runs_code = blocks.iter().any(|it| {
+        it.as_whole()
+            .is_some_and(|(kind, _)| kind.ends_with("code_execution_tool_result"))
+    });
+    let containers = &state.containers;
+    let container = runs_code.then(|| containers.run(key, others.get("container"), number));
     SimulatedMessage {
         id: format!("msg_sim_{hash:016x}{number:08x}"),
         model: model.id(),
-        blocks,
         stop,
         usage: Usage {
             input_tokens: Some(input.saturating_sub(cached.read + cached.written())),
@@ -114,7 +131,9 @@ fn write(
             service_tier: Some("standard".to_owned()),
             inference_geo: said("inference_geo"),
             speed: said("speed"),
-            ..Usage::default()
+            server_tool_use: server_tools::usage(&blocks),
         },
+        container,
+        blocks,
     }
 }

@@ -105,6 +105,9 @@ pub(super) fn messages(
     let model = catalogue::find(&request.model)?;
     if !shapes_only {
         rules(&request, model, counts)?;
+        if let Some(unknown) = state.containers.unknown(key, others.get("container")) {
+            return Err(ApiError::not_found(format!("container: {unknown}")));
+        }
     }
     Ok(CheckedRequest {
         request,

@@ -1,6 +1,7 @@
 //! Answers that follow from the words of the request.
 
 mod choice;
+mod defined;
 mod found;
 mod instance;
 mod keywords;
@@ -12,7 +13,8 @@ mod text;
 mod tool;
 mod words;
 
+pub(super) use defined::Purpose;
 pub(super) use instance::{answer as instance, tool_input};
 pub(super) use prompt::{MARK, Prompt};
 pub(super) use text::{text, thinking};
-pub(super) use tool::pick as pick_tool;
+pub(super) use tool::{PickedTool, found as found_tools, pick as pick_tool};

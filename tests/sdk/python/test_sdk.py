@@ -8,7 +8,9 @@ from datetime import datetime
 import anthropic
 import pytest
 from anthropic._data.deprecated_models import DEPRECATED_MODELS
+from anthropic.types import ToolUnionParam
 from pydantic import BaseModel
+from sdk_types import fields_of, fixed_values, is_required
 
 MODEL = "claude-haiku-5-5"
 QUESTION = [{"role": "user", "content": "What is the weather in Oldport?"}]
@@ -27,6 +29,15 @@ WEATHER = {
 def client():
     with anthropic.Anthropic(
         base_url=os.environ["SIMULATOR_URL"], api_key="test", max_retries=0
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def strict():
+    """A client that accepts only answers of its types."""
+    with anthropic.Anthropic(
+        base_url=os.environ["SIMULATOR_URL"], api_key="test", max_retries=0, _strict_response_validation=True
     ) as client:
         yield client
 
@@ -127,6 +138,68 @@ def test_the_tool_runner_streams(client):
     reasons = [events.get_final_message().stop_reason for events in run(client, tool, stream=True)]
     assert reasons == ["tool_use", "end_turn"]
     assert places == ["Oldport"]
+
+
+# How a prompt asks for a tool, by the beginning of its type, and the types of the blocks of
+# its use; a tool that the SDK defines and that is not here is not used.
+DEFINED = {
+    "web_search_": ("Search the web for harbours.", ["server_tool_use", "web_search_tool_result", "text"]),
+    "web_fetch_": ("Fetch https://example.com/a.", ["server_tool_use", "web_fetch_tool_result", "text"]),
+    "code_execution_20250522": ("Execute code.", ["server_tool_use", "code_execution_tool_result", "text"]),
+    "code_execution_": ("Execute code.", ["server_tool_use", "bash_code_execution_tool_result", "text"]),
+    "tool_search_tool_": ("Use the tool search.", ["server_tool_use", "tool_search_tool_result", "text"]),
+    "bash_": ("Say hello with bash.", ["tool_use"]),
+    "text_editor_": ("Open the text editor.", ["tool_use"]),
+    "memory_": ("Look into your memory.", ["tool_use"]),
+    "computer_toolset_": ("Take a picture of my computer.", ["tool_use"]),
+    "browser_toolset_": ("Open https://example.com/a in the browser.", ["tool_use"]),
+}
+
+
+def defined_tools():
+    """Each tool that the SDK defines, with what it requires."""
+    for kind in typing.get_args(ToolUnionParam):
+        fields = fields_of(kind)
+        if not is_required(kind, "type"):
+            continue
+        required = {name: hint for name, hint in fields.items() if is_required(kind, name)}
+        yield {name: fixed_values(hint)[0] for name, hint in required.items()}
+
+
+def dumped(message):
+    return [block.model_dump(exclude={"parsed_output"}) for block in message.content]
+
+
+@pytest.mark.parametrize("tool", defined_tools(), ids=lambda tool: tool["type"])
+def test_a_defined_tool_is_used_when_it_is_asked_for(strict, tool):
+    text, kinds = next(DEFINED[begin] for begin in DEFINED if tool["type"].startswith(begin))
+    asked = {"tools": [tool], "messages": [{"role": "user", "content": text}]}
+    message = create(strict, **asked)
+    assert [block.type for block in message.content] == kinds
+    with stream(strict, **asked) as events:
+        streamed = events.get_final_message()
+    assert dumped(streamed) == dumped(message)
+    assert streamed.usage.server_tool_use == message.usage.server_tool_use
+    runs_code = tool["type"].startswith("code_execution")
+    assert (message.container is not None) == (streamed.container is not None) == runs_code
+    use = message.content[0]
+    result = [{"type": "tool_result", "tool_use_id": use.id, "content": "Done"}]
+    answered = {"role": "user", "content": result if kinds == ["tool_use"] else "Thanks!"}
+    turns = [{"role": "assistant", "content": message.content}, answered]
+    assert create(strict, tools=[tool], messages=asked["messages"] + turns).stop_reason == "end_turn"
+
+
+def test_a_container_is_used_again(strict):
+    asked = {
+        "tools": [{"type": "code_execution_20260521", "name": "code_execution"}],
+        "messages": [{"role": "user", "content": "Execute code."}],
+    }
+    skills = [{"type": "anthropic", "skill_id": "pdf", "version": "latest"}]
+    first = create(strict, container={"skills": skills}, **asked).container
+    assert [skill.skill_id for skill in first.skills] == ["pdf"]
+    assert create(strict, container={"id": first.id}, **asked).container.id == first.id
+    with pytest.raises(anthropic.NotFoundError):
+        create(strict, container={"id": "container_0"}, **asked)
 
 
 def test_a_tool_can_be_forced_on_older_models_only(client):
