@@ -1,8 +1,10 @@
 //! The prompt cache: which prefixes of prompts have been seen.
 
 use super::tokens;
-use crate::claude::request::{
-    CacheControl, CacheTtl, Content, InputBlock, MessagesRequest, SystemPrompt,
+use crate::claude::{
+    raw::RawObject,
+    request::{CacheControl, CacheTtl, Content, InputBlock, MessagesRequest, SystemPrompt},
+    tools::Tool,
 };
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -112,8 +114,7 @@ fn marks(key: &str, request: &MessagesRequest) -> Vec<Mark> {
     }
     let mut prefix = Prefix::new(key, &request.model);
     for tool in &request.tools {
-        let mark = tool.custom().and_then(|tool| tool.cache_control);
-        prefix.extend(&tool, tokens::of_tool(tool), mark);
+        prefix.extend(&tool, tokens::of_tool(tool), mark_of_tool(tool));
     }
     match &request.system {
         Some(SystemPrompt::Text(text)) => prefix.extend(text, tokens::of_text(text), None),
@@ -154,7 +155,7 @@ impl Prefix {
     fn extend_blocks(&mut self, blocks: &[InputBlock]) {
         for block in blocks {
             let mut bare = block.clone();
-            let mark = cache_control(&mut bare).and_then(|mark| mark.take());
+            let mark = take_mark(&mut bare);
             self.extend(&bare, tokens::of_block(block), mark);
         }
     }
@@ -181,10 +182,8 @@ impl Prefix {
 /// Number of `cache_control` marks in a request.
 pub(super) fn count(request: &MessagesRequest) -> usize {
     let of_blocks = |blocks: &[InputBlock]| blocks.iter().filter(|it| is_marked(it)).count();
-    let tools = request
-        .tools
-        .iter()
-        .filter(|tool| tool.custom().is_some_and(|it| it.cache_control.is_some()));
+    let marked = |tool: &&Tool| mark_of_tool(tool).is_some();
+    let tools = request.tools.iter().filter(marked);
     let system = match &request.system {
         Some(SystemPrompt::Blocks(blocks)) => of_blocks(blocks),
         _ => 0,
@@ -208,10 +207,34 @@ fn is_marked(block: &InputBlock) -> bool {
         | InputBlock::SearchResult { cache_control, .. }
         | InputBlock::ToolUse { cache_control, .. }
         | InputBlock::ToolResult { cache_control, .. } => cache_control.is_some(),
-        InputBlock::Thinking { .. }
-        | InputBlock::RedactedThinking { .. }
-        | InputBlock::Other(_) => false,
+        InputBlock::Other(block) => mark_of(block).is_some(),
+        InputBlock::Thinking { .. } | InputBlock::RedactedThinking { .. } => false,
     }
+}
+
+fn mark_of_tool(tool: &Tool) -> Option<CacheControl> {
+    match tool {
+        Tool::Custom(tool) => tool.cache_control,
+        Tool::Defined(tool) => mark_of(&tool.json),
+    }
+}
+
+/// The mark of what is carried as JSON.
+fn mark_of(object: &RawObject) -> Option<CacheControl> {
+    let mark = object.fields().ok()?.remove("cache_control")?;
+    serde_json::from_value(mark).ok()
+}
+
+/// Takes the mark out of a block: it is no part of the prefix that it ends.
+fn take_mark(block: &mut InputBlock) -> Option<CacheControl> {
+    let InputBlock::Other(object) = block else {
+        return cache_control(block)?.take();
+    };
+    let mark = mark_of(object)?;
+    let mut fields = object.fields().ok()?;
+    fields.remove("cache_control");
+    *object = RawObject::from(&fields);
+    Some(mark)
 }
 
 fn cache_control(block: &mut InputBlock) -> Option<&mut Option<CacheControl>> {
@@ -227,6 +250,7 @@ fn cache_control(block: &mut InputBlock) -> Option<&mut Option<CacheControl>> {
         | InputBlock::Other(_) => None,
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -147,6 +147,46 @@ async fn a_part_in_beta_exists_with_its_name_in_the_header() {
 }
 
 #[tokio::test]
+async fn an_answer_says_what_was_done_for_options() {
+    let simulator = started().await;
+    let extra = json!({
+        "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]},
+        "diagnostics": {"previous_message_id": "msg_1"},
+    });
+    let (_, answer) = simulator
+        .ask_beta("context-management-2025-06-27", extra)
+        .await;
+    assert_eq!(answer["context_management"], json!({"applied_edits": []}));
+    assert_eq!(
+        answer["diagnostics"]["cache_miss_reason"]["type"],
+        "unavailable"
+    );
+    let plain = simulator.answer(json!({})).await;
+    assert_eq!(
+        (plain.get("context_management"), plain.get("diagnostics")),
+        (None, None)
+    );
+}
+
+#[tokio::test]
+async fn marks_of_the_cache_count_wherever_they_are() {
+    let simulator = started().await;
+    let mark = json!({"type": "ephemeral"});
+    let bash = json!({"type": "bash_20250124", "name": "bash", "cache_control": mark});
+    let upload = json!({"type": "container_upload", "file_id": "file_1", "cache_control": mark});
+    let with = |uploads: usize| {
+        json!({
+            "tools": [bash],
+            "messages": [{"role": "user", "content": vec![upload.clone(); uploads]}],
+        })
+    };
+    simulator.answer(with(3)).await;
+    let (status, _, message) = simulator.refused(with(4)).await;
+    assert_eq!(status, 400);
+    assert!(message.contains("A maximum of 4 blocks"), "{message}");
+}
+
+#[tokio::test]
 async fn a_thread_is_continued_with_what_is_new() {
     let simulator = started().await;
     let tools = json!([{

@@ -54,6 +54,7 @@ pub(super) fn of(answer: SimulatedMessage) -> BoxedEvents {
             stop: &answer.stop,
             container: answer.container.as_ref(),
         },
+        context_management: answer.context_management.as_ref(),
         usage: Usage {
             service_tier: None,
             inference_geo: None,
@@ -87,6 +88,8 @@ struct MessageEnd<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     delta: DeltaOfEnd<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context_management: Option<&'a Value>,
     usage: Usage,
 }
 

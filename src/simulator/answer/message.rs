@@ -21,6 +21,10 @@ pub(super) struct SimulatedMessage {
     pub(super) usage: Usage,
     /// The container in which code ran.
     pub(super) container: Option<Value>,
+    /// Why the prompt cache was not used, if the request asks for that.
+    pub(super) diagnostics: Option<Value>,
+    /// What was removed from the context, if the request asks for that.
+    pub(super) context_management: Option<Value>,
 }
 
 /// One block of an answer.
@@ -55,6 +59,8 @@ impl SimulatedMessage {
             stop: &self.stop,
             usage: &self.usage,
             container: self.container.as_ref(),
+            diagnostics: self.diagnostics.as_ref(),
+            context_management: self.context_management.as_ref(),
         })
         .expect("plain data always serializes")
     }
@@ -75,6 +81,8 @@ impl SimulatedMessage {
                 ..self.usage.clone()
             },
             container: None,
+            diagnostics: self.diagnostics.as_ref(),
+            context_management: None,
         })
         .expect("plain data always serializes")
     }
@@ -94,6 +102,10 @@ struct Wire<'a> {
     usage: &'a Usage,
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnostics: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context_management: Option<&'a Value>,
 }
 
 impl MessageBlock {

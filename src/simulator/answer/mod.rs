@@ -25,6 +25,7 @@ use super::{
 use crate::claude::answer::{CacheCreation, OutputTokensDetails, Usage};
 use http::Response;
 use message::{MessageBlock, SimulatedMessage};
+use serde_json::json;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Answers a request that has been checked.
@@ -134,6 +135,16 @@ fn write(
             server_tool_use: server_tools::usage(&blocks),
         },
         container,
+        // The prompts of earlier answers are not kept.
+        diagnostics: others
+            .get("diagnostics")
+            .filter(|it| it["previous_message_id"].is_string())
+            .map(|_| json!({"cache_miss_reason": {"type": "unavailable"}})),
+        // Nothing is removed.
+        context_management: others
+            .get("context_management")
+            .filter(|it| !it.is_null())
+            .map(|_| json!({"applied_edits": []})),
         blocks,
     }
 }

@@ -13,7 +13,19 @@ from anthropic.types import message_count_tokens_params as counting
 from anthropic.types import message_create_params as creating
 from anthropic.types.beta import message_count_tokens_params as beta_counting
 from anthropic.types.beta import message_create_params as beta_creating
-from sdk_types import WRAPPERS, fields_of, is_list, is_model, is_object, is_open, is_required, is_union, literals
+from sdk_types import (
+    WRAPPERS,
+    fields_of,
+    fixed_values,
+    is_list,
+    is_model,
+    is_object,
+    is_open,
+    is_required,
+    is_union,
+    literals,
+)
+from sdk_types import alternatives as every
 
 # Each root with its counterpart of the stable API.
 ROOTS = {
@@ -34,19 +46,19 @@ PLAIN = {
     typing.Any: "any",
 }
 
-# What the SDK turns into texts, and blocks of its answers, which have the shapes of those
-# of requests.
+# What the SDK turns into texts.
 LOCAL = {typing.IO[bytes], os.PathLike[str], os.PathLike}
 
 
 def table():
-    shapes = {}
+    shapes, kinds = {}, {}
     waiting = [(name, beta, stable) for name, (beta, stable) in ROOTS.items()]
     while waiting:
         name, beta, stable = waiting.pop(0)
         if name in shapes:
             continue
         shapes[name] = []
+        kinds[name] = beta
         stable_fields = fields_of(stable) if stable else {}
         lost = stable_fields.keys() - fields_of(beta).keys()
         assert not lost, f"the beta API lacks {name}.{lost}"
@@ -72,7 +84,32 @@ def table():
             shapes[name].append("  stream boolean")
         if is_open(beta):
             shapes[name].append("  * any")
+    for name, field in sorted(set(fields_of_answers(kinds))):
+        shapes[name].append(f"  {field}")
     return "\n".join(line for name in sorted(shapes) for line in [name, *sorted(shapes[name])]) + "\n"
+
+
+def fields_of_answers(kinds):
+    """Fields that blocks have in answers only: a block can be sent back as it came."""
+    waiting = [(kind, kind) for kind in kinds.values()]
+    seen = set()
+    while waiting:
+        kind, answer = waiting.pop()
+        if (kind, answer) in seen:
+            continue
+        seen.add((kind, answer))
+        fields = fields_of(kind)
+        for field, hint in fields_of(answer).items():
+            if field not in fields:
+                yield short_name(kind), f"{field} {' | '.join(sorted(alternatives(hint))) or 'any'}"
+                continue
+            answers = [it for it in every(hint) if is_model(it)]
+            asked = [it for it in every(fields[field]) if is_object(it) and not is_model(it)]
+            waiting += [(one, other) for one in asked for other in answers if tags(one) & tags(other)]
+
+
+def tags(kind):
+    return set(fixed_values(fields_of(kind).get("type", str)))
 
 
 def alternatives(hint):
