@@ -11,6 +11,7 @@ pub mod as_events;
 mod cache_control;
 pub mod container;
 pub mod content;
+pub mod defined_tool;
 pub mod error;
 pub mod estimate;
 pub mod event;
