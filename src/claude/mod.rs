@@ -12,6 +12,7 @@ pub mod batches;
 mod cache_control;
 pub mod container;
 pub mod content;
+pub mod defined_tool;
 pub mod error;
 pub mod estimate;
 pub mod event;

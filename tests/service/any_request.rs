@@ -3,9 +3,9 @@
 
 use crate::{
     any_block::{
-        cache, enumeration, json_object, maybe_text, mostly, of_assistant, of_user, schema, text,
-        text_block,
+        cache, enumeration, maybe_text, mostly, of_assistant, of_user, schema, text, text_block,
     },
+    any_tool::tool,
     support::{World, reason, soon},
 };
 use claude_grpc::{
@@ -59,30 +59,6 @@ fn message() -> impl Strategy<Value = v1::Message> {
         1 => says(v1::Role::System, of_assistant()),
         1 => anything,
     ]
-}
-
-fn tool() -> impl Strategy<Value = v1::Tool> {
-    let fields = (
-        mostly("[a-zA-Z0-9_-]{1,128}", any::<String>()),
-        maybe_text(),
-        schema(),
-        option::of(any::<bool>()),
-        cache(),
-        vec(json_object(), 0..2),
-    );
-    fields.prop_map(
-        |(name, description, input_schema_json, strict, cache_control, input_examples_json)| {
-            v1::Tool {
-                name,
-                description,
-                input_schema_json,
-                strict,
-                cache_control,
-                input_examples_json,
-                ..v1::Tool::default()
-            }
-        },
-    )
 }
 
 fn thinking() -> impl Strategy<Value = v1::Thinking> {

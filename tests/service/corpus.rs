@@ -7,7 +7,7 @@
 use crate::{
     classify,
     full_bodies::filled,
-    sample_blocks, sample_requests, samples, summarize,
+    sample_blocks, sample_requests, sample_tools, samples, summarize,
     support::{World, ask, soon, streamed},
 };
 use claude_grpc::{claude::request::MessagesRequest, proto::v1, simulator::Behaviour};
@@ -69,6 +69,11 @@ fn cases() -> Vec<Case> {
             .map(|(name, request)| case(&name, Asked::Generate(Box::new(request)))),
     );
     cases.extend(
+        sample_tools::samples()
+            .into_iter()
+            .map(|(name, request)| case(&name, Asked::Generate(Box::new(request)))),
+    );
+    cases.extend(
         summarize::samples()
             .into_iter()
             .map(|(name, request)| case(name, Asked::Summarize(request))),
@@ -113,7 +118,8 @@ async fn every_request_reaches_the_api_as_the_corpus_has_it() {
     let update = env::var_os("UPDATE_CORPUS").is_some();
     let mut names = BTreeSet::new();
     for Case { name, asked } in cases() {
-        if ["generate-other-blocks", "generate-given-blocks"].contains(&&*name) {
+        let of_the_api = ["generate-other-blocks", "generate-given-blocks"];
+        if of_the_api.contains(&&*name) || name.starts_with("generate-tool-") {
             // The simulator does not know them; this answer does not look at what was
             // asked.
             world.simulator.next([Behaviour::Error(400)]);
@@ -209,7 +215,7 @@ fn paths(value: &Value) -> BTreeSet<String> {
         ".schema",
         ".citations[]{char_location}",
     ];
-    const VALUES: [&str; 11] = [
+    const VALUES: [&str; 12] = [
         ".role",
         ".effort",
         ".ttl",
@@ -217,6 +223,7 @@ fn paths(value: &Value) -> BTreeSet<String> {
         ".service_tier",
         ".speed",
         ".oversized_image",
+        ".response_inclusion",
         ".strict",
         ".stream",
         ".is_error",

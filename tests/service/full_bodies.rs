@@ -3,7 +3,10 @@
 //! matched without a catch-all, so that a field or a value that is added does
 //! not compile until it is thought of.
 
-use crate::full_blocks::{all, blocks, marks, oversized, text};
+use crate::{
+    full_blocks::{all, blocks, marks, oversized, text},
+    full_tools::defined_tools,
+};
 use claude_grpc::claude::{
     container::{RequestedContainer, RequestedSkill, SkillKind},
     content::OversizedImage,
@@ -34,6 +37,7 @@ pub fn filled() -> Vec<MessagesRequest> {
     all.extend(thinkings().map(|thinking| with(|it| it.thinking = Some(thinking))));
     all.extend(choices().map(|choice| with(|it| it.tool_choice = Some(choice))));
     all.extend([false, true].map(|strict| with(|it| it.tools = vec![tool(strict)])));
+    all.extend(defined_tools().map(|tool| with(|it| it.tools = vec![tool])));
     let roles = all![Role::User, Role::Assistant, Role::System];
     all.extend(roles.map(|role| with(|it| it.messages = vec![says(role)])));
     all.extend(blocks().map(|(role, block)| {

@@ -213,7 +213,7 @@ async fn fields_of_messages_and_blocks_are_sent() {
 
 #[tokio::test]
 async fn tools_are_sent_as_they_are_written() {
-    let mut world = allowing(|it| it.tools = vec!["bash_20250124".to_owned()]).await;
+    let mut world = allowing(|it| it.tools = vec!["computer_20251124".to_owned()]).await;
     let with_tool = |json: &str, name: &str| v1::GenerateRequest {
         tools: vec![v1::Tool {
             other_json: json.to_owned(),
@@ -222,22 +222,22 @@ async fn tools_are_sent_as_they_are_written() {
         }],
         ..ask("Hello")
     };
-    let bash = r#"{"type":"bash_20250124","name":"bash", "n":1.0}"#;
+    let computer = r#"{"type":"computer_20251124","name":"computer", "n":1.0}"#;
     let request = v1::GenerateRequest {
         tool_choice: Some(v1::ToolChoice {
             mode: v1::ToolChoiceMode::Tool.into(),
-            name: "bash".to_owned(),
+            name: "computer".to_owned(),
             ..v1::ToolChoice::default()
         }),
-        ..with_tool(bash, "")
+        ..with_tool(computer, "")
     };
     let body = sent(&mut world, request).await;
-    assert!(body.contains(&format!(r#""tools":[{bash}]"#)), "{body}");
+    assert!(body.contains(&format!(r#""tools":[{computer}]"#)), "{body}");
     for (json, name, field) in [
         (r#"{"type":"mcp_toolset"}"#, "", "tools[0].other_json"),
         (r#"{"type":"custom","name":"x"}"#, "", "tools[0].other_json"),
         (r#"{"name":"x"}"#, "", "tools[0].other_json"),
-        (bash, "bash", "tools[0]"),
+        (computer, "computer", "tools[0]"),
     ] {
         let status = refused(&mut world, with_tool(json, name)).await;
         assert_eq!(wrong_fields(&status), [field], "{json}");

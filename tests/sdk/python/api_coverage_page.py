@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from claude.v1 import content_pb2, generate_pb2, models_pb2, usage_pb2
+from claude.v1 import content_pb2, defined_tools_pb2, generate_pb2, models_pb2, usage_pb2
 from api_coverage import as_stable
 from sdk_types import field_of, owner
 
@@ -12,9 +12,13 @@ PAGE = Path(__file__).parents[3] / "docs" / "api-coverage.md"
 OURS = tomllib.loads((Path(__file__).parent / "ours.toml").read_text())
 MESSAGES = {
     name: message
-    for file in (content_pb2, generate_pb2, models_pb2, usage_pb2)
+    for file in (content_pb2, defined_tools_pb2, generate_pb2, models_pb2, usage_pb2)
     for name, message in file.DESCRIPTOR.message_types_by_name.items()
 }
+# The messages of the tools that the API defines, and where the fields are that those have in
+# common, if they are not in `Tool` under the same name.
+DEFINED = {field.message_type.name for field in MESSAGES["Tool"].oneofs_by_name["defined"].fields}
+OF_ALL_TOOLS = {"name": "Tool.defined", "input_examples": "Tool.input_examples_json"}
 SECTION = re.compile(r"(<!-- generated: coverage -->\n).*?(\n<!-- end -->)", re.DOTALL)
 
 
@@ -88,6 +92,8 @@ def our_name(field):
         kind = OURS["types"].get(owner(field), owner(field))
         last = field.rpartition(".")[2]
         found = kind if "." in kind or last == "type" else f"{kind}.{last}"
+        if kind in DEFINED and not exists(found):
+            found = OF_ALL_TOOLS.get(last, f"Tool.{last}")
     assert exists(found), f"ours.toml does not say what {field} is: there is no {found}"
     return found
 

@@ -13,6 +13,7 @@ import reading
 from claude.v1 import content_pb2, generate_pb2, models_pb2
 from samples import Samples
 from sdk_types import fields_of, owner
+from sent_tools import CALLERS, defined_tools
 from test_corpus import BODIES
 from upstream import JSON, LATER_TURN, Answer
 
@@ -27,8 +28,6 @@ TYPED = {
 }
 TEXT = generate_pb2.Message(role=generate_pb2.ROLE_USER, text="sent")
 TOOL = generate_pb2.Tool(name="f", input_schema_json='{"type":"object"}')
-# Who may call a tool.
-CALLERS = ["direct", "code_execution_20250825", "code_execution_20260120", "code_execution_20260521"]
 # The thinking to which more fields are added.
 THINKING = {
     "adaptive": generate_pb2.Thinking(adaptive=generate_pb2.AdaptiveThinking()),
@@ -101,6 +100,8 @@ class Sender:
             {"tool_choice": generate_pb2.ToolChoice(mode=generate_pb2.TOOL_CHOICE_MODE_NONE)},
         ]:
             yield "messages.count_tokens", self.counted(**more)
+        for tool in defined_tools():
+            yield "messages.count_tokens", self.counted(tools=[tool])
         request = models_pb2.ListModelsRequest(page_size=7, page_token="claude-x", lifecycles=[1, 2, 3])
         self.service.ListModels(request, timeout=reading.SECONDS)
         yield "models.list", self.upstream.last_query
