@@ -27,6 +27,10 @@ pub struct Args {
     /// Time that a Message Batch takes from its creation to its end, such as `1m`.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     batch_duration: Option<Duration>,
+    /// Models, batches and files that exist from the start, with ids of your choice
+    /// (TOML).
+    #[arg(long, value_name = "FILE")]
+    fixtures_file: Option<PathBuf>,
     /// Serve TLS with this certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_key_file")]
     tls_cert_file: Option<PathBuf>,
@@ -74,6 +78,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         "--batch-duration",
         args.batch_duration
             .map(|time| humantime::format_duration(time).to_string()),
+    );
+    values.set(
+        "simulator.fixtures_file",
+        "--fixtures-file",
+        args.fixtures_file,
     );
     for (key, flag, file) in [
         ("cert_file", "--tls-cert-file", args.tls_cert_file),

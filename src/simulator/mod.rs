@@ -53,6 +53,7 @@ mod connection;
 mod error;
 mod exchange;
 mod files;
+mod fixtures;
 mod generate;
 mod limits;
 mod paging;

@@ -9,6 +9,7 @@ use super::{
     files::FileStore,
     limits::Limiter,
 };
+use crate::claude::models::ModelInfo;
 use bytes::Bytes;
 use http::HeaderMap;
 use parking_lot::{Mutex, MutexGuard};
@@ -112,6 +113,8 @@ pub(super) struct SimulatorState {
     pub(super) config: SimulatorConfig,
     pub(super) limiter: Limiter,
     pub(super) cache: PromptCache,
+    /// Models that are described next to those of the catalogue.
+    pub(super) models: Vec<ModelInfo>,
     pub(super) batches: BatchStore,
     pub(super) files: FileStore,
     counts: watch::Sender<Counts>,
@@ -133,6 +136,7 @@ impl SimulatorState {
         SimulatorState {
             limiter: Limiter::new(config.limits.clone()),
             cache: PromptCache::default(),
+            models: Vec::new(),
             batches: BatchStore::new(config.batches.clone()),
             files: FileStore::new(config.files.clone()),
             counts: watch::Sender::new(Counts::default()),

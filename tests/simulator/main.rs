@@ -5,13 +5,14 @@
 mod batches;
 mod connections;
 mod files;
+mod fixtures;
 mod models;
 
 use claude_grpc::simulator::{
     Behaviour, Handle, Simulator, SimulatorConfig, SimulatorLimitsConfig,
 };
 use futures::StreamExt;
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -64,6 +65,13 @@ impl Running {
             .header("anthropic-version", "2026-10-21")
             .header("content-type", "application/json")
             .body(body.to_string())
+    }
+
+    async fn call(&self, method: Method, path: &str, key: &str) -> Response {
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        let request = request.header("x-api-key", key);
+        let request = request.header("anthropic-version", "2026-10-21");
+        request.send().await.unwrap()
     }
 
     async fn ask(&self, extra: Value) -> reqwest::Result<Response> {

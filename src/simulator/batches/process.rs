@@ -41,6 +41,15 @@ pub(super) fn begin(
     Ok(batch)
 }
 
+/// The results of requests that are all processed now.
+pub(super) fn at_once(state: &SimulatorState, key: &str, requests: &[BatchRequest]) -> EndedBatch {
+    let mut outcome = Outcome::default();
+    for request in requests {
+        outcome.add(&request.custom_id, process(state, key, &request.params));
+    }
+    outcome.end(state.number())
+}
+
 /// A batch that is in progress.
 struct Processing {
     number: u64,
