@@ -31,6 +31,10 @@ pub struct Args {
     /// for a mock server.
     #[arg(long)]
     shapes_only: bool,
+    /// Models, batches and files that exist from the start, with ids of your choice
+    /// (TOML).
+    #[arg(long, value_name = "FILE")]
+    fixtures_file: Option<PathBuf>,
     /// Serve TLS with this certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_key_file")]
     tls_cert_file: Option<PathBuf>,
@@ -83,6 +87,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         "simulator.shapes_only",
         "--shapes-only",
         args.shapes_only.then_some(true),
+    );
+    values.set(
+        "simulator.fixtures_file",
+        "--fixtures-file",
+        args.fixtures_file,
     );
     for (key, flag, file) in [
         ("cert_file", "--tls-cert-file", args.tls_cert_file),

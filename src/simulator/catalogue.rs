@@ -5,7 +5,7 @@ use crate::{
     claude::{models::ModelInfo, request::Effort},
     models::{Day, KnownModel, ThinkingType, catalogue},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Newest first.
@@ -24,19 +24,42 @@ pub(super) fn find(id: &str) -> Result<&'static KnownModel, ApiError> {
         .ok_or_else(|| ApiError::not_found(format!("model: {id}")))
 }
 
-/// The JSON of one model.
+/// A model that is only described: no message can be asked of it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModelFixture {
+    id: String,
+    /// The model of the catalogue whose description it has.
+    like: String,
+}
+
+/// The description of a model that exists from the start.
+///
+/// # Errors
+/// 404 when it is like an unknown model.
+pub(super) fn fixture(model: ModelFixture) -> Result<ModelInfo, ApiError> {
+    Ok(ModelInfo {
+        id: model.id,
+        ..info(find(&model.like)?)
+    })
+}
+
+/// The JSON of one model, which can be one of the fixtures.
 ///
 /// # Errors
 /// 404 for an unknown model.
-pub(super) fn model(id: &str) -> Result<String, ApiError> {
-    Ok(json_of(&info(find(id)?)))
+pub(super) fn model(id: &str, fixtures: &[ModelInfo]) -> Result<String, ApiError> {
+    match fixtures.iter().find(|model| model.id == id) {
+        Some(model) => Ok(json_of(model)),
+        None => Ok(json_of(&info(find(id)?))),
+    }
 }
 
-/// The JSON of one page of the catalogue.
+/// The JSON of one page of the catalogue, which the fixtures follow.
 ///
 /// # Errors
 /// 400 for an invalid query.
-pub(super) fn page(query: &str) -> Result<String, ApiError> {
+pub(super) fn page(query: &str, fixtures: &[ModelInfo]) -> Result<String, ApiError> {
     let mut stages = Vec::new();
     let query = ListQuery::read(query, |name, value| {
         let is_stage = matches!(name, "lifecycle[]" | "lifecycle%5B%5D");
@@ -45,7 +68,8 @@ pub(super) fn page(query: &str) -> Result<String, ApiError> {
         }
         Ok(is_stage)
     })?;
-    let all = models().iter().map(info).collect();
+    let all = models().iter().map(info);
+    let all = all.chain(fixtures.iter().cloned()).collect();
     let is_listed =
         |model: &ModelInfo| stages.is_empty() || stages.contains(&model.lifecycle.as_str());
     Ok(json_of(&query.page(all, |model| &model.id, is_listed)?))
@@ -130,7 +154,7 @@ mod tests {
     use crate::claude::models::ModelPage;
 
     fn ids(query: &str) -> (Vec<String>, bool) {
-        let page: ModelPage = ModelPage::read(page(query).unwrap().as_bytes()).unwrap();
+        let page: ModelPage = ModelPage::read(page(query, &[]).unwrap().as_bytes()).unwrap();
         (
             page.data.into_iter().map(|model| model.id).collect(),
             page.has_more,
@@ -162,7 +186,7 @@ mod tests {
             (all[..2].to_vec(), false)
         );
         for wrong in ["limit=0", "limit=x", "after_id=nobody", "colour=red"] {
-            assert!(page(wrong).is_err(), "{wrong}");
+            assert!(page(wrong, &[]).is_err(), "{wrong}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `[simulator]`: the simulator of the Claude API.
 
+pub use super::{batches::SimulatorBatchesConfig, files::SimulatorFilesConfig};
+
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use thiserror::Error;
@@ -35,6 +37,9 @@ pub struct SimulatorConfig {
     /// models, of schemas and between fields are not applied, and any name in
     /// `anthropic-beta` allows all of the beta API.
     pub shapes_only: bool,
+    /// File with models, batches and files that exist from the start, with ids of your
+    /// choice (TOML).
+    pub fixtures_file: Option<PathBuf>,
     /// TLS of `simulate`.
     pub tls: SimulatorTlsConfig,
     /// Limits of each connection.
@@ -59,6 +64,7 @@ impl fmt::Debug for SimulatorConfig {
             .field("retry_after", &self.retry_after)
             .field("record", &self.record)
             .field("shapes_only", &self.shapes_only)
+            .field("fixtures_file", &self.fixtures_file)
             .field("tls", &self.tls)
             .field("connections", &self.connections)
             .field("faults", &self.faults)
@@ -79,6 +85,7 @@ impl Default for SimulatorConfig {
             retry_after: Duration::from_secs(1),
             record: false,
             shapes_only: false,
+            fixtures_file: None,
             tls: SimulatorTlsConfig::default(),
             connections: ConnectionsConfig::default(),
             faults: FaultRates::default(),
@@ -190,61 +197,6 @@ pub struct SimulatorLimitsConfig {
     /// Maximum output tokens per minute. A request reserves its `max_tokens` and
     /// is settled with the tokens that were written.
     pub output_tokens_per_minute: u64,
-}
-
-/// Message Batches. They are kept in memory, those of all API keys together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SimulatorBatchesConfig {
-    /// Time from the creation of a batch to the end of its last request. The requests
-    /// are processed one by one over that time.
-    #[serde(with = "humantime_serde")]
-    pub duration: Duration,
-    /// Time from the creation of a batch to its expiry: requests that are not
-    /// processed by then expire.
-    #[serde(with = "humantime_serde")]
-    pub expires_after: Duration,
-    /// Maximum number of batches. A new one replaces the oldest that has ended, or is
-    /// refused with status 429 if none has.
-    pub max_batches: usize,
-    /// Maximum size of all batches, in bytes: of the requests until a batch ends, then
-    /// of its results. Reaching it has the same effect as reaching `max_batches`.
-    pub max_bytes: usize,
-}
-
-impl Default for SimulatorBatchesConfig {
-    fn default() -> Self {
-        SimulatorBatchesConfig {
-            duration: Duration::from_secs(1),
-            expires_after: Duration::from_secs(24 * 3600),
-            max_batches: 1000,
-            max_bytes: 512 * 1024 * 1024,
-        }
-    }
-}
-
-/// The Files API. Files are kept in memory, those of all API keys together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SimulatorFilesConfig {
-    /// Maximum number of files. A file beyond it is refused with status 400
-    /// (`storage_quota_exceeded`).
-    pub max_files: usize,
-    /// Maximum size of all files, in bytes. A file beyond it is refused with status 400
-    /// (`storage_quota_exceeded`).
-    pub max_bytes: usize,
-    /// Maximum size of one file, in bytes. A larger one is refused with status 413.
-    pub max_file_bytes: usize,
-}
-
-impl Default for SimulatorFilesConfig {
-    fn default() -> Self {
-        SimulatorFilesConfig {
-            max_files: 1000,
-            max_bytes: 256 * 1024 * 1024,
-            max_file_bytes: 32 * 1024 * 1024,
-        }
-    }
 }
 
 /// A fault in the `[simulator]` section.

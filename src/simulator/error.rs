@@ -75,6 +75,11 @@ impl ApiError {
         }
     }
 
+    /// What is wrong.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     fn kind(&self) -> &'static str {
         let otherwise = if self.status < 500 {
             "invalid_request_error"

@@ -60,6 +60,7 @@ mod containers;
 mod error;
 mod exchange;
 mod files;
+mod fixtures;
 mod generate;
 mod limits;
 mod paging;

@@ -121,9 +121,10 @@ async fn route(
         return Ok(response);
     }
     if let Some(model) = model {
+        let fixtures = &exchange.state.models;
         let found = match model {
-            None => catalogue::page(parts.uri.query().unwrap_or_default())?,
-            Some(id) => catalogue::model(id)?,
+            None => catalogue::page(parts.uri.query().unwrap_or_default(), fixtures)?,
+            Some(id) => catalogue::model(id, fixtures)?,
         };
         return Ok(answer::plain(found, exchange.behaviour.as_ref())?);
     }

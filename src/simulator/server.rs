@@ -3,7 +3,7 @@
 use super::{
     config::SimulatorConfig,
     connection::ConnectionControl,
-    routes,
+    fixtures, routes,
     state::{Handle, SimulatorState},
     tls,
 };
@@ -41,13 +41,18 @@ impl Simulator {
     /// Binds the port. Connections wait until [`run`](Self::run).
     ///
     /// # Errors
-    /// When the configuration is invalid or its certificate cannot be loaded
+    /// When the configuration is invalid or a file that it names cannot be loaded
     /// (`InvalidInput`), or the address cannot be bound.
     pub async fn bind(config: SimulatorConfig) -> io::Result<Simulator> {
         config.check().map_err(invalid)?;
         let tls = tls::acceptor(&config.tls).map_err(invalid)?;
         let listener = listen(config.listen)?;
-        let state = Arc::new(SimulatorState::new(config));
+        let fixtures_file = config.fixtures_file.clone();
+        let mut state = SimulatorState::new(config);
+        if let Some(file) = fixtures_file {
+            fixtures::install(&file, &mut state).map_err(invalid)?;
+        }
+        let state = Arc::new(state);
         Ok(Simulator {
             listener,
             tls,

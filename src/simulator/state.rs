@@ -11,6 +11,7 @@ use super::{
     limits::Limiter,
     threads::ThreadStore,
 };
+use crate::claude::models::ModelInfo;
 use bytes::Bytes;
 use http::HeaderMap;
 use parking_lot::{Mutex, MutexGuard};
@@ -114,6 +115,8 @@ pub(super) struct SimulatorState {
     pub(super) config: SimulatorConfig,
     pub(super) limiter: Limiter,
     pub(super) cache: PromptCache,
+    /// Models that are described next to those of the catalogue.
+    pub(super) models: Vec<ModelInfo>,
     pub(super) batches: BatchStore,
     pub(super) files: FileStore,
     pub(super) threads: ThreadStore,
@@ -137,6 +140,7 @@ impl SimulatorState {
         SimulatorState {
             limiter: Limiter::new(config.limits.clone()),
             cache: PromptCache::default(),
+            models: Vec::new(),
             batches: BatchStore::new(config.batches.clone()),
             files: FileStore::new(config.files.clone()),
             threads: ThreadStore::default(),

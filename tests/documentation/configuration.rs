@@ -64,6 +64,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "\"https://vpce-….kms.eu-central-1.vpce.amazonaws.com\"",
     ),
     ("secrets.kms.region", "\"eu-central-1\""),
+    ("simulator.fixtures_file", "\"fixtures.toml\""),
     ("simulator.tls.cert_file", "\"/run/tls/tls.crt\""),
     ("simulator.tls.key_file", "\"/run/tls/tls.key\""),
     ("simulator.tls.generated_ca_file", "\"simulator-ca.crt\""),

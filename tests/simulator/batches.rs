@@ -39,13 +39,6 @@ fn id_of(batch: &Value) -> &str {
 }
 
 impl Running {
-    async fn call(&self, method: Method, path: &str, key: &str) -> Response {
-        let request = self.client.request(method, format!("{}{path}", self.base));
-        let request = request.header("x-api-key", key);
-        let request = request.header("anthropic-version", "2026-10-21");
-        request.send().await.unwrap()
-    }
-
     async fn get(&self, path: &str) -> Response {
         self.call(Method::GET, path, "key").await
     }

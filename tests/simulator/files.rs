@@ -33,13 +33,6 @@ fn form(parts: &[Part<'_>]) -> String {
 }
 
 impl Running {
-    async fn send(&self, method: Method, path: &str, key: &str) -> Response {
-        let request = self.client.request(method, format!("{}{path}", self.base));
-        let request = request.header("x-api-key", key);
-        let request = request.header("anthropic-version", "2026-10-21");
-        request.send().await.unwrap()
-    }
-
     async fn post_form(&self, body: String) -> Response {
         let request = self.client.post(format!("{}{FILES}", self.base));
         let request = request.header("x-api-key", "key");
@@ -85,20 +78,20 @@ async fn a_file_is_uploaded_described_and_deleted() {
 
     let path = format!("{FILES}/{}", file["id"].as_str().unwrap());
     assert_eq!(
-        json_of(simulator.send(Method::GET, &path, "key").await).await,
+        json_of(simulator.call(Method::GET, &path, "key").await).await,
         file
     );
     let content = format!("{path}/content");
-    let refused = simulator.send(Method::GET, &content, "key").await;
+    let refused = simulator.call(Method::GET, &content, "key").await;
     assert_eq!(refused.status(), 400);
     assert_eq!(error_code(&json_of(refused).await), "file_not_downloadable");
 
-    let listed = json_of(simulator.send(Method::GET, FILES, "key").await).await;
+    let listed = json_of(simulator.call(Method::GET, FILES, "key").await).await;
     assert_eq!(listed, json!({"data": [file], "next_page": null}));
-    let deleted = json_of(simulator.send(Method::DELETE, &path, "key").await).await;
+    let deleted = json_of(simulator.call(Method::DELETE, &path, "key").await).await;
     assert_eq!(deleted, json!({"id": file["id"], "type": "file_deleted"}));
     for path in [&path, &content] {
-        let error = error_of(simulator.send(Method::GET, path, "key").await).await;
+        let error = error_of(simulator.call(Method::GET, path, "key").await).await;
         assert_eq!((error.0, error.1.as_str()), (404, "not_found_error"));
     }
 }
@@ -113,12 +106,12 @@ async fn another_key_sees_nothing_of_a_file() {
         (Method::DELETE, path.clone()),
         (Method::GET, format!("{path}/content")),
     ] {
-        assert_eq!(simulator.send(method, &path, "other").await.status(), 404);
+        assert_eq!(simulator.call(method, &path, "other").await.status(), 404);
     }
-    let listed = json_of(simulator.send(Method::GET, FILES, "other").await).await;
+    let listed = json_of(simulator.call(Method::GET, FILES, "other").await).await;
     assert_eq!(listed["data"], json!([]));
     assert_eq!(
-        simulator.send(Method::GET, &path, "key").await.status(),
+        simulator.call(Method::GET, &path, "key").await.status(),
         200
     );
 }
@@ -162,7 +155,7 @@ async fn files_are_listed_by_page_and_by_id() {
     }
     let page = async |query: &str| {
         let path = format!("{FILES}?{query}");
-        let page = json_of(simulator.send(Method::GET, &path, "key").await).await;
+        let page = json_of(simulator.call(Method::GET, &path, "key").await).await;
         let data = page["data"].as_array().unwrap().iter();
         let data: Vec<Value> = data.map(|file| file["id"].clone()).collect();
         (data, page["next_page"].as_str().map(str::to_owned))
@@ -188,7 +181,7 @@ async fn files_are_listed_by_page_and_by_id() {
         "colour=red",
     ] {
         let path = format!("{FILES}?{wrong}");
-        let response = simulator.send(Method::GET, &path, "key").await;
+        let response = simulator.call(Method::GET, &path, "key").await;
         assert_eq!(response.status(), 400, "{wrong}");
     }
 }
@@ -223,7 +216,7 @@ async fn a_wrong_upload_is_refused() {
         (Method::DELETE, format!("{FILES}/x"), 404),
         (Method::GET, format!("{FILES}/x/nothing"), 404),
     ] {
-        let response = simulator.send(method, &path, "key").await;
+        let response = simulator.call(method, &path, "key").await;
         assert_eq!(response.status(), status, "{path}");
     }
 }

@@ -5,6 +5,7 @@
 mod batches;
 mod connections;
 mod files;
+mod fixtures;
 mod models;
 mod shapes;
 mod tools;
@@ -13,7 +14,7 @@ use claude_grpc::simulator::{
     Behaviour, Handle, Simulator, SimulatorConfig, SimulatorLimitsConfig,
 };
 use futures::StreamExt;
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -66,6 +67,13 @@ impl Running {
             .header("anthropic-version", "2026-10-21")
             .header("content-type", "application/json")
             .body(body.to_string())
+    }
+
+    async fn call(&self, method: Method, path: &str, key: &str) -> Response {
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        let request = request.header("x-api-key", key);
+        let request = request.header("anthropic-version", "2026-10-21");
+        request.send().await.unwrap()
     }
 
     async fn ask(&self, extra: Value) -> reqwest::Result<Response> {

@@ -4,10 +4,14 @@
 //! configured time, and its results are there once it has ended.
 
 mod batch;
+mod config;
 mod create;
+mod fixture;
 mod process;
 mod store;
 
+pub use config::SimulatorBatchesConfig;
+pub(super) use fixture::BatchFixture;
 pub(super) use store::BatchStore;
 
 use super::{

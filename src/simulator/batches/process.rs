@@ -44,6 +44,18 @@ pub(super) fn begin(
     Ok(batch)
 }
 
+/// The results of requests that are all processed now.
+pub(super) fn at_once(state: &SimulatorState, key: &str, requests: &[BatchRequest]) -> EndedBatch {
+    let (headers, mut outcome) = (HeaderMap::new(), Outcome::default());
+    for request in requests {
+        outcome.add(
+            &request.custom_id,
+            process(state, key, &headers, &request.params),
+        );
+    }
+    outcome.end(state.number())
+}
+
 /// A batch that is in progress.
 struct Processing {
     number: u64,

@@ -1,8 +1,8 @@
 //! The batches that are kept.
 
 use super::{
-    super::config::SimulatorBatchesConfig,
     batch::{Batch, BatchRefusal, EndedBatch},
+    config::SimulatorBatchesConfig,
 };
 use parking_lot::Mutex;
 use std::{collections::VecDeque, time::SystemTime};
@@ -12,6 +12,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 #[derive(Debug)]
 pub(in crate::simulator) struct BatchStore {
     pub(super) config: SimulatorBatchesConfig,
+    /// Those that exist from the start, for all keys, and cannot be deleted.
+    pub(super) fixed: Vec<Batch>,
     /// Oldest first.
     kept: Mutex<VecDeque<Batch>>,
     stop: CancellationToken,
@@ -23,6 +25,7 @@ impl BatchStore {
         let stop = CancellationToken::new();
         BatchStore {
             config,
+            fixed: Vec::new(),
             kept: Mutex::default(),
             _stops_when_dropped: stop.clone().drop_guard(),
             stop,
@@ -65,7 +68,7 @@ impl BatchStore {
     pub(super) fn list(&self, key: &str) -> Vec<Batch> {
         let kept = self.kept.lock();
         let own = kept.iter().rev().filter(|batch| batch.key == key);
-        own.cloned().collect()
+        own.chain(self.fixed.iter().rev()).cloned().collect()
     }
 
     /// A batch of a key.
@@ -73,6 +76,9 @@ impl BatchStore {
     /// # Errors
     /// When the key has no batch of this id.
     pub(super) fn find(&self, key: &str, id: &str) -> Result<Batch, BatchRefusal> {
+        if let Some(batch) = self.fixed(id) {
+            return Ok(batch.clone());
+        }
         let kept = self.kept.lock();
         let position = position(&kept, key, id)?;
         Ok(kept[position].clone())
@@ -84,6 +90,9 @@ impl BatchStore {
     /// # Errors
     /// When the key has no batch of this id.
     pub(super) fn cancel(&self, key: &str, id: &str) -> Result<Batch, BatchRefusal> {
+        if let Some(batch) = self.fixed(id) {
+            return Ok(batch.clone());
+        }
         let mut kept = self.kept.lock();
         let position = position(&kept, key, id)?;
         let batch = &mut kept[position];
@@ -101,6 +110,9 @@ impl BatchStore {
     /// # Errors
     /// When the key has no batch of this id, and until it has ended.
     pub(super) fn delete(&self, key: &str, id: &str) -> Result<(), BatchRefusal> {
+        if self.fixed(id).is_some() {
+            return Ok(());
+        }
         let mut kept = self.kept.lock();
         let position = position(&kept, key, id)?;
         if kept[position].ended.is_none() {
@@ -108,6 +120,10 @@ impl BatchStore {
         }
         kept.remove(position);
         Ok(())
+    }
+
+    fn fixed(&self, id: &str) -> Option<&Batch> {
+        self.fixed.iter().find(|batch| batch.id == id)
     }
 
     /// Ends a batch. Older ones that have ended make room for its results.

@@ -1,15 +1,18 @@
 //! The Files API: files are uploaded and kept in memory.
 
+mod config;
 mod file;
+mod fixture;
 mod store;
 mod upload;
 
+pub use config::SimulatorFilesConfig;
+pub(super) use fixture::FileFixture;
 pub(super) use store::FileStore;
 
 use super::{
     answer,
     body::{AnswerBody, Whole},
-    config::SimulatorFilesConfig,
     error::{ApiError, require},
     exchange::Exchange,
     paging,

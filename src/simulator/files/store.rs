@@ -1,7 +1,7 @@
 //! The files that are kept.
 
 use super::{
-    super::config::SimulatorFilesConfig,
+    config::SimulatorFilesConfig,
     file::{FileRefusal, StoredFile},
 };
 use parking_lot::Mutex;
@@ -11,6 +11,8 @@ use std::time::SystemTime;
 #[derive(Debug)]
 pub(in crate::simulator) struct FileStore {
     config: SimulatorFilesConfig,
+    /// Those that exist from the start, for all keys, and cannot be deleted.
+    pub(super) fixed: Vec<StoredFile>,
     /// Oldest first.
     kept: Mutex<Vec<StoredFile>>,
 }
@@ -19,6 +21,7 @@ impl FileStore {
     pub(in crate::simulator) fn new(config: SimulatorFilesConfig) -> Self {
         FileStore {
             config,
+            fixed: Vec::new(),
             kept: Mutex::default(),
         }
     }
@@ -45,7 +48,7 @@ impl FileStore {
         let mut kept = self.kept.lock();
         kept.iter_mut().for_each(|file| file.expire(now));
         let own = kept.iter().rev().filter(|file| file.key == key);
-        own.cloned().collect()
+        own.chain(self.fixed.iter().rev()).cloned().collect()
     }
 
     /// A file of a key.
@@ -58,6 +61,9 @@ impl FileStore {
         id: &str,
         now: SystemTime,
     ) -> Result<StoredFile, FileRefusal> {
+        if let Some(file) = self.fixed(id) {
+            return Ok(file.clone());
+        }
         let mut kept = self.kept.lock();
         let position = position(&kept, key, id)?;
         kept[position].expire(now);
@@ -69,10 +75,17 @@ impl FileStore {
     /// # Errors
     /// When the key has no file of this id.
     pub(super) fn delete(&self, key: &str, id: &str) -> Result<(), FileRefusal> {
+        if self.fixed(id).is_some() {
+            return Ok(());
+        }
         let mut kept = self.kept.lock();
         let position = position(&kept, key, id)?;
         kept.remove(position);
         Ok(())
+    }
+
+    fn fixed(&self, id: &str) -> Option<&StoredFile> {
+        self.fixed.iter().find(|file| file.id == id)
     }
 }
 
