@@ -132,6 +132,8 @@ reasons! {
         "A limit of the client is reached. `QuotaFailure` names each; `RetryInfo` says when there is room.";
     ModelUnpriced "MODEL_UNPRICED": FailedPrecondition, Retry::No, Some("client"), Usage,
         "A budget in dollars applies to the client, and the price of the model is unknown. Use another model, or add its price to `limits.prices`.";
+    FeatureUnpriced "FEATURE_UNPRICED": FailedPrecondition, Retry::No, Some("client"), Usage,
+        "A budget in dollars applies to the client, and the request has a feature that costs more than its tokens: web search, code execution, `speed`, or a region in `inference_geo`.";
     LimitsUnreachable "LIMITS_UNREACHABLE": Unavailable, ONE_SECOND, Some("client"), Busy,
         "The client's limits cannot be checked because Redis does not answer, and the service is configured to fail closed.";
 

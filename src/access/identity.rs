@@ -1,6 +1,6 @@
 //! Who calls.
 
-use super::{RejectReason, clients::ClientLimits};
+use super::{RejectReason, clients::ClientLimits, limits::AccessError};
 use crate::call::Priority;
 use std::{sync::Arc, time::SystemTime};
 
@@ -40,6 +40,19 @@ impl Identity {
             return Ok(());
         }
         Err(RejectReason::Method)
+    }
+
+    /// Whether the client may use a feature whose price is not known, if there is one.
+    ///
+    /// # Errors
+    /// [`AccessError::UnpricedFeature`] when a budget in dollars applies.
+    pub fn may_cost(&self, unpriced: Option<&'static str>) -> Result<(), AccessError> {
+        match unpriced {
+            Some(feature) if self.limits.are_in_dollars() => {
+                Err(AccessError::UnpricedFeature(feature))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the client may use a model.

@@ -20,6 +20,7 @@ pub fn denied(refused: &AccessError) -> Status {
         AccessError::Limit(reached) => limit_exceeded(reached),
         AccessError::NotAllowed(cause) => rejected(*cause),
         AccessError::UnpricedModel(_) => plain(Reason::ModelUnpriced, refused.to_string()),
+        AccessError::UnpricedFeature(_) => plain(Reason::FeatureUnpriced, refused.to_string()),
         AccessError::StoreUnreachable => plain(Reason::LimitsUnreachable, refused.to_string()),
     }
 }

@@ -56,6 +56,9 @@ impl Rule<Call> for ChargeBudget {
         if !is_charged || !limits_tokens(&caller.limits) {
             return next.run(call).await;
         }
+        caller
+            .may_cost(call.unpriced)
+            .map_err(UpstreamError::AccessDenied)?;
         let charged = ChargedCall::begin(&self.usage_store, &caller, &call).await?;
         let mut outcome = next.run(call).await;
         match &mut outcome {

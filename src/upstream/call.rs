@@ -41,6 +41,8 @@ pub struct Call {
     /// Maximum number of output tokens, reserved in the API's output quota
     /// until the actual usage is known. 0 if there is no output.
     pub max_tokens: u32,
+    /// A feature whose price is not that of its tokens.
+    pub unpriced: Option<&'static str>,
     /// What about the request the API may limit by itself.
     pub shape: RequestShape,
     /// The attempts of this call, over all clones.
@@ -76,6 +78,7 @@ impl Call {
             caller: None,
             input_tokens: 0,
             max_tokens: 1,
+            unpriced: None,
             shape: RequestShape::default(),
             attempts: Attempts::default(),
             record: CallRecord::default(),

@@ -3,7 +3,7 @@
 use super::{
     ApiHeaders, Attempts, Body, BoxStack, Call, EventStream, Fingerprint, KeyAffinity, KeyChoice,
     ModelsQuery, Payload, Reply, RequestShape, Transport, UpstreamError, call::longest_answer,
-    serialize,
+    serialize, unpriced::unpriced_feature,
 };
 use crate::access::Identity;
 use crate::call::{Deadline, Priority, Tenant};
@@ -234,6 +234,7 @@ pub(super) fn call(payload: Payload, request: &MessagesRequest, options: CallOpt
         tenant: options.tenant,
         caller: options.caller,
         input_tokens,
+        unpriced: unpriced_feature(request),
         shape: RequestShape::of(request, input_tokens),
         max_tokens: request.max_tokens.unwrap_or(0),
         attempts: Attempts::default(),

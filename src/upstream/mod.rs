@@ -32,6 +32,7 @@ mod retry;
 mod serialize;
 mod stack;
 mod trace;
+mod unpriced;
 mod usage_meter;
 
 pub use self::http::{ConnectionPool, HttpConfigError, PoolCounts, ProxyVariables};
@@ -56,6 +57,7 @@ pub use reply::{Body, EventStream, Reply};
 pub use request_shape::RequestShape;
 pub use serialize::body;
 pub use stack::{Upstream, charging};
+pub use unpriced::unpriced_feature;
 
 /// The stack as seen by its users: any service from [`Call`] to [`Reply`].
 pub type BoxStack = tower::util::BoxCloneSyncService<Call, Reply, UpstreamError>;

@@ -230,6 +230,29 @@ async fn a_budget_in_dollars_lets_through_what_it_pays_for() {
 }
 
 #[tokio::test]
+async fn a_feature_without_a_price_is_refused_where_dollars_count() {
+    let fast = || v1::GenerateRequest {
+        speed: v1::Speed::Fast.into(),
+        ..with_max_tokens(100)
+    };
+    for (limits, is_refused) in [
+        ("dollars_per_day = 1000.0", true),
+        ("tokens_per_day = 1000000", false),
+    ] {
+        let (setup, key) = limited(limits);
+        let server = setup.start().await;
+        let answer = server.client(&key).await.generate(fast()).await;
+        assert_eq!(answer.is_err(), is_refused, "{limits}");
+        assert_eq!(server.api.calls(), u64::from(!is_refused), "{limits}");
+        if let Err(refused) = answer {
+            let details = refused.get_error_details();
+            assert_eq!(details.error_info().unwrap().reason, "FEATURE_UNPRICED");
+            assert!(refused.message().contains("speed"), "{refused:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_model_without_a_price_is_refused_where_dollars_count() {
     let ask = async |limits: &str, prices: Vec<ModelPrice>| {
         let (mut setup, key) = limited(limits);

@@ -92,6 +92,12 @@ pub enum AccessError {
          use another model, or add the price to limits.prices"
     )]
     UnpricedModel(Arc<str>),
+    /// The cost of a feature is not known, and a budget in dollars applies.
+    #[error(
+        "the price of {0} is not known, and the client has a budget in dollars; call without it, \
+         or ask the operator for a budget in tokens"
+    )]
+    UnpricedFeature(&'static str),
     /// The usage store is unreachable and configured to fail closed.
     #[error("client limits are unavailable")]
     StoreUnreachable,

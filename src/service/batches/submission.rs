@@ -109,11 +109,13 @@ impl BatchBuilder {
             return Ok(());
         };
         let (request, kind) = self.asked(rpcs, path, request, wrong);
-        if let Some(caller) = &options.caller
-            && let Err(cause) = caller.may_ask(&request.model)
-        {
-            let refused = BatchError::AccessDenied(AccessError::NotAllowed(cause));
-            return Err(status::batch_failed(&refused));
+        if let Some(caller) = &options.caller {
+            let allowed = caller
+                .may_ask(&request.model)
+                .map_err(AccessError::NotAllowed);
+            let unpriced = upstream::unpriced_feature(&request);
+            let allowed = allowed.and_then(|()| caller.may_cost(unpriced));
+            allowed.map_err(|refused| status::batch_failed(&BatchError::AccessDenied(refused)))?;
         }
         self.body.push(&self.items.batch, number, &request)?;
         self.estimates.push(ItemEstimate {
