@@ -22,8 +22,10 @@ impl Batches {
         let Some(id) = &record.upstream_id else {
             return Ok(());
         };
-        let batch = self.client().get_batch(id, self.options(&record)).await?;
-        self.observed(entry, (*record).clone(), &batch.value).await
+        match self.client().get_batch(id, self.options(&record)).await {
+            Ok(batch) => self.observed(entry, (*record).clone(), &batch.value).await,
+            Err(failed) => self.gone(entry, failed).await,
+        }
     }
 
     /// Cancels a batch that the API has. The caller has its turn.
@@ -78,11 +80,11 @@ impl Batches {
             return Ok(());
         };
         let items = self.file().items(&record.id).await?.items;
-        let results = self
-            .client()
-            .batch_results(id, self.options(&record))
-            .await?;
-        let mut results = results.value;
+        let results = self.client().batch_results(id, self.options(&record));
+        let mut results = match results.await {
+            Ok(results) => results.value,
+            Err(failed) => return self.gone(entry, failed).await,
+        };
         let mut used: HashMap<&str, Tokens> = HashMap::new();
         while let Some(result) = results.next().await {
             let result = result.map_err(|error| Failed { error, attempts: 1 })?;
@@ -106,6 +108,25 @@ impl Batches {
         Ok(())
     }
 
+    /// A call about a batch has failed: gives the batch up if somebody has deleted it at
+    /// the API. What was reserved for it stays used: nobody knows what it has cost.
+    async fn gone(&self, entry: &BatchEntry, failed: Failed) -> Result<(), BatchError> {
+        match failed.error {
+            UpstreamError::Api(failure) if failure.status == 404 => {
+                let record = entry.record();
+                let next = BatchRecord {
+                    phase: Phase::Failed,
+                    ended: record.ended.or(Some(self.now())),
+                    charge: None,
+                    failure: Some(*failure),
+                    ..(*record).clone()
+                };
+                self.store(entry, next).await
+            }
+            _ => Err(failed.into()),
+        }
+    }
+
     /// Returns all that was reserved for a batch that costs nothing.
     pub(super) fn refund(&self, charge: Option<StoredCharge>) {
         if let (Some(usage_store), Some(charge)) = (self.usage_store(), charge) {
@@ -120,7 +141,7 @@ impl Batches {
             match self.client().delete_batch(id, self.options(&record)).await {
                 Ok(_) => {}
                 // It is gone already.
-                Err(failed) if is_not_found(&failed) => {}
+                Err(failed) if failed.is_not_found() => {}
                 Err(failed) => return Err(failed.into()),
             }
         }
@@ -128,8 +149,4 @@ impl Batches {
         self.index().remove(&record.id);
         Ok(())
     }
-}
-
-fn is_not_found(failed: &Failed) -> bool {
-    matches!(&failed.error, UpstreamError::Api(failure) if failure.status == 404)
 }

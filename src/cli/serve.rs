@@ -23,6 +23,7 @@ use crate::{
 use reqwest::Url;
 use secrecy::SecretString;
 use std::{convert::Infallible, io, net::TcpListener};
+use tokio::time::timeout;
 use tracing::{Instrument, Span};
 
 /// Flags of `serve`.
@@ -167,7 +168,8 @@ async fn serve(
         never = look_after(batches.as_ref()) => match never {},
     }
     if let Some(batches) = batches {
-        batches.shut_down().await;
+        // What is not submitted by then is resumed at the next start.
+        let _ = timeout(drain_timeout, batches.shut_down()).await;
     }
     if let Some(access) = security.access {
         access.usage_store().flush().await;

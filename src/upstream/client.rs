@@ -92,6 +92,13 @@ pub struct Failed {
     pub attempts: u32,
 }
 
+impl Failed {
+    /// Whether the API does not have what the call is about.
+    pub fn is_not_found(&self) -> bool {
+        matches!(&self.error, UpstreamError::Api(failure) if failure.status == 404)
+    }
+}
+
 impl Client {
     /// A client on top of a stack.
     pub fn new(stack: BoxStack) -> Self {

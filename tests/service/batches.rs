@@ -443,6 +443,26 @@ async fn a_batch_stays_with_the_key_that_made_it_until_that_key_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_batch_that_is_deleted_at_the_api_is_given_up() {
+    let mut world = World::with(Duration::from_secs(3600)).await;
+    let submitted = world.submit(batch(vec![generated("a")])).await.unwrap();
+    // One API that has no batches takes the place of the other.
+    let emptied = Simulator::bind(SimulatorConfig {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        ..SimulatorConfig::default()
+    });
+    let emptied = emptied.await.unwrap();
+    world.upstream.base_url = emptied.base_url().unwrap();
+    world.simulating.abort();
+    world.simulating = tokio::spawn(emptied.run());
+    world.restart().await;
+    let failed = world.until(&submitted.id, BatchState::Failed).await;
+    assert_eq!(failed.error.unwrap().reason, "UPSTREAM_NOT_FOUND");
+    let delete = v1::DeleteBatchRequest { id: submitted.id };
+    soon(world.grpc.delete_batch(delete)).await.unwrap();
+}
+
+#[tokio::test]
 async fn without_a_state_file_batches_are_off() {
     let mut world = World::start().await;
     world.config.state_file = None;
