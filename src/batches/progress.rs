@@ -116,7 +116,7 @@ impl Batches {
                 let record = entry.record();
                 let next = BatchRecord {
                     phase: Phase::Failed,
-                    ended: record.ended.or(Some(self.now())),
+                    ended: record.ended.or_else(|| Some(self.now())),
                     charge: None,
                     failure: Some(*failure),
                     ..(*record).clone()

@@ -12,6 +12,9 @@ use tokio::time::{sleep, timeout};
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What it says when a port is in use.
+const PORT_TAKEN: &str = "Address already in use";
+
 /// A running service.
 pub struct Process {
     pub address: SocketAddr,
@@ -22,9 +25,24 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it in a directory, with `claude-grpc.toml` of there.
+    /// Starts it in a directory, with `claude-grpc.toml` of there. Other tests open ports
+    /// meanwhile: if one of them has taken a port, others are tried.
     pub async fn start(directory: &Path, variables: &[(&str, &str)], toml: &str) -> Process {
-        let (address, admin) = (free_port(), free_port());
+        loop {
+            if let Some(process) = Process::start_at(free_ports(), directory, variables, toml).await
+            {
+                return process;
+            }
+        }
+    }
+
+    /// `None` when a port is taken.
+    async fn start_at(
+        [address, admin]: [SocketAddr; 2],
+        directory: &Path,
+        variables: &[(&str, &str)],
+        toml: &str,
+    ) -> Option<Process> {
         let toml = format!("{toml}\n[admin]\nlisten = '{admin}'\n");
         fs::write(directory.join("claude-grpc.toml"), toml).unwrap();
         let variables: Vec<(String, String)> = variables
@@ -45,22 +63,28 @@ impl Process {
             variables,
             child,
         };
-        process.stdout("claude-grpc listening on").await;
-        process
+        let has_started = process.stdout("claude-grpc listening on").await;
+        has_started.then_some(process)
     }
 
-    /// Waits for a text on standard output.
-    async fn stdout(&mut self, text: &str) {
+    /// Waits for a text on standard output; `false` when a port was taken.
+    async fn stdout(&mut self, text: &str) -> bool {
         let path = self.directory.join("stdout");
         let said = async {
             while !fs::read_to_string(&path).unwrap().contains(text) {
                 if let Some(status) = self.child.try_wait().unwrap() {
-                    panic!("it ended with {status}: {}", self.stderr());
+                    let stderr = self.stderr();
+                    assert!(
+                        stderr.contains(PORT_TAKEN),
+                        "it ended with {status}: {stderr}"
+                    );
+                    return false;
                 }
                 sleep(Duration::from_millis(10)).await;
             }
+            true
         };
-        timeout(PATIENCE, said).await.unwrap();
+        timeout(PATIENCE, said).await.unwrap()
     }
 
     /// What a command of the same program prints, with the same configuration.
@@ -181,6 +205,12 @@ fn command(directory: &Path, variables: &[(String, String)], arguments: &[&str])
         .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null());
     command
+}
+
+/// Two ports that differ, since both are open at once.
+fn free_ports() -> [SocketAddr; 2] {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap())
 }
 
 pub fn free_port() -> SocketAddr {
