@@ -2,11 +2,19 @@
 
 use super::{error::BatchError, record::BatchRecord};
 use parking_lot::Mutex;
-use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// A batch. Its turn is taken before it is changed.
 pub struct BatchEntry {
     record: Mutex<Arc<BatchRecord>>,
+    /// Since when it is not known whether its submission has arrived. After a restart,
+    /// since the start.
+    unclear_since: Mutex<Instant>,
     /// The right to change the batch.
     pub turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -22,6 +30,7 @@ impl BatchEntry {
     pub fn new(record: BatchRecord) -> Arc<Self> {
         Arc::new(BatchEntry {
             record: Mutex::new(Arc::new(record)),
+            unclear_since: Mutex::new(Instant::now()),
             turn: Arc::default(),
         })
     }
@@ -29,6 +38,16 @@ impl BatchEntry {
     /// The record as it is now.
     pub fn record(&self) -> Arc<BatchRecord> {
         Arc::clone(&self.record.lock())
+    }
+
+    /// From now on, it is not known whether its submission has arrived.
+    pub fn is_unclear(&self) {
+        *self.unclear_since.lock() = Instant::now();
+    }
+
+    /// For how long it has not been known whether its submission has arrived.
+    pub fn unclear_for(&self) -> Duration {
+        self.unclear_since.lock().elapsed()
     }
 
     /// Replaces the record.

@@ -13,6 +13,9 @@ pub enum BatchError {
     /// The batch has not ended.
     #[error("the batch has not ended")]
     NotEnded,
+    /// The work was interrupted; it is resumed.
+    #[error("the work on the batch was interrupted")]
+    Interrupted,
     /// The tenant has its maximum number of batches.
     #[error("the tenant has {0} batches, the maximum (batches.max_per_tenant); delete some")]
     TooMany(usize),

@@ -36,7 +36,12 @@ use entry::{BatchEntry, BatchIndex};
 use state_file::StateFile;
 use std::{cmp::Reverse, collections::HashSet, sync::Arc, time::Duration};
 use thiserror::Error;
+use tokio::sync::{OwnedMutexGuard, Semaphore};
 use tokio_util::task::TaskTracker;
+
+/// How many batches are submitted at the same time: each holds its requests several
+/// times.
+const PARALLEL_SUBMISSIONS: usize = 4;
 
 /// How long a call to the API may take that no caller waits for.
 const LONGEST_CALL: Duration = Duration::from_secs(600);
@@ -64,8 +69,10 @@ struct Inner {
     file: StateFile,
     index: BatchIndex,
     clock: Clock,
-    /// The submissions in flight.
-    submissions: TaskTracker,
+    /// The work in flight that callers do not interrupt.
+    tasks: TaskTracker,
+    /// Places of submissions in flight.
+    places: Semaphore,
 }
 
 /// A batch to be submitted.
@@ -117,7 +124,8 @@ impl Batches {
             file,
             index: BatchIndex::of(records),
             clock: Clock::default(),
-            submissions: TaskTracker::new(),
+            tasks: TaskTracker::new(),
+            places: Semaphore::new(PARALLEL_SUBMISSIONS),
         }))))
     }
 
@@ -151,14 +159,14 @@ impl Batches {
             });
             let turn = Arc::clone(&entry.turn).lock_owned().await;
             let Some(earlier) = self.0.index.add(&entry, self.0.config.max_per_tenant)? else {
-                let (batches, entry) = (self.clone(), Arc::clone(&entry));
-                let submission = self.0.submissions.spawn(async move {
+                let batches = self.clone();
+                let submission = async move {
+                    // Each holds its requests several times.
+                    let _place = batches.0.places.acquire().await;
                     let submitted = batches.submit_new(&entry, new).await;
-                    drop(turn);
                     submitted.map(|()| entry.record())
-                });
-                // A submission that panicked is resumed like one that was interrupted.
-                return submission.await.unwrap_or(Err(BatchError::Unknown));
+                };
+                return self.detached(turn, submission).await;
             };
             // It may be in the middle of its submission, which may fail.
             drop(earlier.turn.lock().await);
@@ -189,9 +197,10 @@ impl Batches {
             Err(error) => Err(error.into()),
         };
         if submitted.is_err() {
-            self.0.file.delete(&id).await?;
+            // First in memory: nobody is told of a batch that may not be on disk.
             self.0.index.remove(&id);
             self.refund(charge);
+            self.0.file.delete(&id).await?;
         }
         submitted
     }
@@ -218,10 +227,12 @@ impl Batches {
     pub async fn get(&self, tenant: &str, id: &str) -> Result<Arc<BatchRecord>, BatchError> {
         let entry = self.0.index.find(tenant, id)?;
         // A submission is not waited for.
-        if let Ok(_turn) = entry.turn.try_lock()
+        if let Ok(turn) = Arc::clone(&entry.turn).try_lock_owned()
             && !entry.record().is_final()
         {
-            self.refresh(&entry).await?;
+            let (batches, entry) = (self.clone(), Arc::clone(&entry));
+            let refresh = async move { batches.refresh(&entry).await };
+            self.detached(turn, refresh).await?;
         }
         Ok(entry.record())
     }
@@ -236,19 +247,22 @@ impl Batches {
     /// # Errors
     /// When the tenant has no such batch, or the API does not answer.
     pub async fn cancel(&self, tenant: &str, id: &str) -> Result<Arc<BatchRecord>, BatchError> {
-        let entry = self.0.index.find(tenant, id)?;
-        let _turn = entry.turn.lock().await;
-        let record = entry.record();
-        if record.phase == Phase::Submitting {
-            let wanted = BatchRecord {
-                is_cancel_wanted: true,
-                ..(*record).clone()
-            };
-            self.store(&entry, wanted).await?;
-        } else if !record.is_final() {
-            self.cancel_now(&entry).await?;
-        }
-        Ok(entry.record())
+        let (entry, turn) = self.turn_of(tenant, id).await?;
+        let batches = self.clone();
+        let cancel = async move {
+            let record = entry.record();
+            if record.phase == Phase::Submitting {
+                let wanted = BatchRecord {
+                    is_cancel_wanted: true,
+                    ..(*record).clone()
+                };
+                batches.store(&entry, wanted).await?;
+            } else if !record.is_final() {
+                batches.cancel_now(&entry).await?;
+            }
+            Ok(entry.record())
+        };
+        self.detached(turn, cancel).await
     }
 
     /// Deletes a batch that has ended.
@@ -256,16 +270,47 @@ impl Batches {
     /// # Errors
     /// When the tenant has no such batch, it has not ended, or the API does not answer.
     pub async fn delete(&self, tenant: &str, id: &str) -> Result<(), BatchError> {
+        let (entry, turn) = self.turn_of(tenant, id).await?;
+        let batches = self.clone();
+        let delete = async move {
+            if !entry.record().is_final() {
+                batches.refresh(&entry).await?;
+            }
+            if !entry.record().is_final() {
+                return Err(BatchError::NotEnded);
+            }
+            batches.settle(&entry).await?;
+            batches.forget(&entry).await
+        };
+        self.detached(turn, delete).await
+    }
+
+    /// A batch of a tenant, and its turn, for which a submission may be waited.
+    async fn turn_of(
+        &self,
+        tenant: &str,
+        id: &str,
+    ) -> Result<(Arc<BatchEntry>, OwnedMutexGuard<()>), BatchError> {
         let entry = self.0.index.find(tenant, id)?;
-        let _turn = entry.turn.lock().await;
-        if !entry.record().is_final() {
-            self.refresh(&entry).await?;
-        }
-        if !entry.record().is_final() {
-            return Err(BatchError::NotEnded);
-        }
-        self.settle(&entry).await?;
-        self.forget(&entry).await
+        let turn = Arc::clone(&entry.turn).lock_owned().await;
+        // Its submission may have failed in the meantime.
+        Ok((self.0.index.find(tenant, id)?, turn))
+    }
+
+    /// Does work in the turn of a batch, to its end even if the caller hangs up: what is
+    /// on disk and what is in memory stay the same.
+    async fn detached<T: Send + 'static>(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        work: impl Future<Output = Result<T, BatchError>> + Send + 'static,
+    ) -> Result<T, BatchError> {
+        let work = self.0.tasks.spawn(async move {
+            let done = work.await;
+            drop(turn);
+            done
+        });
+        // It panicked, or the process ends.
+        work.await.unwrap_or(Err(BatchError::Interrupted))
     }
 
     /// The results of a batch that has ended, with its items. A batch that was not
@@ -298,10 +343,10 @@ impl Batches {
         self.0.config.retention
     }
 
-    /// Waits for the submissions in flight.
+    /// Waits for the work in flight.
     pub async fn shut_down(&self) {
-        self.0.submissions.close();
-        self.0.submissions.wait().await;
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
     }
 
     /// Keeps a record, on disk and in memory.
@@ -334,6 +379,12 @@ impl Batches {
             tenant: Some(Arc::from(record.tenant.as_str())),
             ..CallOptions::new(Deadline::after(LONGEST_CALL))
         }
+    }
+
+    /// All keys that are configured.
+    fn keys(&self) -> Vec<Fingerprint> {
+        let keys = self.0.keys.current();
+        keys.iter().map(|key| key.fingerprint()).collect()
     }
 
     /// The ids at the API of all batches that are known there.

@@ -13,7 +13,6 @@ use crate::{
     upstream::{Failed, UpstreamError},
 };
 use futures::StreamExt;
-use std::collections::HashMap;
 
 impl Batches {
     /// Asks the API for the state of a batch. The caller has its turn.
@@ -85,15 +84,21 @@ impl Batches {
             Ok(results) => results.value,
             Err(failed) => return self.gone(entry, failed).await,
         };
-        let mut used: HashMap<&str, Tokens> = HashMap::new();
+        let mut used: Vec<(&str, Tokens)> = Vec::with_capacity(items.len());
+        let mut missing = vec![true; items.len()];
         while let Some(result) = results.next().await {
             let result = result.map_err(|error| Failed { error, attempts: 1 })?;
             let number = record.number_of(&result.custom_id);
-            let item = number.and_then(|number| items.get(number));
-            if let (Some(item), BatchOutcome::Succeeded(message)) = (item, &result.outcome) {
-                let tokens = Tokens::of(&message.usage);
-                used.entry(&item.model).or_default().add(&tokens);
+            // Each by itself: prices depend on the size of a call.
+            if let Some(number) = number.filter(|number| std::mem::take(&mut missing[*number]))
+                && let BatchOutcome::Succeeded(message) = &result.outcome
+            {
+                used.push((&items[number].model, Tokens::of(&message.usage)));
             }
+        }
+        if missing.contains(&true) {
+            let error = UpstreamError::Broken;
+            return Err(Failed { error, attempts: 1 }.into());
         }
         // First on disk: after a crash in between, too much stays reserved, and not
         // too little.
@@ -112,7 +117,7 @@ impl Batches {
     /// the API. What was reserved for it stays used: nobody knows what it has cost.
     async fn gone(&self, entry: &BatchEntry, failed: Failed) -> Result<(), BatchError> {
         match failed.error {
-            UpstreamError::Api(failure) if failure.status == 404 => {
+            UpstreamError::Api(failure) if failure.is_not_found() && self.has_key(entry) => {
                 let record = entry.record();
                 let next = BatchRecord {
                     phase: Phase::Failed,
@@ -125,6 +130,13 @@ impl Batches {
             }
             _ => Err(failed.into()),
         }
+    }
+
+    /// Whether the key of a batch is configured: without it, nobody knows whether the
+    /// API has the batch.
+    fn has_key(&self, entry: &BatchEntry) -> bool {
+        let key = entry.record().key;
+        key.is_some_and(|key| self.keys().contains(&key))
     }
 
     /// Returns all that was reserved for a batch that costs nothing.

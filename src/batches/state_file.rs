@@ -18,6 +18,9 @@ const ITEMS: TableDefinition<'_, &str, &str> = TableDefinition::new("items");
 /// Id of a batch → the body that submits it, until the API has accepted it.
 const BODIES: TableDefinition<'_, &str, &str> = TableDefinition::new("bodies");
 
+/// Memory for pages of the file, in bytes.
+const CACHE: usize = 8 * 1024 * 1024;
+
 /// The state cannot be read or written.
 #[derive(Debug, Error)]
 pub enum StateFileError {
@@ -56,7 +59,7 @@ impl StateFile {
     /// When it is not such a file, is locked by another process, cannot be written,
     /// or no key decrypts it.
     pub fn open(path: &Path, keys: Keyring) -> Result<(Self, Vec<BatchRecord>), StateFileError> {
-        let database = Database::create(path)?;
+        let database = Database::builder().set_cache_size(CACHE).create(path)?;
         let write = database.begin_write()?;
         // So that each can be read.
         write.open_table(BATCHES)?;
@@ -106,9 +109,14 @@ impl StateFile {
         self.with(move |file| {
             let write = file.database.begin_write()?;
             let id = record.id.as_str();
-            write
-                .open_table(BATCHES)?
-                .insert(id, &*file.encrypted(&record)?)?;
+            {
+                let mut batches = write.open_table(BATCHES)?;
+                // It has been deleted in the meantime.
+                if batches.get(id)?.is_none() {
+                    return Err(StateFileError::Invalid);
+                }
+                batches.insert(id, &*file.encrypted(&record)?)?;
+            }
             if record.upstream_id.is_some() || record.is_final() {
                 write.open_table(BODIES)?.remove(id)?;
             }

@@ -2,31 +2,32 @@
 //!
 //! The batch is on disk before it is sent, with the time and the key. A submission
 //! that ends without an answer may have reached the API, so it is looked for before
-//! it is sent again: among the batches of the key that are listed since, one with as
-//! many requests is ours if its first result has an id of ours. Results come when a
-//! batch has ended: until then it is not known, and nothing is sent.
+//! it is sent again: among the batches that the key lists from that time, or all keys
+//! if it has been replaced, one with as many requests is ours if its first result has
+//! an id of ours. Results come when a batch has ended: until then it is not known, and
+//! nothing is sent.
 
 use super::{
-    Batches,
+    Batches, LONGEST_CALL,
     entry::BatchEntry,
     error::BatchError,
     record::{BatchRecord, Phase},
 };
 use crate::{
     claude::batches::{BatchStatus, MessageBatch},
-    upstream::{Failed, UpstreamError},
+    upstream::{Failed, Fingerprint, UpstreamError},
 };
 use futures::StreamExt;
 use jiff::Timestamp;
 use std::time::Duration;
 
 /// How much the clocks of the service and of the API may differ.
-const SKEW: Duration = Duration::from_secs(60);
+const SKEW: Duration = Duration::from_secs(15 * 60);
 
 /// What the API knows of an interrupted submission.
 enum Search {
-    /// It has this batch.
-    Found(MessageBatch),
+    /// It has this batch, in the workspace of this key.
+    Found(MessageBatch, Fingerprint),
     /// It has batches that may be this one, which is known when they end.
     Undecided,
     /// It has no such batch.
@@ -50,7 +51,13 @@ impl Batches {
         self.store(entry, sent.clone()).await?;
         let created = self.client().create_batch(body, self.options(&sent)).await;
         match created {
-            Ok(created) => self.adopt(entry, &created.value).await,
+            // It is looked for if this cannot be kept.
+            Ok(created) => {
+                if let Err(error) = self.adopt(entry, &created.value).await {
+                    tracing::error!(batch = before.id, %error, "failed to keep that a batch was submitted");
+                }
+                Ok(())
+            }
             Err(failed) if failed.attempts == 0 || failed.error.was_not_processed() => {
                 let unsent = BatchRecord { sent: None, ..sent };
                 self.store(entry, unsent).await?;
@@ -58,6 +65,7 @@ impl Batches {
             }
             // It may have arrived.
             Err(Failed { error, .. }) => {
+                entry.is_unclear();
                 tracing::warn!(batch = before.id, %error, "the submission of a batch was interrupted, looking for it at the Claude API");
                 Ok(())
             }
@@ -74,11 +82,19 @@ impl Batches {
                 done => done,
             };
         };
-        if self.now() < sent + self.config().search_after.as_secs() {
+        // From the end of the submission, which may have taken long.
+        if entry.unclear_for() < self.config().search_after {
             return Ok(());
         }
         match self.search(&record, sent).await? {
-            Search::Found(batch) => self.adopt(entry, &batch).await,
+            Search::Found(batch, key) => {
+                let found = BatchRecord {
+                    key: Some(key),
+                    ..(*record).clone()
+                };
+                self.store(entry, found).await?;
+                self.adopt(entry, &batch).await
+            }
             Search::Undecided => Ok(()),
             Search::NotFound => {
                 let unsent = BatchRecord {
@@ -97,12 +113,7 @@ impl Batches {
             upstream_id: Some(batch.id.clone()),
             ..(*entry.record()).clone()
         };
-        let is_cancel_wanted = record.is_cancel_wanted;
-        self.observed(entry, record, batch).await?;
-        if is_cancel_wanted {
-            self.cancel_now(entry).await?;
-        }
-        Ok(())
+        self.observed(entry, record, batch).await
     }
 
     /// A submission that nobody waits for has failed: it is tried again, unless the API
@@ -128,29 +139,55 @@ impl Batches {
         Ok(())
     }
 
-    /// Looks for a batch that was sent at this time.
+    /// Looks for a batch that was sent at this time: with its key, or with all keys if
+    /// it is none of them any more.
     async fn search(&self, record: &BatchRecord, sent: u64) -> Result<Search, BatchError> {
+        let mut keys = self.keys();
+        if let Some(key) = record.key.filter(|key| keys.contains(key)) {
+            keys = vec![key];
+        }
+        let mut found = Search::NotFound;
+        for key in keys {
+            match self.search_with(record, sent, key).await? {
+                Search::Found(batch, key) => return Ok(Search::Found(batch, key)),
+                Search::Undecided => found = Search::Undecided,
+                Search::NotFound => {}
+            }
+        }
+        Ok(found)
+    }
+
+    async fn search_with(
+        &self,
+        record: &BatchRecord,
+        sent: u64,
+        key: Fingerprint,
+    ) -> Result<Search, BatchError> {
+        let record = &BatchRecord {
+            key: Some(key),
+            ..record.clone()
+        };
         let since = sent.saturating_sub(SKEW.as_secs());
+        let until = sent + (LONGEST_CALL + SKEW).as_secs();
         let known = self.upstream_ids();
         let mut found = Search::NotFound;
         let mut after = None;
         loop {
-            let page = self
-                .client()
-                .list_batches(after, self.options(record))
-                .await?
-                .value;
+            let options = self.options(record);
+            let page = self.client().list_batches(after, options).await?.value;
             for batch in page.data {
                 if is_before(&batch.created_at, since) {
                     return Ok(found);
                 }
-                if batch.counts.total() != record.items as u64 || known.contains(&batch.id) {
+                let is_later = is_after(&batch.created_at, until);
+                let is_other = batch.counts.total() != record.items as u64;
+                if is_later || is_other || known.contains(&batch.id) {
                     continue;
                 }
                 if batch.status != BatchStatus::Ended {
                     found = Search::Undecided;
                 } else if self.is_ours(record, &batch).await? {
-                    return Ok(Search::Found(batch));
+                    return Ok(Search::Found(batch, key));
                 }
             }
             match page.next_after {
@@ -180,7 +217,16 @@ impl Batches {
 }
 
 /// Whether an RFC 3339 time is before this one; not if it is not valid.
-fn is_before(time: &str, since: u64) -> bool {
-    let time: Option<Timestamp> = time.parse().ok();
-    time.is_some_and(|time| time.as_second() < i64::try_from(since).unwrap_or(i64::MAX))
+fn is_before(time: &str, moment: u64) -> bool {
+    seconds(time).is_some_and(|time| time < moment)
+}
+
+/// Whether an RFC 3339 time is after this one; not if it is not valid.
+fn is_after(time: &str, moment: u64) -> bool {
+    seconds(time).is_some_and(|time| time > moment)
+}
+
+fn seconds(time: &str) -> Option<u64> {
+    let time: Timestamp = time.parse().ok()?;
+    u64::try_from(time.as_second()).ok()
 }

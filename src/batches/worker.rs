@@ -34,6 +34,7 @@ impl Batches {
     async fn step(&self, entry: &BatchEntry) -> Result<(), BatchError> {
         match entry.record().phase {
             Phase::Submitting => self.resume(entry).await?,
+            Phase::InProgress if entry.record().is_cancel_wanted => self.cancel_now(entry).await?,
             Phase::InProgress | Phase::Canceling => self.refresh(entry).await?,
             Phase::Ended | Phase::Failed => {}
         }

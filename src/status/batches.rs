@@ -22,6 +22,7 @@ pub fn batch_failed(error: &BatchError) -> Status {
     let reason = match error {
         BatchError::Unknown => Reason::BatchUnknown,
         BatchError::NotEnded => Reason::BatchNotEnded,
+        BatchError::Interrupted => Reason::BatchStateUnavailable,
         BatchError::TooMany(_) => Reason::TooManyBatches,
         BatchError::AccessDenied(refused) => return access::denied(refused),
         BatchError::Upstream(failed) => return upstream_failed(failed, PAYLOAD),

@@ -95,7 +95,7 @@ pub struct Failed {
 impl Failed {
     /// Whether the API does not have what the call is about.
     pub fn is_not_found(&self) -> bool {
-        matches!(&self.error, UpstreamError::Api(failure) if failure.status == 404)
+        matches!(&self.error, UpstreamError::Api(failure) if failure.is_not_found())
     }
 }
 

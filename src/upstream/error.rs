@@ -162,6 +162,12 @@ impl ApiFailure {
         !self.kind.is_empty()
     }
 
+    /// Whether the API does not have what was asked for. The page of a proxy with the
+    /// same status does not say so.
+    pub fn is_not_found(&self) -> bool {
+        self.status == 404 && self.kind == "not_found_error"
+    }
+
     /// Whether a spend limit of the account is reached, in any of the forms in
     /// which the API says so. Retries do not help.
     pub fn is_spend_limit(&self) -> bool {

@@ -13,7 +13,7 @@
 //! by asking for what the key may not do.
 
 use super::{
-    Call, Payload, Reply, UpstreamError,
+    BatchCall, Call, Payload, Reply, UpstreamError,
     attempt::Attempt,
     keys::{Key, Keys},
     limits::RateLimitObserver,
@@ -53,6 +53,10 @@ impl SelectKey {
                 None if tried.is_empty() => Ok(Arc::clone(only)),
                 None => Err(UpstreamError::NoUsableKey),
             };
+        }
+        // It would belong to a workspace that nobody has noted.
+        if matches!(call.payload, Payload::Batches(BatchCall::Create { .. })) {
+            return Err(UpstreamError::NoUsableKey);
         }
         let mut refusal = UpstreamError::NoUsableKey;
         let mut usable: Vec<&Arc<Key>> = Vec::with_capacity(keys.len());
@@ -147,7 +151,7 @@ fn share(keys: &[&Arc<Key>]) -> usize {
 }
 
 fn is_not_found(error: &UpstreamError) -> bool {
-    matches!(error, UpstreamError::Api(failure) if failure.status == 404)
+    matches!(error, UpstreamError::Api(failure) if failure.is_not_found())
 }
 
 /// What a failure says about the key.

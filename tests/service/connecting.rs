@@ -159,7 +159,7 @@ impl Proxy {
 
 #[tokio::test]
 async fn each_failure_to_connect_is_named() {
-    let dead = dead_address().await;
+    let dead = dead_address();
     for scheme in ["http", "https"] {
         let url = format!("{scheme}://{}", UNKNOWN_NAME);
         assert_eq!(failure(&url, None, &[]).await, "dns");
@@ -243,7 +243,7 @@ async fn a_proxy_that_fails_is_named_with_its_status() {
             );
         }
     }
-    let dead = dead_address().await;
+    let dead = dead_address();
     for url in [https, "http://api.example.com"] {
         let variables = [("ALL_PROXY", format!("http://{dead}"))];
         assert_eq!(failure(url, None, &variables).await, "proxy_unreachable");
@@ -258,7 +258,7 @@ async fn a_proxy_that_fails_is_named_with_its_status() {
 
 #[tokio::test]
 async fn what_is_on_loopback_or_excluded_is_reached_directly() {
-    let dead = dead_address().await;
+    let dead = dead_address();
     let api = Simulator::bind(SimulatorConfig::default()).await.unwrap();
     let url = api.base_url().unwrap();
     tokio::spawn(api.run());

@@ -376,7 +376,7 @@ async fn clients_are_told_not_to_retry_what_was_retried() {
 
 #[tokio::test]
 async fn nothing_listens() {
-    let dead = dead_address().await;
+    let dead = dead_address();
     let mut world = World::start().await;
     let config = claude_grpc::upstream::UpstreamConfig {
         base_url: format!("http://{dead}"),

@@ -16,7 +16,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpSocket, task::JoinHandle};
 use tonic::{Request, Status};
 use tonic_types::StatusExt;
 
@@ -183,10 +183,14 @@ fn http_client_from(peer: Ipv4Addr) -> HttpClient {
         .build(connector)
 }
 
-/// An address at which nobody listens.
-pub async fn dead_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
+/// An address at which nobody listens. The port stays taken: no other test gets it, and
+/// no connection comes from it.
+pub fn dead_address() -> SocketAddr {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = socket.local_addr().unwrap();
+    std::mem::forget(socket);
+    address
 }
 
 /// A conversation of one user message.
