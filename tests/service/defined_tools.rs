@@ -275,6 +275,27 @@ async fn they_have_names_of_their_own() {
         let status = soon(world.grpc.generate(changed(|it| it.tools = tools))).await;
         assert_eq!(wrong_fields(&status.unwrap_err()), [field]);
     }
+    // A tool that is refused keeps its place.
+    let other = v1::Tool {
+        other_json: r#"{"type":"not_allowed"}"#.to_owned(),
+        ..v1::Tool::default()
+    };
+    let tools = vec![other, bash(), bash()];
+    let status = soon(world.grpc.generate(changed(|it| it.tools = tools))).await;
+    let wrong = wrong_fields(&status.unwrap_err());
+    assert_eq!(
+        wrong.last().map(String::as_str),
+        Some("tools[2]"),
+        "{wrong:?}"
+    );
+    // A toolset has no name.
+    let toolset = marked(Defined::ComputerToolset(v1::ComputerToolset::default()));
+    let request = changed(|it| {
+        it.tools = vec![toolset];
+        it.tool_choice = Some(choice(v1::ToolChoiceMode::Tool));
+    });
+    let status = soon(world.grpc.generate(request)).await.unwrap_err();
+    assert_eq!(wrong_fields(&status), ["tool_choice.name"]);
     assert_eq!(world.attempts(), 0);
     world.simulator.next([Behaviour::Error(400)]);
     let request = v1::GenerateRequest {

@@ -36,7 +36,9 @@ pub fn tool_choice(
             disable_parallel_tool_use,
         }),
         ToolChoiceMode::Tool => {
-            if !tools.iter().any(|tool| tool.name() == choice.name) {
+            // A toolset has no name, and members with names that are not known here.
+            let is_there = |tool: &Tool| tool.name().is_empty() || tool.name() == choice.name;
+            if choice.name.is_empty() || !tools.iter().any(is_there) {
                 wrong.add(path.field("name"), "is an unknown tool");
             }
             Some(ToolChoice::Tool {

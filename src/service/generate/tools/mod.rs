@@ -18,9 +18,11 @@ pub use choice::tool_choice;
 /// The tools of a request.
 pub fn tools(tools: Vec<v1::Tool>, mapper: &mut ContentMapper<'_>) -> Vec<Tool> {
     let mut mapped = Vec::with_capacity(tools.len());
+    // Where each is in the request, which has those that are refused too.
+    let mut positions = Vec::with_capacity(tools.len());
     for (index, mut tool) in tools.into_iter().enumerate() {
         let path = Path::root("tools").item(index);
-        mapped.extend(match (tool.other_json.is_empty(), tool.defined.take()) {
+        let tool = match (tool.other_json.is_empty(), tool.defined.take()) {
             (true, None) => Some(Tool::Custom(custom::custom(tool, path, mapper))),
             (true, Some(defined)) => {
                 Some(Tool::Defined(defined::defined(tool, defined, path, mapper)))
@@ -29,10 +31,14 @@ pub fn tools(tools: Vec<v1::Tool>, mapper: &mut ContentMapper<'_>) -> Vec<Tool> 
                 tool.defined = defined;
                 other::other(tool, path, mapper).map(Tool::Defined)
             }
-        });
+        };
+        if let Some(tool) = tool {
+            mapped.push(tool);
+            positions.push(index);
+        }
     }
     let mut names = HashSet::with_capacity(mapped.len());
-    for (index, tool) in mapped.iter().enumerate() {
+    for (index, tool) in positions.into_iter().zip(&mapped) {
         if tool.name().is_empty() || names.insert(tool.name()) {
             continue;
         }
