@@ -251,7 +251,9 @@ impl Batches {
         let batches = self.clone();
         let cancel = async move {
             let record = entry.record();
-            if record.phase == Phase::Submitting {
+            if record.phase == Phase::Submitting && record.sent.is_none() {
+                batches.cancel_unsent(&entry).await?;
+            } else if record.phase == Phase::Submitting {
                 let wanted = BatchRecord {
                     is_cancel_wanted: true,
                     ..(*record).clone()

@@ -157,8 +157,14 @@ impl Batches {
                 Err(failed) => return Err(failed.into()),
             }
         }
-        self.file().delete(&record.id).await?;
-        self.index().remove(&record.id);
+        self.forget_here(entry).await
+    }
+
+    /// Deletes what is kept of a batch.
+    pub(super) async fn forget_here(&self, entry: &BatchEntry) -> Result<(), BatchError> {
+        let id = &entry.record().id;
+        self.file().delete(id).await?;
+        self.index().remove(id);
         Ok(())
     }
 }

@@ -139,6 +139,20 @@ impl Batches {
         Ok(())
     }
 
+    /// Cancels a batch that has not been sent.
+    pub(super) async fn cancel_unsent(&self, entry: &BatchEntry) -> Result<(), BatchError> {
+        let mut record = BatchRecord {
+            phase: Phase::Failed,
+            ended: Some(self.now()),
+            ..(*entry.record()).clone()
+        };
+        record.counts.canceled = std::mem::take(&mut record.counts.processing);
+        let charge = record.charge.take();
+        self.store(entry, record).await?;
+        self.refund(charge);
+        Ok(())
+    }
+
     /// Looks for a batch that was sent at this time: with its key, or with all keys if
     /// it is none of them any more.
     async fn search(&self, record: &BatchRecord, sent: u64) -> Result<Search, BatchError> {

@@ -32,19 +32,42 @@ impl Batches {
     }
 
     async fn step(&self, entry: &BatchEntry) -> Result<(), BatchError> {
+        let created = entry.record().created;
+        if self.now() >= created + self.config().retention.as_secs() {
+            return self.expire(entry).await;
+        }
         match entry.record().phase {
             Phase::Submitting => self.resume(entry).await?,
             Phase::InProgress if entry.record().is_cancel_wanted => self.cancel_now(entry).await?,
             Phase::InProgress | Phase::Canceling => self.refresh(entry).await?,
             Phase::Ended | Phase::Failed => {}
         }
-        let record = entry.record();
-        if record.phase == Phase::Ended {
+        if entry.record().phase == Phase::Ended {
             self.settle(entry).await?;
         }
-        let is_expired = self.now() >= record.created + self.config().retention.as_secs();
-        if is_expired && record.is_final() {
-            self.forget(entry).await?;
+        Ok(())
+    }
+
+    /// Deletes a batch that is too old, however far it is. What cannot be settled any
+    /// more stays used, and what cannot be deleted at the API is left to its lifetime
+    /// there.
+    async fn expire(&self, entry: &BatchEntry) -> Result<(), BatchError> {
+        let record = entry.record();
+        let was_never_sent = record.upstream_id.is_none() && record.sent.is_none();
+        let ended = match was_never_sent {
+            true => {
+                self.refund(record.charge.clone());
+                Ok(())
+            }
+            false => self.settle(entry).await,
+        };
+        let deleted = match ended {
+            Ok(()) => self.forget(entry).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = deleted {
+            tracing::warn!(batch = record.id, %error, "failed to delete a batch at the Claude API that is too old");
+            self.forget_here(entry).await?;
         }
         Ok(())
     }

@@ -463,6 +463,26 @@ async fn a_batch_that_is_deleted_at_the_api_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_batch_expires_however_far_it_is() {
+    let mut world = World::with(Duration::from_secs(3600)).await;
+    let submitted = world.submit(batch(vec![generated("a")])).await.unwrap();
+    world.config.retention = Duration::from_secs(1);
+    world.restart().await;
+    let began = std::time::Instant::now();
+    let status = loop {
+        match world.get(&submitted.id).await {
+            Ok(batch) => assert!(began.elapsed() < PATIENCE, "{batch:?}"),
+            Err(status) => break status,
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(reason(&status), "BATCH_UNKNOWN");
+    world.restart().await;
+    let status = world.get(&submitted.id).await.unwrap_err();
+    assert_eq!(reason(&status), "BATCH_UNKNOWN");
+}
+
+#[tokio::test]
 async fn without_a_state_file_batches_are_off() {
     let mut world = World::start().await;
     world.config.state_file = None;

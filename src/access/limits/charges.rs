@@ -21,6 +21,8 @@ pub struct StoredCharge {
     /// The date that it counts for.
     date: Date,
     is_in_redis: bool,
+    /// The process that reserved it, if the usage is lost with it.
+    process: Option<u64>,
 }
 
 impl UsageStore {
@@ -60,15 +62,22 @@ impl UsageStore {
             charged: ask,
             date,
             is_in_redis,
+            process: self.process().filter(|_| !is_in_redis),
         })
     }
 
-    /// Corrects a charge to what the batch has used, once. Does not block.
+    /// Corrects a charge to what the batch has used, once. Does not block. A usage that
+    /// was lost with its process, or is in a Redis that is not used any more, has
+    /// nothing to correct.
     pub fn settle_batch<'a>(
         &self,
         charge: &StoredCharge,
         used: impl Iterator<Item = (&'a str, Tokens)>,
     ) {
+        let is_lost = charge.process.is_some() && charge.process != self.process();
+        if is_lost || (charge.is_in_redis && !self.is_in_redis()) {
+            return;
+        }
         let used = used
             .map(|(model, tokens)| self.batch_amounts(model, &tokens))
             .fold(UsageAmounts::default(), UsageAmounts::plus);
@@ -90,5 +99,74 @@ impl UsageStore {
 
     fn is_unpriced(&self, model: &str) -> bool {
         self.cost(model, &Tokens::default()).is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        access::{Clock, limits::LimitsConfig},
+        call::Priority,
+    };
+    use std::time::Duration;
+
+    const MODEL: &str = "claude-haiku-5-5";
+
+    fn store() -> UsageStore {
+        let config = LimitsConfig::default();
+        UsageStore::with_store(&config, None, Duration::from_secs(60), Clock::default()).unwrap()
+    }
+
+    fn client() -> Identity {
+        Identity {
+            name: Arc::from("c"),
+            tenant: Arc::from("c"),
+            weight: 1,
+            methods: Vec::new(),
+            models: Vec::new(),
+            priority: Priority::Interactive,
+            expires: None,
+            limits: ClientLimits {
+                dollars_per_day: Some(1000.0),
+                ..ClientLimits::default()
+            },
+        }
+    }
+
+    fn of_input(input: u64) -> Tokens {
+        Tokens {
+            input,
+            ..Tokens::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn each_item_has_the_price_of_its_own_size() {
+        // The price of the model rises above 100,000 input tokens.
+        let (store, items) = (store(), [of_input(2_000); 100]);
+        let estimates = items.iter().map(|tokens| (MODEL, *tokens));
+        let charge = store
+            .charge_batch(&client(), estimates.clone())
+            .await
+            .unwrap();
+        let reserved = store.spent("c").nanodollars_in_day;
+        assert!(reserved > 0);
+        store.settle_batch(&charge, estimates);
+        assert_eq!(store.spent("c").nanodollars_in_day, reserved);
+    }
+
+    #[tokio::test]
+    async fn usage_that_was_lost_with_its_process_is_not_corrected() {
+        let before = store();
+        let estimate = [(MODEL, of_input(1_000_000))];
+        let charge = before.charge_batch(&client(), estimate.into_iter()).await;
+        let after = store();
+        let calls = after.charge_batch(&client(), estimate.into_iter()).await;
+        let spent = after.spent("c");
+        after.settle_batch(&charge.unwrap(), std::iter::empty());
+        assert_eq!(after.spent("c"), spent);
+        after.settle_batch(&calls.unwrap(), std::iter::empty());
+        assert_eq!(after.spent("c").nanodollars_in_day, 0);
     }
 }

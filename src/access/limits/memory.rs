@@ -84,6 +84,11 @@ impl MemoryStore {
         }
     }
 
+    /// Whether budgets survive the process.
+    pub fn is_on_disk(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Reserves an amount, or returns the limits that it would exceed. `now` is
     /// the time since 1970. Returns when the reservation would survive a crash.
     pub async fn take(

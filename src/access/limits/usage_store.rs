@@ -54,6 +54,8 @@ struct Inner {
     health: StoreHealth,
     prices: PriceTable,
     clock: Clock,
+    /// Different in each process.
+    process: u64,
 }
 
 /// A reservation, to be settled or released.
@@ -100,6 +102,7 @@ impl UsageStore {
             health: health.unwrap_or_default(),
             prices: PriceTable::new(&config.prices, Day::of(clock.now())),
             clock,
+            process: rand::random(),
         })))
     }
 
@@ -170,6 +173,16 @@ impl UsageStore {
             return Err(AccessError::UnpricedModel(Arc::from(model)));
         }
         self.take(identity, amounts_of(estimate, cost)).await
+    }
+
+    /// Identifies this process, if the usage in memory is lost with it.
+    pub(super) fn process(&self) -> Option<u64> {
+        (!self.0.memory.is_on_disk()).then_some(self.0.process)
+    }
+
+    /// Whether the usage is in Redis while it answers.
+    pub(super) fn is_in_redis(&self) -> bool {
+        self.0.redis.is_some()
     }
 
     /// Corrects what a client has used, where it was reserved. Does not block.
