@@ -122,7 +122,7 @@ async fn serve(
     let usage_store = security.access.as_ref();
     let usage_store = usage_store.map(|access| access.usage_store().clone());
     let batches = Batches::open(&config.batches, &upstream, usage_store)
-        .map_err(|error| Failure::usage(error.to_string()))?;
+        .map_err(|error| Failure::usage(with_causes(&error)))?;
     let service = Rpcs::new(upstream.client.clone(), config.service).with_batches(batches.clone());
     let drain_timeout = config.server.drain_timeout;
     let bound = match socket {
