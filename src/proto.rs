@@ -48,18 +48,18 @@ pub const METHODS: [&str; 13] = [
 
 /// The name of the method that a path of one of the services refers to.
 pub fn method(path: &str) -> Option<&str> {
-    let path = path.strip_prefix('/')?;
-    let method = path.strip_prefix(SERVICE_NAME);
-    let method = method.or_else(|| path.strip_prefix(BATCH_SERVICE_NAME))?;
-    method.strip_prefix('/')
+    method_of(SERVICE_NAME, path).or_else(|| method_of(BATCH_SERVICE_NAME, path))
 }
 
 /// Whether a path is one of the service of batches.
 pub fn is_of_batches(path: &str) -> bool {
-    let rest = path
+    method_of(BATCH_SERVICE_NAME, path).is_some()
+}
+
+fn method_of<'a>(service: &str, path: &'a str) -> Option<&'a str> {
+    path.strip_prefix('/')?
+        .strip_prefix(service)?
         .strip_prefix('/')
-        .and_then(|it| it.strip_prefix(BATCH_SERVICE_NAME));
-    rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Whether a method answers with a stream.

@@ -1,4 +1,4 @@
-//! The batches that are kept, in memory: their records, and the turns of those that change them.
+//! The batches that are kept, in memory: their records, and the turns to change them.
 
 use super::{error::BatchError, record::BatchRecord};
 use parking_lot::Mutex;
@@ -41,7 +41,7 @@ impl BatchEntry {
     }
 
     /// From now on, it is not known whether its submission has arrived.
-    pub fn is_unclear(&self) {
+    pub fn mark_unclear(&self) {
         *self.unclear_since.lock() = Instant::now();
     }
 
@@ -135,7 +135,7 @@ mod tests {
     fn record(id: &str, tenant: &str, request_id: &str) -> Arc<BatchEntry> {
         BatchEntry::new(BatchRecord {
             request_id: request_id.to_owned(),
-            ..BatchRecord::for_tests(id, tenant)
+            ..BatchRecord::new(id, tenant, 1, 0)
         })
     }
 
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_batch_of_another_tenant_is_unknown() {
-        let index = BatchIndex::of(vec![BatchRecord::for_tests("a", "t")]);
+        let index = BatchIndex::of(vec![BatchRecord::new("a", "t", 1, 0)]);
         assert!(index.find("t", "a").is_ok());
         assert!(matches!(index.find("u", "a"), Err(BatchError::Unknown)));
         assert_eq!(index.of_tenant("u").len(), 0);

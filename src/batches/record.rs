@@ -40,7 +40,7 @@ pub struct BatchRecord {
     pub is_cancel_wanted: bool,
     /// What is reserved for it in the budgets of the client, until it is settled.
     pub charge: Option<StoredCharge>,
-    /// Why the API did not accept it.
+    /// Why it has no results.
     pub failure: Option<ApiFailure>,
 }
 
@@ -114,6 +114,31 @@ pub struct ItemLabels {
 // === impl BatchRecord ===
 
 impl BatchRecord {
+    /// A batch of a tenant that is to be submitted, with this number of items, created
+    /// at this time in seconds since 1970.
+    pub fn new(id: &str, tenant: &str, items: usize, created: u64) -> Self {
+        BatchRecord {
+            id: id.to_owned(),
+            tenant: tenant.to_owned(),
+            request_id: String::new(),
+            phase: Phase::Submitting,
+            counts: BatchCounts {
+                processing: items as u64,
+                ..BatchCounts::default()
+            },
+            items,
+            created,
+            ended: None,
+            headers: None,
+            key: None,
+            sent: None,
+            upstream_id: None,
+            is_cancel_wanted: false,
+            charge: None,
+            failure: None,
+        }
+    }
+
     /// An id that no other batch has.
     pub fn new_id() -> String {
         format!("batch_{}", HEXLOWER.encode(&rand::random::<[u8; 16]>()))
@@ -138,39 +163,12 @@ impl BatchRecord {
 }
 
 #[cfg(test)]
-impl BatchRecord {
-    /// A batch of one item that was just submitted.
-    pub fn for_tests(id: &str, tenant: &str) -> Self {
-        BatchRecord {
-            id: id.to_owned(),
-            tenant: tenant.to_owned(),
-            request_id: String::new(),
-            phase: Phase::Submitting,
-            counts: BatchCounts::default(),
-            items: 1,
-            created: 0,
-            ended: None,
-            headers: None,
-            key: None,
-            sent: None,
-            upstream_id: None,
-            is_cancel_wanted: false,
-            charge: None,
-            failure: None,
-        }
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_api_takes_the_ids_of_the_largest_batch() {
-        let record = BatchRecord {
-            items: 100_000,
-            ..BatchRecord::for_tests(&BatchRecord::new_id(), "")
-        };
+        let record = BatchRecord::new(&BatchRecord::new_id(), "", 100_000, 0);
         let id = BatchRecord::custom_id_in(&record.id, 99_999);
         assert!(id.len() <= 64, "{id}");
         assert_eq!(record.number_of(&id), Some(99_999));

@@ -218,7 +218,7 @@ mod tests {
     async fn what_is_written_is_read_again_and_nothing_of_it_is_plain() {
         let dir = tempfile::tempdir().unwrap();
         let (path, key) = (dir.path().join("state"), dir.path().join("key"));
-        let mut record = BatchRecord::for_tests("batch_1", "tenant of batches");
+        let mut record = BatchRecord::new("batch_1", "tenant of batches", 1, 0);
         {
             let (file, kept) = StateFile::open(&path, keys(&key)).unwrap();
             assert!(kept.is_empty());
@@ -263,7 +263,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
         let (file, _) = StateFile::open(&path, keys(&dir.path().join("key"))).unwrap();
-        let record = BatchRecord::for_tests("batch_1", "t");
+        let record = BatchRecord::new("batch_1", "t", 1, 0);
         file.add(&record, items("batch_1"), Bytes::new())
             .await
             .unwrap();

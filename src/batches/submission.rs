@@ -65,7 +65,7 @@ impl Batches {
             }
             // It may have arrived.
             Err(Failed { error, .. }) => {
-                entry.is_unclear();
+                entry.mark_unclear();
                 tracing::warn!(batch = before.id, %error, "the submission of a batch was interrupted, looking for it at the Claude API");
                 Ok(())
             }
@@ -77,6 +77,9 @@ impl Batches {
     pub(super) async fn resume(&self, entry: &BatchEntry) -> Result<(), BatchError> {
         let record = entry.record();
         let Some(sent) = record.sent else {
+            if record.is_cancel_wanted {
+                return self.cancel_unsent(entry).await;
+            }
             return match self.send(entry).await {
                 Err(BatchError::Upstream(failed)) => self.failed(entry, failed).await,
                 done => done,
@@ -119,14 +122,10 @@ impl Batches {
     /// A submission that nobody waits for has failed: it is tried again, unless the API
     /// would reject it again.
     async fn failed(&self, entry: &BatchEntry, failed: Failed) -> Result<(), BatchError> {
-        let is_rejected = matches!(&failed.error, UpstreamError::Api(it)
-            if matches!(it.status, 400 | 413 | 422) && !it.is_spend_limit() && !it.is_billing() && !it.is_disabled());
-        let UpstreamError::Api(failure) = failed.error.clone() else {
-            return Err(failed.into());
+        let failure = match &failed.error {
+            UpstreamError::Api(failure) if failure.is_of_request() => failure.clone(),
+            _ => return Err(failed.into()),
         };
-        if !is_rejected {
-            return Err(failed.into());
-        }
         let mut record = BatchRecord {
             phase: Phase::Failed,
             ended: Some(self.now()),
@@ -139,8 +138,8 @@ impl Batches {
         Ok(())
     }
 
-    /// Cancels a batch that has not been sent.
-    pub(super) async fn cancel_unsent(&self, entry: &BatchEntry) -> Result<(), BatchError> {
+    /// Cancels a batch that the API does not have.
+    async fn cancel_unsent(&self, entry: &BatchEntry) -> Result<(), BatchError> {
         let mut record = BatchRecord {
             phase: Phase::Failed,
             ended: Some(self.now()),

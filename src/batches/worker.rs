@@ -53,15 +53,13 @@ impl Batches {
     /// there.
     async fn expire(&self, entry: &BatchEntry) -> Result<(), BatchError> {
         let record = entry.record();
-        let was_never_sent = record.upstream_id.is_none() && record.sent.is_none();
-        let ended = match was_never_sent {
-            true => {
-                self.refund(record.charge.clone());
-                Ok(())
-            }
-            false => self.settle(entry).await,
-        };
-        let deleted = match ended {
+        let was_sent = record.upstream_id.is_some() || record.sent.is_some();
+        if !was_sent {
+            self.forget_here(entry).await?;
+            self.refund(record.charge.clone());
+            return Ok(());
+        }
+        let deleted = match self.settle(entry).await {
             Ok(()) => self.forget(entry).await,
             Err(error) => Err(error),
         };

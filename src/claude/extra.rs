@@ -87,10 +87,16 @@ fn request_fields(kind: &str) -> Option<&'static [&'static str]> {
     })
 }
 
+/// The fields that a block of this type has here; `None` for a type that is carried as a
+/// whole.
+pub fn fields_of(kind: &str) -> Option<&'static [&'static str]> {
+    known_fields(kind).or_else(|| request_fields(kind))
+}
+
 /// A block of a request together with such fields; `None` if one of them is known.
 pub fn with_extra(block: &RawObject, extra: &RawObject) -> Option<RawObject> {
     let kind = block.kind()?;
-    let known = known_fields(&kind).or_else(|| request_fields(&kind))?;
+    let known = fields_of(&kind)?;
     let fields = Object::read(extra.get()).ok()?;
     let own = (kind == TOOL_USE).then(|| Object::read(block.get()).unwrap_or_default());
     let is_known = |name: &str, value| {

@@ -22,6 +22,20 @@ use tonic::{
 };
 use tower::Service;
 
+/// A generated server with its limits and compression. Each has a type of its own.
+macro_rules! limited {
+    ($server:ident, $config:expr, $rpcs:expr) => {
+        $server::new($rpcs.clone())
+            .max_decoding_message_size($config.max_message_bytes)
+            // What grpcio and grpc-js have apart from gzip. Nobody needs it in answers.
+            .accept_compressed(Deflate)
+            .accept_compressed(Gzip)
+            .accept_compressed(Zstd)
+            .send_compressed(Gzip)
+            .send_compressed(Zstd)
+    };
+}
+
 /// Both services, with their limits and compression.
 #[derive(Clone)]
 pub struct Services {
@@ -33,22 +47,8 @@ impl Services {
     /// The services over these RPCs.
     pub fn new(config: &ServerConfig, rpcs: &Rpcs) -> Self {
         Services {
-            claude: ClaudeServiceServer::new(rpcs.clone())
-                .max_decoding_message_size(config.max_message_bytes)
-                // What grpcio and grpc-js have apart from gzip. Nobody needs it in
-                // answers.
-                .accept_compressed(Deflate)
-                .accept_compressed(Gzip)
-                .accept_compressed(Zstd)
-                .send_compressed(Gzip)
-                .send_compressed(Zstd),
-            batches: BatchServiceServer::new(rpcs.clone())
-                .max_decoding_message_size(config.max_message_bytes)
-                .accept_compressed(Deflate)
-                .accept_compressed(Gzip)
-                .accept_compressed(Zstd)
-                .send_compressed(Gzip)
-                .send_compressed(Zstd),
+            claude: limited!(ClaudeServiceServer, config, rpcs),
+            batches: limited!(BatchServiceServer, config, rpcs),
         }
     }
 }

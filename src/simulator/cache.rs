@@ -225,7 +225,7 @@ fn mark_of(object: &RawObject) -> Option<CacheControl> {
     serde_json::from_value(mark).ok()
 }
 
-/// Takes the mark out of a block: it is no part of the prefix that it ends.
+/// Takes the mark out of a block: it is not part of the prefix that it ends.
 fn take_mark(block: &mut InputBlock) -> Option<CacheControl> {
     let InputBlock::Other(object) = block else {
         return cache_control(block)?.take();

@@ -3,13 +3,10 @@
 use super::{access, plain, upstream_failed};
 use crate::{
     batches::BatchError,
-    claude::{
-        error::{ErrorBody, status_of_type},
-        unreadable::Unreadable,
-    },
+    claude::{error::ErrorBody, unreadable::Unreadable},
     proto::v1,
     reason::Reason,
-    upstream::{ApiFailure, Failed, UpstreamError},
+    upstream::{Failed, UpstreamError},
 };
 use tonic::Status;
 use tonic_types::StatusExt;
@@ -46,15 +43,7 @@ pub fn batches_disabled() -> Status {
 
 /// The status of an item that the API has rejected, or failed to answer.
 pub fn item_failed(error: ErrorBody) -> Status {
-    let failure = ApiFailure {
-        status: status_of_type(&error.kind),
-        kind: error.kind,
-        message: error.message,
-        code: error.code,
-        request_id: error.request_id,
-        ..ApiFailure::default()
-    };
-    failure_of(UpstreamError::Api(Box::new(failure)))
+    failure_of(UpstreamError::Api(Box::new(error.into())))
 }
 
 /// The status of an item whose answer cannot be read.
@@ -78,7 +67,7 @@ pub fn item_expired() -> Status {
     )
 }
 
-/// What callers are told of an error in place of a result.
+/// The error that a caller gets in place of a result.
 pub fn item_error(status: &Status) -> v1::BatchItemError {
     let info = status.get_details_error_info();
     v1::BatchItemError {

@@ -1,7 +1,13 @@
 //! The errors of a call to the API.
 
 use super::connect_failure::ConnectFailure;
-use crate::{access::limits::AccessError, claude::unreadable::Unreadable};
+use crate::{
+    access::limits::AccessError,
+    claude::{
+        error::{ErrorBody, status_of_type},
+        unreadable::Unreadable,
+    },
+};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use thiserror::Error;
@@ -149,6 +155,20 @@ impl UpstreamError {
     }
 }
 
+impl From<ErrorBody> for ApiFailure {
+    /// The failure that an error reports which came with the status of a success.
+    fn from(body: ErrorBody) -> Self {
+        ApiFailure {
+            status: status_of_type(&body.kind),
+            kind: body.kind,
+            message: body.message,
+            code: body.code,
+            request_id: body.request_id,
+            ..ApiFailure::default()
+        }
+    }
+}
+
 impl ApiFailure {
     fn describe(&self) -> String {
         match self.kind.as_str() {
@@ -160,6 +180,12 @@ impl ApiFailure {
     /// Whether the body is an error of the API, and not that of a proxy.
     pub fn is_from_api(&self) -> bool {
         !self.kind.is_empty()
+    }
+
+    /// Whether it is the fault of the request, which would be rejected again.
+    pub fn is_of_request(&self) -> bool {
+        let is_of_account = self.is_spend_limit() || self.is_billing() || self.is_disabled();
+        matches!(self.status, 400 | 413 | 422) && !is_of_account
     }
 
     /// Whether the API does not have what was asked for. The page of a proxy with the

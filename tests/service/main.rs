@@ -8,6 +8,8 @@ mod any_request;
 mod any_tool;
 mod bad_blocks;
 mod bad_requests;
+mod batch_interruptions;
+mod batch_world;
 mod batches;
 mod blame;
 mod classify;

@@ -1,7 +1,11 @@
 //! The admin port.
 
 use crate::service::{Running, ask, read_all, streamed};
-use claude_grpc::simulator::Behaviour;
+use claude_grpc::{
+    proto::v1::{self, batch_service_client::BatchServiceClient},
+    secrets::Keyring,
+    simulator::Behaviour,
+};
 use std::{process::Command, time::Duration};
 
 /// The sample of a metric whose line contains all of these.
@@ -62,6 +66,30 @@ async fn calls_are_counted_by_what_they_are() {
     );
     let own = of(&["overhead_duration_seconds_sum", "/Generate\"", model]);
     assert!(own < 0.5, "{own}");
+}
+
+#[tokio::test]
+async fn the_attempts_of_batches_are_those_of_their_calls() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path().display();
+    Keyring::create(&directory.path().join("key")).unwrap();
+    let toml = format!("[batches]\nstate_file = '{at}/state'\nkey_file = '{at}/key'\n");
+    let service = Running::start(&[], &toml).await;
+    let address = format!("http://{}", service.address);
+    let mut batches = BatchServiceClient::connect(address).await.unwrap();
+    let request = v1::SubmitBatchRequest {
+        items: vec![v1::BatchItem {
+            id: "a".to_owned(),
+            request: Some(v1::batch_item::Request::Generate(ask("hello"))),
+        }],
+        ..v1::SubmitBatchRequest::default()
+    };
+    batches.submit_batch(request).await.unwrap();
+    let metrics = service.metrics().await;
+    let attempts = "gen_ai_client_operation_duration_seconds_count";
+    assert_eq!(sample(&metrics, &[attempts, "\"create_batch\""]), 1.0);
+    let calls = "rpc_server_call_duration_seconds_count";
+    assert_eq!(sample(&metrics, &[calls, "/SubmitBatch\"", "\"OK\""]), 1.0);
 }
 
 #[tokio::test]

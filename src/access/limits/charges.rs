@@ -157,6 +157,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn limits_per_minute_do_not_apply() {
+        let mut client = client();
+        client.limits.input_tokens_per_minute = Some(1);
+        let estimate = [(MODEL, of_input(1_000))];
+        let charged = store().charge_batch(&client, estimate.into_iter()).await;
+        assert!(charged.is_ok());
+    }
+
+    #[tokio::test]
     async fn usage_that_was_lost_with_its_process_is_not_corrected() {
         let before = store();
         let estimate = [(MODEL, of_input(1_000_000))];

@@ -11,6 +11,7 @@ use crate::{
     call::Deadline,
     proto::v1::{self, batch_service_server::BatchService},
     status::{self, Violations},
+    telemetry::CallRecord,
 };
 use futures::StreamExt;
 use listed::listed;
@@ -24,8 +25,11 @@ const PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1000;
 
 impl Rpcs {
-    fn batches(&self) -> Result<&Batches, Status> {
-        self.batches.as_ref().ok_or_else(status::batches_disabled)
+    /// The batches, for this call.
+    fn batches<T>(&self, request: &Request<T>) -> Result<Batches, Status> {
+        let batches = self.batches.as_ref().ok_or_else(status::batches_disabled)?;
+        let record = request.extensions().get::<CallRecord>();
+        Ok(batches.on_behalf_of(record.cloned().unwrap_or_default()))
     }
 }
 
@@ -47,7 +51,7 @@ impl BatchService for Rpcs {
         &self,
         request: Request<v1::SubmitBatchRequest>,
     ) -> Result<Response<v1::SubmitBatchResponse>, Status> {
-        let batches = self.batches()?;
+        let batches = self.batches(&request)?;
         let options = call::options(&request, false, &self.config.passthrough)?;
         let new = submission::read(self, request.into_inner(), options)?;
         let record = batches.submit(new).await.map_err(failed)?;
@@ -60,7 +64,7 @@ impl BatchService for Rpcs {
         &self,
         request: Request<v1::GetBatchRequest>,
     ) -> Result<Response<v1::GetBatchResponse>, Status> {
-        let (batches, tenant) = (self.batches()?, tenant(&request));
+        let (batches, tenant) = (self.batches(&request)?, tenant(&request));
         let id = request.into_inner().id;
         let record = batches.get(&tenant, &id).await.map_err(failed)?;
         Ok(Response::new(v1::GetBatchResponse {
@@ -72,7 +76,7 @@ impl BatchService for Rpcs {
         &self,
         request: Request<v1::ListBatchesRequest>,
     ) -> Result<Response<v1::ListBatchesResponse>, Status> {
-        let (batches, tenant) = (self.batches()?, tenant(&request));
+        let (batches, tenant) = (self.batches(&request)?, tenant(&request));
         let request = request.into_inner();
         let size = match usize::try_from(request.page_size) {
             Ok(0) => PAGE,
@@ -114,7 +118,7 @@ impl BatchService for Rpcs {
         &self,
         request: Request<v1::CancelBatchRequest>,
     ) -> Result<Response<v1::CancelBatchResponse>, Status> {
-        let (batches, tenant) = (self.batches()?, tenant(&request));
+        let (batches, tenant) = (self.batches(&request)?, tenant(&request));
         let id = request.into_inner().id;
         let record = batches.cancel(&tenant, &id).await.map_err(failed)?;
         Ok(Response::new(v1::CancelBatchResponse {
@@ -126,7 +130,7 @@ impl BatchService for Rpcs {
         &self,
         request: Request<v1::DeleteBatchRequest>,
     ) -> Result<Response<v1::DeleteBatchResponse>, Status> {
-        let (batches, tenant) = (self.batches()?, tenant(&request));
+        let (batches, tenant) = (self.batches(&request)?, tenant(&request));
         let id = request.into_inner().id;
         batches.delete(&tenant, &id).await.map_err(failed)?;
         Ok(Response::new(v1::DeleteBatchResponse {}))
@@ -136,7 +140,7 @@ impl BatchService for Rpcs {
         &self,
         request: Request<v1::StreamBatchResultsRequest>,
     ) -> Result<Response<Self::StreamBatchResultsStream>, Status> {
-        let (batches, tenant) = (self.batches()?, tenant(&request));
+        let (batches, tenant) = (self.batches(&request)?, tenant(&request));
         let deadline = request.extensions().get::<Deadline>().copied();
         let id = request.into_inner().id;
         let results = batches.results(&tenant, &id, deadline).await;

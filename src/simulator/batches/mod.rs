@@ -34,7 +34,7 @@ pub(super) const PATH: &str = "/v1/messages/batches";
 /// Maximum size of the body that creates a batch.
 pub(super) const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
 
-/// `retry-after` while there is no room for another batch.
+/// `retry-after` when the store of batches is full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What a path names.

@@ -3,6 +3,7 @@
 
 use super::{super::error::ApiError, betas::Betas, conformity};
 use crate::claude::{
+    extra::fields_of,
     representable::representable,
     request::{Content, InputBlock, MessagesRequest, SystemPrompt},
 };
@@ -87,7 +88,7 @@ fn adapt_content(content: &mut Value) {
             continue;
         };
         let kind = block.get("type").and_then(Value::as_str);
-        let Some((_, names)) = BLOCKS.iter().find(|(known, _)| Some(*known) == kind) else {
+        let Some(names) = kind.and_then(fields_of) else {
             continue;
         };
         keep(block, names);
@@ -103,7 +104,8 @@ fn adapt_content(content: &mut Value) {
     }
 }
 
-/// The fields of [`MessagesRequest`].
+/// The fields that are read into [`MessagesRequest`]; what else the API has only changes
+/// a word of the answer, or nothing.
 const REQUEST: &[&str] = &[
     "model",
     "max_tokens",
@@ -118,50 +120,6 @@ const REQUEST: &[&str] = &[
     "service_tier",
     "cache_control",
     "stream",
-];
-
-/// The fields of each type of [`InputBlock`].
-const BLOCKS: [(&str, &[&str]); 8] = [
-    ("text", &["type", "text", "cache_control", "citations"]),
-    ("image", &["type", "source", "cache_control"]),
-    (
-        "document",
-        &[
-            "type",
-            "source",
-            "title",
-            "context",
-            "citations",
-            "cache_control",
-        ],
-    ),
-    (
-        "search_result",
-        &[
-            "type",
-            "source",
-            "title",
-            "content",
-            "citations",
-            "cache_control",
-        ],
-    ),
-    (
-        "tool_use",
-        &["type", "id", "name", "input", "cache_control"],
-    ),
-    (
-        "tool_result",
-        &[
-            "type",
-            "tool_use_id",
-            "content",
-            "is_error",
-            "cache_control",
-        ],
-    ),
-    ("thinking", &["type", "thinking", "signature"]),
-    ("redacted_thinking", &["type", "data"]),
 ];
 
 /// The fields of the sources of images and documents.

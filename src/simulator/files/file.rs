@@ -30,7 +30,7 @@ pub(super) enum FileRefusal {
     Expired,
     /// It was uploaded, not generated.
     NotDownloadable,
-    /// There is no room for another file.
+    /// All files together would exceed their maximum size.
     QuotaExceeded,
 }
 

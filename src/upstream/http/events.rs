@@ -2,12 +2,8 @@
 
 use super::{body_ends::BodyEnds, response::BodyBroke};
 use crate::{
-    claude::{
-        error::{ErrorBody, status_of_type},
-        event::StreamEvent,
-        event_reader::EventReader,
-    },
-    upstream::{ApiFailure, EventStream, UpstreamError, usage_meter::UsageMeter},
+    claude::{error::ErrorBody, event::StreamEvent, event_reader::EventReader},
+    upstream::{EventStream, UpstreamError, usage_meter::UsageMeter},
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -73,14 +69,7 @@ pub fn events(
 /// The failure that an `error` event reports, or an error with the status of a
 /// success.
 pub fn failure(body: ErrorBody) -> UpstreamError {
-    UpstreamError::Api(Box::new(ApiFailure {
-        status: status_of_type(&body.kind),
-        kind: body.kind,
-        message: body.message,
-        code: body.code,
-        request_id: body.request_id,
-        ..ApiFailure::default()
-    }))
+    UpstreamError::Api(Box::new(body.into()))
 }
 
 #[cfg(test)]
