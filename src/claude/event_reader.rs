@@ -24,6 +24,7 @@ use super::{
     lenient::{Object, body_text},
     raw::JsonText,
     sse::{SseDecoder, SseEvent},
+    streamed_block::{BlockKind, StreamedBlock},
     unreadable::Unreadable,
 };
 use serde_json::value::RawValue;
@@ -75,32 +76,6 @@ struct EventOrder {
     blocks: Vec<StreamedBlock>,
     /// What was read and not yet returned.
     ready: VecDeque<StreamEvent>,
-}
-
-/// What is known of a block of the stream.
-#[derive(Debug)]
-struct StreamedBlock {
-    /// The API's number of the block; `None` for one that is made here.
-    index: Option<u64>,
-    kind: BlockKind,
-    is_open: bool,
-    /// The input of a tool as the block started with it, until deltas come.
-    input_at_start: Option<JsonText>,
-    /// The first half of a character at the end of the last delta.
-    first_half: Option<u16>,
-    /// The text block with the text that came for this one.
-    text_block: Option<usize>,
-}
-
-/// Which deltas belong to a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum BlockKind {
-    Text,
-    Thinking,
-    RedactedThinking,
-    ToolUse,
-    ContainerUpload,
-    Other,
 }
 
 impl EventOrder {
@@ -383,30 +358,6 @@ impl EventOrder {
         let index = position as u32;
         self.ready
             .push_back(StreamEvent::BlockDelta { index, delta });
-    }
-}
-
-impl BlockKind {
-    fn of(block: &AnswerBlock) -> Self {
-        match block {
-            AnswerBlock::Text { .. } => BlockKind::Text,
-            AnswerBlock::Thinking { .. } => BlockKind::Thinking,
-            AnswerBlock::RedactedThinking { .. } => BlockKind::RedactedThinking,
-            AnswerBlock::ToolUse { .. } => BlockKind::ToolUse,
-            AnswerBlock::ContainerUpload { .. } => BlockKind::ContainerUpload,
-            AnswerBlock::Other { .. } => BlockKind::Other,
-        }
-    }
-
-    /// The delta with more of what such a block consists of.
-    fn delta(self, text: String) -> Delta {
-        match self {
-            BlockKind::Text | BlockKind::RedactedThinking | BlockKind::ContainerUpload => {
-                Delta::Text(text)
-            }
-            BlockKind::Thinking => Delta::Thinking(text),
-            BlockKind::ToolUse | BlockKind::Other => Delta::InputJson(text),
-        }
     }
 }
 

@@ -31,6 +31,7 @@ pub mod representable;
 pub mod request;
 pub mod rest;
 pub mod sse;
+mod streamed_block;
 pub mod tool_origin;
 pub mod tools;
 pub mod unreadable;

@@ -9,7 +9,7 @@ use claude_grpc::{
         self, BatchState, batch_item::Request as Item, batch_service_client::BatchServiceClient,
     },
     secrets::Keyring,
-    simulator::{Simulator, SimulatorConfig},
+    simulator::{Behaviour, Handle, Simulator, SimulatorConfig},
 };
 use rand::Rng;
 use secrecy::ExposeSecret;
@@ -52,6 +52,7 @@ impl Interceptor for ClientKey {
 /// The simulator, and a folder with all that the service needs.
 struct World {
     api: String,
+    simulator: Handle,
     toml: String,
     folder: TempDir,
 }
@@ -65,6 +66,7 @@ impl World {
         config.batches.duration = Duration::from_millis(300);
         let simulator = Simulator::bind(config).await.unwrap();
         let api = simulator.base_url().unwrap();
+        let handle = simulator.handle();
         tokio::spawn(simulator.run());
         let folder = tempfile::tempdir().unwrap();
         Keyring::create(&folder.path().join("batches.key")).unwrap();
@@ -82,7 +84,12 @@ impl World {
             poll_interval = '100ms'
             search_after = '1s'\n"
         );
-        World { api, toml, folder }
+        World {
+            api,
+            simulator: handle,
+            toml,
+            folder,
+        }
     }
 
     fn path(&self) -> &Path {
@@ -215,6 +222,32 @@ async fn nothing_of_batches_is_lost_or_sent_twice_over_kills() {
         "sent twice, or not at all"
     );
     println!("{} batches, 10 kills", ids.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_waits_for_a_submission_whose_caller_is_gone() {
+    let world = World::start().await;
+    let key = world.client("pipeline", ClientLimits::default());
+    let mut process = world.process().await;
+    let delay = Duration::from_millis(50);
+    world.simulator.next([Behaviour::SlowBody { delay }]);
+    let mut grpc = connect(&process, &key);
+    let submission = tokio::spawn(async move { submit(&mut grpc, "r").await });
+    world.simulator.until(|counts| counts.requests == 1).await;
+    submission.abort();
+    process.signal("TERM");
+    process.ended().await;
+
+    let process = world.process().await;
+    let mut grpc = connect(&process, &key);
+    let listed = grpc.list_batches(v1::ListBatchesRequest::default());
+    let listed = listed.await.unwrap().into_inner().batches;
+    assert_eq!(listed.len(), 1);
+    assert_ne!(
+        listed[0].state(),
+        BatchState::Submitting,
+        "the answer was lost"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

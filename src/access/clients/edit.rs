@@ -1,10 +1,8 @@
 //! Edits the clients file: what `claude-grpc clients` does.
 
 use super::{
-    file::{
-        ClientEntry, ClientLimits, ClientsError, ClientsFile, KeyEntry, MAX_KEYS, PriorityName,
-        SigningKeyEntry,
-    },
+    client_limits::{ClientLimits, PriorityName},
+    file::{ClientEntry, ClientsError, ClientsFile, KeyEntry, MAX_KEYS, SigningKeyEntry},
     key::{self, FreshKey},
 };
 use crate::secrets::{Keyring, SecretError, directory};

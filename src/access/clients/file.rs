@@ -1,8 +1,10 @@
 //! The clients file: its format, and the checks when it is read.
 
-use super::key::KeyHash;
+use super::{
+    client_limits::{ClientLimits, PriorityName},
+    key::KeyHash,
+};
 use crate::{
-    call::Priority,
     proto::METHODS,
     secrets::{self, Keyring, SecretError, ensure_private, read_text, text_in},
 };
@@ -126,67 +128,6 @@ pub struct SigningKeyEntry {
         skip_serializing_if = "Option::is_none"
     )]
     pub not_after: Option<SystemTime>,
-}
-
-/// The limits of a client. An absent limit means unlimited.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ClientLimits {
-    /// Calls per minute.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub requests_per_minute: Option<u64>,
-    /// Input tokens per minute, cache reads included.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub input_tokens_per_minute: Option<u64>,
-    /// Output tokens per minute.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output_tokens_per_minute: Option<u64>,
-    /// Concurrent calls, streams included.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub calls_in_flight: Option<u64>,
-    /// Input and output tokens per day (UTC).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens_per_day: Option<u64>,
-    /// Input and output tokens per calendar month (UTC).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens_per_month: Option<u64>,
-    /// US dollars per day (UTC), according to the price table.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dollars_per_day: Option<f64>,
-    /// US dollars per calendar month (UTC), according to the price table.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dollars_per_month: Option<f64>,
-}
-
-impl ClientLimits {
-    fn is_unlimited(&self) -> bool {
-        *self == ClientLimits::default()
-    }
-
-    /// Whether a budget in dollars applies.
-    pub fn are_in_dollars(&self) -> bool {
-        self.dollars_per_day.is_some() || self.dollars_per_month.is_some()
-    }
-}
-
-/// A priority, as spelled in the file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PriorityName {
-    /// Calls that nobody is waiting for.
-    Batch,
-    /// Calls that somebody is waiting for.
-    #[default]
-    Interactive,
-}
-
-impl From<PriorityName> for Priority {
-    fn from(name: PriorityName) -> Priority {
-        match name {
-            PriorityName::Batch => Priority::Batch,
-            PriorityName::Interactive => Priority::Interactive,
-        }
-    }
 }
 
 /// The clients file cannot be read, parsed or written. Quotes names and ids,
