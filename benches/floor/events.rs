@@ -121,6 +121,7 @@ pub fn forward(
                     model: message.model,
                     usage: Some(usage),
                     request_id: std::mem::take(&mut request_id),
+                    host: String::new(),
                 }))
             }
             Event::BlockStart(start) => Some(Sent::BlockStarted(v1::BlockStarted {

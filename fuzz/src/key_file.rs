@@ -2,7 +2,7 @@
 
 use claude_grpc::{
     secrets::{ApiKeys, KeySource, Keyring, SecretsConfig, is_encrypted},
-    upstream::Key,
+    upstream::{Key, KeyScheme},
 };
 use futures::executor::block_on;
 use secrecy::ExposeSecret;
@@ -75,7 +75,7 @@ fn read(text: &str) -> Result<Vec<String>, String> {
     };
     let source = KeySource::resolve(None, &config, |_| None).expect("it is set");
     let read = block_on(ApiKeys::read(source)).map_err(|error| error.to_string())?;
-    let keys = Key::numbered(&read.keys).expect("they were checked");
+    let keys = Key::numbered(KeyScheme::Bearer, &read.keys).expect("they were checked");
     assert_eq!(keys.len(), read.keys.len());
     let keys = read.keys.iter();
     Ok(keys.map(|key| key.expose_secret().to_owned()).collect())

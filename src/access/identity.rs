@@ -17,6 +17,10 @@ pub struct Identity {
     pub methods: Vec<String>,
     /// The models that it may use; all when empty.
     pub models: Vec<String>,
+    /// The hosts of Claude that may serve its calls; all when empty.
+    pub hosts: Vec<String>,
+    /// The betas that its calls may name; all that are allowed when empty.
+    pub betas: Vec<String>,
     /// The highest priority that its calls can have.
     pub priority: Priority,
     /// When the client's access ends.
@@ -53,6 +57,16 @@ impl Identity {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a host of Claude may serve the client's calls.
+    pub fn may_use_host(&self, host: &str) -> bool {
+        self.hosts.is_empty() || self.hosts.iter().any(|one| one == host)
+    }
+
+    /// Whether the client's calls may name a beta.
+    pub fn may_use_beta(&self, beta: &str) -> bool {
+        self.betas.is_empty() || self.betas.iter().any(|one| one == beta)
     }
 
     /// Whether the client may use a model.

@@ -6,9 +6,9 @@ use crate::{
     access::Refusals,
     telemetry::{
         metrics::Family,
-        names::{OTHER_LABEL, attribute as a, metric as m},
+        names::{Metric, OTHER_LABEL, attribute as a, metric as m},
     },
-    upstream::{CircuitScope, CircuitState, PoolCounts, QuotaRemaining},
+    upstream::{CircuitScope, CircuitState, Host, QuotaRemaining},
 };
 use std::collections::BTreeMap;
 
@@ -33,6 +33,8 @@ const RESOURCES: [Resource; 3] = [
 /// that has the least left.
 #[derive(Debug)]
 pub struct Headroom {
+    /// The host.
+    pub host: String,
     /// The model, by its label in metrics.
     pub model: String,
     /// The limited resource: requests, input or output tokens.
@@ -70,55 +72,97 @@ fn store_errors(view: &ServiceView) -> Family {
     errors
 }
 
+/// A figure of each host.
+fn of_hosts(metric: &'static Metric, hosts: &[Host], figure: fn(&Host) -> f64) -> Family {
+    let mut family = Family::new(metric);
+    for host in hosts {
+        family.number(&[(a::HOST, host.name())], figure(host));
+    }
+    family
+}
+
 /// The HTTP/2 connections and streams.
-fn http2(counts: PoolCounts) -> [Family; 4] {
+fn http2(hosts: &[Host]) -> [Family; 4] {
     let mut connections = Family::new(&m::HTTP2_CONNECTIONS);
-    for (state, count) in [
-        ("connecting", counts.connecting),
-        ("active", counts.active),
-        ("idle", counts.idle),
-        ("draining", counts.draining),
-    ] {
-        connections.number(&[(a::STATE, state)], count as f64);
+    for host in hosts {
+        let counts = host.http2();
+        for (state, count) in [
+            ("connecting", counts.connecting),
+            ("active", counts.active),
+            ("idle", counts.idle),
+            ("draining", counts.draining),
+        ] {
+            let attributes = [(a::HOST, &**host.name()), (a::STATE, state)];
+            connections.number(&attributes, count as f64);
+        }
     }
     [
         connections,
-        Family::single(&m::HTTP2_STREAMS_IN_USE, counts.in_flight as f64),
-        Family::single(&m::HTTP2_STREAMS_WAITING, counts.waiting as f64),
-        Family::single(&m::HTTP2_STREAMS_CAPACITY, counts.capacity as f64),
+        of_hosts(&m::HTTP2_STREAMS_IN_USE, hosts, |it| {
+            it.http2().in_flight as f64
+        }),
+        of_hosts(&m::HTTP2_STREAMS_WAITING, hosts, |it| {
+            it.http2().waiting as f64
+        }),
+        of_hosts(&m::HTTP2_STREAMS_CAPACITY, hosts, |it| {
+            it.http2().capacity as f64
+        }),
     ]
+}
+
+/// The circuits of each host.
+fn circuits(hosts: &[Host]) -> Family {
+    let mut breaker = Family::new(&m::BREAKER);
+    for host in hosts {
+        for (scope, state) in host.breaker.states() {
+            let model = match &scope {
+                // Empty attributes are not exported.
+                CircuitScope::Connection => "",
+                CircuitScope::Model(model) => model,
+                CircuitScope::OtherModels => OTHER_LABEL,
+            };
+            for (one, name) in BREAKER_STATES {
+                let figure = if one == state { 1.0 } else { 0.0 };
+                let attributes = [
+                    (a::HOST, &**host.name()),
+                    (a::REQUEST_MODEL, model),
+                    (a::STATE, name),
+                ];
+                breaker.number(&attributes, figure);
+            }
+        }
+    }
+    breaker
+}
+
+/// The keys of a host that are quarantined.
+fn refused(host: &Host) -> f64 {
+    let keys = host.keys.refused();
+    keys.iter().filter(|(_, refusal)| refusal.is_some()).count() as f64
 }
 
 fn read(view: &ServiceView, families: &mut Vec<Family>) {
     let upstream = &view.upstream;
-    let mut breaker = Family::new(&m::BREAKER);
-    for (scope, state) in upstream.breaker.states() {
-        let model = match &scope {
-            // Empty attributes are not exported.
-            CircuitScope::Connection => "",
-            CircuitScope::Model(model) => model,
-            CircuitScope::OtherModels => OTHER_LABEL,
-        };
-        for (one, name) in BREAKER_STATES {
-            let figure = if one == state { 1.0 } else { 0.0 };
-            breaker.number(&[(a::REQUEST_MODEL, model), (a::STATE, name)], figure);
-        }
-    }
-    let keys = upstream.keys.refused();
-    let refused = keys.iter().filter(|(_, refusal)| refusal.is_some()).count();
-    let permits = &upstream.concurrency_limit;
+    let hosts = &upstream.hosts;
     let ready = if view.unready().is_none() { 1.0 } else { 0.0 };
     let store_down = if view.store.is_down() { 1.0 } else { 0.0 };
     families.extend([
-        breaker,
+        circuits(hosts),
         Family::single(&m::MESSAGE_BYTES, view.messages.in_use() as f64),
         Family::single(&m::MESSAGE_BYTES_LIMIT, view.messages.capacity() as f64),
         Family::single(&m::MESSAGES_WAITING, view.messages.waiting() as f64),
-        Family::single(&m::CONCURRENCY_IN_USE, permits.in_use() as f64),
-        Family::single(&m::CONCURRENCY_WAITING, permits.waiting() as f64),
-        Family::single(&m::CONCURRENCY_LIMIT, permits.limit() as f64),
-        Family::single(&m::KEYS, keys.len() as f64),
-        Family::single(&m::KEYS_REFUSED, refused as f64),
+        of_hosts(&m::CONCURRENCY_IN_USE, hosts, |it| {
+            it.concurrency_limit.in_use() as f64
+        }),
+        of_hosts(&m::CONCURRENCY_WAITING, hosts, |it| {
+            it.concurrency_limit.waiting() as f64
+        }),
+        of_hosts(&m::CONCURRENCY_LIMIT, hosts, |it| {
+            it.concurrency_limit.limit() as f64
+        }),
+        of_hosts(&m::KEYS, hosts, |it| it.keys.current().len() as f64),
+        of_hosts(&m::KEYS_REFUSED, hosts, refused),
+        of_hosts(&m::FAILOVERS, hosts, |it| it.failovers() as f64),
         Family::single(&m::COALESCED, upstream.coalesced.count() as f64),
         Family::single(&m::READY, ready),
         Family::single(&m::STORE_FAILURES, view.store.failures() as f64),
@@ -126,7 +170,7 @@ fn read(view: &ServiceView, families: &mut Vec<Family>) {
         Family::single(&m::STORE_DOWN, store_down),
         queued(view),
     ]);
-    families.extend(http2(upstream.http2()));
+    families.extend(http2(hosts));
     let mut reloads = Family::new(&m::RELOADS);
     for reload in &view.reloads {
         let counts = reload.counts();
@@ -144,6 +188,7 @@ fn read(view: &ServiceView, families: &mut Vec<Family>) {
     let mut limit = Family::new(&m::RATE_LIMIT);
     for left in rate_limits(view) {
         let attributes = [
+            (a::HOST, left.host.as_str()),
             (a::REQUEST_MODEL, left.model.as_str()),
             (a::RESOURCE, left.resource),
         ];
@@ -168,15 +213,16 @@ fn queued(view: &ServiceView) -> Family {
 /// What is left of the API's limits.
 pub fn rate_limits(view: &ServiceView) -> Vec<Headroom> {
     let mut all = Vec::new();
-    for (model, quotas) in quotas(view) {
+    for ((host, model), quotas) in quotas(view) {
         for (resource, figures) in RESOURCES {
             let least = quotas
                 .iter()
                 .filter_map(figures)
                 .min_by(|(one, _), (other, _)| one.total_cmp(other));
             if let Some((left, limit)) = least {
-                let model = model.clone();
+                let (host, model) = (host.clone(), model.clone());
                 all.push(Headroom {
+                    host,
                     model,
                     resource,
                     left,
@@ -188,15 +234,18 @@ pub fn rate_limits(view: &ServiceView) -> Vec<Headroom> {
     all
 }
 
-fn quotas(view: &ServiceView) -> BTreeMap<String, Vec<QuotaRemaining>> {
-    let mut by_model: BTreeMap<String, Vec<QuotaRemaining>> = BTreeMap::new();
+/// The quotas of each host and model.
+fn quotas(view: &ServiceView) -> BTreeMap<(String, String), Vec<QuotaRemaining>> {
+    let mut by_model: BTreeMap<_, Vec<QuotaRemaining>> = BTreeMap::new();
     let Some(metrics) = view.telemetry.metrics() else {
         return by_model;
     };
-    for (_, model, quota) in view.upstream.rate_limiter.quotas() {
-        let name = metrics.models.name(metrics.models.label(&model));
-        let same = by_model.entry(name.to_string()).or_default();
-        same.push(quota.remaining());
+    for host in view.upstream.hosts.iter() {
+        for (_, model, quota) in host.rate_limiter.quotas() {
+            let name = metrics.models.name(metrics.models.label(&model));
+            let of = (host.name().to_string(), name.to_string());
+            by_model.entry(of).or_default().push(quota.remaining());
+        }
     }
     by_model
 }

@@ -227,6 +227,7 @@ mod tests {
             cost: 0.12,
         });
         report.rate_limits.push(Headroom {
+            host: "claude".to_owned(),
             model: "<b>".to_owned(),
             resource: "input_tokens",
             left: 5.0,

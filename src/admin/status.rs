@@ -11,7 +11,7 @@ use crate::{
         metrics::{Family, Point, PointValue},
         names::{Metric, attribute as a, metric as m},
     },
-    upstream::{CircuitScope, CircuitState, PoolCounts},
+    upstream::{CircuitScope, CircuitState, Host, PoolCounts},
 };
 use std::{
     collections::BTreeMap,
@@ -89,12 +89,24 @@ impl StatusReport {
         for headroom in &mut rate_limits {
             // Below zero, calls are owed: nothing is left.
             headroom.left = headroom.left.max(0.0);
+            if upstream.hosts.len() > 1 {
+                headroom.model = format!("{}: {}", headroom.host, headroom.model);
+            }
         }
-        let keys = upstream.keys.refused();
+        let hosts = &upstream.hosts;
+        let keys: Vec<_> = hosts.iter().flat_map(|it| it.keys.refused()).collect();
         let refused = keys.iter().filter(|(_, refusal)| refusal.is_some()).count();
-        let permits = &upstream.concurrency_limit;
-        let state = upstream.breaker.state();
-        let circuits = upstream.breaker.states();
+        let permits = hosts.iter().map(|it| &it.concurrency_limit);
+        let permits = permits.fold((0, 0, 0), |(used, limit, waiting), it| {
+            (
+                used + it.in_use(),
+                limit + it.limit(),
+                waiting + it.waiting(),
+            )
+        });
+        let states = hosts.iter().map(|it| it.breaker.state());
+        let state = states.max_by_key(|state| state.severity());
+        let state = state.unwrap_or(CircuitState::Closed);
         let breaker = BREAKER_STATES.iter().find(|(one, _)| *one == state);
         StatusReport {
             at: now,
@@ -107,9 +119,12 @@ impl StatusReport {
             call_quantiles: [window.call(0.5), window.call(0.99)],
             overhead_quantiles: [window.overhead(0.5), window.overhead(0.99)],
             breaker: breaker.map_or("", |(_, name)| name),
-            failing: failing(circuits),
-            permits: (permits.in_use(), permits.limit(), permits.waiting()),
-            http2: upstream.http2(),
+            failing: hosts
+                .iter()
+                .flat_map(|it| failing(it, hosts.len() > 1))
+                .collect(),
+            permits,
+            http2: hosts.iter().map(Host::http2).sum(),
             keys: (refused, keys.len()),
             rate_limits,
             errors: most_first(sum_by(&families, &m::FAILURES, a::REASON, |_| true)),
@@ -120,15 +135,20 @@ impl StatusReport {
     }
 }
 
-fn failing(circuits: Vec<(CircuitScope, CircuitState)>) -> Vec<String> {
-    let failing = circuits
-        .into_iter()
-        .filter(|(_, state)| *state != CircuitState::Closed);
+/// What the circuits of a host that are not closed protect, with the name of the host
+/// if there are several.
+fn failing(host: &Host, is_one_of_several: bool) -> Vec<String> {
+    let circuits = host.breaker.states().into_iter();
+    let failing = circuits.filter(|(_, state)| *state != CircuitState::Closed);
     failing
         .map(|(scope, _)| match scope {
             CircuitScope::Connection => "connection".to_owned(),
             CircuitScope::Model(model) => model.to_string(),
             CircuitScope::OtherModels => "other models".to_owned(),
+        })
+        .map(|scope| match is_one_of_several {
+            true => format!("{}: {scope}", host.name()),
+            false => scope,
         })
         .collect()
 }

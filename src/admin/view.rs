@@ -41,8 +41,8 @@ impl ServiceView {
         if self.drain.has_begun() {
             return Some("shutting down");
         }
-        let keys = self.upstream.keys.refused();
-        if keys.iter().all(|(_, refusal)| refusal.is_some()) {
+        let mut keys = self.upstream.hosts.iter().flat_map(|it| it.keys.refused());
+        if keys.all(|(_, refusal)| refusal.is_some()) {
             return Some("no usable API key");
         }
         None

@@ -27,7 +27,8 @@ use crate::{
     secrets::{Keyring, SecretError},
     telemetry::CallRecord,
     upstream::{
-        CallOptions, Client, Failed, Fingerprint, KeyAffinity, Keys, Upstream, UpstreamError,
+        CallOptions, Client, Failed, Fingerprint, HostFeature, KeyAffinity, Keys, Upstream,
+        UpstreamError,
     },
 };
 use entry::{BatchEntry, BatchIndex};
@@ -53,6 +54,9 @@ pub enum OpenError {
     /// The state file cannot be read or written.
     #[error(transparent)]
     State(#[from] StateFileError),
+    /// No host has batches.
+    #[error("batches need a host that has them: claude, claude_platform_aws or google_cloud")]
+    NoHost,
 }
 
 /// The batches of this process. Cloning is cheap.
@@ -67,6 +71,8 @@ struct Shared {
     config: BatchesConfig,
     client: Client,
     keys: Keys,
+    /// The host that has the batches.
+    host: Arc<str>,
     usage_store: Option<UsageStore>,
     file: StateFile,
     index: BatchIndex,
@@ -90,11 +96,14 @@ impl Batches {
         let (Some(path), Some(key_file)) = (&config.state_file, &config.key_file) else {
             return Ok(None);
         };
+        let host = upstream.first_with(HostFeature::Batches);
+        let host = host.ok_or(OpenError::NoHost)?;
         let (file, records) = StateFile::open(path, Keyring::read(key_file)?)?;
         let shared = Shared {
             config: config.clone(),
             client: upstream.client.clone(),
-            keys: upstream.keys.clone(),
+            keys: host.keys.clone(),
+            host: Arc::clone(host.name()),
             usage_store,
             file,
             index: BatchIndex::of(records),
@@ -155,6 +164,7 @@ impl Batches {
             priority: Priority::Batch,
             headers: record.headers.clone().map(Arc::new),
             key: record.key,
+            host: Some(Arc::clone(&self.shared.host)),
             tenant: Some(Arc::from(record.tenant.as_str())),
             record: self.call.clone(),
             ..CallOptions::new(Deadline::after(LONGEST_CALL))

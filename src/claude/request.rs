@@ -23,8 +23,12 @@ use serde::{
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MessagesRequest {
-    /// Id of the model.
+    /// Id of the model. It stands first: hosts that have it elsewhere are sent the rest
+    /// of the body as it is.
     pub model: String,
+    /// `true` requests server-sent events.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stream: bool,
     /// Maximum number of output tokens; required except for `count_tokens`. 0 only fills
     /// the cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,9 +74,6 @@ pub struct MessagesRequest {
     /// How fast the model answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speed: Option<Speed>,
-    /// `true` requests server-sent events.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub stream: bool,
     /// Fields that have none here, which are merged into the body when it is written
     /// ([`super::merge_fields`]).
     #[serde(skip)]

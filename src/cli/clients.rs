@@ -62,6 +62,14 @@ pub struct Add {
     /// Model that the client may use; repeat for more. Without it, all models.
     #[arg(long = "model", value_name = "MODEL")]
     models: Vec<String>,
+    /// Host of Claude that may serve its calls (a name in upstream.hosts); repeat for
+    /// more. Without it, all hosts.
+    #[arg(long = "host", value_name = "HOST")]
+    hosts: Vec<String>,
+    /// Beta that its calls may name, of those in service.passthrough.betas; repeat for
+    /// more. Without it, all of them.
+    #[arg(long = "beta", value_name = "BETA")]
+    betas: Vec<String>,
     /// Maximum priority of its calls.
     #[arg(long, value_enum, default_value = "interactive")]
     priority: PriorityFlag,
@@ -185,6 +193,8 @@ fn add(args: Add) -> Result<(), Failure> {
         weight: args.weight,
         methods: args.methods,
         models: args.models,
+        hosts: args.hosts,
+        betas: args.betas,
         priority: match args.priority {
             PriorityFlag::Batch => PriorityName::Batch,
             PriorityFlag::Interactive => PriorityName::Interactive,

@@ -13,16 +13,18 @@ use super::{
 use crate::{
     batches::Batches,
     config::{Config, Environment},
-    secrets::{ApiKeys, KeySource, Reloadable, Watcher},
+    secrets::{ApiKeys, KeySource, Reload, Reloadable, Watcher},
     server::Server,
     service::Rpcs,
     simulator::{Simulator, SimulatorConfig, SimulatorTlsConfig},
     store::Store,
-    upstream::{Key, Keys, ProxyVariables, Upstream, UpstreamConfig},
+    upstream::{
+        HostConfig, HostKeys, Key, KeyScheme, Keys, ProxyVariables, Upstream, UpstreamConfig,
+    },
 };
 use reqwest::Url;
 use secrecy::SecretString;
-use std::{convert::Infallible, io, net::TcpListener};
+use std::{collections::BTreeMap, convert::Infallible, io, net::TcpListener, sync::Arc};
 use tokio::time::timeout;
 use tracing::{Instrument, Span};
 
@@ -64,10 +66,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     };
 
     if !args.simulate {
-        let reloading = api_keys(&config, &environment);
-        let reloading = reloading.instrument(process.start.clone()).await?;
-        let keys = Key::numbered(&reloading.current().keys);
-        let keys = Keys::new(keys.map_err(|error| Failure::usage(error.to_string()))?);
+        let keys = host_keys(&config, &environment, &mut security.reloads);
+        let keys = keys.instrument(process.start.clone()).await?;
         let upstream = connect(
             &config,
             &config.upstream,
@@ -76,10 +76,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             security.store.clone(),
             &security,
         )?;
-        follow(&reloading, upstream.keys.clone());
-        security.reloads.push(reloading.as_reload());
-        let host = host(&config.upstream.base_url);
-        return serve(config, process, security, upstream, &host).await;
+        let hosts = addresses(&config.upstream);
+        return serve(config, process, security, upstream, &hosts).await;
     }
 
     let simulator = bind_simulator(SimulatorConfig {
@@ -206,23 +204,58 @@ async fn api_keys(
     }
 }
 
-/// Replaces the keys of the upstream whenever they are reloaded.
-fn follow(reloading: &Reloadable<ApiKeys>, keys: Keys) {
+/// Loads the keys of all hosts, which follow changes of their sources.
+async fn host_keys(
+    config: &Config,
+    environment: &Environment,
+    reloads: &mut Vec<Arc<dyn Reload>>,
+) -> Result<HostKeys, Failure> {
+    let mut of_hosts = BTreeMap::new();
+    for host in &config.upstream.hosts {
+        let Some(path) = &host.api_key_file else {
+            continue;
+        };
+        let source = KeySource::File {
+            path: path.clone(),
+            named_by: "upstream.hosts",
+        };
+        let loaded = ApiKeys::load(source).await.map_err(unusable)?;
+        let keys = followed(&loaded, host.kind.key_scheme())?;
+        reloads.push(loaded.as_reload());
+        of_hosts.insert(host.name.clone(), keys);
+    }
+    let hosts = config.upstream.all_hosts();
+    let has_its_own = |host: &HostConfig| of_hosts.contains_key(&host.name);
+    if hosts.iter().all(has_its_own) {
+        return Ok(HostKeys::new(Keys::new([]), of_hosts));
+    }
+    let loaded = api_keys(config, environment).await?;
+    let of_claude = followed(&loaded, KeyScheme::Bearer)?;
+    reloads.push(loaded.as_reload());
+    Ok(HostKeys::new(of_claude, of_hosts))
+}
+
+/// Keys, which are replaced whenever they are reloaded.
+fn followed(reloading: &Reloadable<ApiKeys>, scheme: KeyScheme) -> Result<Keys, Failure> {
+    let ring = Key::numbered(scheme, &reloading.current().keys);
+    let keys = Keys::new(ring.map_err(|error| Failure::usage(error.to_string()))?);
     let mut changes = reloading.subscribe();
+    let replaced = keys.clone();
     tokio::spawn(async move {
         while changes.changed().await.is_ok() {
             // Always `Ok`: invalid keys are rejected when they are reloaded.
-            if let Ok(ring) = Key::numbered(&changes.borrow_and_update().keys) {
-                keys.replace(ring);
+            if let Ok(ring) = Key::numbered(scheme, &changes.borrow_and_update().keys) {
+                replaced.replace(ring);
             }
         }
     });
+    Ok(keys)
 }
 
 fn connect(
     config: &Config,
     api: &UpstreamConfig,
-    keys: Keys,
+    keys: HostKeys,
     proxies: &ProxyVariables,
     store: Option<Store>,
     security: &Security,
@@ -231,7 +264,9 @@ fn connect(
         .map_err(|error| Failure::usage(with_causes(&error)))?;
     let priced = config.limits.prices.iter().map(|price| &*price.model);
     for model in config.service.models().chain(priced) {
-        upstream.breaker.add_model(model);
+        for host in upstream.hosts.iter() {
+            host.add_circuit(model);
+        }
     }
     Ok(upstream)
 }
@@ -261,6 +296,8 @@ fn connect_to_simulator(
 ) -> Result<Upstream, Failure> {
     let upstream = UpstreamConfig {
         base_url: simulator.base_url().map_err(address_unknown)?,
+        hosts: Vec::new(),
+        routes: Vec::new(),
         ..config.upstream.clone()
     };
     let accepted = config.simulator.api_keys.first();
@@ -269,12 +306,15 @@ fn connect_to_simulator(
         .map_err(|error| Failure::usage(format!("simulator.api_keys: {error}")))?;
     // The simulator of each process has its own rate limits: nothing to share.
     let (keys, proxies) = (Keys::new([key]), ProxyVariables::default());
-    connect(config, &upstream, keys, &proxies, None, security)
+    connect(config, &upstream, keys.into(), &proxies, None, security)
 }
 
-/// The host of the API, for the log: the full URL could contain a secret.
-fn host(base_url: &str) -> String {
-    let url = Url::parse(base_url).ok();
-    url.and_then(|url| url.host_str().map(str::to_owned))
-        .unwrap_or_default()
+/// The hosts of Claude, for the log: their full URLs could contain a secret.
+fn addresses(upstream: &UpstreamConfig) -> String {
+    let hosts = upstream.all_hosts().into_iter();
+    let names = hosts.filter_map(|host| {
+        let url = Url::parse(&host.address().ok()?).ok()?;
+        url.host_str().map(str::to_owned)
+    });
+    names.collect::<Vec<_>>().join(", ")
 }

@@ -79,9 +79,20 @@ fn is_assignment(key: &str) -> bool {
 /// # Errors
 /// [`UnusableKey`].
 pub fn authorization(key: &SecretString) -> Result<HeaderValue, UnusableKey> {
-    let key = checked_key(key.expose_secret())?;
-    let mut header = HeaderValue::try_from(format!("Bearer {key}"))
-        .map_err(|_| UnusableKey::NotVisible { position: 1 })?;
+    sensitive(&format!("Bearer {}", checked_key(key.expose_secret())?))
+}
+
+/// The value of a header that is the key alone, marked as sensitive.
+///
+/// # Errors
+/// [`UnusableKey`].
+pub fn key_header(key: &SecretString) -> Result<HeaderValue, UnusableKey> {
+    sensitive(checked_key(key.expose_secret())?)
+}
+
+fn sensitive(value: &str) -> Result<HeaderValue, UnusableKey> {
+    let mut header =
+        HeaderValue::from_str(value).map_err(|_| UnusableKey::NotVisible { position: 1 })?;
     header.set_sensitive(true);
     Ok(header)
 }

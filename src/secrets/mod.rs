@@ -17,7 +17,7 @@ mod text;
 mod watcher;
 
 pub use api_keys::{ApiKeys, ApiKeysError, KeySource};
-pub use bearer::{UnusableKey, authorization, checked_key};
+pub use bearer::{UnusableKey, authorization, checked_key, key_header};
 pub use config::{KmsConfig, SecretsConfig};
 pub use encrypted_file::{decrypt_file, encrypt_file, is_encrypted, rotate_file};
 pub use error::SecretError;

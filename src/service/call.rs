@@ -6,7 +6,7 @@ use crate::{
     call::{Deadline, Priority},
     status::Violations,
     telemetry::CallRecord,
-    upstream::CallOptions,
+    upstream::{BETAS, CallOptions, is_name},
 };
 use std::{sync::Arc, time::Duration};
 use tonic::{Request, Status, metadata::MetadataMap};
@@ -22,8 +22,12 @@ const COALESCE: &str = "claude-coalesce";
 /// key. 1 to 128 printable ASCII characters.
 const CONVERSATION: &str = "claude-conversation";
 
+/// Metadata: the name of the host that must serve the call, such as the one that
+/// answered earlier in the conversation.
+const HOST: &str = "claude-host";
+
 /// The metadata with call options.
-pub const OPTION_HEADERS: [&str; 3] = [PRIORITY, COALESCE, CONVERSATION];
+pub const OPTION_HEADERS: [&str; 4] = [PRIORITY, COALESCE, CONVERSATION, HOST];
 
 /// Maximum length of [`CONVERSATION`].
 const MAX_CONVERSATION: usize = 128;
@@ -70,14 +74,22 @@ pub fn options<T>(
     );
     let conversation = conversation(metadata, &mut wrong);
     let headers = passthrough.headers(metadata, &mut wrong);
-    wrong.into_result()?;
+    let host = host(metadata, &mut wrong);
     let caller = request.extensions().get::<Arc<Identity>>().cloned();
+    for beta in headers.iter().flat_map(|headers| &headers.betas) {
+        if caller.as_ref().is_some_and(|it| !it.may_use_beta(beta)) {
+            let problem = format!("{beta} is not allowed for this client");
+            wrong.add(format_args!("metadata.{BETAS}"), problem);
+        }
+    }
+    wrong.into_result()?;
     let highest = caller.as_ref().map_or(priority, |caller| caller.priority);
     Ok(CallOptions {
         priority: priority.min(highest),
         headers,
         coalesce,
         conversation,
+        host,
         tenant: caller.as_ref().map(|caller| Arc::clone(&caller.tenant)),
         caller,
         record,
@@ -92,6 +104,18 @@ fn conversation(metadata: &MetadataMap, wrong: &mut Violations) -> Option<String
         _ => {
             let problem = format!("must be 1 to {MAX_CONVERSATION} printable ASCII characters");
             wrong.add(format_args!("metadata.{CONVERSATION}"), problem);
+            None
+        }
+    }
+}
+
+fn host(metadata: &MetadataMap, wrong: &mut Violations) -> Option<Arc<str>> {
+    let value = metadata.get(HOST)?;
+    match value.to_str() {
+        Ok(name) if is_name(name) => Some(Arc::from(name)),
+        _ => {
+            let problem = "must be the name of a host of the service";
+            wrong.add(format_args!("metadata.{HOST}"), problem);
             None
         }
     }

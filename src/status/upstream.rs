@@ -27,6 +27,7 @@ pub fn upstream_failed(failed: &Failed, payload_field: &'static str) -> Status {
         UpstreamError::ConcurrencyLimitExceeded { .. } => Reason::Overloaded,
         UpstreamError::CircuitOpen { .. } => Reason::CircuitOpen,
         UpstreamError::QuotaExhausted { .. } => Reason::UpstreamQuotaExhausted,
+        UpstreamError::NotServed(_) => Reason::HostUnavailable,
         UpstreamError::StoreUnreachable => Reason::QuotaUnreachable,
         // The caller's credentials are valid; the service's own key is not.
         UpstreamError::NoUsableKey => Reason::UpstreamAuth,

@@ -192,6 +192,8 @@ pub mod attribute {
     pub const COALESCED: &str = "claude_grpc.coalesced";
     /// The API's id of the request.
     pub const UPSTREAM_REQUEST_ID: &str = "claude_grpc.upstream.request_id";
+    /// Name of the host of Claude that is asked: `claude`, or that of `upstream.hosts`.
+    pub const HOST: &str = "claude_grpc.host";
     /// Name of the API key used.
     pub const KEY: &str = "claude_grpc.key";
     /// The `error.type` of the failed attempt that this one retries.
@@ -290,6 +292,10 @@ metrics! {
         "Duration of attempts at the Claude API, including the whole stream.";
     TOKEN_USAGE: Histogram "gen_ai.client.token.usage" in "{token}",
         "Tokens used by attempts, failed ones included, as reported by the Claude API.";
+    HOST_COST: Counter "claude_grpc.upstream.cost" in "USD",
+        "Cost of attempts in US dollars, by host: the same dollars as claude_grpc.cost.";
+    FAILOVERS: Counter "claude_grpc.upstream.failovers" in "{call}",
+        "Calls that were moved on to the next host of their route because this host failed.";
     RETRIES: Counter "claude_grpc.upstream.retries" in "{attempt}",
         "Retries, by the error of the failed attempt.";
     WAITED: Counter "claude_grpc.upstream.wait" in "s",

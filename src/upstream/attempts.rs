@@ -15,7 +15,8 @@ pub struct Attempts(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     count: AtomicU32,
-    meters: Mutex<Vec<UsageMeter>>,
+    /// The model of each attempt, by its id on the host, and what it used.
+    meters: Mutex<Vec<(Arc<str>, UsageMeter)>>,
 }
 
 // === impl Attempts ===
@@ -36,24 +37,29 @@ impl Attempts {
         self.0.count.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// The meter of one more attempt, with an estimate of its input tokens.
-    pub fn meter(&self, estimated_input: u32) -> UsageMeter {
+    /// The meter of one more attempt, for a model by its id on the host, with an
+    /// estimate of its input tokens.
+    pub fn meter(&self, model: &Arc<str>, estimated_input: u32) -> UsageMeter {
         let meter = UsageMeter::new(estimated_input);
-        self.0.meters.lock().push(meter.clone());
+        let mut meters = self.0.meters.lock();
+        meters.push((Arc::clone(model), meter.clone()));
         meter
     }
 
-    /// What each attempt has used so far. They are not added up, since prices
-    /// depend on the size of each.
-    pub fn usages(&self) -> Vec<Tokens> {
+    /// What each attempt has used so far, of which model. They are not added up, since
+    /// prices depend on the size of each.
+    pub fn usages(&self) -> Vec<(Arc<str>, Tokens)> {
         let meters = self.0.meters.lock();
-        meters.iter().filter_map(UsageMeter::usage).collect()
+        let used =
+            |(model, meter): &(Arc<str>, UsageMeter)| Some((Arc::clone(model), meter.usage()?));
+        meters.iter().filter_map(used).collect()
     }
 
     /// Attempts to which content of an answer came, and which are therefore
     /// paid for.
     pub fn with_content(&self) -> usize {
         let meters = self.0.meters.lock();
-        meters.iter().filter(|meter| meter.has_content()).count()
+        let has_content = |(_, meter): &&(Arc<str>, UsageMeter)| meter.has_content();
+        meters.iter().filter(has_content).count()
     }
 }

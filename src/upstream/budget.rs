@@ -132,9 +132,9 @@ impl ChargedCall {
         self.is_free = matches!(error, UpstreamError::Api(_) | UpstreamError::Connect(_));
     }
 
-    /// What the attempts of the call used, each by itself; nothing if the call
-    /// costs nothing.
-    fn used(&self) -> Vec<Tokens> {
+    /// What the attempts of the call used, each by itself, of which model; nothing if the
+    /// call costs nothing.
+    fn used(&self) -> Vec<(Arc<str>, Tokens)> {
         let used = self.attempts.usages();
         if !used.is_empty() {
             return used;
@@ -145,12 +145,14 @@ impl ChargedCall {
         };
         let may_cost = !self.is_free && self.attempts.count() > 0;
         let used = self.answer.usage().or_else(|| may_cost.then(estimated));
-        used.into_iter().collect()
+        used.map(|tokens| (Arc::clone(&self.model), tokens))
+            .into_iter()
+            .collect()
     }
 }
 
 impl Drop for ChargedCall {
     fn drop(&mut self) {
-        self.reservation.settle(&self.model, &self.used());
+        self.reservation.settle(&self.used());
     }
 }

@@ -1,6 +1,6 @@
 //! One call to the API.
 
-use super::{ApiHeaders, Attempts, BatchCall, Fingerprint, KeyAffinity, RequestShape};
+use super::{ApiHeaders, Attempts, BatchCall, Fingerprint, KeyAffinity, RequestShape, RoutedRpc};
 use crate::{
     access::Identity,
     call::{Deadline, Priority, Tenant},
@@ -8,6 +8,7 @@ use crate::{
 };
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// One call, as seen by the stack. Cloning is cheap: a retry clones it.
 #[derive(Debug, Clone)]
@@ -30,6 +31,13 @@ pub struct Call {
     /// The API key whose workspace has what the call is about. While it is configured,
     /// no other key is used.
     pub key: Option<Fingerprint>,
+    /// The host that the caller names; `None` for those of the route.
+    pub host: Option<Arc<str>>,
+    /// The RPC, which decides the route.
+    pub rpc: RoutedRpc,
+    /// When the host was asked, if another one is left that can serve the call: a
+    /// failure is then not repeated here.
+    pub alternative: Option<Instant>,
     /// Tenant of the caller; responses are shared within a tenant only, and
     /// tenants take turns.
     pub tenant: Tenant,
@@ -74,6 +82,9 @@ impl Call {
             coalesce: false,
             affinity: KeyAffinity::named(None, ""),
             key: None,
+            host: None,
+            rpc: RoutedRpc::default(),
+            alternative: None,
             tenant: None,
             caller: None,
             input_tokens: 0,

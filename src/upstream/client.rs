@@ -2,8 +2,8 @@
 
 use super::{
     ApiHeaders, Attempts, Body, BoxStack, Call, EventStream, Fingerprint, KeyAffinity, KeyChoice,
-    ModelsQuery, Payload, Reply, RequestShape, Transport, UpstreamError, call::longest_answer,
-    serialize, unpriced::unpriced_feature,
+    ModelsQuery, Payload, Reply, RequestShape, RoutedRpc, Transport, UpstreamError,
+    call::longest_answer, serialize, unpriced::unpriced_feature,
 };
 use crate::access::Identity;
 use crate::call::{Deadline, Priority, Tenant};
@@ -46,6 +46,10 @@ pub struct CallOptions {
     pub conversation: Option<String>,
     /// The API key whose workspace has what the call is about.
     pub key: Option<Fingerprint>,
+    /// The host that the caller names; `None` for those of the route.
+    pub host: Option<Arc<str>>,
+    /// The RPC, which decides the route.
+    pub rpc: RoutedRpc,
     /// Tenant of the caller; responses are shared within a tenant only.
     pub tenant: Tenant,
     /// Who makes the call; `None` without access control.
@@ -65,6 +69,8 @@ impl CallOptions {
             key_choice: KeyChoice::Conversation,
             conversation: None,
             key: None,
+            host: None,
+            rpc: RoutedRpc::default(),
             tenant: None,
             caller: None,
             record: CallRecord::default(),
@@ -77,10 +83,19 @@ impl CallOptions {
 pub struct Answered<T> {
     /// The response itself.
     pub value: T,
-    /// The API's request id.
-    pub request_id: Option<String>,
+    /// Where it is from.
+    pub origin: AnswerOrigin,
     /// Attempts that were made.
     pub attempts: u32,
+}
+
+/// Where a response is from.
+#[derive(Debug, Clone, Default)]
+pub struct AnswerOrigin {
+    /// Name of the host.
+    pub host: Arc<str>,
+    /// The host's id of the request.
+    pub request_id: Option<String>,
 }
 
 /// A failure and the attempts before it.
@@ -192,10 +207,12 @@ impl Client {
         let attempts = call.attempts.clone();
         match self.stack.clone().oneshot(call).await {
             Ok(Reply {
-                request_id, body, ..
+                request_id,
+                host,
+                body,
             }) => Ok(Answered {
                 value: body,
-                request_id,
+                origin: AnswerOrigin { host, request_id },
                 attempts: attempts.count(),
             }),
             Err(error) => Err(Failed {
@@ -238,6 +255,9 @@ pub(super) fn call(payload: Payload, request: &MessagesRequest, options: CallOpt
         coalesce: options.coalesce,
         affinity,
         key: options.key,
+        host: options.host,
+        rpc: options.rpc,
+        alternative: None,
         tenant: options.tenant,
         caller: options.caller,
         input_tokens,
@@ -272,7 +292,7 @@ impl Answered<Body> {
         match pick(self.value) {
             Some(value) => Ok(Answered {
                 value,
-                request_id: self.request_id,
+                origin: self.origin,
                 attempts: self.attempts,
             }),
             None => Err(Failed {

@@ -42,6 +42,7 @@ struct RequestKey {
 #[derive(Debug, Clone)]
 struct Answer {
     request_id: Option<String>,
+    host: Arc<str>,
     message: Arc<Message>,
     attempts: u32,
 }
@@ -110,6 +111,7 @@ impl Coalesce {
             match reply.body {
                 Body::Message(message) => Ok(Answer {
                     request_id: reply.request_id,
+                    host: reply.host,
                     message: Arc::new(*message),
                     attempts: attempts.count(),
                 }),
@@ -198,6 +200,7 @@ impl Rule<Call> for Coalesce {
             let message = Arc::try_unwrap(answer.message).unwrap_or_else(|it| (*it).clone());
             return Ok(Reply {
                 request_id: answer.request_id,
+                host: answer.host,
                 body: Body::Message(Box::new(message)),
             });
         }
@@ -229,6 +232,7 @@ mod tests {
             r#"{"id":"msg_1","model":"m","content":[],"stop_reason":"end_turn","usage":{}}"#;
         Reply {
             request_id: None,
+            host: Arc::from("h"),
             body: Body::Message(Box::new(Message::read(answer.as_bytes()).unwrap())),
         }
     }

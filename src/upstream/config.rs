@@ -1,9 +1,12 @@
 //! `[upstream]`: how the Claude API is called.
 
-use super::{ApiHeaders, is_name};
+use super::{
+    ApiHeaders,
+    hosts::{self, HostConfig, RouteConfig},
+    is_name,
+};
 use crate::{claude, duration_limits};
 use http::HeaderValue;
-use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, time::Duration};
 use tokio::sync::Semaphore;
@@ -38,6 +41,12 @@ pub struct UpstreamConfig {
     /// Id of the user profile of every request (`anthropic-user-profile-id`). That of a
     /// call (`service.passthrough.user_profiles`) takes precedence.
     pub user_profile_id: Option<String>,
+    /// The hosts that Claude is called at, if there is another one than the Claude API
+    /// of `base_url`. A host of the kind `claude` is that API.
+    pub hosts: Vec<HostConfig>,
+    /// Which hosts serve which RPCs. Unset, all hosts serve all of them, in their
+    /// order.
+    pub routes: Vec<RouteConfig>,
     /// Maximum number of concurrent calls to the API, streams included; at least
     /// one. Further calls wait for a permit, up to `acquire_timeout`; tenants take
     /// turns by the `weight` of the clients file, and one may hold at most 16 times
@@ -148,6 +157,8 @@ impl Default for UpstreamConfig {
             betas: Vec::new(),
             workspace_id: None,
             user_profile_id: None,
+            hosts: Vec::new(),
+            routes: Vec::new(),
             max_in_flight: 200,
             acquire_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(10),
@@ -204,9 +215,10 @@ impl UpstreamConfig {
     /// Validates what the types do not express. Calls `wrong` with the key and
     /// the problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
-        if let Err(problem) = base_url(&self.base_url) {
+        if let Err(problem) = hosts::base_url(&self.base_url) {
             wrong("base_url", problem.to_owned());
         }
+        hosts::check(&self.hosts, &self.routes, wrong);
         if self.api_version.is_empty() || HeaderValue::from_str(&self.api_version).is_err() {
             let problem = "must be a valid HTTP header value";
             wrong("api_version", problem.to_owned());
@@ -291,22 +303,6 @@ impl RetryConfig {
     }
 }
 
-/// Validates a base URL. The error does not quote it, since it may contain a
-/// password.
-fn base_url(text: &str) -> Result<(), &'static str> {
-    let url = Url::parse(text).map_err(|_| "must be a URL such as https://api.anthropic.com")?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("must be an http or https URL with a host");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not contain a user name or password");
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("must not contain a query or fragment");
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,26 +334,5 @@ mod tests {
         assert_eq!(keys, ["retry.max_backoff"]);
         let keys = wrong(|config| config.api_version = "2023\n".to_owned());
         assert_eq!(keys, ["api_version"]);
-    }
-
-    #[test]
-    fn the_address_is_one_that_can_be_called() {
-        for good in [
-            "https://api.anthropic.com",
-            "http://127.0.0.1:80",
-            "https://a.b/c/",
-        ] {
-            assert_eq!(base_url(good), Ok(()), "{good}");
-        }
-        for bad in [
-            "",
-            "api.anthropic.com",
-            "ftp://a",
-            "https://",
-            "https://me:hush@a",
-        ] {
-            let problem = base_url(bad).unwrap_err();
-            assert!(!problem.contains("hush"), "{problem}");
-        }
     }
 }

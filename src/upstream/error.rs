@@ -1,6 +1,6 @@
 //! The errors of a call to the API.
 
-use super::connect_failure::ConnectFailure;
+use super::{connect_failure::ConnectFailure, hosts::HostLacks};
 use crate::{
     access::limits::AccessError,
     claude::{
@@ -70,6 +70,9 @@ pub enum UpstreamError {
     /// The caller may not make this call, or not now. It was not sent.
     #[error(transparent)]
     AccessDenied(AccessError),
+    /// No host can serve the call. It was not sent.
+    #[error(transparent)]
+    NotServed(HostLacks),
     /// The API rejected every configured key.
     #[error("no usable API key")]
     NoUsableKey,
@@ -145,12 +148,35 @@ impl UpstreamError {
             | UpstreamError::QuotaExhausted { .. }
             | UpstreamError::StoreUnreachable
             | UpstreamError::AccessDenied(_)
+            | UpstreamError::NotServed(_)
             | UpstreamError::NoUsableKey => true,
             UpstreamError::Broken
             | UpstreamError::BrokenWithOthers
             | UpstreamError::Stalled(_)
             | UpstreamError::Malformed(_)
             | UpstreamError::DeadlineExceeded(_) => false,
+        }
+    }
+
+    /// Whether the failure is one of the host, its account or the way to it, so that
+    /// another host may serve the call.
+    pub fn is_of_host(&self) -> bool {
+        match self {
+            UpstreamError::Api(failure) => !failure.is_of_request(),
+            UpstreamError::Connect(_)
+            | UpstreamError::Broken
+            | UpstreamError::BrokenWithOthers
+            | UpstreamError::Stalled(_)
+            | UpstreamError::ConcurrencyLimitExceeded { .. }
+            | UpstreamError::CircuitOpen { .. }
+            | UpstreamError::QuotaExhausted { .. }
+            | UpstreamError::NoUsableKey => true,
+            UpstreamError::Malformed(_)
+            | UpstreamError::TooLarge { .. }
+            | UpstreamError::DeadlineExceeded(_)
+            | UpstreamError::StoreUnreachable
+            | UpstreamError::AccessDenied(_)
+            | UpstreamError::NotServed(_) => false,
         }
     }
 }

@@ -21,6 +21,7 @@ mod connect_failure;
 mod deadline;
 mod error;
 mod fingerprint;
+mod hosts;
 mod http;
 mod key_selection;
 mod keys;
@@ -43,13 +44,17 @@ pub use batch_call::BatchCall;
 pub use batch_results::BatchResults;
 pub use breaker::{CircuitBreaker, CircuitScope, CircuitState};
 pub use call::{Call, ModelsQuery, Payload, Transport};
-pub use client::{Answered, CallOptions, Client, Failed};
+pub use client::{AnswerOrigin, Answered, CallOptions, Client, Failed};
 pub use coalesce::Coalesced;
 pub use concurrency_limit::ConcurrencyLimit;
 pub use config::{BreakerConfig, RetryConfig, UpstreamConfig};
 pub use connect_failure::ConnectFailure;
 pub use error::{ApiFailure, LONGEST_RETRY_AFTER, SPEND_LIMIT_REACHED, UpstreamError};
 pub use fingerprint::Fingerprint;
+pub use hosts::{
+    DEFAULT_HOST, Host, HostConfig, HostFeature, HostKeys, HostKind, HostLacks, KeyScheme,
+    RouteConfig, RoutedRpc, TargetConfig,
+};
 pub use keys::{Key, Keys};
 pub use limits::{Bucket, LimitKind, RateLimitObserver, RateLimits};
 pub use pacing::{Quota, QuotaRemaining, RateLimiter};

@@ -11,6 +11,7 @@ use futures::{Stream, StreamExt, stream::BoxStream};
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -19,6 +20,8 @@ use std::{
 pub struct Reply {
     /// The API's request id.
     pub request_id: Option<String>,
+    /// Name of the host that answered.
+    pub host: Arc<str>,
     /// The response itself.
     pub body: Body,
 }

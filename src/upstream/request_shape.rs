@@ -90,6 +90,12 @@ impl RequestShape {
         }
     }
 
+    /// Whether the request refers to what only one account has: files, containers, the
+    /// results of server tools.
+    pub fn is_bound(self) -> bool {
+        self.features & (FILE | CONTAINER | OTHER) != 0
+    }
+
     /// Identifies the shape in all replicas.
     pub fn id(self) -> u32 {
         (self.features << 8) | (u32::from(self.input) << 4) | u32::from(self.output)

@@ -9,6 +9,7 @@ use super::{BatchCall, Call, Payload, Reply, RetryConfig, UpstreamError};
 use futures::future::BoxFuture;
 use rand::Rng;
 use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 use tower::retry::{
     Policy,
     budget::{Budget, TpsBudget},
@@ -20,6 +21,9 @@ const BUDGET_WINDOW: Duration = Duration::from_secs(10);
 /// How often a call is repeated after content of an answer came: what came is
 /// paid for, and nobody gets it.
 const MAX_REPEATS_AFTER_CONTENT: usize = 1;
+
+/// How soon a connection breaks that was closed before it was used.
+const AT_ONCE: Duration = Duration::from_millis(200);
 
 /// Minimum time for an attempt: one that would begin later is not made.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(20);
@@ -66,6 +70,12 @@ impl RetryPolicy {
         if creates_batch(call) && !error.was_not_processed() {
             return None;
         }
+        if call
+            .alternative
+            .is_some_and(|asked| !is_idle_close(asked, error))
+        {
+            return None;
+        }
         let delay = match classify(error) {
             RetryDecision::No => return None,
             RetryDecision::Backoff => self.backoff(),
@@ -99,6 +109,16 @@ impl RetryPolicy {
 /// rejected together do not retry together.
 fn jitter(delay: Duration) -> Duration {
     delay.mul_f64(rand::rng().random_range(1.0..=1.1))
+}
+
+/// Whether an attempt failed as it does on a connection that the peer has just closed
+/// because nobody used it, which says nothing about the host that was asked then.
+fn is_idle_close(asked: Instant, error: &UpstreamError) -> bool {
+    let is_broken = matches!(
+        error,
+        UpstreamError::Broken | UpstreamError::BrokenWithOthers
+    );
+    is_broken && asked.elapsed() < AT_ONCE
 }
 
 /// A batch that is created twice is paid twice, and nobody knows of the first one.

@@ -1,4 +1,4 @@
-//! The upstream stack: every layer of a call, in order.
+//! The upstream stacks: every layer of a call, in order.
 
 use super::{
     BoxStack, Client, UpstreamConfig,
@@ -7,41 +7,37 @@ use super::{
     coalesce::{Coalesce, Coalesced},
     concurrency_limit::{ConcurrencyLimit, LimitConcurrency},
     deadline::EnforceDeadline,
-    http::{ConnectionPool, HttpApi, HttpConfigError, PoolCounts, ProxyVariables},
+    hosts::{Failover, Host, HostConfig, HostFeature, HostKeys, HostLayers, Routes},
+    http::{HttpApi, HttpConfigError, ProxyVariables},
     key_selection::SelectKey,
-    keys::Keys,
     pacing::{Pace, RateLimiter},
     retry::RetryPolicy,
     trace::{TraceAttempt, waits_for},
 };
 use crate::{access::Access, layer::rule, store::Store, telemetry::Wait};
+use std::sync::Arc;
 use tower::{Layer, ServiceBuilder, retry::RetryLayer};
 
-/// A client and the state of its layers.
+/// A client, the hosts that it calls, and the state of their layers.
 #[derive(Clone)]
 pub struct Upstream {
     /// The client of the API.
     pub client: Client,
-    /// The API keys.
-    pub keys: Keys,
-    /// The circuit breaker, for its state.
-    pub breaker: CircuitBreaker,
-    /// The rate limiter, for what is left of the API's limits.
-    pub rate_limiter: RateLimiter,
-    /// The limit on calls in flight.
-    pub concurrency_limit: ConcurrencyLimit,
-    /// The HTTP/2 connections; `None` for an `http` address.
-    connections: Option<ConnectionPool>,
+    /// The hosts, in their order; at least one.
+    pub hosts: Arc<[Host]>,
     /// Counts calls that shared another call's response.
     pub coalesced: Coalesced,
 }
 
 impl Upstream {
-    /// The whole stack on top of a connection pool.
+    /// The whole stack on top of a connection pool for each host.
     ///
     /// # Errors
-    /// When `base_url` or `api_version` is not valid.
-    pub fn new(config: &UpstreamConfig, keys: Keys) -> Result<Self, HttpConfigError> {
+    /// When a base URL or `api_version` is not valid.
+    pub fn new(
+        config: &UpstreamConfig,
+        keys: impl Into<HostKeys>,
+    ) -> Result<Self, HttpConfigError> {
         Upstream::with(config, keys, &ProxyVariables::default(), None, None)
     }
 
@@ -50,21 +46,21 @@ impl Upstream {
     /// limits of their clients.
     ///
     /// # Errors
-    /// When `base_url` or `api_version` is not valid, the CAs cannot be loaded, or
+    /// When a base URL or `api_version` is not valid, the CAs cannot be loaded, or
     /// a variable does not name a proxy.
     pub fn with(
         config: &UpstreamConfig,
-        keys: Keys,
+        keys: impl Into<HostKeys>,
         proxies: &ProxyVariables,
         store: Option<Store>,
         access: Option<&Access>,
     ) -> Result<Self, HttpConfigError> {
-        let http = HttpApi::new(config, proxies)?;
-        let breaker = CircuitBreaker::new(&config.breaker);
-        let rate_limiter = RateLimiter::new(store);
-        let concurrency_limit = ConcurrencyLimit::new(config.max_in_flight);
+        let keys = keys.into();
+        let hosts = config.all_hosts().into_iter();
+        let hosts = hosts.map(|host| of_host(host, config, &keys, proxies, store.clone()));
+        let hosts: Arc<[Host]> = hosts.collect::<Result<_, _>>()?;
+        let routes = Routes::new(&config.routes, &hosts);
         let coalesced = Coalesced::default();
-        let connections = http.pool().cloned();
 
         // Outermost first.
         let stack = ServiceBuilder::new()
@@ -75,45 +71,70 @@ impl Upstream {
             .layer(rule(EnforceDeadline))
             // A shared call is made and limited once.
             .layer(rule(Coalesce::new(&coalesced)))
-            // Counts calls after their retries: partial failures of the API do
-            // not open it.
-            .layer(rule(breaker.clone()))
-            // Each attempt selects its key and waits again, and holds nothing
-            // during a backoff.
-            .layer(RetryLayer::new(RetryPolicy::new(&config.retry)))
-            // A key that the API rejects is replaced without counting as a
-            // retry.
-            .layer(rule(SelectKey::new(keys.clone(), rate_limiter.clone())))
-            .map_request(waits_for(Wait::RateLimit))
-            // Each key has limits of its own; waiting for them holds no permit.
-            .layer(rule(Pace::new(rate_limiter.clone(), config.pacing)))
-            .map_request(waits_for(Wait::Permit))
-            // Only a running attempt holds a permit, and a stream over HTTP/2.
-            .layer(rule(LimitConcurrency::new(
-                concurrency_limit.clone(),
-                connections.clone(),
-                config.acquire_timeout,
-            )))
-            // An attempt is only the HTTP exchange; waiting comes before it.
-            .layer(rule(TraceAttempt::new(config)))
-            .service(http);
+            // The stack of a host, and that of the next one when it fails.
+            .service(Failover::new(Arc::clone(&hosts), routes));
         Ok(Upstream {
             client: Client::new(BoxStack::new(stack)),
-            keys,
-            breaker,
-            rate_limiter,
-            concurrency_limit,
-            connections,
+            hosts,
             coalesced,
         })
     }
 
-    /// The HTTP/2 connections and streams; all 0 for a peer that does not speak
-    /// HTTP/2.
-    pub fn http2(&self) -> PoolCounts {
-        let counts = self.connections.as_ref().map(ConnectionPool::counts);
-        counts.unwrap_or_default()
+    /// The first host that has a part of the API.
+    pub fn first_with(&self, feature: HostFeature) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.kind().has(feature))
     }
+}
+
+/// The stack of one host.
+fn of_host(
+    host: HostConfig,
+    config: &UpstreamConfig,
+    keys: &HostKeys,
+    proxies: &ProxyVariables,
+    store: Option<Store>,
+) -> Result<Host, HttpConfigError> {
+    let http = HttpApi::new(&host, config, proxies)?;
+    let keys = keys.of(&host);
+    let breaker = CircuitBreaker::new(&config.breaker);
+    let rate_limiter = RateLimiter::new(store);
+    let concurrency_limit =
+        ConcurrencyLimit::new(host.max_in_flight.unwrap_or(config.max_in_flight));
+    let connections = http.pool().cloned();
+
+    // Outermost first.
+    let stack = ServiceBuilder::new()
+        // Counts calls after their retries: partial failures of the API do
+        // not open it.
+        .layer(rule(breaker.clone()))
+        // Each attempt selects its key and waits again, and holds nothing
+        // during a backoff.
+        .layer(RetryLayer::new(RetryPolicy::new(&config.retry)))
+        // A key that the API rejects is replaced without counting as a
+        // retry.
+        .layer(rule(SelectKey::new(keys.clone(), rate_limiter.clone())))
+        .map_request(waits_for(Wait::RateLimit))
+        // Each key has limits of its own; waiting for them holds no permit.
+        .layer(rule(Pace::new(rate_limiter.clone(), config.pacing)))
+        .map_request(waits_for(Wait::Permit))
+        // Only a running attempt holds a permit, and a stream over HTTP/2.
+        .layer(rule(LimitConcurrency::new(
+            concurrency_limit.clone(),
+            connections.clone(),
+            config.acquire_timeout,
+        )))
+        // An attempt is only the HTTP exchange; waiting comes before it.
+        .layer(rule(TraceAttempt::new(&host, http.base_url())))
+        .service(http);
+    let layers = HostLayers {
+        keys,
+        breaker,
+        rate_limiter,
+        concurrency_limit,
+        connections,
+        stack: BoxStack::new(stack),
+    };
+    Ok(Host::new(host, config, layers))
 }
 
 /// The budget layer alone on top of a stack, for tests of access control.

@@ -1,7 +1,7 @@
 //! Telemetry of a call on its way to the API: its waits, and each attempt.
 
 use super::{
-    BatchCall, Body, Payload, Reply, Transport, UpstreamConfig, UpstreamError, attempt::Attempt,
+    BatchCall, Body, HostConfig, Payload, Reply, Transport, UpstreamError, attempt::Attempt,
     usage_meter::UsageMeter,
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
         AttemptRecord, AttemptRequest, ErrorType, Operation, ResponseMetadata, ServerAddress, Wait,
     },
 };
+use reqwest::Url;
 use std::sync::Arc;
 
 /// Maximum size of a request in a span, in bytes; it is kept until it is
@@ -31,21 +32,43 @@ pub fn waits_for(wait: Wait) -> impl FnMut(Attempt) -> Attempt + Clone + Send + 
 /// Records each attempt, a stream to its end.
 #[derive(Debug)]
 pub struct TraceAttempt {
+    host: Arc<str>,
     server: Arc<ServerAddress>,
 }
 
 impl TraceAttempt {
-    /// Records attempts to the configured URL.
-    pub fn new(config: &UpstreamConfig) -> Self {
-        let url = reqwest::Url::parse(&config.base_url).ok();
-        let server = url.and_then(|url| {
-            Some(ServerAddress {
-                host: url.host_str()?.into(),
-                port: url.port_or_known_default()?,
-            })
-        });
+    /// Records attempts at a host with this base URL.
+    pub fn new(host: &HostConfig, base_url: &Url) -> Self {
         TraceAttempt {
-            server: Arc::new(server.unwrap_or_default()),
+            host: Arc::from(host.name.as_str()),
+            server: Arc::new(ServerAddress {
+                host: base_url.host_str().unwrap_or_default().into(),
+                port: base_url.port_or_known_default().unwrap_or_default(),
+            }),
+        }
+    }
+
+    fn asked(&self, attempt: &Attempt, shows_content: bool) -> AttemptRequest {
+        let call = &attempt.call;
+        let (operation, streamed, body) = match &call.payload {
+            Payload::Messages { body, transport } => {
+                (Operation::Chat, *transport != Transport::Whole, Some(body))
+            }
+            Payload::CountTokens { body } => (Operation::CountTokens, false, Some(body)),
+            Payload::Models(_) => (Operation::ListModels, false, None),
+            Payload::Batches(of) => (batch_operation(of), false, None),
+        };
+        AttemptRequest {
+            operation,
+            model: Arc::clone(&call.model),
+            streamed,
+            max_tokens: call.max_tokens,
+            key: Arc::clone(attempt.key.name()),
+            body: body
+                .filter(|body| shows_content && body.len() <= MAX_SHOWN)
+                .cloned(),
+            host: Arc::clone(&self.host),
+            server: Arc::clone(&self.server),
         }
     }
 }
@@ -61,7 +84,7 @@ impl Rule<Attempt> for TraceAttempt {
         mut next: impl Next<Attempt, Reply, UpstreamError>,
     ) -> Result<Reply, UpstreamError> {
         let record = AttemptRecord::begin(&attempt.call.record, |shows_content| {
-            asked(&attempt, &self.server, shows_content)
+            self.asked(&attempt, shows_content)
         });
         attempt.traceparent = record.traceparent();
         attempt.tracestate = record.tracestate();
@@ -80,29 +103,6 @@ impl Rule<Attempt> for TraceAttempt {
                 Err(error)
             }
         }
-    }
-}
-
-fn asked(attempt: &Attempt, server: &Arc<ServerAddress>, shows_content: bool) -> AttemptRequest {
-    let call = &attempt.call;
-    let (operation, streamed, body) = match &call.payload {
-        Payload::Messages { body, transport } => {
-            (Operation::Chat, *transport != Transport::Whole, Some(body))
-        }
-        Payload::CountTokens { body } => (Operation::CountTokens, false, Some(body)),
-        Payload::Models(_) => (Operation::ListModels, false, None),
-        Payload::Batches(of) => (batch_operation(of), false, None),
-    };
-    AttemptRequest {
-        operation,
-        model: Arc::clone(&call.model),
-        streamed,
-        max_tokens: call.max_tokens,
-        key: Arc::clone(attempt.key.name()),
-        body: body
-            .filter(|body| shows_content && body.len() <= MAX_SHOWN)
-            .cloned(),
-        server: Arc::clone(server),
     }
 }
 

@@ -197,6 +197,7 @@ impl Api {
         };
         Reply {
             request_id: None,
+            host: "claude".into(),
             body,
         }
     }

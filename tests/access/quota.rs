@@ -116,7 +116,7 @@ impl Replica {
     }
 
     fn remaining(&self) -> QuotaRemaining {
-        let quotas = self.upstream.rate_limiter.quotas();
+        let quotas = self.upstream.hosts[0].rate_limiter.quotas();
         quotas
             .first()
             .map(|it| it.2.remaining())

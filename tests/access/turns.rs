@@ -205,7 +205,7 @@ impl World {
         let done = |tenant: &Tenant| tenant.done.load(Ordering::Relaxed);
         let total = || self.tenants.iter().map(done).sum::<u64>();
         // What began before anybody waited is nobody's share.
-        let began = total() + self.upstream.concurrency_limit.limit() as u64;
+        let began = total() + self.upstream.hosts[0].concurrency_limit.limit() as u64;
         until(|| total() >= began).await;
         let before: Vec<u64> = self.tenants.iter().map(done).collect();
         let weights: u32 = self.tenants.iter().map(|it| it.weight).sum();
@@ -245,7 +245,7 @@ async fn permits_are_shared_by_weight_however_many_calls_one_makes() {
         setup.upstream.max_in_flight = permits;
         setup.simulator.time_to_first_token = Duration::from_millis(permits as u64 * 3);
         let world = setup.start().await;
-        let limit = &world.upstream.concurrency_limit;
+        let limit = &world.upstream.hosts[0].concurrency_limit;
         let shares = world.shares(60, |calls| {
             limit.in_use() == permits && limit.waiting() > calls - permits - 20
         });
@@ -266,7 +266,7 @@ async fn one_whose_calls_do_not_end_leaves_permits_to_others() {
         calls.spawn(async move { greedy.call().await });
     }
     // It holds less than 16 times the two that are free.
-    let limit = &world.upstream.concurrency_limit;
+    let limit = &world.upstream.hosts[0].concurrency_limit;
     until(|| limit.in_use() + limit.waiting() == 60).await;
     assert_eq!((limit.in_use(), limit.waiting()), (38, 22));
 
@@ -293,7 +293,7 @@ async fn the_limits_of_the_api_are_shared_by_weight_however_many_calls_one_makes
     for _ in 0..9 {
         world.tenants[0].ask(&part).await.unwrap();
     }
-    let limiter = &world.upstream.rate_limiter;
+    let limiter = &world.upstream.hosts[0].rate_limiter;
     let shares = world.shares(20, |calls| {
         // What gathered while the API rejected calls is gone too.
         limiter.quotas().iter().any(|(_, _, quota)| {

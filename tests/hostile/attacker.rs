@@ -219,5 +219,5 @@ pub async fn status(response: ResponseFuture) -> Status {
 pub async fn others_notice_nothing(world: &World) {
     let mut grpc = crate::support::connect(world.address);
     soon(grpc.generate(ask("hello"))).await.unwrap();
-    assert_eq!(world.upstream.concurrency_limit.in_use(), 0);
+    assert_eq!(world.upstream.hosts[0].concurrency_limit.in_use(), 0);
 }

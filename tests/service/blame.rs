@@ -109,7 +109,7 @@ async fn a_prompt_that_an_edge_blocks_costs_no_other_prompt() {
                 assert_eq!(outcome(&world, ask("hello")).await, "ok", "{status}");
             }
         }
-        let keys = world.upstream.keys.refused();
+        let keys = world.upstream.hosts[0].keys.refused();
         assert!(keys.iter().all(|(_, refusal)| refusal.is_none()));
     }
 }
@@ -168,7 +168,7 @@ async fn one_model_that_fails_opens_the_breaker_for_itself() {
         assert_eq!(*model == OTHER, reason == "ok", "{reasons:?}");
     }
     assert_eq!(reasons.last().unwrap().1, "CIRCUIT_OPEN");
-    assert_eq!(world.upstream.breaker.state(), CircuitState::Open);
+    assert_eq!(world.upstream.hosts[0].breaker.state(), CircuitState::Open);
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ async fn what_runs_finishes_and_what_comes_is_refused() {
     assert!(!world.server.is_finished());
     held.abort();
     soon(&mut world.server).await.unwrap();
-    assert_eq!(world.upstream.concurrency_limit.in_use(), 0);
+    assert_eq!(world.upstream.hosts[0].concurrency_limit.in_use(), 0);
 }
 
 /// Also over the channel of the gRPC library, which fails calls on a connection
@@ -174,7 +174,7 @@ async fn what_is_left_at_the_end_gets_a_status() {
         assert!(cut_early || began.elapsed() >= time);
         soon(&mut world.server).await.unwrap();
         soon(world.simulator.until(|counts| counts.hung_up == 2)).await;
-        assert_eq!(world.upstream.concurrency_limit.in_use(), 0);
+        assert_eq!(world.upstream.hosts[0].concurrency_limit.in_use(), 0);
     }
 }
 

@@ -214,9 +214,13 @@ async fn assert_fault(
     assert_eq!(status.code(), row.code, "{what}");
     assert_eq!(reason(&status), row.reason, "{what}");
     assert_eq!(world.attempts(), requests, "{what}");
-    assert_eq!(world.upstream.concurrency_limit.in_use(), 0, "{what}");
     assert_eq!(
-        world.upstream.breaker.state(),
+        world.upstream.hosts[0].concurrency_limit.in_use(),
+        0,
+        "{what}"
+    );
+    assert_eq!(
+        world.upstream.hosts[0].breaker.state(),
         CircuitState::Closed,
         "{what}"
     );
@@ -387,7 +391,8 @@ async fn nothing_listens() {
         ..claude_grpc::upstream::UpstreamConfig::default()
     };
     let upstream =
-        claude_grpc::upstream::Upstream::new(&config, world.upstream.keys.clone()).unwrap();
+        claude_grpc::upstream::Upstream::new(&config, world.upstream.hosts[0].keys.clone())
+            .unwrap();
     world.upstream = upstream.clone();
     let service = claude_grpc::service::Rpcs::new(
         upstream.client,
@@ -415,7 +420,10 @@ async fn the_breaker_opens_after_five_failed_calls_and_closes_after_a_probe() {
     .await;
     world.simulator.always(Some(Behaviour::Overloaded));
     for _ in 0..5 {
-        assert_eq!(world.upstream.breaker.state(), CircuitState::Closed);
+        assert_eq!(
+            world.upstream.hosts[0].breaker.state(),
+            CircuitState::Closed
+        );
         let status = soon(call(&world, Way::Unary, None)).await.unwrap_err();
         assert_eq!(reason(&status), "UPSTREAM_OVERLOADED");
     }
@@ -438,7 +446,10 @@ async fn the_breaker_opens_after_five_failed_calls_and_closes_after_a_probe() {
     tokio::time::sleep(retry).await;
     soon(call(&world, Way::Unary, None)).await.unwrap();
     assert!(opened.elapsed() < open_duration * 3);
-    assert_eq!(world.upstream.breaker.state(), CircuitState::Closed);
+    assert_eq!(
+        world.upstream.hosts[0].breaker.state(),
+        CircuitState::Closed
+    );
 }
 
 #[tokio::test]
@@ -457,7 +468,7 @@ async fn a_refused_key_loses_no_call_while_another_works() {
             soon(call(&world, way, None)).await.unwrap();
         }
     }
-    let refused = world.upstream.keys.refused();
+    let refused = world.upstream.hosts[0].keys.refused();
     assert!(
         refused[0].1.is_some() && refused[1].1.is_none(),
         "{refused:?}"

@@ -19,7 +19,7 @@ async fn seen_upstream(world: &World, hung_up_at: Instant) {
     let took = hung_up_at.elapsed();
     assert!(took < PROMISE, "the upstream saw it after {took:?}");
     assert_eq!(
-        world.upstream.concurrency_limit.in_use(),
+        world.upstream.hosts[0].concurrency_limit.in_use(),
         0,
         "a place leaked"
     );

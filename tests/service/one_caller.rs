@@ -255,21 +255,21 @@ async fn names_of_models_without_number_cost_the_known_ones_nothing() {
         )
         .await;
         assert_eq!(outcome(&world, short()).await, "ok");
-        let circuits = world.upstream.breaker.states().len();
+        let circuits = world.upstream.hosts[0].breaker.states().len();
         for index in 0..NAMES {
             let invented = outcome(&world, of_model(&format!("invented-{index}"))).await;
             assert_ne!(invented, "ok");
         }
-        let states = world.upstream.breaker.states();
+        let states = world.upstream.hosts[0].breaker.states();
         assert_eq!(states.len(), circuits, "{what}");
         let open = states
             .iter()
             .filter(|(_, state)| *state != CircuitState::Closed);
         assert!(open.count() <= 1, "{states:?}");
-        let keys = world.upstream.keys.refused();
+        let keys = world.upstream.hosts[0].keys.refused();
         assert!(keys.iter().all(|(_, refusal)| refusal.is_none()), "{what}");
         // What is known of the limits of the model is not forgotten.
-        let quotas = world.upstream.rate_limiter.quotas();
+        let quotas = world.upstream.hosts[0].rate_limiter.quotas();
         assert!(quotas.len() <= 257, "{}", quotas.len());
         let of_known = |(_, model, quota): &(Arc<str>, Arc<str>, Arc<Quota>)| {
             **model == *MODEL && quota.remaining().requests.is_some()

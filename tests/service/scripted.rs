@@ -5,7 +5,7 @@ use claude_grpc::{
     access::Access,
     server::{Server, ServerConfig},
     service::{Rpcs, ServiceConfig},
-    upstream::{Key, Keys, ProxyVariables, RetryConfig, Upstream, UpstreamConfig},
+    upstream::{Key, KeyScheme, Keys, ProxyVariables, RetryConfig, Upstream, UpstreamConfig},
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -168,7 +168,7 @@ impl ScriptedWorld {
         let asked = Arc::default();
         let peer = tokio::spawn(serve(listener, Arc::new(reply), Arc::clone(&asked)));
         let secrets: Vec<_> = keys.iter().map(|key| SecretString::from(*key)).collect();
-        let keys = Keys::new(Key::numbered(&secrets).unwrap());
+        let keys = Keys::new(Key::numbered(KeyScheme::Bearer, &secrets).unwrap());
         let upstream =
             Upstream::with(&config, keys, &ProxyVariables::default(), None, access).unwrap();
         let service = Rpcs::new(upstream.client.clone(), ServiceConfig::default());

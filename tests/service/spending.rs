@@ -93,6 +93,8 @@ fn caller() -> Arc<Identity> {
         weight: 1,
         methods: Vec::new(),
         models: Vec::new(),
+        hosts: Vec::new(),
+        betas: Vec::new(),
         priority: Priority::Interactive,
         expires: None,
         limits: ClientLimits {

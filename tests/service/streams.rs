@@ -111,7 +111,7 @@ async fn a_slow_reader_slows_the_upstream() {
         "the whole answer was read ahead of the reader"
     );
     assert_eq!(
-        world.upstream.concurrency_limit.in_use(),
+        world.upstream.hosts[0].concurrency_limit.in_use(),
         1,
         "{:?}",
         world.simulator.counts()
@@ -132,7 +132,7 @@ async fn a_reader_that_stops_for_ever_is_cut_at_its_deadline() {
     soon(events.next()).await.unwrap().unwrap();
     soon(world.simulator.until(|counts| counts.hung_up == 1)).await;
     assert!(began.elapsed() >= Duration::from_millis(500));
-    assert_eq!(world.upstream.concurrency_limit.in_use(), 0);
+    assert_eq!(world.upstream.hosts[0].concurrency_limit.in_use(), 0);
     let status = loop {
         match soon(events.next()).await {
             Some(Ok(_)) => {}
@@ -178,7 +178,7 @@ async fn a_reader_that_takes_nothing_is_cut_and_one_that_is_slow_or_waits_is_not
     body.send_data(framed(&request.encode_to_vec()), true)
         .unwrap();
     let response = soon(response).await.unwrap();
-    assert_eq!(world.upstream.concurrency_limit.in_use(), 3);
+    assert_eq!(world.upstream.hosts[0].concurrency_limit.in_use(), 3);
 
     let began = Instant::now();
     let cut = world.simulator.until(|counts| counts.hung_up == 1);
@@ -198,12 +198,12 @@ async fn a_reader_that_takes_nothing_is_cut_and_one_that_is_slow_or_waits_is_not
     assert!(took >= Duration::from_millis(500), "cut after {took:?}");
     assert!(took <= Duration::from_secs(5), "cut after {took:?}");
     // The other two go on: one has waited for the API for as long.
-    assert_eq!(world.upstream.concurrency_limit.in_use(), 2);
+    assert_eq!(world.upstream.hosts[0].concurrency_limit.in_use(), 2);
     slow.next().await.unwrap().unwrap();
 
     drop((slow, quiet, response));
     soon(world.simulator.until(|counts| counts.hung_up == 3)).await;
-    assert_eq!(world.upstream.concurrency_limit.in_use(), 0);
+    assert_eq!(world.upstream.hosts[0].concurrency_limit.in_use(), 0);
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ async fn a_peer_of_few_streams_gets_more_connections() {
         streams.push(soon(opened).await.unwrap());
     }
     assert_eq!(world.simulator.counts().connections_accepted, 3);
-    let counts = world.upstream.http2();
+    let counts = world.upstream.hosts[0].http2();
     assert_eq!(
         (counts.active, counts.in_flight, counts.capacity),
         (3, 7, 9)

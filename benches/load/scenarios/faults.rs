@@ -48,7 +48,7 @@ pub async fn run(protocol: Protocol) -> bool {
     figure("calls", calls);
     figure("p50, ms", quantile(outcomes.iter().map(|it| it.took), 0.5));
     figure("p99, ms", quantile(outcomes.iter().map(|it| it.took), 0.99));
-    let closed = rig.upstream.breaker.state() == CircuitState::Closed;
+    let closed = rig.upstream.hosts[0].breaker.state() == CircuitState::Closed;
     let mut held = bound(
         "success",
         success(&outcomes),

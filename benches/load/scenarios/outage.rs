@@ -46,7 +46,7 @@ pub async fn run(protocol: Protocol) -> bool {
     tokio::time::sleep(BEFORE).await;
     let gone = Instant::now();
     rig.simulator.always(Some(Behaviour::Drop));
-    while rig.upstream.breaker.state() != CircuitState::Open {
+    while rig.upstream.hosts[0].breaker.state() != CircuitState::Open {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let opened = Instant::now();

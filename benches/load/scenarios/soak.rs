@@ -87,7 +87,7 @@ pub async fn run(protocol: Protocol) -> bool {
     // What callers left behind ends at once; nothing needs a deadline for it.
     let clean = Instant::now() + Duration::from_secs(2);
     while Instant::now() < clean
-        && (rig.upstream.concurrency_limit.in_use() > 0 || rig.drain.running() > 0)
+        && (rig.upstream.hosts[0].concurrency_limit.in_use() > 0 || rig.drain.running() > 0)
     {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -102,7 +102,7 @@ pub async fn run(protocol: Protocol) -> bool {
     figure("read slowly", count(&accounts.slow));
     figure("MiB resident after a minute", early);
     figure("MiB resident at the end", late);
-    let places = rig.upstream.concurrency_limit.in_use() as f64;
+    let places = rig.upstream.hosts[0].concurrency_limit.in_use() as f64;
     let running = rig.drain.running() as f64;
     let in_flight = rig.simulator.counts().in_flight as f64;
     let mut held = bound(

@@ -1,8 +1,9 @@
 //! Edits the clients file: what `claude-grpc clients` does.
 
 use super::{
+    client_entry::{ClientEntry, KeyEntry, MAX_KEYS, SigningKeyEntry},
     client_limits::{ClientLimits, PriorityName},
-    file::{ClientEntry, ClientsError, ClientsFile, KeyEntry, MAX_KEYS, SigningKeyEntry},
+    file::{ClientsError, ClientsFile},
     key::{self, FreshKey},
 };
 use crate::secrets::{Keyring, SecretError, directory};
@@ -26,6 +27,10 @@ pub struct NewClient {
     pub methods: Vec<String>,
     /// The models that it may use; all when empty.
     pub models: Vec<String>,
+    /// The hosts of Claude that may serve its calls; all when empty.
+    pub hosts: Vec<String>,
+    /// The betas that its calls may name; all that are allowed when empty.
+    pub betas: Vec<String>,
     /// The highest priority that its calls can have.
     pub priority: PriorityName,
     /// When the client's access ends.
@@ -58,6 +63,8 @@ pub fn add(path: &Path, keys: Option<&Keyring>, new: NewClient) -> Result<Added,
             weight: new.weight,
             methods: new.methods,
             models: new.models,
+            hosts: new.hosts,
+            betas: new.betas,
             priority: new.priority,
             expires: new.expires,
             certificates: new.certificates,

@@ -1,7 +1,8 @@
 //! Looks up a client by its credentials.
 
 use super::{
-    file::{ClientEntry, ClientsError, ClientsFile},
+    client_entry::ClientEntry,
+    file::{ClientsError, ClientsFile},
     key::{self, KeyHash},
 };
 use crate::{
@@ -175,6 +176,8 @@ fn identity(entry: &ClientEntry, weights: &HashMap<&str, u32>) -> Identity {
         weight: weights.get(tenant).copied().unwrap_or(1),
         methods: entry.methods.clone(),
         models: entry.models.clone(),
+        hosts: entry.hosts.clone(),
+        betas: entry.betas.clone(),
         priority: entry.priority.into(),
         expires: entry.expires,
         limits: entry.limits,

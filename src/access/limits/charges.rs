@@ -125,6 +125,8 @@ mod tests {
             weight: 1,
             methods: Vec::new(),
             models: Vec::new(),
+            hosts: Vec::new(),
+            betas: Vec::new(),
             priority: Priority::Interactive,
             expires: None,
             limits: ClientLimits {

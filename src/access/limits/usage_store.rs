@@ -249,10 +249,10 @@ impl UsageStore {
 impl UsageReservation {
     /// Corrects the reservation to the actual usage of each attempt, once. Does
     /// not block. Without a usage, the whole reservation is returned.
-    pub fn settle(&self, model: &str, attempts: &[Tokens]) {
+    pub fn settle(&self, attempts: &[(Arc<str>, Tokens)]) {
         let used = attempts
             .iter()
-            .map(|tokens| amounts_of(tokens, self.usage_store.cost(model, tokens)))
+            .map(|(model, tokens)| amounts_of(tokens, self.usage_store.cost(model, tokens)))
             .fold(UsageAmounts::default(), UsageAmounts::plus);
         self.correct(&used);
     }

@@ -12,7 +12,7 @@ use crate::{
         generate, summarize,
     },
     status,
-    upstream::{BatchResults, Failed, UpstreamError},
+    upstream::{AnswerOrigin, BatchResults, Failed, UpstreamError},
 };
 use futures::{Stream, StreamExt};
 use std::sync::Arc;
@@ -80,10 +80,14 @@ fn answer(
     labels: &[Vec<v1::Label>],
 ) -> Result<ItemResult, Status> {
     Ok(match kind {
-        ItemKind::Generate => ItemResult::Generate(generate::response(message, None)),
-        ItemKind::Summarize { characters } => {
-            ItemResult::Summarize(summarize::response(message, None, characters))
+        ItemKind::Generate => {
+            ItemResult::Generate(generate::response(message, AnswerOrigin::default()))
         }
+        ItemKind::Summarize { characters } => ItemResult::Summarize(summarize::response(
+            message,
+            AnswerOrigin::default(),
+            characters,
+        )),
         ItemKind::Classify { label_set } => {
             let set = &label_sets[label_set];
             let choice = LabelChoice {

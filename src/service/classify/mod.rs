@@ -15,7 +15,7 @@ use crate::{
     proto::v1,
     reason::Reason,
     status::{self, Path, Violations},
-    upstream::KeyChoice,
+    upstream::{KeyChoice, RoutedRpc},
 };
 use classification::{Breach, Classification};
 pub(super) use schema::LabelChoice;
@@ -46,6 +46,7 @@ impl Rpcs {
             &self.config.passthrough,
         )?;
         options.key_choice = KeyChoice::CachedPrefix;
+        options.rpc = RoutedRpc::Classify;
         let mut request = request.into_inner();
         let max_tokens_are_ours = request.max_tokens.is_none();
         let mut wrong = Violations::default();
@@ -75,7 +76,8 @@ impl Rpcs {
                         reason,
                         usage: Some(usage),
                         model: message.model,
-                        request_id: answered.request_id.unwrap_or_default(),
+                        host: answered.origin.host.to_string(),
+                        request_id: answered.origin.request_id.unwrap_or_default(),
                         model_calls,
                     }));
                 }
@@ -86,7 +88,7 @@ impl Rpcs {
                         upstream.max_tokens = upstream.max_tokens.map(|tokens| tokens * 2);
                     }
                 }
-                Err(breach) => return Err(broken(&breach, answered.request_id.as_deref())),
+                Err(breach) => return Err(broken(&breach, answered.origin.request_id.as_deref())),
             }
         }
     }
@@ -148,6 +150,7 @@ pub(super) fn response_in_batch(
         usage: Some(answer::usage(&message.usage)),
         model: message.model,
         request_id: String::new(),
+        host: String::new(),
         model_calls: 1,
     })
 }

@@ -8,6 +8,7 @@ use crate::{
         gather::Gather,
     },
     proto::v1::{self, content_block::Block, generate_stream_response::Event},
+    upstream::AnswerOrigin,
 };
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -344,12 +345,12 @@ fn gathered(events: &[StreamEvent]) -> v1::GenerateResponse {
     let mut gather = Gather::default();
     let mut events = events.iter().cloned();
     let message = events.find_map(|event| gather.push(event)).unwrap();
-    response(*message, None)
+    response(*message, AnswerOrigin::default())
 }
 
 /// The answer that a caller puts together from a stream.
 fn joined(events: &[StreamEvent]) -> v1::GenerateResponse {
-    let mut translator = GenerateTranslator::new(None);
+    let mut translator = GenerateTranslator::new(AnswerOrigin::default());
     let mut answer = v1::GenerateResponse::default();
     let mut is_open = vec![false; events.len()];
     for event in events.iter().cloned() {
@@ -438,6 +439,6 @@ proptest! {
         }
         let whole = Message::read(answer.whole().as_bytes()).unwrap();
         prop_assert_eq!(&joined(&as_events(whole.clone())), &gathered);
-        prop_assert_eq!(&response(whole, None), &gathered);
+        prop_assert_eq!(&response(whole, AnswerOrigin::default()), &gathered);
     }
 }

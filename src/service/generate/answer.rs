@@ -8,11 +8,12 @@ use crate::{
     },
     proto::v1::{self, content_block::Block},
     service::answer::{refusal, stop_reason, time, usage},
+    upstream::AnswerOrigin,
 };
 use serde_json::value::RawValue;
 
 /// The response for a complete message. Texts are moved, not copied.
-pub fn response(message: Message, request_id: Option<String>) -> v1::GenerateResponse {
+pub fn response(message: Message, origin: AnswerOrigin) -> v1::GenerateResponse {
     let rest = RestFields::of(message.rest);
     let stop_reason_text = message.stop_reason.unwrap_or_default();
     v1::GenerateResponse {
@@ -24,7 +25,8 @@ pub fn response(message: Message, request_id: Option<String>) -> v1::GenerateRes
         stop_sequence: message.stop_sequence.unwrap_or_default(),
         refusal: refusal(message.stop_details),
         usage: Some(usage(&message.usage)),
-        request_id: request_id.unwrap_or_default(),
+        host: origin.host.to_string(),
+        request_id: origin.request_id.unwrap_or_default(),
         container: rest.container,
         diagnostics_json: rest.diagnostics_json,
         extra_json: rest.extra_json,

@@ -54,7 +54,7 @@ impl Rpcs {
             .message(upstream, options)
             .await
             .map_err(|failed| status::upstream_failed(&failed, PAYLOAD))?;
-        let response = answer::response(answered.value, answered.request_id);
+        let response = answer::response(answered.value, answered.origin);
         Ok(Response::new(response))
     }
 
@@ -74,7 +74,7 @@ impl Rpcs {
             .await
             .map_err(|failed| status::upstream_failed(&failed, WRAPPED_PAYLOAD))?;
         let attempts = answered.attempts;
-        let mut translator = stream::GenerateTranslator::new(answered.request_id);
+        let mut translator = stream::GenerateTranslator::new(answered.origin);
         let events = answered.value.filter_map(move |event| {
             let outcome = match event {
                 Ok(event) => translator.translate(event).map(Ok),
@@ -114,7 +114,8 @@ impl Rpcs {
         Ok(Response::new(v1::CountTokensResponse {
             input_tokens: super::answer::saturating(answered.value.input_tokens),
             model,
-            request_id: answered.request_id.unwrap_or_default(),
+            host: answered.origin.host.to_string(),
+            request_id: answered.origin.request_id.unwrap_or_default(),
         }))
     }
 

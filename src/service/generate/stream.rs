@@ -9,6 +9,7 @@ use crate::{
     },
     proto::v1::{self, generate_stream_response::Event},
     service::answer::{refusal, stop_reason, usage},
+    upstream::AnswerOrigin,
 };
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 /// the block, and the stop reason with the end of the response.
 #[derive(Debug, Default)]
 pub struct GenerateTranslator {
-    request_id: String,
+    origin: AnswerOrigin,
     /// Signatures of the open blocks.
     signatures: BTreeMap<u32, String>,
     /// The open blocks of unknown types.
@@ -34,9 +35,9 @@ struct UnknownBlock {
 
 impl GenerateTranslator {
     /// A translator for one response.
-    pub fn new(request_id: Option<String>) -> Self {
+    pub fn new(origin: AnswerOrigin) -> Self {
         GenerateTranslator {
-            request_id: request_id.unwrap_or_default(),
+            origin,
             ..GenerateTranslator::default()
         }
     }
@@ -45,11 +46,13 @@ impl GenerateTranslator {
     pub fn translate(&mut self, event: StreamEvent) -> Option<v1::GenerateStreamResponse> {
         let event = match event {
             StreamEvent::MessageStart(mut message) => {
+                let origin = std::mem::take(&mut self.origin);
                 let started = Event::Started(v1::Started {
                     id: std::mem::take(&mut message.id),
                     model: std::mem::take(&mut message.model),
                     usage: Some(usage(&message.usage)),
-                    request_id: std::mem::take(&mut self.request_id),
+                    request_id: origin.request_id.unwrap_or_default(),
+                    host: origin.host.to_string(),
                 });
                 self.end = MessageDelta::of_start(&mut message);
                 started

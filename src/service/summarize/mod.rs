@@ -11,7 +11,7 @@ use crate::{
     },
     proto::v1,
     status::{self, Path, Violations},
-    upstream::{Failed, KeyChoice},
+    upstream::{AnswerOrigin, Failed, KeyChoice, RoutedRpc},
 };
 use futures::{Stream, StreamExt};
 use prompt::SummaryRequest;
@@ -38,6 +38,7 @@ impl Rpcs {
             &self.config.passthrough,
         )?;
         options.key_choice = KeyChoice::CachedPrefix;
+        options.rpc = RoutedRpc::Summarize;
         let mut wrong = Violations::default();
         let checked = CheckedSummary::read(request.into_inner(), &self.config, &mut wrong);
         wrong.into_result()?;
@@ -47,7 +48,7 @@ impl Rpcs {
             .message(checked.upstream, options)
             .await
             .map_err(|failed| status::upstream_failed(&failed, PAYLOAD))?;
-        let response = response(answered.value, answered.request_id, checked.characters);
+        let response = response(answered.value, answered.origin, checked.characters);
         Ok(Response::new(response))
     }
 
@@ -60,6 +61,7 @@ impl Rpcs {
     > {
         let mut options = call::options(&request, false, &self.config.passthrough)?;
         options.key_choice = KeyChoice::CachedPrefix;
+        options.rpc = RoutedRpc::Summarize;
         let Some(request) = request.into_inner().request else {
             let mut wrong = Violations::default();
             wrong.add("request", "must be set");
@@ -75,8 +77,7 @@ impl Rpcs {
             .await
             .map_err(|failed| status::upstream_failed(&failed, WRAPPED_PAYLOAD))?;
         let attempts = answered.attempts;
-        let mut translator =
-            stream::SummaryTranslator::new(answered.request_id, checked.characters);
+        let mut translator = stream::SummaryTranslator::new(answered.origin, checked.characters);
         let events = answered.value.filter_map(move |event| {
             let outcome = match event {
                 Ok(event) => translator.translate(event).map(Ok),
@@ -140,7 +141,7 @@ impl CheckedSummary {
 /// The response, for a text of this length.
 pub(super) fn response(
     message: Message,
-    request_id: Option<String>,
+    origin: AnswerOrigin,
     characters: usize,
 ) -> v1::SummarizeResponse {
     let text = message.text();
@@ -159,6 +160,7 @@ pub(super) fn response(
         refusal: answer::refusal(message.stop_details),
         usage: Some(answer::usage(&message.usage)),
         model: message.model,
-        request_id: request_id.unwrap_or_default(),
+        host: origin.host.to_string(),
+        request_id: origin.request_id.unwrap_or_default(),
     }
 }

@@ -10,12 +10,13 @@ use crate::{
         answer::{refusal, stop_reason, usage},
         text,
     },
+    upstream::AnswerOrigin,
 };
 
 /// Maps the API's events to parts of a summary and its end.
 #[derive(Debug)]
 pub struct SummaryTranslator {
-    request_id: String,
+    origin: AnswerOrigin,
     /// Length of the summarized text in characters.
     characters: usize,
     /// Length of the summary so far, in characters.
@@ -28,9 +29,9 @@ pub struct SummaryTranslator {
 
 impl SummaryTranslator {
     /// A translator for the summary of a text of `characters` characters.
-    pub fn new(request_id: Option<String>, characters: usize) -> Self {
+    pub fn new(origin: AnswerOrigin, characters: usize) -> Self {
         SummaryTranslator {
-            request_id: request_id.unwrap_or_default(),
+            origin,
             characters,
             written: 0,
             blanks: String::new(),
@@ -92,6 +93,7 @@ impl SummaryTranslator {
             v1::StopReason::Refusal => 0,
             _ => self.written,
         };
+        let origin = std::mem::take(&mut self.origin);
         v1::SummarizeResponse {
             summary: String::new(),
             length_ratio: text::length_ratio(written, self.characters),
@@ -100,7 +102,8 @@ impl SummaryTranslator {
             refusal: refusal(end.delta.stop_details),
             usage: Some(usage(&end.usage)),
             model: std::mem::take(&mut self.model),
-            request_id: std::mem::take(&mut self.request_id),
+            request_id: origin.request_id.unwrap_or_default(),
+            host: origin.host.to_string(),
         }
     }
 }

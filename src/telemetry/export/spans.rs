@@ -243,6 +243,7 @@ fn attempt_attributes(attempt: AttemptData) -> Attributes {
     all.seconds(a::BACKOFF, backoff);
     all.seconds(a::WAIT_RATE_LIMIT, rate_limit);
     all.seconds(a::WAIT_PERMIT, permit);
+    all.text(a::HOST, request.host);
     all.text(a::KEY, request.key);
     if let Some(id) = attempt.request_id {
         all.text(a::UPSTREAM_REQUEST_ID, id);

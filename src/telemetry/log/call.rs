@@ -23,6 +23,7 @@ macro_rules! line {
             cause = $state.refused.map(|(_, cause)| cause),
             rpc = metrics::method($call.rpc),
             model = $state.model.as_deref(),
+            host = $state.host.as_deref(),
             status = names::STATUSES[$end.status],
             reason = $end.reason.as_deref(),
             duration_ms = millis($end.took),

@@ -155,11 +155,18 @@ impl Metrics {
                 .push(histogram_point(self.attempt_attributes(&key), &histogram));
         }
         let mut usage = Family::new(&m::TOKEN_USAGE);
+        let mut cost = Family::new(&m::HOST_COST);
         for (key, series) in self.usage.all() {
             for (kind, histogram) in [("input", &series.input), ("output", &series.output)] {
                 let attributes = self.usage_attributes(&key, kind);
                 usage.points.push(histogram_point(attributes, histogram));
             }
+            let attributes = vec![
+                (a::HOST, shared(&self.hosts.name(key.host))),
+                (a::REQUEST_MODEL, self.model(key.model)),
+            ];
+            let dollars = series.cost.load(Relaxed) as f64 / NANOS;
+            cost.points.push(number_point(attributes, dollars));
         }
         let mut retries = Family::new(&m::RETRIES);
         for (name, count) in names::ERROR_TYPES.iter().zip(&self.retries) {
@@ -172,7 +179,7 @@ impl Metrics {
         for (name, time) in WAITS.iter().zip(&self.waits) {
             waited.number(&[(a::WAIT, name)], time.load(Relaxed) as f64 / NANOS);
         }
-        vec![duration, usage, retries, waited]
+        vec![duration, usage, cost, retries, waited]
     }
 
     fn of_the_service(&self) -> Vec<Family> {

@@ -31,6 +31,9 @@ const MAX_MODELS: u16 = 64;
 /// Maximum number of clients with a label of their own.
 const MAX_CLIENTS: u16 = 1000;
 
+/// Maximum number of hosts with a label of their own: all that can be configured.
+const MAX_HOSTS: u16 = 16;
+
 /// Maximum number of failure reasons with a label of their own.
 const MAX_REASONS: u16 = 64;
 
@@ -43,6 +46,8 @@ pub struct Metrics {
     pub models: LabelSet,
     /// Clients with a label of their own.
     pub clients: LabelSet,
+    /// The hosts of Claude.
+    pub hosts: LabelSet,
     /// Failure reasons with a label of their own.
     pub reasons: LabelSet,
     /// Calls in flight.
@@ -77,6 +82,7 @@ impl Metrics {
         Metrics {
             models: LabelSet::new(most, known),
             clients: LabelSet::new(MAX_CLIENTS, [names::ANONYMOUS]),
+            hosts: LabelSet::new(MAX_HOSTS, []),
             reasons: LabelSet::new(MAX_REASONS, []),
             in_flight: AtomicI64::new(0),
             since: SystemTime::now(),
@@ -143,11 +149,13 @@ impl Metrics {
         &self,
         calls: &CallSeries,
         (label, model): (LabelId, &str),
+        host: LabelId,
         tokens: &Tokens,
     ) -> Nanodollars {
         let key = UsageKey {
             operation: Operation::Chat,
             model: Some(label),
+            host,
         };
         let usage = self.usage.get(key, || {
             let [input, output] = ["input", "output"].map(|kind| {
@@ -155,7 +163,11 @@ impl Metrics {
                     self.usage_attributes(&key, kind)
                 })
             });
-            UsageSeries { input, output }
+            UsageSeries {
+                input,
+                output,
+                cost: AtomicU64::new(0),
+            }
         });
         usage.input.observe(tokens.all_input());
         usage.output.observe(tokens.output);
@@ -174,6 +186,7 @@ impl Metrics {
             return 0;
         };
         calls.cost.fetch_add(cost, Relaxed);
+        usage.cost.fetch_add(cost, Relaxed);
         cost
     }
 
@@ -246,6 +259,7 @@ impl Metrics {
                 Cow::Borrowed(key.error.map_or("", |it| it.name())),
             ),
             (a::HTTP_STATUS, status),
+            (a::HOST, shared(&self.hosts.name(key.host))),
         ]
     }
 
@@ -255,6 +269,7 @@ impl Metrics {
             (a::PROVIDER, Cow::Borrowed(names::ANTHROPIC)),
             (a::REQUEST_MODEL, self.model(key.model)),
             (a::TOKEN_TYPE, Cow::Borrowed(kind)),
+            (a::HOST, shared(&self.hosts.name(key.host))),
         ]
     }
 }

@@ -60,18 +60,23 @@ pub struct AttemptKey {
     pub error: Option<ErrorType>,
     /// HTTP status, or 0 without a response.
     pub status: u16,
+    /// The host that was asked.
+    pub host: LabelId,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct UsageKey {
     pub(super) operation: Operation,
     pub(super) model: Option<LabelId>,
+    pub(super) host: LabelId,
 }
 
 #[derive(Debug)]
 pub(super) struct UsageSeries {
     pub(super) input: Histogram,
     pub(super) output: Histogram,
+    /// Cost in nanodollars.
+    pub(super) cost: AtomicU64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

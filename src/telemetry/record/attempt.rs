@@ -198,19 +198,21 @@ impl UnderWay {
             }
             _ => metrics.models.label(model),
         };
+        let host = metrics.hosts.learn(&attempt.request.host);
         metrics.attempt(
             AttemptKey {
                 operation: attempt.request.operation,
                 model: (!model.is_empty()).then_some(label),
                 error,
                 status: attempt.status,
+                host,
             },
             attempt.took,
         );
         if let Some(tokens) = &attempt.tokens {
             let mut state = call.state();
             let series = call.series(&mut state);
-            let cost = metrics.usage(&series, (label, model), tokens);
+            let cost = metrics.usage(&series, (label, model), host, tokens);
             state.cost = state.cost.saturating_add(cost);
             state.tokens.add(tokens);
         }

@@ -44,6 +44,8 @@ pub struct AttemptRequest {
     pub key: Arc<str>,
     /// The JSON of the request, if content is captured.
     pub body: Option<Bytes>,
+    /// Name of the host that is asked.
+    pub host: Arc<str>,
     /// The address of the API.
     pub server: Arc<ServerAddress>,
 }

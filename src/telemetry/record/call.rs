@@ -142,6 +142,13 @@ impl CallRecord {
         }
     }
 
+    /// A host is asked.
+    pub fn asks(&self, host: &Arc<str>) {
+        if let Some(call) = &self.0 {
+            call.state().host = Some(Arc::clone(host));
+        }
+    }
+
     /// Sets the requested model.
     pub fn model(&self, model: &Arc<str>) {
         let Some(call) = self.0.as_ref().filter(|_| !model.is_empty()) else {

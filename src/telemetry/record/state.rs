@@ -20,6 +20,8 @@ pub(in crate::telemetry) struct CallState {
     /// Where a call that access control rejected came from, and the cause.
     pub(in crate::telemetry) refused: Option<(IpAddr, &'static str)>,
     pub(in crate::telemetry) model: Option<Arc<str>>,
+    /// The host that was asked last.
+    pub(in crate::telemetry) host: Option<Arc<str>>,
     pub(super) model_label: Option<LabelId>,
     pub(super) series: Option<Arc<CallSeries>>,
     /// Time in which an attempt was in flight, until its first response byte.

@@ -21,6 +21,17 @@ pub enum CircuitState {
     HalfOpen,
 }
 
+impl CircuitState {
+    /// The higher, the worse.
+    pub fn severity(self) -> u8 {
+        match self {
+            CircuitState::Closed => 0,
+            CircuitState::HalfOpen => 1,
+            CircuitState::Open => 2,
+        }
+    }
+}
+
 /// A circuit, shared by all calls to what it protects.
 #[derive(Debug)]
 pub struct Circuit {

@@ -47,7 +47,7 @@ struct Circuits {
     others: Arc<Circuit>,
 }
 
-/// What a circuit stands for. With a second host, the host belongs here.
+/// What a circuit stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Target {
     model: Arc<str>,
@@ -101,11 +101,7 @@ impl CircuitBreaker {
     /// The worst state of all circuits.
     pub fn state(&self) -> CircuitState {
         let states = self.states().into_iter().map(|(_, state)| state);
-        let worst = states.max_by_key(|state| match state {
-            CircuitState::Closed => 0,
-            CircuitState::HalfOpen => 1,
-            CircuitState::Open => 2,
-        });
+        let worst = states.max_by_key(|state| state.severity());
         worst.unwrap_or(CircuitState::Closed)
     }
 

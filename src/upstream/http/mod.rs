@@ -8,6 +8,7 @@
 //! or the first event of a stream. Until then nothing was sent to the caller,
 //! and the attempt may be repeated.
 
+mod addresses;
 mod body_ends;
 mod content_encoding;
 mod events;
@@ -23,8 +24,9 @@ mod tls;
 pub use pool::{ConnectionPool, PoolCounts, Reservation};
 pub use proxy::ProxyVariables;
 
-use super::{ApiHeaders, Reply, UpstreamConfig, UpstreamError, attempt::Attempt};
+use super::{ApiHeaders, HostConfig, Reply, UpstreamConfig, UpstreamError, attempt::Attempt};
 use crate::{certificates::TrustError, dns};
+use addresses::Addresses;
 use body_ends::BodyEnds;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Uri};
@@ -57,10 +59,9 @@ pub struct HttpApi {
 
 #[derive(Debug)]
 struct Shared {
-    messages: Url,
-    count_tokens: Url,
-    models: Url,
-    batches: Url,
+    /// The name of the host.
+    host: Arc<str>,
+    addresses: Addresses,
     version: HeaderValue,
     /// Sent with each request, except for what a call has of its own.
     headers: ApiHeaders,
@@ -77,7 +78,7 @@ struct Shared {
 #[derive(Debug, Error)]
 pub enum HttpConfigError {
     /// `base_url` is not an `http` or `https` URL.
-    #[error("upstream.base_url must be an http or https URL")]
+    #[error("the base URL of a host must be an http or https URL")]
     BaseUrl,
     /// `api_version` is not valid in a header.
     #[error("upstream.api_version must contain only characters that are valid in an HTTP header")]
@@ -94,21 +95,18 @@ pub enum HttpConfigError {
 }
 
 impl HttpApi {
-    /// A client with a connection pool.
+    /// A client of a host, with a connection pool.
     ///
     /// # Errors
-    /// When `base_url` or `api_version` is not valid, the CAs cannot be loaded, or
+    /// When the base URL or `api_version` is not valid, the CAs cannot be loaded, or
     /// a variable does not name a proxy.
-    pub fn new(config: &UpstreamConfig, proxies: &ProxyVariables) -> Result<Self, HttpConfigError> {
-        let base = config.base_url.trim_end_matches('/');
-        let url = |path: &str| {
-            Url::parse(&format!("{base}{path}"))
-                .ok()
-                .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-                .ok_or(HttpConfigError::BaseUrl)
-        };
-        let messages = url("/v1/messages")?;
-        let proxy = proxies.proxy_for(&messages)?;
+    pub fn new(
+        host: &HostConfig,
+        config: &UpstreamConfig,
+        proxies: &ProxyVariables,
+    ) -> Result<Self, HttpConfigError> {
+        let addresses = Addresses::of(host).ok_or(HttpConfigError::BaseUrl)?;
+        let proxy = proxies.proxy_for(addresses.base())?;
         // Its own reading of the environment ignores what it does not understand.
         let mut builder = reqwest::Client::builder().no_proxy();
         if let Some(proxy) = &proxy {
@@ -116,9 +114,9 @@ impl HttpApi {
             builder = builder.proxy(proxy);
         }
         let mut pool = None;
-        if messages.scheme() == "https" {
-            let mut tls = tls::client_config(config.ca_file.as_deref())?;
-            pool = Some(pooled(&messages, &tls, proxy.clone(), config)?);
+        if addresses.base().scheme() == "https" {
+            let mut tls = tls::client_config(host.ca_file.as_deref())?;
+            pool = Some(pooled(addresses.base(), &tls, proxy.clone(), config)?);
             // A peer of HTTP/2 is the pool's.
             tls.alpn_protocols = vec![tls::HTTP_1_1.to_vec()];
             builder = builder.tls_backend_preconfigured(tls);
@@ -142,18 +140,20 @@ impl HttpApi {
             .retry(reqwest::retry::never())
             .build()
             .map_err(HttpConfigError::Client)?;
+        let mut headers = config.headers_of(host);
+        if host.kind.takes_profile_in_body() {
+            headers.user_profile = None;
+        }
         Ok(HttpApi {
             http,
             pool,
             shared: Arc::new(Shared {
-                messages,
-                count_tokens: url("/v1/messages/count_tokens")?,
-                models: url("/v1/models")?,
-                batches: url("/v1/messages/batches")?,
+                host: Arc::from(host.name.as_str()),
+                addresses,
                 version: HeaderValue::try_from(config.api_version.as_str())
                     .map_err(|_| HttpConfigError::ApiVersion)?,
-                header_map: config.headers().to_map(),
-                headers: config.headers(),
+                header_map: headers.to_map(),
+                headers,
                 read_timeout: config.read_timeout,
                 body_ends: BodyEnds::default(),
                 acquire_timeout: config.acquire_timeout,
@@ -161,6 +161,11 @@ impl HttpApi {
                 reachability: Reachability::default(),
             }),
         })
+    }
+
+    /// The base URL of the host.
+    pub fn base_url(&self) -> &Url {
+        self.shared.addresses.base()
     }
 
     /// The connections to an `https` address.
@@ -186,7 +191,11 @@ impl HttpApi {
             Ok(body) => body,
             Err(error) => return Err(with_request_id(error, request_id)),
         };
-        Ok(Reply { request_id, body })
+        Ok(Reply {
+            request_id,
+            host: Arc::clone(&self.shared.host),
+            body,
+        })
     }
 }
 

@@ -2,23 +2,22 @@
 
 use super::{
     AGENT, HttpApi,
+    addresses::RequestParts,
     pool::{Grant, Http2Body, PoolError, Resends, Reservation, StreamError, StreamSlot},
     response::ApiResponse,
 };
 use crate::{
     telemetry::context::{TRACEPARENT, TRACESTATE},
     upstream::{
-        BatchCall, ConnectFailure, ModelsQuery, Payload, Transport, UpstreamError,
-        attempt::Attempt, call::longest_answer,
+        ConnectFailure, Payload, Transport, UpstreamError, attempt::Attempt, call::longest_answer,
     },
 };
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT},
+    HeaderMap, HeaderName, HeaderValue, Uri, Version,
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT},
 };
-use reqwest::Url;
-use std::{borrow::Cow, error::Error as _, time::Duration};
+use std::{error::Error as _, time::Duration};
 use tokio::time::timeout;
 
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -30,17 +29,10 @@ const SLOWEST_UPLOAD: u64 = 256 * 1024;
 /// Number of headers of a request, including those that the HTTP client adds.
 const HEADERS: usize = 15;
 
-/// The request line and body of an attempt.
-struct Parts<'a> {
-    method: Method,
-    url: Cow<'a, Url>,
-    body: Option<Bytes>,
-}
-
 impl HttpApi {
     /// Sends the request over HTTP/1.1 and waits for the response headers.
     pub(super) async fn over_http1(&self, attempt: &Attempt) -> Result<ApiResponse, UpstreamError> {
-        let Parts { method, url, body } = self.parts(attempt);
+        let RequestParts { method, url, body } = self.shared.addresses.request(&attempt.call);
         let silence = self.silence(attempt, body.as_ref());
         let mut request = reqwest::Request::new(method, url.into_owned());
         *request.headers_mut() = self.headers(attempt, body.is_some());
@@ -91,7 +83,7 @@ impl HttpApi {
         attempt: &Attempt,
         stream: StreamSlot,
     ) -> Result<Result<http::Response<Http2Body>, StreamError>, UpstreamError> {
-        let Parts { method, url, body } = self.parts(attempt);
+        let RequestParts { method, url, body } = self.shared.addresses.request(&attempt.call);
         let silence = self.silence(attempt, body.as_ref());
         let mut request = http::Request::new(());
         *request.version_mut() = Version::HTTP_2;
@@ -168,32 +160,6 @@ impl HttpApi {
         })
     }
 
-    fn parts(&self, attempt: &Attempt) -> Parts<'_> {
-        let shared = &self.shared;
-        let (method, url, body) = match &attempt.call.payload {
-            Payload::Messages { body, .. } => (
-                Method::POST,
-                Cow::Borrowed(&shared.messages),
-                Some(body.clone()),
-            ),
-            Payload::CountTokens { body } => (
-                Method::POST,
-                Cow::Borrowed(&shared.count_tokens),
-                Some(body.clone()),
-            ),
-            Payload::Models(query) => (Method::GET, Cow::Owned(page(&shared.models, query)), None),
-            Payload::Batches(of) => {
-                let (method, url) = of.line(&shared.batches);
-                let body = match of {
-                    BatchCall::Create { body } => Some(body.clone()),
-                    _ => None,
-                };
-                (method, Cow::Owned(url), body)
-            }
-        };
-        Parts { method, url, body }
-    }
-
     fn headers(&self, attempt: &Attempt, has_body: bool) -> HeaderMap {
         // Includes the headers that the client adds, so that the map never
         // grows.
@@ -204,7 +170,7 @@ impl HttpApi {
             Some(own) => headers.extend(self.shared.headers.with(own).to_map()),
         }
         headers.insert(VERSION, self.shared.version.clone());
-        headers.insert(AUTHORIZATION, attempt.key.authorization());
+        attempt.key.authenticate(&mut headers);
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         if has_body {
             let json = HeaderValue::from_static("application/json");
@@ -220,21 +186,6 @@ impl HttpApi {
         }
         headers
     }
-}
-
-fn page(models: &Url, query: &ModelsQuery) -> Url {
-    let mut url = models.clone();
-    if let Some(limit) = query.limit {
-        url.query_pairs_mut()
-            .append_pair("limit", &limit.to_string());
-    }
-    if let Some(after_id) = &query.after_id {
-        url.query_pairs_mut().append_pair("after_id", after_id);
-    }
-    for lifecycle in &query.lifecycles {
-        url.query_pairs_mut().append_pair("lifecycle[]", lifecycle);
-    }
-    url
 }
 
 /// What is left of a response whose head is not valid. It was paid for, so it is

@@ -1,10 +1,10 @@
 //! One API key and its quarantine.
 
 use crate::{
-    secrets::{UnusableKey, authorization},
-    upstream::{UpstreamError, fingerprint::Fingerprint},
+    secrets::{UnusableKey, authorization, key_header},
+    upstream::{UpstreamError, fingerprint::Fingerprint, hosts::KeyScheme},
 };
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use parking_lot::{Mutex, MutexGuard};
 use secrecy::{ExposeSecret, SecretString};
 use std::{
@@ -16,6 +16,10 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// How long a rejected key is quarantined: it may be repaired in the meantime.
 const QUARANTINE: Duration = Duration::from_secs(60);
@@ -29,12 +33,18 @@ pub struct Key {
     /// Identifies the key in logs and metrics without revealing it.
     name: Arc<str>,
     fingerprint: Fingerprint,
-    /// `authorization`, marked as sensitive.
-    authorization: HeaderValue,
+    /// The headers that carry the key, marked as sensitive.
+    headers: KeyHeaders,
     refusals: Mutex<Vec<Refusal>>,
     /// The number of rejections, to be read without the lock.
     refused: AtomicUsize,
     in_flight: AtomicUsize,
+}
+
+/// A key in the form of its host.
+enum KeyHeaders {
+    Bearer(HeaderValue),
+    ApiKey(HeaderValue),
 }
 
 /// Counts an attempt with a key until it is dropped.
@@ -58,18 +68,26 @@ struct Refusal {
 // === impl Key ===
 
 impl Key {
-    /// A key as configured, with a name for logs and metrics. Whitespace around
-    /// it is removed: files end in a newline.
+    /// A key of the Claude API as configured, with a name for logs and metrics.
+    /// Whitespace around it is removed: files end in a newline.
     ///
     /// # Errors
     /// [`UnusableKey`] when it is empty or contains characters that are not
     /// allowed in a header.
     pub fn new(name: &str, secret: &SecretString) -> Result<Key, UnusableKey> {
-        let authorization = authorization(secret)?;
+        Key::of(KeyScheme::Bearer, name, secret)
+    }
+
+    /// As [`new`](Self::new), of a host that takes keys in this form.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of(scheme: KeyScheme, name: &str, secret: &SecretString) -> Result<Key, UnusableKey> {
+        let headers = KeyHeaders::of(scheme, secret)?;
         Ok(Key {
             name: Arc::from(name),
             fingerprint: Fingerprint::of(secret.expose_secret().trim()),
-            authorization,
+            headers,
             refusals: Mutex::default(),
             refused: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
@@ -81,9 +99,9 @@ impl Key {
     /// # Errors
     /// [`UnusableKey`] when one is empty or contains characters that are not
     /// allowed in a header.
-    pub fn numbered(secrets: &[SecretString]) -> Result<Vec<Key>, UnusableKey> {
+    pub fn numbered(scheme: KeyScheme, secrets: &[SecretString]) -> Result<Vec<Key>, UnusableKey> {
         let keys = secrets.iter().enumerate();
-        keys.map(|(index, secret)| Key::new(&format!("key-{}", index + 1), secret))
+        keys.map(|(index, secret)| Key::of(scheme, &format!("key-{}", index + 1), secret))
             .collect()
     }
 
@@ -97,9 +115,17 @@ impl Key {
         self.fingerprint
     }
 
-    /// The header that carries the key.
-    pub fn authorization(&self) -> HeaderValue {
-        self.authorization.clone()
+    /// Adds the headers that carry the key.
+    pub fn authenticate(&self, headers: &mut HeaderMap) {
+        match &self.headers {
+            KeyHeaders::Bearer(value) => {
+                headers.insert(AUTHORIZATION, value.clone());
+            }
+            KeyHeaders::ApiKey(value) => {
+                headers.insert(X_API_KEY, value.clone());
+                headers.insert(API_KEY, value.clone());
+            }
+        }
     }
 
     /// Attempts that are made with the key.
@@ -162,6 +188,15 @@ impl Key {
     }
 }
 
+impl KeyHeaders {
+    fn of(scheme: KeyScheme, secret: &SecretString) -> Result<Self, UnusableKey> {
+        Ok(match scheme {
+            KeyScheme::Bearer => KeyHeaders::Bearer(authorization(secret)?),
+            KeyScheme::ApiKey => KeyHeaders::ApiKey(key_header(secret)?),
+        })
+    }
+}
+
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({}, [redacted])", self.name)
@@ -180,8 +215,19 @@ mod tests {
     fn a_key_never_shows() {
         let key = key("sk-ant-secret\n").unwrap();
         assert_eq!(format!("{key:?}"), "Key(key-1, [redacted])");
-        assert!(!format!("{:?}", key.authorization()).contains("secret"));
-        assert_eq!(key.authorization(), "Bearer sk-ant-secret");
+        let mut headers = HeaderMap::new();
+        key.authenticate(&mut headers);
+        assert!(!format!("{headers:?}").contains("secret"));
+        assert_eq!(headers[AUTHORIZATION], "Bearer sk-ant-secret");
+
+        let secret = SecretString::from("sk-secret");
+        let key = Key::of(KeyScheme::ApiKey, "key-1", &secret).unwrap();
+        let mut headers = HeaderMap::new();
+        key.authenticate(&mut headers);
+        assert!(!format!("{headers:?}").contains("secret"));
+        assert_eq!(headers[X_API_KEY], "sk-secret");
+        assert_eq!(headers[API_KEY], "sk-secret");
+        assert_eq!(headers.len(), 2);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How many connections and streams there may be, and how many there are.
 
-use std::time::Duration;
+use std::{iter::Sum, time::Duration};
 
 /// How many connections the pool may have.
 #[derive(Debug, Clone, Copy)]
@@ -32,4 +32,18 @@ pub struct PoolCounts {
     /// Streams that the peer allows on the open connections. A connection
     /// without a limit counts as `PoolLimits::connections`.
     pub capacity: usize,
+}
+
+impl Sum for PoolCounts {
+    fn sum<I: Iterator<Item = PoolCounts>>(counts: I) -> Self {
+        counts.fold(PoolCounts::default(), |sum, one| PoolCounts {
+            connecting: sum.connecting + one.connecting,
+            active: sum.active + one.active,
+            idle: sum.idle + one.idle,
+            draining: sum.draining + one.draining,
+            in_flight: sum.in_flight + one.in_flight,
+            waiting: sum.waiting + one.waiting,
+            capacity: sum.capacity + one.capacity,
+        })
+    }
 }

@@ -1,0 +1,452 @@
+//! `[[upstream.hosts]]` and `[[upstream.routes]]`: where Claude is called, and which
+//! host serves which RPC.
+
+use super::HostKind;
+use crate::upstream::is_name;
+use reqwest::Url;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::PathBuf,
+};
+
+/// The name of the host that `[upstream]` describes by itself.
+pub const DEFAULT_HOST: &str = "claude";
+
+/// Maximum number of hosts: each has connections, keys and circuits of its own.
+const MAX_HOSTS: usize = 16;
+
+/// One host that sells Claude. Timeouts, connections, retries and the circuit breaker
+/// are those of `[upstream]`, for each host by itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostConfig {
+    /// Name of the host in routes, answers, metrics and the log: 1 to 32 lowercase
+    /// letters, digits and hyphens. Must be unique.
+    pub name: String,
+    /// What the host is: `claude` (the Claude API), `claude_platform_aws`,
+    /// `bedrock_mantle`, `bedrock_runtime`, `vertex`, `google_cloud` or `foundry`.
+    pub kind: HostKind,
+    /// Base URL, `http` or `https`. Unset, the one of the kind, with `region`,
+    /// `project`, `workspace_id` and `resource`; for `claude`, `upstream.base_url`.
+    pub base_url: Option<String>,
+    /// Region: of AWS, or the location on Google Cloud (`global`, `us`, `eu`, or a
+    /// region such as `europe-west1`).
+    pub region: Option<String>,
+    /// Project of Google Cloud, for `vertex` and `google_cloud`.
+    pub project: Option<String>,
+    /// Workspace, for `claude_platform_aws` and `google_cloud`.
+    pub workspace_id: Option<String>,
+    /// Resource of Microsoft Foundry, the first part of its host name.
+    pub resource: Option<String>,
+    /// Inference profile of Bedrock that is put in front of the ids of the catalogue:
+    /// `global`, `us`, `eu`, … Unset, models are called in the region itself.
+    pub inference_profile: Option<String>,
+    /// File with one or more keys (or bearer tokens) of the host, one per line, with the
+    /// rules of `upstream.api_key_file`. Unset, a host of the kind `claude` has the keys
+    /// of the Claude API.
+    pub api_key_file: Option<PathBuf>,
+    /// File with CAs (PEM) in addition to those of the system. Unset,
+    /// `upstream.ca_file`.
+    pub ca_file: Option<PathBuf>,
+    /// Ids of models on this host, by their ids in calls. They take precedence over
+    /// those of the catalogue: an ARN, or the name of a deployment, for example.
+    pub models: BTreeMap<String, String>,
+    /// Maximum number of concurrent calls to the host. Unset, `upstream.max_in_flight`.
+    pub max_in_flight: Option<usize>,
+}
+
+/// Which hosts serve some RPCs, and in which order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RouteConfig {
+    /// The RPCs: `generate` (with GenerateStream and CountTokens), `summarize` (with
+    /// SummarizeStream) and `classify`. Empty for all that no other route names.
+    pub rpcs: Vec<RoutedRpc>,
+    /// The hosts that may serve them. A call goes to the first one that can serve it,
+    /// and to the next one when that host fails.
+    pub targets: Vec<TargetConfig>,
+}
+
+/// A host of a route.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TargetConfig {
+    /// Name of the host.
+    pub host: String,
+    /// Model that the host is asked for, instead of the one that the call names. Unset,
+    /// the same model.
+    pub model: Option<String>,
+    /// Share of the calls that go to this host first, relative to the other weights of
+    /// the route. Either all targets have a weight or none: without weights, the order
+    /// decides. Must be at least 1.
+    pub weight: Option<u32>,
+}
+
+/// The RPCs that routes tell apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoutedRpc {
+    /// Generate, GenerateStream and CountTokens.
+    #[default]
+    Generate,
+    /// Summarize and SummarizeStream.
+    Summarize,
+    /// Classify.
+    Classify,
+}
+
+impl HostConfig {
+    /// The base URL.
+    ///
+    /// # Errors
+    /// What must be set for a host of this kind.
+    pub fn address(&self) -> Result<String, &'static str> {
+        if let Some(url) = &self.base_url {
+            return Ok(url.trim_end_matches('/').to_owned());
+        }
+        let set = |value: &Option<String>, problem| value.clone().ok_or(problem);
+        let region = || set(&self.region, "region must be set");
+        let project = || set(&self.project, "project must be set");
+        Ok(match self.kind {
+            HostKind::Claude => "https://api.anthropic.com".to_owned(),
+            HostKind::ClaudePlatformAws => {
+                format!("https://aws-external-anthropic.{}.api.aws", region()?)
+            }
+            HostKind::BedrockMantle => {
+                format!("https://bedrock-mantle.{}.api.aws/anthropic", region()?)
+            }
+            HostKind::BedrockRuntime => {
+                format!("https://bedrock-runtime.{}.amazonaws.com", region()?)
+            }
+            HostKind::Vertex => vertex(&region()?),
+            HostKind::GoogleCloud => {
+                let workspace = set(&self.workspace_id, "workspace_id must be set")?;
+                let (project, region) = (project()?, region()?);
+                format!(
+                    "https://claude.googleapis.com/v1/projects/{project}/locations/{region}/workspaces/{workspace}/invoke"
+                )
+            }
+            HostKind::Foundry => {
+                let resource = set(&self.resource, "resource must be set")?;
+                format!("https://{resource}.services.ai.azure.com/anthropic")
+            }
+        })
+    }
+
+    /// Validates the host. Calls `wrong` with the key and the problem of each fault.
+    fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
+        let is_label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !(1..=32).contains(&self.name.len()) || !self.name.chars().all(is_label) {
+            let problem = "must be 1 to 32 lowercase letters, digits and hyphens";
+            wrong("name", problem.to_owned());
+        }
+        let parts = [
+            ("region", &self.region),
+            ("project", &self.project),
+            ("workspace_id", &self.workspace_id),
+            ("resource", &self.resource),
+            ("inference_profile", &self.inference_profile),
+        ];
+        for (key, part) in parts {
+            // They become parts of addresses.
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            let is_plain =
+                |part: &String| is_name(part) && part.chars().all(|c| is_plain(c) || c == ':');
+            if part.as_ref().is_some_and(|part| !is_plain(part)) {
+                let problem = "must consist of letters, digits, hyphens and underscores";
+                wrong(key, problem.to_owned());
+            }
+        }
+        match self.address() {
+            Ok(address) => {
+                if let Err(problem) = base_url(&address) {
+                    wrong("base_url", problem.to_owned());
+                }
+            }
+            Err(problem) => {
+                let key = problem.split_once(' ').map_or("base_url", |(key, _)| key);
+                wrong(key, format!("must be set for {}", self.kind.name()));
+            }
+        }
+        if self.kind == HostKind::Vertex && (self.project.is_none() || self.region.is_none()) {
+            wrong("project", "must be set with region for vertex".to_owned());
+        }
+        if self.kind == HostKind::ClaudePlatformAws && self.workspace_id.is_none() {
+            let problem = "must be set for claude_platform_aws";
+            wrong("workspace_id", problem.to_owned());
+        }
+        if self.inference_profile.is_some()
+            && !matches!(
+                self.kind,
+                HostKind::BedrockRuntime | HostKind::BedrockMantle
+            )
+        {
+            let problem = "must be set for bedrock_runtime and bedrock_mantle only";
+            wrong("inference_profile", problem.to_owned());
+        }
+        if self.api_key_file.is_none() && self.kind != HostKind::Claude {
+            let problem = format!("must be set for {}", self.kind.name());
+            wrong("api_key_file", problem);
+        }
+        if self.max_in_flight == Some(0) {
+            wrong("max_in_flight", "must be at least 1".to_owned());
+        }
+    }
+}
+
+/// The address of Vertex AI in a location.
+fn vertex(location: &str) -> String {
+    match location {
+        "global" => "https://aiplatform.googleapis.com/v1".to_owned(),
+        "us" | "eu" => format!("https://aiplatform.{location}.rep.googleapis.com/v1"),
+        region => format!("https://{region}-aiplatform.googleapis.com/v1"),
+    }
+}
+
+/// Validates the hosts and routes. Calls `wrong` with the key and the problem of each
+/// fault.
+pub fn check(hosts: &[HostConfig], routes: &[RouteConfig], wrong: &mut dyn FnMut(&str, String)) {
+    if hosts.len() > MAX_HOSTS {
+        wrong("hosts", format!("must be at most {MAX_HOSTS}"));
+    }
+    let mut names = HashSet::new();
+    for (index, host) in hosts.iter().enumerate() {
+        host.check(&mut |key, problem| wrong(&format!("hosts.{index}.{key}"), problem));
+        if !names.insert(host.name.as_str()) {
+            let problem = format!("{:?} is the name of another host", host.name);
+            wrong(&format!("hosts.{index}.name"), problem);
+        }
+    }
+    if hosts.is_empty() {
+        names.insert(DEFAULT_HOST);
+    }
+    let mut routed = HashSet::new();
+    for (index, route) in routes.iter().enumerate() {
+        let mut wrong =
+            |key: &str, problem: String| wrong(&format!("routes.{index}.{key}"), problem);
+        route.check(&names, &mut wrong);
+        let rpcs: Vec<Option<RoutedRpc>> = match route.rpcs[..] {
+            [] => vec![None],
+            ref rpcs => rpcs.iter().copied().map(Some).collect(),
+        };
+        if !rpcs.into_iter().all(|rpc| routed.insert(rpc)) {
+            wrong("rpcs", "must not be in another route as well".to_owned());
+        }
+    }
+}
+
+impl RouteConfig {
+    fn check(&self, hosts: &HashSet<&str>, wrong: &mut dyn FnMut(&str, String)) {
+        if self.targets.is_empty() {
+            wrong("targets", "must not be empty".to_owned());
+        }
+        let weights = self.targets.iter().filter(|it| it.weight.is_some()).count();
+        if weights != 0 && weights != self.targets.len() {
+            let problem = "must have a weight each, or none";
+            wrong("targets", problem.to_owned());
+        }
+        for (index, target) in self.targets.iter().enumerate() {
+            if !hosts.contains(target.host.as_str()) {
+                let problem = format!("unknown host {:?}", target.host);
+                wrong(&format!("targets.{index}.host"), problem);
+            }
+            if target.weight == Some(0) {
+                let problem = "must be at least 1";
+                wrong(&format!("targets.{index}.weight"), problem.to_owned());
+            }
+        }
+    }
+}
+
+/// Validates a base URL. The error does not quote it, since it may contain a
+/// password.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn base_url(text: &str) -> Result<(), &'static str> {
+    let url = Url::parse(text).map_err(|_| "must be a URL such as https://api.anthropic.com")?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err("must be an http or https URL with a host");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not contain a user name or password");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("must not contain a query or fragment");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(kind: HostKind) -> HostConfig {
+        let text = |text: &str| Some(text.to_owned());
+        HostConfig {
+            name: "h".to_owned(),
+            kind,
+            region: text("eu-central-1"),
+            project: text("p"),
+            workspace_id: text("wrkspc_1"),
+            resource: text("r"),
+            api_key_file: Some(PathBuf::from("/keys")),
+            ..HostConfig::default()
+        }
+    }
+
+    fn wrong(hosts: &[HostConfig], routes: &[RouteConfig]) -> Vec<String> {
+        let mut keys = Vec::new();
+        check(hosts, routes, &mut |key, _| keys.push(key.to_owned()));
+        keys
+    }
+
+    /// The addresses that the official SDK classes call, with the same settings.
+    #[test]
+    fn each_kind_has_its_address() {
+        let address = |kind, region: &str| {
+            let host = HostConfig {
+                region: Some(region.to_owned()),
+                ..host(kind)
+            };
+            assert!(wrong(std::slice::from_ref(&host), &[]).is_empty());
+            host.address().unwrap()
+        };
+        for (kind, region, expected) in [
+            (HostKind::Claude, "", "https://api.anthropic.com"),
+            (
+                HostKind::ClaudePlatformAws,
+                "us-east-1",
+                "https://aws-external-anthropic.us-east-1.api.aws",
+            ),
+            (
+                HostKind::BedrockMantle,
+                "us-east-1",
+                "https://bedrock-mantle.us-east-1.api.aws/anthropic",
+            ),
+            (
+                HostKind::BedrockRuntime,
+                "us-east-1",
+                "https://bedrock-runtime.us-east-1.amazonaws.com",
+            ),
+            (
+                HostKind::Vertex,
+                "global",
+                "https://aiplatform.googleapis.com/v1",
+            ),
+            (
+                HostKind::Vertex,
+                "eu",
+                "https://aiplatform.eu.rep.googleapis.com/v1",
+            ),
+            (
+                HostKind::Vertex,
+                "europe-west1",
+                "https://europe-west1-aiplatform.googleapis.com/v1",
+            ),
+            (
+                HostKind::GoogleCloud,
+                "global",
+                "https://claude.googleapis.com/v1/projects/p/locations/global/workspaces/wrkspc_1/invoke",
+            ),
+            (
+                HostKind::Foundry,
+                "eastus2",
+                "https://r.services.ai.azure.com/anthropic",
+            ),
+        ] {
+            let region = if region.is_empty() { "x" } else { region };
+            assert_eq!(address(kind, region), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_twice_is_named() {
+        let without = |change: fn(&mut HostConfig), kind| {
+            let mut host = host(kind);
+            change(&mut host);
+            wrong(&[host], &[])
+        };
+        assert_eq!(
+            without(|it| it.region = None, HostKind::BedrockMantle),
+            ["hosts.0.region"]
+        );
+        assert_eq!(
+            without(|it| it.project = None, HostKind::Vertex),
+            ["hosts.0.project"]
+        );
+        assert_eq!(
+            without(|it| it.workspace_id = None, HostKind::ClaudePlatformAws),
+            ["hosts.0.workspace_id"]
+        );
+        assert_eq!(
+            without(|it| it.resource = None, HostKind::Foundry),
+            ["hosts.0.resource"]
+        );
+        assert_eq!(
+            without(|it| it.region = Some("a/b".to_owned()), HostKind::Foundry),
+            ["hosts.0.region"]
+        );
+        assert_eq!(
+            without(|it| it.name = "Not A Label".to_owned(), HostKind::Claude),
+            ["hosts.0.name"]
+        );
+        assert_eq!(
+            without(|it| it.api_key_file = None, HostKind::Foundry),
+            ["hosts.0.api_key_file"]
+        );
+        let twice = [host(HostKind::Claude), host(HostKind::Foundry)];
+        assert_eq!(wrong(&twice, &[]), ["hosts.1.name"]);
+    }
+
+    #[test]
+    fn a_route_names_hosts_that_exist_and_each_rpc_once() {
+        let to = |host: &str, weight| TargetConfig {
+            host: host.to_owned(),
+            weight,
+            ..TargetConfig::default()
+        };
+        let route = |rpcs: &[RoutedRpc], targets: &[TargetConfig]| RouteConfig {
+            rpcs: rpcs.to_vec(),
+            targets: targets.to_vec(),
+        };
+        let hosts = [host(HostKind::Claude)];
+        let good = route(&[RoutedRpc::Classify], &[to("h", None)]);
+        assert!(wrong(&hosts, std::slice::from_ref(&good)).is_empty());
+        assert_eq!(
+            wrong(&hosts, &[good.clone(), good.clone()]),
+            ["routes.1.rpcs"]
+        );
+        let unknown = route(&[], &[to("other", None)]);
+        assert_eq!(wrong(&hosts, &[unknown]), ["routes.0.targets.0.host"]);
+        assert_eq!(wrong(&hosts, &[route(&[], &[])]), ["routes.0.targets"]);
+        let weights = route(&[], &[to("h", Some(1)), to("h", None)]);
+        assert_eq!(wrong(&hosts, &[weights]), ["routes.0.targets"]);
+        let zero = route(&[], &[to("h", Some(0))]);
+        assert_eq!(wrong(&hosts, &[zero]), ["routes.0.targets.0.weight"]);
+        let default = route(&[], &[to(DEFAULT_HOST, None)]);
+        assert!(wrong(&[], &[default]).is_empty());
+    }
+
+    #[test]
+    fn the_address_is_one_that_can_be_called() {
+        for good in [
+            "https://api.anthropic.com",
+            "http://127.0.0.1:80",
+            "https://a.b/c/",
+        ] {
+            assert_eq!(base_url(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "api.anthropic.com",
+            "ftp://a",
+            "https://",
+            "https://me:hush@a",
+        ] {
+            let problem = base_url(bad).unwrap_err();
+            assert!(!problem.contains("hush"), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Selects the host of a call, and the next one when it fails.
+//!
+//! Above the circuit breaker and the retries, which each host has of its own: an open
+//! circuit costs no time, and while another host is left, a failed attempt is not
+//! repeated at the same one (`Call::alternative`). Below the deadline, which all hosts
+//! share, and below what belongs to the caller: a call is charged once, for what its
+//! attempts have used.
+//!
+//! A call does not move on after the first byte of an answer. One that is bound to an
+//! account by what it refers to (a file, a container, the results of a server tool) is
+//! made where its route begins, or fails. A caller may name the host.
+
+use super::{Host, HostFeature, HostLacks, Routes, host::feature};
+use crate::upstream::{Call, Reply, UpstreamError};
+use futures::future::BoxFuture;
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::Instant;
+use tower::{Service, ServiceExt};
+
+/// Minimum time that must be left for another host.
+const SHORTEST_CALL: Duration = Duration::from_millis(20);
+
+/// Makes each call at the hosts of its route, one after another. Cloning is cheap.
+#[derive(Clone)]
+pub struct Failover(Arc<Inner>);
+
+struct Inner {
+    hosts: Arc<[Host]>,
+    routes: Routes,
+}
+
+/// A host that can serve a call.
+struct Candidate<'a> {
+    host: &'a Host,
+    /// The id of the model there.
+    model: Arc<str>,
+}
+
+// === impl Failover ===
+
+impl Failover {
+    /// Calls these hosts.
+    pub fn new(hosts: Arc<[Host]>, routes: Routes) -> Self {
+        Failover(Arc::new(Inner { hosts, routes }))
+    }
+}
+
+impl Inner {
+    async fn run(&self, call: Call) -> Result<Reply, UpstreamError> {
+        let mut candidates = self.candidates(&call)?.into_iter().peekable();
+        let mut failed = None;
+        while let Some(Candidate { host, model }) = candidates.next() {
+            let mut asked = host.prepared(&call, model);
+            asked.alternative = candidates.peek().map(|_| Instant::now());
+            call.record.asks(host.name());
+            let error = match host.stack.clone().oneshot(asked).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            let may_move_on = candidates.peek().is_some()
+                && call.attempts.with_content() == 0
+                && call.deadline.remaining() >= SHORTEST_CALL
+                && error.is_of_host();
+            if !may_move_on {
+                return Err(error);
+            }
+            host.moved_on();
+            tracing::debug!(host = %host.name(), %error, "asking the next host");
+            failed = Some(error);
+        }
+        Err(failed.unwrap_or(UpstreamError::NotServed(HostLacks::Host)))
+    }
+
+    /// The hosts that can serve a call, in the order of its route.
+    ///
+    /// # Errors
+    /// [`UpstreamError::NotServed`] when there is none.
+    fn candidates(&self, call: &Call) -> Result<Vec<Candidate<'_>>, UpstreamError> {
+        let targets = match feature(&call.payload) {
+            HostFeature::Messages | HostFeature::CountTokens => self.routes.targets(call),
+            // Not about a model, so no route names them.
+            HostFeature::Models | HostFeature::Batches => Routes::everywhere(&self.hosts),
+        };
+        let mut candidates = Vec::with_capacity(targets.len());
+        let mut lacks = HostLacks::Host;
+        for target in targets {
+            let host = &self.hosts[target.host];
+            if !may_use(call, host) {
+                continue;
+            }
+            let model = target.model.as_ref().unwrap_or(&call.model);
+            let caller = call.caller.as_deref();
+            if target.model.is_some() && caller.is_some_and(|it| it.may_ask(model).is_err()) {
+                continue;
+            }
+            match host.serves(call, model) {
+                Ok(model) => candidates.push(Candidate { host, model }),
+                Err(reason) => lacks = reason,
+            }
+        }
+        if let Some(key) = call.key
+            && candidates.iter().any(|it| it.host.has_key(key))
+        {
+            candidates.retain(|it| it.host.has_key(key));
+        }
+        if is_bound(call) {
+            candidates.truncate(1);
+        }
+        match candidates[..] {
+            [] => Err(UpstreamError::NotServed(lacks)),
+            _ => Ok(candidates),
+        }
+    }
+}
+
+/// Whether a call may be made at a host: it is the one that the call names, if it names
+/// one, and one of those that the client may use.
+fn may_use(call: &Call, host: &Host) -> bool {
+    let is_named = call.host.as_ref().is_none_or(|name| name == host.name());
+    let caller = call.caller.as_deref();
+    is_named && caller.is_none_or(|caller| caller.may_use_host(host.name()))
+}
+
+/// Whether a call cannot be made at another host than the first one.
+fn is_bound(call: &Call) -> bool {
+    call.key.is_some() || call.shape.is_bound() || feature(&call.payload) == HostFeature::Batches
+}
+
+impl Service<Call> for Failover {
+    type Response = Reply;
+    type Error = UpstreamError;
+    type Future = BoxFuture<'static, Result<Reply, UpstreamError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { inner.run(call).await })
+    }
+}

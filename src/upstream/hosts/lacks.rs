@@ -1,0 +1,18 @@
+//! Why no host can serve a call.
+
+use super::HostFeature;
+use thiserror::Error;
+
+/// Why no host can serve a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum HostLacks {
+    /// None has this part of the API.
+    #[error("no host that may serve the call has {}", .0.name())]
+    Feature(HostFeature),
+    /// None is known to serve the model.
+    #[error("no host that may serve the call is known to have the model")]
+    Model,
+    /// The call, its client and its route allow none.
+    #[error("no host may serve the call")]
+    Host,
+}

@@ -1,0 +1,24 @@
+//! The hosts that sell Claude: what each of them has, where it is, and which of them
+//! serves a call.
+//!
+//! A call passes the layers that belong to its caller once. Then [`Failover`] selects
+//! a host, whose own stack (circuit breaker, retries, keys, pacing, permits,
+//! connections) makes the attempts; when that host fails, the next one of the route
+//! is asked. So an outage of one host opens circuits and fills queues of that host
+//! alone.
+
+mod config;
+mod failover;
+mod host;
+mod kind;
+mod lacks;
+mod model_ids;
+mod request_body;
+mod routes;
+
+pub use config::{DEFAULT_HOST, HostConfig, RouteConfig, RoutedRpc, TargetConfig, base_url, check};
+pub use failover::Failover;
+pub use host::{Host, HostKeys, HostLayers};
+pub use kind::{HostFeature, HostKind, KeyScheme};
+pub use lacks::HostLacks;
+pub use routes::Routes;

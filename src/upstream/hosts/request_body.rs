@@ -1,0 +1,168 @@
+//! The body of a request as a host takes it.
+//!
+//! The bodies that callers' requests become are those of the Claude API, and begin with
+//! `model`. Hosts differ in their first fields only: so the rest is kept as it is, byte
+//! for byte, and is not parsed again.
+
+use super::{HostFeature, HostKind};
+use crate::{claude, upstream::ApiHeaders};
+use bytes::Bytes;
+use serde_json::json;
+
+/// What each body begins with.
+const MODEL: &str = "{\"model\":";
+
+/// What follows the model if the answer is to be streamed.
+const STREAM: &str = ",\"stream\":true";
+
+/// The body for a host, of a request to this part of its API for the model with this
+/// id; `None` for what is not a body of ours.
+pub fn for_host(
+    kind: HostKind,
+    feature: HostFeature,
+    body: &[u8],
+    model: &str,
+    headers: &ApiHeaders,
+) -> Option<Bytes> {
+    let parts = BodyParts::of(body)?;
+    let mut fields = Vec::new();
+    let mut field =
+        |name: &str, value: serde_json::Value| fields.push(format!("\"{name}\":{value}"));
+    if kind.names_model_in_body(feature) {
+        field("model", json!(model));
+    }
+    if parts.streams && kind != HostKind::BedrockRuntime {
+        field("stream", json!(true));
+    }
+    if matches!(kind, HostKind::BedrockRuntime | HostKind::Vertex) {
+        field("anthropic_version", json!(claude::API_VERSION));
+    }
+    if kind == HostKind::BedrockRuntime && !headers.betas.is_empty() {
+        field("anthropic_beta", json!(headers.betas));
+    }
+    if kind.takes_profile_in_body()
+        && let Some(profile) = &headers.user_profile
+    {
+        field("user_profile_id", json!(profile));
+    }
+    let head = fields.join(",");
+    let mut whole = Vec::with_capacity(head.len() + parts.rest.len() + 2);
+    whole.push(b'{');
+    whole.extend_from_slice(head.as_bytes());
+    // The rest begins with a comma, unless there is none.
+    whole.extend_from_slice(if head.is_empty() {
+        parts.rest.strip_prefix(b",").unwrap_or(parts.rest)
+    } else {
+        parts.rest
+    });
+    Some(Bytes::from(whole))
+}
+
+/// A body, taken apart.
+struct BodyParts<'a> {
+    streams: bool,
+    /// What follows the first fields, with the comma before it.
+    rest: &'a [u8],
+}
+
+impl<'a> BodyParts<'a> {
+    /// `None` for what does not begin as all bodies do.
+    fn of(body: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(body.get(..MODEL.len())?).ok()?;
+        if text != MODEL {
+            return None;
+        }
+        let after = &body[MODEL.len()..];
+        let model = after.strip_prefix(b"\"")?;
+        let mut is_escaped = false;
+        let end = model.iter().position(|byte| {
+            let ends = *byte == b'"' && !is_escaped;
+            is_escaped = *byte == b'\\' && !is_escaped;
+            ends
+        })?;
+        let rest = &model[end + 1..];
+        match rest.strip_prefix(STREAM.as_bytes()) {
+            Some(rest) => Some(BodyParts {
+                streams: true,
+                rest,
+            }),
+            None => Some(BodyParts {
+                streams: false,
+                rest,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{claude::request::MessagesRequest, upstream::serialize};
+    use serde_json::Value;
+
+    fn body(stream: bool) -> Bytes {
+        let request = json!({
+            "model": "claude \\ \" x", "max_tokens": 5,
+            "messages": [{"role": "user", "content": "{\"model\":\"y\"}"}],
+        });
+        let mut request: MessagesRequest = serde_json::from_value(request).unwrap();
+        request.stream = stream;
+        request.extra = Some(serde_json::from_str(r#"{"future": [1, 2.50]}"#).unwrap());
+        serialize::body(&request).unwrap()
+    }
+
+    fn sent(kind: HostKind, stream: bool) -> Value {
+        let mut headers = ApiHeaders {
+            user_profile: Some("p".to_owned()),
+            ..ApiHeaders::default()
+        };
+        headers.add_beta("b-1");
+        let body = for_host(kind, HostFeature::Messages, &body(stream), "m\"1", &headers);
+        serde_json::from_slice(&body.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn each_host_gets_its_first_fields_and_the_rest_as_it_is() {
+        let rest = json!({
+            "max_tokens": 5, "future": [1, 2.5],
+            "messages": [{"role": "user", "content": "{\"model\":\"y\"}"}],
+        });
+        let with = |fields: Value| {
+            let mut body = rest.clone();
+            let all = body.as_object_mut().unwrap();
+            all.extend(fields.as_object().unwrap().clone());
+            body
+        };
+        let version = claude::API_VERSION;
+        assert_eq!(
+            sent(HostKind::Foundry, true),
+            with(json!({"model": "m\"1", "stream": true}))
+        );
+        assert_eq!(
+            sent(HostKind::BedrockMantle, false),
+            with(json!({"model": "m\"1", "user_profile_id": "p"}))
+        );
+        for stream in [true, false] {
+            assert_eq!(
+                sent(HostKind::BedrockRuntime, stream),
+                with(json!({
+                    "anthropic_version": version, "anthropic_beta": ["b-1"],
+                    "user_profile_id": "p",
+                }))
+            );
+        }
+        assert_eq!(
+            sent(HostKind::Vertex, true),
+            with(json!({"anthropic_version": version, "stream": true}))
+        );
+    }
+
+    #[test]
+    fn nothing_else_is_taken_for_a_body() {
+        for odd in ["", "{", "{}", "{\"model\":1}", "{\"model\":\"", "[]"] {
+            let headers = ApiHeaders::default();
+            let (kind, feature) = (HostKind::Claude, HostFeature::Messages);
+            assert!(for_host(kind, feature, odd.as_bytes(), "m", &headers).is_none());
+        }
+    }
+}
