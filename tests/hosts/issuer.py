@@ -42,8 +42,9 @@ class Answer(Exception):
 class Issuer:
     """What it has issued, and the endpoints by which it does."""
 
-    def __init__(self, lifetime):
-        self.lifetime = lifetime
+    def __init__(self, lifetimes):
+        # Of the first token, the second and so on; the last is that of all others.
+        self.lifetimes = list(lifetimes)
         self.lock = threading.Lock()
         # Bearer token → (kind, expiry); access key id → (secret, session token, expiry).
         self.tokens, self.access_keys, self.issued = {}, {}, {}
@@ -71,20 +72,25 @@ class Issuer:
 
     # === what it has issued
 
+    def count(self, endpoint):
+        """Counts what is issued; returns its lifetime."""
+        self.issued[endpoint] = self.issued.get(endpoint, 0) + 1
+        return self.lifetimes.pop(0) if len(self.lifetimes) > 1 else self.lifetimes[0]
+
     def issue(self, kind, endpoint):
+        """A token, and its lifetime."""
         token = f"{kind}-{secrets.token_urlsafe(24)}"
         with self.lock:
-            self.tokens[token] = (kind, time.time() + self.lifetime)
-            self.issued[endpoint] = self.issued.get(endpoint, 0) + 1
-        return token
+            lifetime = self.count(endpoint)
+            self.tokens[token] = (kind, time.time() + lifetime)
+        return token, lifetime
 
     def issue_access_key(self, endpoint):
         access_key = "ASIA" + secrets.token_hex(8).upper()
         secret, session = secrets.token_urlsafe(30), secrets.token_urlsafe(60)
-        expiry = time.time() + self.lifetime
         with self.lock:
+            expiry = time.time() + self.count(endpoint)
             self.access_keys[access_key] = (secret, session, expiry)
-            self.issued[endpoint] = self.issued.get(endpoint, 0) + 1
         at = datetime.datetime.fromtimestamp(expiry, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         return access_key, secret, session, at
 
@@ -158,7 +164,8 @@ class Issuer:
         if path.startswith("/computeMetadata/") or (path == "/" and headers.get("metadata-flavor")):
             raise self.google_metadata(path, asked, headers)
         if (method, path) == ("POST", "/token"):
-            raise self.google_service_account(form, f"{url}/token")
+            # google-auth states the public endpoint, whatever the URL is.
+            raise self.google_service_account(form, [f"{url}/token", "https://oauth2.googleapis.com/token"])
         if (method, path) == ("POST", "/v1/token"):
             raise self.google_exchange(form)
         if (method, path) == ("POST", "/v1/oauth/token"):
@@ -179,8 +186,8 @@ class Issuer:
             raise self.container(headers)
 
     def bearer(self, kind, endpoint, **more):
-        token = self.issue(kind, endpoint)
-        return Answer(200, {"access_token": token, "expires_in": self.lifetime, "token_type": "Bearer", **more})
+        token, lifetime = self.issue(kind, endpoint)
+        return Answer(200, {"access_token": token, "expires_in": lifetime, "token_type": "Bearer", **more})
 
     def google_metadata(self, path, asked, headers):
         flavor = [("metadata-flavor", "Google")]
@@ -259,20 +266,20 @@ class Issuer:
                 return refused("AADSTS700024", str(error))
         elif form.get("client_secret") != CLIENT_SECRET:
             return refused("AADSTS7000215", "Invalid client secret provided.")
-        return self.bearer("azure", "entra", ext_expires_in=self.lifetime)
+        return self.bearer("azure", "entra")
 
     def azure_metadata(self, asked, headers):
         if headers.get("metadata") != "true":
             return Answer(400, {"error": "invalid_request", "error_description": "Required metadata header not specified"})
         if not asked.get("resource") or not asked.get("api-version"):
             return Answer(400, {"error": "invalid_request", "error_description": "Required query is missing"})
-        token = self.issue("azure", "azure_imds")
+        token, lifetime = self.issue("azure", "azure_imds")
         return Answer(
             200,
             {
                 "access_token": token,
-                "expires_in": str(self.lifetime),
-                "expires_on": str(int(time.time()) + self.lifetime),
+                "expires_in": str(lifetime),
+                "expires_on": str(int(time.time()) + lifetime),
                 "resource": asked["resource"],
                 "token_type": "Bearer",
             },

@@ -47,7 +47,7 @@ class Verifier(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", arguments.port), Handler)
         self.host, self.api_keys = arguments.host, set(arguments.api_key)
         self.upstream = urllib.parse.urlsplit(arguments.upstream)
-        self.issuer = Issuer(arguments.token_lifetime)
+        self.issuer = Issuer(arguments.token_lifetime or [3600])
         self.access_keys = {arguments.access_key: (arguments.secret_key, arguments.session_token)}
         self.lock = threading.Lock()
         self.accepted, self.rejected = 0, {}
@@ -262,7 +262,12 @@ def main():
     add("--upstream", required=True, help="URL of the simulator, which speaks the dialect of the host")
     add("--port", type=int, default=0, help="port to listen on; 0, the default, picks a free one")
     add("--name", default="127.0.0.1", help="the name by which clients call it")
-    add("--token-lifetime", type=int, default=3600, help="life of issued tokens, in seconds (default: 3600)")
+    add(
+        "--token-lifetime",
+        type=int,
+        action="append",
+        help="life of issued tokens, in seconds (default: 3600); repeat for that of the first, the second and so on",
+    )
     add("--files", help="folder to write files with credentials to")
     add("--api-key", action="append", default=[], help="a key that is accepted; repeat for more")
     add("--access-key", default="AKIDEXAMPLE", help="access key id of AWS that does not expire")

@@ -38,7 +38,7 @@ class Cloud:
     def client(self, address, sync=True, credentials=None, **more):
         made = self.sync_class if sync else self.async_class
         credentials = self.credentials if credentials is None else credentials
-        return made(base_url=address + self.path, **{"max_retries": 0, **credentials, **self.options, **more})
+        return made(base_url=address + self.path, **{"max_retries": 0, **self.options, **credentials, **more})
 
 
 AWS_PLATFORM = Cloud(
