@@ -7,7 +7,11 @@ use super::{
     settings::CommonFlags,
     signals::Signals,
 };
-use crate::{config::Environment, telemetry};
+use crate::{
+    config::Environment,
+    simulator::{SimulatedHost, SimulatorToken},
+    telemetry,
+};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Flags of `simulate`.
@@ -18,6 +22,14 @@ pub struct Args {
     /// Address and port to listen on; port 0 picks a free port.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+    /// Host whose dialect to speak: claude, claude_platform_aws, bedrock_mantle,
+    /// bedrock_runtime, vertex, google_cloud or foundry.
+    #[arg(long, value_name = "HOST")]
+    host: Option<SimulatedHost>,
+    /// Key or token to accept, with the time from the start until it expires, such as
+    /// `--token abc=10s`; repeat for more.
+    #[arg(long = "token", value_name = "TOKEN=TIME", value_parser = token)]
+    tokens: Vec<SimulatorToken>,
     /// Delay before the first byte of a response, such as `300ms`.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     time_to_first_token: Option<Duration>,
@@ -65,6 +77,9 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<(), Failure> {
     let mut values = args.common.values();
     values.set("simulator.listen", "--listen", args.listen);
+    values.set("simulator.host", "--host", args.host);
+    let tokens = (!args.tokens.is_empty()).then_some(args.tokens);
+    values.set("simulator.tokens", "--token", tokens);
     values.set(
         "simulator.time_to_first_token",
         "--time-to-first-token",
@@ -126,6 +141,18 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         () = simulator.run() => {}
     }
     Ok(())
+}
+
+fn token(text: &str) -> Result<SimulatorToken, String> {
+    let expected = "must be TOKEN=TIME, such as abc=10s";
+    let (token, time) = text.rsplit_once('=').ok_or(expected)?;
+    if token.is_empty() {
+        return Err(expected.to_owned());
+    }
+    Ok(SimulatorToken {
+        token: token.to_owned(),
+        expires_after: humantime::parse_duration(time).map_err(|_| expected)?,
+    })
 }
 
 fn fault(text: &str) -> Result<(String, f64), String> {

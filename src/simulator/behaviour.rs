@@ -55,6 +55,14 @@ pub enum Behaviour {
         /// Events that are sent before it.
         after_events: usize,
     },
+    /// `stream_error=3,429`: as `error_event`, with the error of a status; on Amazon
+    /// Bedrock's runtime, an exception.
+    StreamError {
+        /// Events that are sent before it.
+        after_events: usize,
+        /// Status of the error.
+        status: u16,
+    },
     /// `hang`: the request is accepted and never answered.
     Hang,
     /// `hang_after=3`: the stream stops moving, with the connection open; a
@@ -131,6 +139,13 @@ fn parse(name: &str, value: Option<&str>) -> Option<Behaviour> {
         ("error_event", Some(events)) => Behaviour::ErrorEvent {
             after_events: events.parse().ok()?,
         },
+        ("stream_error", Some(value)) => {
+            let (events, status) = value.split_once(',')?;
+            Behaviour::StreamError {
+                after_events: events.trim().parse().ok()?,
+                status: parse_status(status)?,
+            }
+        }
         ("hang_after", Some(events)) => Behaviour::HangAfter {
             events: events.parse().ok()?,
         },
@@ -176,6 +191,10 @@ impl fmt::Display for Behaviour {
             Behaviour::GoAway => f.write_str("goaway"),
             Behaviour::Cut { after_events } => write!(f, "cut={after_events}"),
             Behaviour::ErrorEvent { after_events } => write!(f, "error_event={after_events}"),
+            Behaviour::StreamError {
+                after_events,
+                status,
+            } => write!(f, "stream_error={after_events},{status}"),
             Behaviour::Hang => f.write_str("hang"),
             Behaviour::HangAfter { events } => write!(f, "hang_after={events}"),
             Behaviour::Garbage => f.write_str("garbage"),
@@ -261,6 +280,10 @@ mod tests {
                 .prop_map(|(should, status)| Behaviour::ShouldRetry(should, status)),
             any::<usize>().prop_map(|after_events| Behaviour::Cut { after_events }),
             any::<usize>().prop_map(|after_events| Behaviour::ErrorEvent { after_events }),
+            any::<usize>().prop_map(|after_events| Behaviour::StreamError {
+                after_events,
+                status: 429,
+            }),
             any::<usize>().prop_map(|events| Behaviour::HangAfter { events }),
             any::<u64>().prop_map(Behaviour::Deltas),
             any::<String>().prop_map(Behaviour::Text),

@@ -1,6 +1,10 @@
 //! `[simulator]`: the simulator of the Claude API.
 
-pub use super::{batches::SimulatorBatchesConfig, files::SimulatorFilesConfig};
+pub use super::{
+    batches::SimulatorBatchesConfig,
+    files::SimulatorFilesConfig,
+    host::{SimulatedHost, SimulatorToken},
+};
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
@@ -16,8 +20,14 @@ const MAX_BATCH_TIME: Duration = Duration::from_secs(30 * 24 * 3600);
 pub struct SimulatorConfig {
     /// Address and port to listen on. Port 0 picks a free port.
     pub listen: SocketAddr,
-    /// API keys that the simulator accepts. Empty accepts any non-empty key.
+    /// Host of Claude whose dialect is spoken: `claude`, `claude_platform_aws`,
+    /// `bedrock_mantle`, `bedrock_runtime`, `vertex`, `google_cloud` or `foundry`.
+    pub host: SimulatedHost,
+    /// API keys that the simulator accepts, tokens, or access key ids of AWS. If there
+    /// are neither keys nor `tokens`, any non-empty one is accepted.
     pub api_keys: Vec<String>,
+    /// Keys and tokens that expire.
+    pub tokens: Vec<SimulatorToken>,
     /// Delay between receiving a complete request and sending the first byte of
     /// the response.
     #[serde(with = "humantime_serde")]
@@ -58,7 +68,9 @@ impl fmt::Debug for SimulatorConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SimulatorConfig")
             .field("listen", &self.listen)
+            .field("host", &self.host)
             .field("api_keys", &format_args!("{} keys", self.api_keys.len()))
+            .field("tokens", &self.tokens)
             .field("time_to_first_token", &self.time_to_first_token)
             .field("tokens_per_second", &self.tokens_per_second)
             .field("retry_after", &self.retry_after)
@@ -79,7 +91,9 @@ impl Default for SimulatorConfig {
     fn default() -> Self {
         SimulatorConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            host: SimulatedHost::default(),
             api_keys: Vec::new(),
+            tokens: Vec::new(),
             time_to_first_token: Duration::ZERO,
             tokens_per_second: 0.0,
             retry_after: Duration::from_secs(1),
@@ -251,6 +265,11 @@ impl SimulatorConfig {
         }
         if self.api_keys.iter().any(String::is_empty) {
             return wrong("api_keys".to_owned(), "must not contain an empty key");
+        }
+        for (index, token) in self.tokens.iter().enumerate() {
+            if token.token.is_empty() {
+                return wrong(format!("tokens.{index}.token"), "must not be empty");
+            }
         }
         Ok(())
     }

@@ -1,11 +1,8 @@
 //! Error answers in the API's shape.
 
-use super::{
-    body::{AnswerBody, Whole},
-    threads::ThreadProblem,
-};
+use super::threads::ThreadProblem;
 use crate::claude::error::{ErrorDetails, ErrorEnvelope, ErrorObject, type_of_status};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use std::time::Duration;
 
 /// An error of the API, with what its answer carries.
@@ -14,6 +11,7 @@ pub(super) struct ApiError {
     status: u16,
     message: String,
     code: Option<&'static str>,
+    gateway: Option<&'static str>,
     retry_after: Option<Duration>,
     should_retry: Option<bool>,
 }
@@ -25,6 +23,7 @@ impl ApiError {
             status,
             message: message.into(),
             code: None,
+            gateway: None,
             retry_after: None,
             should_retry: None,
         }
@@ -67,6 +66,15 @@ impl ApiError {
         }
     }
 
+    /// The error is of the host, before the request reaches Claude; it has this code
+    /// there.
+    pub(super) fn gateway(self, code: &'static str) -> Self {
+        ApiError {
+            gateway: Some(code),
+            ..self
+        }
+    }
+
     /// Adds the header `x-should-retry`.
     pub(super) fn should_retry(self, should_retry: bool) -> Self {
         ApiError {
@@ -78,6 +86,21 @@ impl ApiError {
     /// What is wrong.
     pub(super) fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The HTTP status.
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The code at the host, of an error that is not Claude's.
+    pub(super) fn gateway_code(&self) -> Option<&'static str> {
+        self.gateway
+    }
+
+    /// The code in the details.
+    pub(super) fn details_code(&self) -> Option<&'static str> {
+        self.code
     }
 
     fn kind(&self) -> &'static str {
@@ -105,12 +128,18 @@ impl ApiError {
         serde_json::to_string(&envelope).expect("strings always serialize")
     }
 
-    /// The response, with status, headers and body.
-    pub(super) fn respond(&self, request_id: &str) -> Response<AnswerBody> {
-        let mut response = Whole::json(self.json(request_id)).respond();
-        *response.status_mut() =
-            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let headers = response.headers_mut();
+    /// Adds the headers that an error of the Claude API has.
+    pub(super) fn set_headers(&self, headers: &mut HeaderMap) {
+        self.set_retry_after(headers);
+        if let Some(should_retry) = self.should_retry {
+            let value = if should_retry { "true" } else { "false" };
+            headers.insert("x-should-retry", HeaderValue::from_static(value));
+        }
+    }
+
+    /// Adds `retry-after`, in whole seconds, and `retry-after-ms` where they do not say
+    /// it all.
+    pub(super) fn set_retry_after(&self, headers: &mut HeaderMap) {
         if let Some(retry_after) = self.retry_after {
             let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -119,11 +148,6 @@ impl ApiError {
                 headers.insert("retry-after-ms", HeaderValue::from(millis));
             }
         }
-        if let Some(should_retry) = self.should_retry {
-            let value = if should_retry { "true" } else { "false" };
-            headers.insert("x-should-retry", HeaderValue::from_static(value));
-        }
-        response
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     state::{RecordedRequest, SimulatorState},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, request::Parts};
+use http::{HeaderMap, request::Parts};
 use std::sync::Arc;
 
 /// A request whose body has arrived, and the behaviour that it meets.
@@ -20,6 +20,8 @@ pub(super) struct Exchange {
     pub(super) request_id: String,
     /// Number of the request since the start.
     pub(super) number: u64,
+    /// What stands in front of the paths of the API.
+    pub(super) base_path: String,
     /// API key; empty until it is checked.
     pub(super) key: String,
     pub(super) behaviour: Option<Behaviour>,
@@ -47,7 +49,8 @@ impl Exchange {
     pub(super) fn new(state: Arc<SimulatorState>, connection: Arc<ConnectionControl>) -> Self {
         let number = state.number();
         Exchange {
-            request_id: format!("req_sim_{number:012}"),
+            request_id: state.config.host.request_id(number),
+            base_path: String::new(),
             state,
             connection,
             number,
@@ -97,14 +100,11 @@ impl Exchange {
 
     /// Adds the headers that every answer has.
     pub(super) fn add_headers(&self, headers: &mut HeaderMap) {
-        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
-            headers.insert("request-id", id);
-        }
-        headers.insert(
-            "anthropic-organization-id",
-            HeaderValue::from_static("00000000-0000-4000-8000-000000000000"),
-        );
-        if !headers.contains_key("anthropic-ratelimit-requests-limit") {
+        let host = self.state.config.host;
+        host.add_ids(self.number, headers);
+        if !host.sends_rate_limits() {
+            RateLimitHeaders::remove(headers);
+        } else if !headers.contains_key("anthropic-ratelimit-requests-limit") {
             RateLimitHeaders::unlimited().write(headers);
         }
     }

@@ -216,6 +216,13 @@ impl RateLimitHeaders {
         RateLimitHeaders::default()
     }
 
+    /// Removes the `anthropic-ratelimit-…` headers.
+    pub(super) fn remove(headers: &mut HeaderMap) {
+        for name in [REQUESTS, INPUT, OUTPUT, TOKENS].iter().flatten() {
+            headers.remove(*name);
+        }
+    }
+
     /// Writes the `anthropic-ratelimit-…` headers.
     pub(super) fn write(&self, headers: &mut HeaderMap) {
         let tokens = BucketHeaders {

@@ -62,6 +62,7 @@ mod exchange;
 mod files;
 mod fixtures;
 mod generate;
+mod host;
 mod limits;
 mod paging;
 mod routes;
@@ -76,5 +77,6 @@ pub use config::{
     ConfigError, ConnectionsConfig, FaultRates, SimulatorBatchesConfig, SimulatorConfig,
     SimulatorFilesConfig, SimulatorLimitsConfig, SimulatorTlsConfig,
 };
+pub use host::{SimulatedHost, SimulatorToken};
 pub use server::Simulator;
 pub use state::{Counts, Handle, RecordedRequest};

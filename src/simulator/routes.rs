@@ -9,6 +9,7 @@ use super::{
     error::ApiError,
     exchange::{Exchange, ExchangeError},
     files,
+    host::Target,
     state::SimulatorState,
     tokens,
 };
@@ -28,11 +29,21 @@ pub(super) async fn answer(
 ) -> Result<Response<AnswerBody>, BrokenOff> {
     let mut in_flight = state.begin();
     let mut exchange = Exchange::new(state, connection);
-    let (parts, body) = request.into_parts();
-    let answered = match read(body, max_body_bytes(&exchange, parts.uri.path())).await {
+    let host = exchange.state.config.host;
+    let (mut parts, body) = request.into_parts();
+    let uri = parts.uri.clone();
+    let target = host.target(uri.path());
+    let max_bytes = match &target {
+        Ok(target) => max_body_bytes(&exchange, target.path),
+        Err(_) => MAX_BODY_BYTES,
+    };
+    let answered = match read(body, max_bytes).await {
         Ok(body) => {
             exchange.record(&parts, &body);
-            route(&mut exchange, &parts, body).await
+            match target {
+                Ok(target) => route(&mut exchange, &target, &mut parts, body).await,
+                Err(lacking) => Err(ExchangeError::Api(lacking)),
+            }
         }
         Err(error) => {
             exchange.record(&parts, &Bytes::new());
@@ -41,7 +52,7 @@ pub(super) async fn answer(
     };
     let mut response = match answered {
         Ok(response) => response,
-        Err(ExchangeError::Api(error)) => error.respond(&exchange.request_id),
+        Err(ExchangeError::Api(error)) => host.refuse(&error, &exchange.request_id),
         Err(ExchangeError::BrokenOff(broken_off)) => {
             in_flight.answered();
             return Err(broken_off);
@@ -80,10 +91,12 @@ async fn read(body: Incoming, max_bytes: usize) -> Result<Bytes, ApiError> {
 
 async fn route(
     exchange: &mut Exchange,
-    parts: &Parts,
+    target: &Target<'_>,
+    parts: &mut Parts,
     body: Bytes,
 ) -> Result<Response<AnswerBody>, ExchangeError> {
-    let path = parts.uri.path();
+    let path = target.path;
+    exchange.base_path = target.prefix.to_owned();
     if let Some(endpoint) = batches::endpoint(path) {
         let method = endpoint.method(parts)?;
         // A client that asks for the state of batches does not use up what a test wants
@@ -128,6 +141,8 @@ async fn route(
         };
         return Ok(answer::plain(found, exchange.behaviour.as_ref())?);
     }
+    let host = exchange.state.config.host;
+    let body = host.rewrite(target, &mut parts.headers, body)?;
     let checked = check::messages(
         &body,
         &parts.headers,
@@ -153,8 +168,10 @@ async fn admit(
     method: &Method,
     scriptable: bool,
 ) -> Result<Option<Response<AnswerBody>>, ExchangeError> {
-    let accepted_keys = &exchange.state.config.api_keys;
-    exchange.key = check::headers(&parts.headers, method, accepted_keys)?;
+    let state = &exchange.state;
+    let host = state.config.host;
+    exchange.key = host.authenticate(&parts.headers, &state.accepted)?;
+    check::headers(&parts.headers, method, host)?;
     exchange.behaviour = exchange.choose_behaviour(&parts.headers, scriptable)?;
     match &exchange.behaviour {
         // The request can end here: nothing of it is looked at.

@@ -8,6 +8,7 @@ use super::{
     config::{FaultRates, SimulatorConfig},
     containers::ContainerStore,
     files::FileStore,
+    host::AcceptedCredentials,
     limits::Limiter,
     threads::ThreadStore,
 };
@@ -115,6 +116,7 @@ pub(super) struct SimulatorState {
     pub(super) config: SimulatorConfig,
     pub(super) limiter: Limiter,
     pub(super) cache: PromptCache,
+    pub(super) accepted: AcceptedCredentials,
     /// Models that are described next to those of the catalogue.
     pub(super) models: Vec<ModelInfo>,
     pub(super) batches: BatchStore,
@@ -140,6 +142,7 @@ impl SimulatorState {
         SimulatorState {
             limiter: Limiter::new(config.limits.clone()),
             cache: PromptCache::default(),
+            accepted: AcceptedCredentials::new(&config.api_keys, &config.tokens),
             models: Vec::new(),
             batches: BatchStore::new(config.batches.clone()),
             files: FileStore::new(config.files.clone()),

@@ -72,16 +72,26 @@ const EXAMPLES: &[(&str, &str)] = &[
 ];
 
 /// Entries for the sample, of lists of tables that are empty by default.
-const EXAMPLE_ENTRIES: &[(&str, &str)] = &[(
-    "limits.prices",
-    r#"
+const EXAMPLE_ENTRIES: &[(&str, &str)] = &[
+    (
+        "simulator.tokens",
+        r#"
+    [[entries]]
+    token = "a-token"
+    expires_after = "10s"
+    "#,
+    ),
+    (
+        "limits.prices",
+        r#"
     [[entries]]
     model = "a-model-of-ours"
     rates = { input = 0.1, output = 0.5, cache_write = 0.125, cache_write_1h = 0.2, cache_read = 0.01 }
     long_context_threshold = 100000
     long_context_rates = { input = 0.5, output = 2.5, cache_write = 0.625, cache_write_1h = 1.0, cache_read = 0.05 }
     "#,
-)];
+    ),
+];
 
 const SAMPLE_HEAD: &str = "\
 # Sample configuration of claude-grpc: every key, with its default.

@@ -6,6 +6,7 @@ mod batches;
 mod connections;
 mod files;
 mod fixtures;
+mod hosts;
 mod models;
 mod shapes;
 mod tools;

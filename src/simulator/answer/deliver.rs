@@ -8,6 +8,7 @@ use super::{
         config::SimulatorConfig,
         error::ApiError,
         exchange::{Exchange, ExchangeError},
+        host::StreamFraming,
         limits::OutputReservation,
     },
     events::{self, WireEvent},
@@ -40,13 +41,24 @@ pub(super) async fn deliver(
         sleep(config.time_to_first_token).await;
     }
     if streams {
-        let error = ApiError::overloaded().json(&exchange.request_id);
+        let framing = StreamFraming {
+            host: config.host,
+            input_tokens: answer.usage.input_tokens.unwrap_or(0),
+            output_tokens: answer.output_tokens(),
+        };
+        let behaviour = exchange.behaviour.clone();
+        let error = match behaviour {
+            Some(Behaviour::StreamError { status, .. }) => {
+                let message = format!("[simulated] an error with status {status}");
+                ApiError::new(status, message)
+            }
+            _ => ApiError::overloaded(),
+        };
+        let error = framing.error(&error, &exchange.request_id);
         let pace = Pace::new(config);
-        let pieces = stream(answer, exchange.behaviour.clone(), error, pace, reservation);
-        return Ok(respond(
-            "text/event-stream; charset=utf-8",
-            AnswerBody::pieces(pieces),
-        ));
+        let pieces = stream(answer, behaviour, error, framing, pace, reservation);
+        let body = AnswerBody::pieces(pieces);
+        return Ok(respond(framing.content_type(), body));
     }
     Pace::new(config).wait(answer.output_tokens()).await;
     Ok(plain(answer.json(), exchange.behaviour.as_ref())?)
@@ -64,6 +76,10 @@ pub(in crate::simulator) fn plain(
     let pieces: Pieces = match behaviour {
         Some(Behaviour::Garbage) => return Ok(Whole::json(GARBAGE).respond()),
         Some(Behaviour::ErrorEvent { .. }) => return Err(ApiError::overloaded()),
+        Some(Behaviour::StreamError { status, .. }) => {
+            let message = format!("[simulated] an answer with status {status}");
+            return Err(ApiError::new(*status, message));
+        }
         Some(Behaviour::Cut { .. }) => Box::pin(async_stream::stream! {
             yield Ok(bytes.slice(..bytes.len() / 2));
             flushed().await;
@@ -93,7 +109,8 @@ pub(in crate::simulator) fn plain(
 fn stream(
     answer: SimulatedMessage,
     behaviour: Option<Behaviour>,
-    error: String,
+    error: Bytes,
+    framing: StreamFraming,
     pace: Pace,
     reservation: OutputReservation,
 ) -> Pieces {
@@ -107,10 +124,11 @@ fn stream(
                     yield Err(BrokenOff::Cut);
                     return;
                 }
-                Some(Behaviour::ErrorEvent { after_events })
-                    if ends(&event, position, after_events) =>
-                {
-                    yield Ok(WireEvent::new("error", error).frame());
+                Some(
+                    Behaviour::ErrorEvent { after_events }
+                    | Behaviour::StreamError { after_events, .. },
+                ) if ends(&event, position, after_events) => {
+                    yield Ok(error);
                     return;
                 }
                 Some(Behaviour::HangAfter { events }) if ends(&event, position, events) => {
@@ -122,7 +140,7 @@ fn stream(
             }
             tokens += event.tokens;
             pace.wait(tokens).await;
-            yield Ok(event.frame());
+            yield Ok(framing.event(event.name, &event.data));
         }
     })
 }

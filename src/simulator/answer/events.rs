@@ -8,7 +8,6 @@ use crate::claude::{
     answer::{AnswerBlock, Usage},
     event::Stop,
 };
-use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 
@@ -32,11 +31,6 @@ impl WireEvent {
             data,
             tokens: 0,
         }
-    }
-
-    /// The event on the wire.
-    pub(super) fn frame(&self) -> Bytes {
-        Bytes::from(format!("event: {}\ndata: {}\n\n", self.name, self.data))
     }
 }
 

@@ -74,7 +74,8 @@ fn refuse(exchange: &Exchange, exceeded: &RateLimitExceeded) -> Response<AnswerB
         exceeded.what
     );
     let error = ApiError::rate_limited(exceeded.retry_after, message);
-    let mut response = error.respond(&exchange.request_id);
+    let host = exchange.state.config.host;
+    let mut response = host.refuse(&error, &exchange.request_id);
     exceeded.remaining.write(response.headers_mut());
     response
 }

@@ -148,7 +148,7 @@ fn results(lines: Arc<[Bytes]>) -> Response<AnswerBody> {
     respond("application/x-jsonl", AnswerBody::pieces(pieces))
 }
 
-/// Scheme and host as the client called them.
+/// Scheme and host as the client called them, with what stands in front of paths.
 fn origin(exchange: &Exchange, parts: &Parts) -> String {
     let host = parts.headers.get(header::HOST);
     let host = host.and_then(|host| host.to_str().ok());
@@ -156,7 +156,8 @@ fn origin(exchange: &Exchange, parts: &Parts) -> String {
     let tls = &exchange.state.config.tls;
     let is_tls = tls.cert_file.is_some() || tls.generated_ca_file.is_some();
     let scheme = if is_tls { "https" } else { "http" };
-    format!("{scheme}://{}", authority.or(host).unwrap_or("localhost"))
+    let authority = authority.or(host).unwrap_or("localhost");
+    format!("{scheme}://{authority}{}", exchange.base_path)
 }
 
 /// The answer to a deletion.

@@ -115,7 +115,7 @@ fn process(state: &SimulatorState, key: &str, headers: &HeaderMap, params: &[u8]
             message: raw(answer::batched(state, key, &checked)),
         },
         Err(error) => ItemResult::Errored {
-            error: raw(error.json(&format!("req_sim_{:012}", state.number()))),
+            error: raw(error.json(&state.config.host.request_id(state.number()))),
         },
     }
 }

@@ -9,8 +9,9 @@ mod reading;
 mod shapes;
 
 use super::{
-    cache, catalogue,
+    cache,
     error::{ApiError, require},
+    host::SimulatedHost,
     state::SimulatorState,
     threads::{self, ThreadTurn},
     tokens,
@@ -34,25 +35,23 @@ const MAX_MESSAGES: usize = 100_000;
 const MAX_CACHE_MARKS: usize = 4;
 const MIN_THINKING_BUDGET: u32 = 1024;
 
-/// Checks the headers and returns the API key.
+/// Checks the headers, other than the credentials.
 ///
 /// # Errors
-/// 401 without a key that is accepted, 400 for the rest.
+/// 400 for what is missing or wrong.
 pub(super) fn headers(
     headers: &HeaderMap,
     method: &Method,
-    accepted_keys: &[String],
-) -> Result<String, ApiError> {
+    host: SimulatedHost,
+) -> Result<(), ApiError> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let bearer = || text("authorization")?.strip_prefix("Bearer ");
-    let key = text("x-api-key").or_else(bearer).unwrap_or_default().trim();
-    if key.is_empty() {
-        return Err(ApiError::new(401, "x-api-key header is required"));
-    }
-    if !accepted_keys.is_empty() && !accepted_keys.iter().any(|accepted| accepted == key) {
-        return Err(ApiError::new(401, "invalid x-api-key"));
+    if host == SimulatedHost::ClaudePlatformAws && text("anthropic-workspace-id").is_none() {
+        return Err(ApiError::invalid(
+            "anthropic-workspace-id: header is required",
+        ));
     }
     match text("anthropic-version") {
+        _ if host.has_version_in_body() => {}
         Some(API_VERSION | OLDER_VERSION) => {}
         Some(version) => {
             let message = format!("anthropic-version: \"{version}\" is not a valid version");
@@ -67,7 +66,7 @@ pub(super) fn headers(
             return Err(ApiError::invalid("content-type: must be application/json"));
         }
     }
-    Ok(key.to_owned())
+    Ok(())
 }
 
 /// A request that has been checked.
@@ -102,7 +101,7 @@ pub(super) fn messages(
     }
     let thread = state.threads.open(key, &mut fields)?;
     let (request, others) = reading::split(fields)?;
-    let model = catalogue::find(&request.model)?;
+    let model = state.config.host.find_model(&request.model)?;
     if !shapes_only {
         rules(&request, model, counts)?;
         if let Some(unknown) = state.containers.unknown(key, others.get("container")) {

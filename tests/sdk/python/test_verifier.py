@@ -1,0 +1,294 @@
+"""The official classes of each host through the verifier, which authenticates them with
+the libraries of the clouds: what is signed or issued passes, and nothing else."""
+
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import anthropic
+import httpx2
+import pytest
+from azure.identity import ManagedIdentityCredential, get_bearer_token_provider
+from clouds import (
+    AWS_KEYS,
+    AWS_PLATFORM,
+    BEDROCK,
+    CLOUDS,
+    FOUNDRY,
+    GOOGLE_CLOUD,
+    KEY,
+    MANTLE,
+    VERTEX,
+    listening,
+    simulator,
+)
+
+VERIFIER = pathlib.Path(__file__).parents[2] / "hosts" / "verifier.py"
+OF_AWS = [AWS_PLATFORM, MANTLE, BEDROCK]
+QUESTION = {"max_tokens": 300, "messages": [{"role": "user", "content": "Is it raining in Oldport?"}]}
+LIFETIME = ["--token-lifetime", "1"]
+
+pytestmark = pytest.mark.usefixtures("no_credentials")
+
+
+@pytest.fixture
+def no_credentials(monkeypatch, tmp_path):
+    """Nothing of the user's own is found."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    for name in os.environ:
+        if name.startswith(("AWS_ACCESS", "AWS_SECRET", "AWS_SESSION", "AWS_BEARER", "ANTHROPIC_")):
+            monkeypatch.delenv(name)
+
+
+@contextlib.contextmanager
+def verified(host, *flags):
+    """The address of a verifier in front of a simulator."""
+    with simulator(host) as upstream:
+        command = [sys.executable, str(VERIFIER), "--host", host, "--upstream", upstream, *flags]
+        with listening(*command) as address:
+            yield address
+
+
+def report(address):
+    with urllib.request.urlopen(f"{address}/verifier/report") as answer:
+        return json.load(answer)
+
+
+def counts(cloud, address):
+    found = report(address)["hosts"][cloud.name]
+    return found["accepted"], found["rejected"]
+
+
+def ask(client, cloud, **more):
+    return client.messages.create(model=cloud.model, **QUESTION, **more)
+
+
+class Tampering(httpx2.HTTPTransport):
+    """Changes a request after it has been signed."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def handle_request(self, request):
+        return super().handle_request(self.change(request))
+
+
+def changed(request, url=None, body=None, headers=()):
+    content = request.read() if body is None else body
+    made = httpx2.Request(request.method, url or request.url, headers=request.headers, content=content)
+    made.headers.update(headers)
+    return made
+
+
+CHANGES = {
+    "body": lambda it: changed(it, body=it.read().replace(b"Oldport", b"Newport")),
+    "path": lambda it: changed(it, url=str(it.url).replace("claude-haiku", "claude-sonnet").replace("/messages", "/messages/count_tokens")),
+    "query": lambda it: changed(it, url=str(it.url) + "?beta=true"),
+    "header": lambda it: changed(it, headers={"content-type": "application/json; charset=utf-8"}),
+    "date": lambda it: changed(it, headers={"x-amz-date": "20200101T000000Z"}),
+}
+
+
+@pytest.mark.parametrize("cloud", OF_AWS, ids=lambda cloud: cloud.name)
+def test_a_signature_is_verified(cloud):
+    with verified(cloud.name) as address:
+        client = cloud.client(address)
+        whole = ask(client, cloud)
+        with client.messages.stream(model=cloud.model, **QUESTION) as stream:
+            assert stream.get_final_message().content[0].text == whole.content[0].text
+        assert counts(cloud, address) == (2, {})
+        for name, change in CHANGES.items():
+            with httpx2.Client(transport=Tampering(change)) as http_client:
+                with pytest.raises(anthropic.PermissionDeniedError):
+                    ask(cloud.client(address, http_client=http_client), cloud)
+            assert sum(counts(cloud, address)[1].values()) == 1 + list(CHANGES).index(name), name
+        with pytest.raises(anthropic.PermissionDeniedError) as raised:
+            ask(cloud.client(address, credentials=AWS_KEYS | {"aws_secret_key": "other"}), cloud)
+        assert raised.value.response.headers["x-amzn-errortype"].startswith("InvalidSignatureException:")
+        with pytest.raises(anthropic.PermissionDeniedError):
+            ask(cloud.client(address, credentials=AWS_KEYS | {"aws_access_key": "AKIAOTHER"}), cloud)
+        assert counts(cloud, address) == (2, {"signature": 5, "date": 1, "access_key": 1})
+
+
+@pytest.mark.parametrize("cloud", OF_AWS, ids=lambda cloud: cloud.name)
+def test_a_session_token_is_verified(cloud):
+    with verified(cloud.name, "--session-token", "session") as address:
+        session = AWS_KEYS | {"aws_session_token": "session"}
+        assert ask(cloud.client(address, credentials=session), cloud)
+        for wrong in (AWS_KEYS, AWS_KEYS | {"aws_session_token": "other"}):
+            with pytest.raises(anthropic.PermissionDeniedError):
+                ask(cloud.client(address, credentials=wrong), cloud)
+        assert counts(cloud, address) == (1, {"session_token": 2})
+
+
+def test_an_arn_is_signed_as_it_is_sent():
+    with verified(BEDROCK.name) as address:
+        model = f"arn:aws:bedrock:eu-west-1:111122223333:inference-profile/{BEDROCK.model}"
+        assert BEDROCK.client(address).messages.create(model=model, **QUESTION).content
+        assert counts(BEDROCK, address) == (1, {})
+
+
+@pytest.mark.parametrize("cloud", [*OF_AWS, FOUNDRY], ids=lambda cloud: cloud.name)
+def test_a_key_is_compared(cloud):
+    with verified(cloud.name, "--api-key", KEY) as address:
+        assert ask(cloud.client(address, credentials={"api_key": KEY}), cloud)
+        with pytest.raises(anthropic.APIStatusError) as raised:
+            ask(cloud.client(address, credentials={"api_key": "other"}), cloud)
+        assert raised.value.status_code == (401 if cloud is FOUNDRY else 403)
+        assert counts(cloud, address) == (1, {"key": 1})
+
+
+# === tokens that expire
+
+
+def outlive(cloud, address, client):
+    """Lets the token of a client's call expire, which then calls with another one."""
+    used = {}
+
+    def keep(request):
+        used.update(request.headers)
+        return request
+
+    with httpx2.Client(transport=Tampering(keep)) as http_client:
+        first = client.copy(http_client=http_client) if hasattr(client, "copy") else client
+        ask(first, cloud)
+        credentials = {name: used[name] for name in ("authorization",) if name in used}
+        while not is_expired(cloud, address, credentials):
+            pass
+        ask(first, cloud)
+    accepted, rejected = counts(cloud, address)
+    assert set(rejected) <= {"expired"}, rejected
+    assert accepted >= 2
+
+
+def is_expired(cloud, address, headers):
+    before = counts(cloud, address)[1].get("expired", 0)
+    request = urllib.request.Request(address + cloud.path, data=b"{}", headers=headers)
+    with contextlib.suppress(urllib.error.HTTPError):
+        urllib.request.urlopen(request).close()
+    return counts(cloud, address)[1].get("expired", 0) > before
+
+
+@pytest.mark.parametrize("cloud", [VERTEX, GOOGLE_CLOUD], ids=lambda cloud: cloud.name)
+@pytest.mark.parametrize(
+    ("file", "endpoint"),
+    [
+        ("google-service-account.json", "google_service_account"),
+        ("google-external-account.json", "google_sts"),
+    ],
+)
+def test_google_credentials_are_refreshed(cloud, file, endpoint, tmp_path, monkeypatch):
+    with verified(cloud.name, *LIFETIME, "--files", str(tmp_path)) as address:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / file))
+        outlive(cloud, address, cloud.client(address, credentials={}))
+        assert report(address)["tokens_issued"][endpoint] >= 2
+
+
+IN_GCE = """
+import anthropic, sys
+with anthropic.AnthropicVertex(base_url=sys.argv[1], project_id="p", region="global", max_retries=0) as client:
+    for _ in range(2):
+        client.messages.create(model=sys.argv[2], max_tokens=9, messages=[{"role": "user", "content": "Hi"}])
+"""
+
+
+def test_the_metadata_server_of_google_issues_tokens():
+    with verified(VERTEX.name, *LIFETIME) as address:
+        authority = address.removeprefix("http://")
+        # google-auth reads them when it is imported.
+        environment = {"GCE_METADATA_HOST": authority, "GCE_METADATA_IP": authority}
+        subprocess.run(
+            [sys.executable, "-c", IN_GCE, address + VERTEX.path, VERTEX.model],
+            check=True,
+            env=os.environ | environment,
+        )
+        assert counts(VERTEX, address) == (2, {})
+        assert report(address)["tokens_issued"]["gce_metadata"] >= 2
+
+
+def test_the_managed_identity_of_azure_is_refreshed(monkeypatch):
+    with verified(FOUNDRY.name, *LIFETIME) as address:
+        monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", address)
+        scope = "https://cognitiveservices.azure.com/.default"
+        provider = get_bearer_token_provider(ManagedIdentityCredential(), scope)
+        outlive(FOUNDRY, address, FOUNDRY.client(address, credentials={"azure_ad_token_provider": provider}))
+        assert report(address)["tokens_issued"]["azure_imds"] >= 2
+
+
+def of_role(address, folder):
+    return {
+        "AWS_ROLE_ARN": "arn:aws:iam::111122223333:role/test",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": f"{folder}/identity-token",
+        "AWS_ENDPOINT_URL_STS": address,
+    }
+
+
+def of_container(address, folder):
+    return {
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{address}/container-credentials",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": f"{folder}/container-token",
+    }
+
+
+def of_instance(address, _):
+    return {"AWS_EC2_METADATA_SERVICE_ENDPOINT": address}
+
+
+# The class keeps the session of a region.
+@pytest.mark.parametrize(
+    ("environment", "endpoint", "region"),
+    [
+        (of_role, "aws_sts", "eu-west-2"),
+        (of_container, "aws_container", "eu-west-3"),
+        (of_instance, "aws_imds", "eu-north-1"),
+    ],
+)
+def test_credentials_of_aws_are_refreshed(environment, endpoint, region, tmp_path, monkeypatch):
+    # botocore refreshes credentials that expire within minutes each time it reads a part
+    # of them: only the first do here.
+    lifetimes = ["--token-lifetime", "5", "--token-lifetime", "3600"]
+    with verified(BEDROCK.name, *lifetimes, "--files", str(tmp_path)) as address:
+        for name, value in environment(address, tmp_path).items():
+            monkeypatch.setenv(name, value)
+        client = BEDROCK.client(address, credentials={"aws_region": region})
+        for _ in range(3):
+            ask(client, BEDROCK)
+        assert counts(BEDROCK, address) == (3, {})
+        # It extends the life of those of an instance by itself.
+        assert report(address)["tokens_issued"][endpoint] == (1 if endpoint == "aws_imds" else 2)
+
+
+def test_an_identity_token_is_exchanged_at_the_claude_api(tmp_path, monkeypatch):
+    with verified("claude", *LIFETIME, "--files", str(tmp_path)) as address:
+        for name, value in {
+            "ANTHROPIC_FEDERATION_RULE_ID": "fdrl_1",
+            "ANTHROPIC_ORGANIZATION_ID": "00000000-0000-4000-8000-000000000000",
+            "ANTHROPIC_IDENTITY_TOKEN_FILE": str(tmp_path / "identity-token"),
+        }.items():
+            monkeypatch.setenv(name, value)
+        client = anthropic.Anthropic(base_url=address, max_retries=0)
+        for _ in range(2):
+            assert client.messages.create(model="claude-haiku-5-5", **QUESTION)
+        assert report(address)["tokens_issued"]["claude_federation"] >= 2
+        (tmp_path / "identity-token").write_text("not.a.token")
+        with pytest.raises(anthropic.AnthropicError):
+            client.messages.create(model="claude-haiku-5-5", **QUESTION)
+
+
+def test_what_is_not_issued_is_unknown():
+    for cloud in CLOUDS:
+        if cloud in OF_AWS:
+            continue
+        with verified(cloud.name) as address:
+            credentials = {"azure_ad_token_provider": lambda: "other"} if cloud is FOUNDRY else None
+            with pytest.raises(anthropic.AuthenticationError):
+                ask(cloud.client(address, credentials=credentials), cloud)
+            assert counts(cloud, address) == (0, {"unknown": 1})
