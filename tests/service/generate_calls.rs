@@ -23,6 +23,7 @@ pub async fn gathered(grpc: &mut Grpc, request: v1::GenerateRequest) -> v1::Gene
                 response.id = started.id;
                 response.model = started.model;
                 response.request_id = started.request_id;
+                response.host = started.host;
             }
             Event::BlockStarted(started) => {
                 assert_eq!(started.index as usize, response.content.len());

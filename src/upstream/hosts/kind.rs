@@ -75,6 +75,12 @@ impl HostKind {
         }
     }
 
+    /// Whether a cloud stands between the service and Claude, which answers some requests
+    /// by itself.
+    pub fn is_of_cloud(self) -> bool {
+        self != HostKind::Claude
+    }
+
     /// Whether the host has a part of the API. What the SDK's class of the host
     /// does not offer, it lacks; batches with ids of other hosts are not written
     /// here.

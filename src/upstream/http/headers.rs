@@ -11,9 +11,23 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
-/// The API's request id.
+/// Where a host has its id of a request: the Claude API, AWS, Microsoft, Google.
+const REQUEST_IDS: [&str; 4] = [
+    "request-id",
+    "x-amzn-requestid",
+    "apim-request-id",
+    "x-goog-request-id",
+];
+
+/// The host's id of the request.
 pub fn request_id(headers: &HeaderMap) -> Option<String> {
-    text(headers, "request-id").map(str::to_owned)
+    let found = REQUEST_IDS.iter().find_map(|name| text(headers, name));
+    found.map(str::to_owned)
+}
+
+/// The name of an exception of AWS.
+pub fn exception(headers: &HeaderMap) -> Option<String> {
+    text(headers, "x-amzn-errortype").map(str::to_owned)
 }
 
 /// `x-should-retry`: whether the API asks for a retry.

@@ -11,6 +11,7 @@
 mod addresses;
 mod body_ends;
 mod content_encoding;
+mod event_frames;
 mod events;
 mod headers;
 mod pool;
@@ -24,7 +25,9 @@ mod tls;
 pub use pool::{ConnectionPool, PoolCounts, Reservation};
 pub use proxy::ProxyVariables;
 
-use super::{ApiHeaders, HostConfig, Reply, UpstreamConfig, UpstreamError, attempt::Attempt};
+use super::{
+    ApiHeaders, HostConfig, HostKind, Reply, UpstreamConfig, UpstreamError, attempt::Attempt,
+};
 use crate::{certificates::TrustError, dns};
 use addresses::Addresses;
 use body_ends::BodyEnds;
@@ -61,6 +64,7 @@ pub struct HttpApi {
 struct Shared {
     /// The name of the host.
     host: Arc<str>,
+    kind: HostKind,
     addresses: Addresses,
     version: HeaderValue,
     /// Sent with each request, except for what a call has of its own.
@@ -149,6 +153,7 @@ impl HttpApi {
             pool,
             shared: Arc::new(Shared {
                 host: Arc::from(host.name.as_str()),
+                kind: host.kind,
                 addresses,
                 version: HeaderValue::try_from(config.api_version.as_str())
                     .map_err(|_| HttpConfigError::ApiVersion)?,

@@ -3,6 +3,7 @@
 use super::{
     HttpApi,
     content_encoding::BodyDecoder,
+    event_frames::{self, EventFrames},
     events, headers,
     response::{ApiResponse, BodyFormat},
 };
@@ -11,7 +12,7 @@ use crate::{
         answer::{Message, Usage},
         as_events::as_events,
         batches::{BatchPage, MessageBatch},
-        error::ErrorBody,
+        error::{ErrorBody, status_of_type, type_of_status},
         event::StreamEvent,
         gather::Gather,
         models::{ModelPage, TokenCount},
@@ -44,19 +45,21 @@ impl HttpApi {
         Ok(match &attempt.call.payload {
             // Some proxies stream every answer, or none, whatever was asked for.
             Payload::Messages { transport, .. } => match (transport, response.format()) {
-                (Transport::Events, BodyFormat::Events | BodyFormat::Other) => {
-                    Body::Events(events(response)?.begun().await?)
-                }
+                (
+                    Transport::Events,
+                    BodyFormat::Events | BodyFormat::Frames | BodyFormat::Other,
+                ) => Body::Events(events(response)?.begun().await?),
                 (Transport::Events, BodyFormat::Json) => {
                     let message = self.whole(response, &attempt.meter).await?;
                     let events = stream::iter(as_events(*message).into_iter().map(Ok));
                     let events = EventStream::metered(events, attempt.meter.clone());
                     Body::Events(events.begun().await?)
                 }
-                (Transport::Whole, BodyFormat::Events)
-                | (Transport::Gathered, BodyFormat::Events | BodyFormat::Other) => {
-                    Body::Message(gathered(events(response)?).await?)
-                }
+                (Transport::Whole, BodyFormat::Events | BodyFormat::Frames)
+                | (
+                    Transport::Gathered,
+                    BodyFormat::Events | BodyFormat::Frames | BodyFormat::Other,
+                ) => Body::Message(gathered(events(response)?).await?),
                 (Transport::Whole, BodyFormat::Json | BodyFormat::Other)
                 | (Transport::Gathered, BodyFormat::Json) => {
                     Body::Message(self.whole(response, &attempt.meter).await?)
@@ -97,8 +100,18 @@ impl HttpApi {
             ApiResponse::Http2(_) => shared.body_ends.over_http2(),
         };
         let mut decoder = BodyDecoder::of(response.headers()).map_err(UpstreamError::Malformed)?;
+        let mut frames = match response.format() {
+            BodyFormat::Frames => Some(EventFrames::default()),
+            _ => None,
+        };
         let body = response.into_stream();
-        let body = body.map(move |piece| piece.and_then(|piece| decoder.decode(piece)));
+        let body = body.map(move |piece| {
+            let piece = decoder.decode(piece?)?;
+            match &mut frames {
+                Some(frames) => frames.decode(&piece),
+                None => Ok(piece),
+            }
+        });
         let read_timeout = shared.read_timeout;
         Ok(events::events(body, read_timeout, meter.clone(), body_ends))
     }
@@ -154,6 +167,7 @@ impl HttpApi {
             request_id: headers::request_id(headers),
             ..ApiFailure::default()
         };
+        let exception = headers::exception(headers);
         // The status is enough if the body does not arrive.
         if let Ok(body) = self.read(response, MAX_ERROR_BODY).await {
             let body = ErrorBody::read(&body);
@@ -162,7 +176,28 @@ impl HttpApi {
             failure.code = body.code;
             failure.request_id = failure.request_id.or(body.request_id);
         }
+        if failure.kind.is_empty() {
+            self.name_error_of_cloud(&mut failure, exception.as_deref());
+        }
         UpstreamError::Api(Box::new(failure))
+    }
+
+    /// Gives an error of a cloud, which has written it instead of Claude, the type and
+    /// status that the Claude API would have. A page of a proxy is no such error.
+    fn name_error_of_cloud(&self, failure: &mut ApiFailure, exception: Option<&str>) {
+        if !self.shared.kind.is_of_cloud() || failure.message.is_empty() {
+            return;
+        }
+        let by_name = event_frames::kind(exception.unwrap_or_default());
+        let kind = match by_name {
+            "" => type_of_status(failure.status).unwrap_or_default(),
+            kind => kind,
+        };
+        // AWS reports quotas and credentials with the status of a wrong request.
+        if type_of_status(failure.status) != Some(kind) {
+            failure.status = status_of_type(kind);
+        }
+        failure.kind = kind.to_owned();
     }
 
     /// Reads a body to its end, up to a maximum size.

@@ -24,6 +24,8 @@ pub enum BodyFormat {
     Json,
     /// Server-sent events.
     Events,
+    /// Events in frames of AWS.
+    Frames,
     /// Something else, or nothing.
     Other,
 }
@@ -82,6 +84,9 @@ impl ApiResponse {
         match media_type.trim() {
             it if it.eq_ignore_ascii_case("text/event-stream") => BodyFormat::Events,
             it if it.eq_ignore_ascii_case("application/json") => BodyFormat::Json,
+            it if it.eq_ignore_ascii_case("application/vnd.amazon.eventstream") => {
+                BodyFormat::Frames
+            }
             _ => BodyFormat::Other,
         }
     }
