@@ -12,12 +12,13 @@ mod process;
 #[path = "../../tests/replicas/redis_server.rs"]
 #[allow(dead_code)] // It is not stopped in the middle of a run here.
 mod redis_server;
+mod relay;
 mod rig;
 mod scenarios;
 mod traffic;
 
 use rig::Protocol;
-use scenarios::{checklist, faults, outage, overhead, pool, quota, replicas, soak};
+use scenarios::{checklist, failover, faults, outage, overhead, pool, quota, replicas, soak};
 use std::process::ExitCode;
 use tikv_jemallocator::Jemalloc;
 
@@ -25,7 +26,8 @@ use tikv_jemallocator::Jemalloc;
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
-const USAGE: &str = "scenarios: checklist, faults, outage, overhead, pool, quota, replicas, soak";
+const USAGE: &str =
+    "scenarios: checklist, failover, faults, outage, overhead, pool, quota, replicas, soak";
 
 fn main() -> ExitCode {
     // Cargo adds `--bench`.
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let all = [
         "checklist",
+        "failover",
         "faults",
         "outage",
         "overhead",
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         println!("\n=== {name}");
         held &= match name {
             "checklist" => runtime.block_on(over_each(checklist::run)),
+            "failover" => runtime.block_on(failover::run()),
             "faults" => runtime.block_on(over_each(faults::run)),
             "outage" => runtime.block_on(over_each(outage::run)),
             "overhead" => runtime.block_on(overhead::run()),

@@ -10,6 +10,10 @@ use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
+/// Maximum time for which a call waits for its turn or a permit while another host is
+/// left: as long as a burst may take, and less than a caller notices.
+const WAIT_WITH_ALTERNATIVE: Duration = Duration::from_millis(500);
+
 /// One call, as seen by the stack. Cloning is cheap: a retry clones it.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -60,6 +64,22 @@ pub struct Call {
 }
 
 impl Call {
+    /// Until when it may wait for its turn: to its deadline, unless another host is left.
+    pub fn waits_until(&self) -> Deadline {
+        match self.alternative {
+            None => self.deadline,
+            Some(_) => self.deadline.min(Deadline::after(WAIT_WITH_ALTERNATIVE)),
+        }
+    }
+
+    /// How long it may wait for a permit: this long, unless another host is left.
+    pub fn longest_wait(&self, longest: Duration) -> Duration {
+        match self.alternative {
+            None => longest,
+            Some(_) => longest.min(WAIT_WITH_ALTERNATIVE),
+        }
+    }
+
     /// The weight of its tenant's turns; at least 1.
     pub fn weight(&self) -> u32 {
         self.caller.as_ref().map_or(1, |caller| caller.weight)

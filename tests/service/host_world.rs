@@ -85,11 +85,6 @@ impl HostWorld {
         let counts = self.hosts.iter().map(|host| host.counts().requests);
         counts.collect()
     }
-
-    /// Stops a host: its port refuses connections.
-    pub fn stop(&self, host: usize) {
-        self.tasks[host].abort();
-    }
 }
 
 impl Drop for HostWorld {

@@ -1,6 +1,7 @@
 //! What is run.
 
 pub mod checklist;
+pub mod failover;
 pub mod faults;
 pub mod outage;
 pub mod overhead;

@@ -192,13 +192,14 @@ impl LimitConcurrency {
         call: &Call,
     ) -> Result<(Permit, Reservation), UpstreamError> {
         let began = Instant::now();
-        let permit = self.limit.acquire(call, self.timeout).await?;
-        let left = self.timeout.saturating_sub(began.elapsed());
+        let longest = call.longest_wait(self.timeout);
+        let permit = self.limit.acquire(call, longest).await?;
+        let left = longest.saturating_sub(began.elapsed());
         let _waiting = WaitsForStream::begin(&self.limit.0.waiting_for_stream);
         match streams.reserve(left).await {
             Ok(reservation) => Ok((permit, reservation)),
             Err(_) => Err(UpstreamError::ConcurrencyLimitExceeded {
-                retry_after: self.timeout,
+                retry_after: longest,
             }),
         }
     }
@@ -215,7 +216,10 @@ impl Rule<Attempt> for LimitConcurrency {
         mut next: impl Next<Attempt, Reply, UpstreamError>,
     ) -> Result<Reply, UpstreamError> {
         let permit = match &self.streams {
-            None => self.limit.acquire(&attempt.call, self.timeout).await?,
+            None => {
+                let longest = attempt.call.longest_wait(self.timeout);
+                self.limit.acquire(&attempt.call, longest).await?
+            }
             Some(streams) => {
                 let acquired = self.acquire_with_stream(streams, &attempt.call);
                 let (permit, stream) = Box::pin(acquired).await?;

@@ -415,7 +415,7 @@ mod tests {
         let good = route(&[RoutedRpc::Classify], &[to("h", None)]);
         assert!(wrong(&hosts, std::slice::from_ref(&good)).is_empty());
         assert_eq!(
-            wrong(&hosts, &[good.clone(), good.clone()]),
+            wrong(&hosts, &[good.clone(), good]),
             ["routes.1.rpcs"]
         );
         let unknown = route(&[], &[to("other", None)]);

@@ -35,7 +35,6 @@ use super::{
     Call, Payload, Reply, RequestShape, UpstreamError, attempt::Attempt, usage_meter::UsageMeter,
 };
 use crate::{
-    call::Deadline,
     layer::{Next, Rule},
     models::Tokens,
 };
@@ -46,9 +45,6 @@ use tokio::time::{Instant, sleep};
 /// Maximum time for which a `retry-after` holds back calls of the same shape: the
 /// API's buckets are full after a minute.
 const LONGEST_REJECTION: Duration = Duration::from_secs(60);
-
-/// Maximum time for which a call waits for its turn while another host is left.
-const WAIT_WITH_ALTERNATIVE: Duration = Duration::from_secs(1);
 
 /// Lets an attempt start when the API's limits have room for it.
 #[derive(Debug)]
@@ -117,7 +113,7 @@ impl Rule<Attempt> for Pace {
 /// Waits until the API accepts calls of this shape, and then for its turn. A call
 /// that the API would reject waits outside the queue, where it holds up nobody.
 async fn admitted(quota: &Arc<Quota>, call: &Call) -> Result<QuotaReservation, UpstreamError> {
-    let (cost, rank, deadline) = (cost(call), rank(call), longest_wait(call));
+    let (cost, rank, deadline) = (cost(call), rank(call), call.waits_until());
     let exhausted = |retry_after| UpstreamError::QuotaExhausted { retry_after };
     loop {
         let blocked = quota.blocked_for(call.shape);
@@ -147,14 +143,6 @@ async fn admitted(quota: &Arc<Quota>, call: &Call) -> Result<QuotaReservation, U
             Some(reservation) => return Ok(reservation),
             None => {}
         }
-    }
-}
-
-/// How long a call may wait for its turn: to its deadline, unless another host is left.
-fn longest_wait(call: &Call) -> Deadline {
-    match call.alternative {
-        None => call.deadline,
-        Some(_) => call.deadline.min(Deadline::after(WAIT_WITH_ALTERNATIVE)),
     }
 }
 
