@@ -27,6 +27,10 @@ const OUTAGE: Duration = Duration::from_secs(30);
 const AFTER: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Callers, each with a connection of its own: the streams of one would be in use by
+/// calls that hang.
+const CALLERS: usize = 16;
+
 /// Of one answer.
 const LATENCY: Duration = Duration::from_millis(50);
 
@@ -88,15 +92,19 @@ async fn over(away: Away) -> bool {
         ..ServerConfig::default()
     };
     let server = Server::bind(server, service).await.expect("a free port");
-    let client = client(server.local_addr().expect("its address")).await;
+    let address = server.local_addr().expect("its address");
     tasks.spawn(server.run());
+    let mut callers = Vec::new();
+    for _ in 0..CALLERS {
+        callers.push(client(address).await);
+    }
 
     // Connections are opened before anything is measured.
-    load(&client, Duration::from_secs(2)).await;
+    load(&callers, Duration::from_secs(2)).await;
     let time = BEFORE + OUTAGE + AFTER;
     let calls = tokio::spawn({
-        let client = client.clone();
-        async move { load(&client, time).await }
+        let callers = callers.clone();
+        async move { load(&callers, time).await }
     });
     sleep(BEFORE).await;
     if !relay.go(away).await {
@@ -155,9 +163,9 @@ async fn over(away: Away) -> bool {
     held
 }
 
-async fn load(client: &Client, time: Duration) -> Vec<Outcome> {
+async fn load(callers: &[Client], time: Duration) -> Vec<Outcome> {
     open_loop(CALLS_PER_SECOND, time, |number| {
-        let mut client = client.clone();
+        let mut client = callers[number as usize % callers.len()].clone();
         async move { Outcome::of(client.generate(ask(format!("call {number}"), DEADLINE))).await }
     })
     .await

@@ -102,8 +102,11 @@ impl Circuit {
         let now = Instant::now();
         match signal {
             Signal::Failing => inner.failing.add(source, now),
-            Signal::Healthy => inner.failing.remove(source),
-            Signal::Nothing => {}
+            // What began before the circuit opened says nothing of the time since.
+            Signal::Healthy if is_probe || matches!(inner.state, State::Closed) => {
+                inner.failing.remove(source);
+            }
+            Signal::Healthy | Signal::Nothing => {}
         }
         match (inner.state, signal) {
             (State::HalfOpen { .. }, Signal::Healthy) if is_probe => self.close(&mut inner),
@@ -225,6 +228,16 @@ mod tests {
 
     fn fails(circuit: &Arc<Circuit>) {
         record(circuit, "a", Signal::Failing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_began_before_it_opened_lets_nobody_through() {
+        let circuit = circuit();
+        let earlier = circuit.admit(source("a")).expect("it is closed");
+        (0..5).for_each(|_| fails(&circuit));
+        earlier.record(Signal::Healthy);
+        assert!(circuit.admit(source("a")).is_err());
+        assert_eq!(circuit.state(), CircuitState::Open);
     }
 
     #[tokio::test(start_paused = true)]

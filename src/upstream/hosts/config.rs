@@ -414,10 +414,7 @@ mod tests {
         let hosts = [host(HostKind::Claude)];
         let good = route(&[RoutedRpc::Classify], &[to("h", None)]);
         assert!(wrong(&hosts, std::slice::from_ref(&good)).is_empty());
-        assert_eq!(
-            wrong(&hosts, &[good.clone(), good]),
-            ["routes.1.rpcs"]
-        );
+        assert_eq!(wrong(&hosts, &[good.clone(), good]), ["routes.1.rpcs"]);
         let unknown = route(&[], &[to("other", None)]);
         assert_eq!(wrong(&hosts, &[unknown]), ["routes.0.targets.0.host"]);
         assert_eq!(wrong(&hosts, &[route(&[], &[])]), ["routes.0.targets"]);
