@@ -16,7 +16,7 @@ use crate::{
     secrets::{ApiKeys, KeySource, Reloadable, Watcher},
     server::Server,
     service::Rpcs,
-    simulator::{Simulator, SimulatorConfig, SimulatorTlsConfig},
+    simulator::{SimulatedHost, Simulator, SimulatorConfig, SimulatorTlsConfig},
     store::Store,
     upstream::{Key, Keys, ProxyVariables, Upstream, UpstreamConfig},
 };
@@ -83,7 +83,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     }
 
     let simulator = bind_simulator(SimulatorConfig {
-        // Both ends are in this process.
+        // Both ends are in this process, and this one calls the Claude API.
+        host: SimulatedHost::default(),
         tls: SimulatorTlsConfig::default(),
         ..config.simulator.clone()
     })

@@ -193,6 +193,7 @@ class Issuer:
         flavor = [("metadata-flavor", "Google")]
         if headers.get("metadata-flavor") != "Google":
             return Answer(403, "Missing required header: Metadata-Flavor", "text/plain")
+        path = path.replace(f"/service-accounts/{EMAIL}/", "/service-accounts/default/")
         account = path.removeprefix("/computeMetadata/v1/instance/service-accounts/default/")
         if account == "token":
             answer = self.bearer("google", "gce_metadata")

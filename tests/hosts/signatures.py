@@ -64,7 +64,8 @@ def verify(method, url, headers, body, service, credentials_of):
     """
     received = HTTPHeaders()
     for name, value in headers:
-        received[name.lower()] = value
+        # The standard library reads them as Latin-1.
+        received[name.lower()] = value.encode("latin-1").decode(errors="replace")
     scope, signed, signature = read(received["authorization"])
     if len(scope) != 5 or scope[4] != "aws4_request":
         raise mismatch("scope")
