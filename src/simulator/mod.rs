@@ -11,6 +11,9 @@
 //! ([`Behaviour`]): at a rate, on a header of the request or through a
 //! [`Handle`].
 //!
+//! It speaks the dialect of one host ([`SimulatedHost`]): the rest of it knows only
+//! requests to the Claude API, into which those to other hosts are turned.
+//!
 //! What differs from the real API:
 //!
 //! - No model is asked. Answers follow from words that texts share; nothing is
