@@ -271,7 +271,8 @@ class Issuer:
 
     def azure_metadata(self, asked, headers):
         if headers.get("metadata") != "true":
-            return Answer(400, {"error": "invalid_request", "error_description": "Required metadata header not specified"})
+            missing = "Required metadata header not specified"
+            return Answer(400, {"error": "invalid_request", "error_description": missing})
         if not asked.get("resource") or not asked.get("api-version"):
             return Answer(400, {"error": "invalid_request", "error_description": "Required query is missing"})
         token, lifetime = self.issue("azure", "azure_imds")

@@ -101,7 +101,8 @@ def verify(method, url, headers, body, service, credentials_of):
     except ValueError:
         raise mismatch("date") from None
     if timestamp[:8] != day or abs(datetime.datetime.now(datetime.timezone.utc) - sent) > MAX_SKEW:
-        raise Refused("date", "InvalidSignatureException", f"Signature expired: {timestamp} is now earlier than allowed")
+        message = f"Signature expired: {timestamp} is now earlier than allowed"
+        raise Refused("date", "InvalidSignatureException", message)
     if not received.get("x-amz-content-sha256", digest(body)) == digest(body):
         raise mismatch("body")
     request = AWSRequest(method=method, url=url, data=body, headers=received)

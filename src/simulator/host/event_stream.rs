@@ -10,6 +10,7 @@ use aws_smithy_types::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use http::HeaderMap;
 use serde_json::json;
 
 /// How the events of one answer are written.
@@ -28,6 +29,15 @@ impl StreamFraming {
             "application/vnd.amazon.eventstream"
         } else {
             "text/event-stream; charset=utf-8"
+        }
+    }
+
+    /// Adds the headers of a stream, other than its type.
+    pub(in crate::simulator) fn set_headers(&self, headers: &mut HeaderMap) {
+        if self.host.streams_frames() {
+            // The type of what the chunks contain.
+            let json = http::HeaderValue::from_static("application/json");
+            headers.insert("x-amzn-bedrock-content-type", json);
         }
     }
 

@@ -14,6 +14,8 @@ import urllib.error
 import urllib.request
 
 import anthropic
+import boto3
+import botocore
 import httpx2
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
@@ -102,7 +104,7 @@ def changed(request, url=None, body=None, headers=()):
 
 CHANGES = {
     "body": lambda it: changed(it, body=it.read().replace(b"Oldport", b"Newport")),
-    "path": lambda it: changed(it, url=str(it.url).replace("claude-haiku", "claude-sonnet").replace("/messages", "/messages/count_tokens")),
+    "path": lambda it: changed(it, url=str(it.url).replace("haiku", "sonnet").replace("messages", "messages/x")),
     "query": lambda it: changed(it, url=str(it.url) + "?beta=true"),
     "header": lambda it: changed(it, headers={"content-type": "application/json; charset=utf-8"}),
     "date": lambda it: changed(it, headers={"x-amz-date": "20200101T000000Z"}),
@@ -146,6 +148,38 @@ def test_an_arn_is_signed_as_it_is_sent():
         model = f"arn:aws:bedrock:eu-west-1:111122223333:inference-profile/{BEDROCK.model}"
         assert BEDROCK.client(address).messages.create(model=model, **QUESTION).content
         assert counts(BEDROCK, address) == (1, {})
+
+
+def test_the_client_of_aws_itself():
+    body = json.dumps({"anthropic_version": "2026-10-21", **QUESTION})
+    with verified(BEDROCK.name) as address:
+        keys = {"aws_access_key_id": AWS_KEYS["aws_access_key"], "aws_secret_access_key": AWS_KEYS["aws_secret_key"]}
+        without_retries = botocore.config.Config(retries={"total_max_attempts": 1})
+        client = boto3.client(
+            "bedrock-runtime", region_name="eu-west-1", endpoint_url=address, config=without_retries, **keys
+        )
+
+        def meet(behaviour):
+            set_header = lambda request, **_: request.headers.add_header("x-simulator", behaviour)
+            client.meta.events.register("before-sign.bedrock-runtime", set_header, unique_id="behaviour")
+
+        arn = f"arn:aws:bedrock:eu-west-1:111122223333:inference-profile/{BEDROCK.model}"
+        whole = json.load(client.invoke_model(modelId=arn, body=body)["body"])
+        answer = client.invoke_model_with_response_stream(modelId=BEDROCK.model, body=body)
+        assert answer["contentType"] == "application/json"
+        events = [json.loads(event["chunk"]["bytes"]) for event in answer["body"]]
+        text = "".join(event["delta"].get("text", "") for event in events if "delta" in event)
+        assert text == whole["content"][0]["text"]
+        with pytest.raises(client.exceptions.ValidationException):
+            client.invoke_model(modelId="anthropic.other", body=body)
+        meet("stream_error=3,502")
+        with pytest.raises(botocore.exceptions.EventStreamError, match="modelStreamErrorException"):
+            list(client.invoke_model_with_response_stream(modelId=BEDROCK.model, body=body)["body"])
+        client.meta.events.unregister("before-sign.bedrock-runtime", unique_id="behaviour")
+        meet("429")
+        with pytest.raises(client.exceptions.ThrottlingException):
+            client.invoke_model(modelId=BEDROCK.model, body=body)
+        assert counts(BEDROCK, address) == (5, {})
 
 
 @pytest.mark.parametrize("cloud", [*OF_AWS, FOUNDRY], ids=lambda cloud: cloud.name)
