@@ -81,7 +81,7 @@ impl SimulatedHost {
             (Some(Cloud::Azure), code @ Some(_)) => return ErrorForm::Azure(code),
             _ => {}
         }
-        // Who may call is the gateway's; what Claude says of a request passes it, and so
+        // Credentials are the gateway's; what Claude says of a request passes it, and so
         // does that Claude is overloaded.
         let is_of_gateway = matches!(status, 401 | 403);
         let is_of_claude = matches!(status, 400 | 402 | 413 | 422 | 529);

@@ -130,8 +130,6 @@ def test_an_invalid_request(client):
 
 
 def test_beta_fields(client):
-    if client.cloud in (BEDROCK, VERTEX):
-        pytest.skip("the beta classes are the same path")
     asked = client.asked(None, {"betas": ["message-threads-2026-08-12"], "thread": {"type": "create"}})
     assert client.call(lambda it: it.beta.messages.create(**asked)).id
 

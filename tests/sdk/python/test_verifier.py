@@ -1,6 +1,7 @@
 """The official classes of each host through the verifier, which authenticates them with
 the libraries of the clouds: what is signed or issued passes, and nothing else."""
 
+import asyncio
 import contextlib
 import datetime
 import ipaddress
@@ -84,6 +85,11 @@ def ask(client, cloud, **more):
     return client.messages.create(model=cloud.model, **QUESTION, **more)
 
 
+async def ask_async(cloud, address):
+    async with cloud.client(address, sync=False) as client:
+        assert await client.messages.create(model=cloud.model, **QUESTION)
+
+
 class Tampering(httpx2.HTTPTransport):
     """Changes a request after it has been signed."""
 
@@ -118,7 +124,8 @@ def test_a_signature_is_verified(cloud):
         whole = ask(client, cloud)
         with client.messages.stream(model=cloud.model, **QUESTION) as stream:
             assert stream.get_final_message().content[0].text == whole.content[0].text
-        assert counts(cloud, address) == (2, {})
+        asyncio.run(ask_async(cloud, address))
+        assert counts(cloud, address) == (3, {})
         for name, change in CHANGES.items():
             with httpx2.Client(transport=Tampering(change)) as http_client:
                 with pytest.raises(anthropic.PermissionDeniedError):
@@ -129,7 +136,7 @@ def test_a_signature_is_verified(cloud):
         assert raised.value.response.headers["x-amzn-errortype"].startswith("InvalidSignatureException:")
         with pytest.raises(anthropic.PermissionDeniedError):
             ask(cloud.client(address, credentials=AWS_KEYS | {"aws_access_key": "AKIAOTHER"}), cloud)
-        assert counts(cloud, address) == (2, {"signature": 5, "date": 1, "access_key": 1})
+        assert counts(cloud, address) == (3, {"signature": 5, "date": 1, "access_key": 1})
 
 
 @pytest.mark.parametrize("cloud", OF_AWS, ids=lambda cloud: cloud.name)
@@ -160,8 +167,11 @@ def test_the_client_of_aws_itself():
         )
 
         def meet(behaviour):
-            set_header = lambda request, **_: request.headers.add_header("x-simulator", behaviour)
-            client.meta.events.register("before-sign.bedrock-runtime", set_header, unique_id="behaviour")
+            def set_header(request, **_):
+                del request.headers["x-simulator"]
+                request.headers["x-simulator"] = behaviour
+
+            client.meta.events.register_last("before-sign.bedrock-runtime", set_header)
 
         arn = f"arn:aws:bedrock:eu-west-1:111122223333:inference-profile/{BEDROCK.model}"
         whole = json.load(client.invoke_model(modelId=arn, body=body)["body"])
@@ -175,7 +185,6 @@ def test_the_client_of_aws_itself():
         meet("stream_error=3,502")
         with pytest.raises(botocore.exceptions.EventStreamError, match="modelStreamErrorException"):
             list(client.invoke_model_with_response_stream(modelId=BEDROCK.model, body=body)["body"])
-        client.meta.events.unregister("before-sign.bedrock-runtime", unique_id="behaviour")
         meet("429")
         with pytest.raises(client.exceptions.ThrottlingException):
             client.invoke_model(modelId=BEDROCK.model, body=body)
@@ -366,6 +375,26 @@ def test_credentials_of_aws_are_refreshed(environment, endpoint, region, tmp_pat
         assert counts(BEDROCK, address) == (3, {})
         # It extends the life of those of an instance by itself.
         assert report(address)["tokens_issued"][endpoint] == (1 if endpoint == "aws_imds" else 2)
+
+
+def test_credentials_of_aws_expire(tmp_path):
+    with verified(MANTLE.name, *LIFETIME, "--files", str(tmp_path)) as address:
+        authorization = (tmp_path / "container-token").read_text()
+        request = urllib.request.Request(f"{address}/container-credentials", headers={"authorization": authorization})
+        with urllib.request.urlopen(request) as answer:
+            issued = json.load(answer)
+        credentials = {
+            "aws_access_key": issued["AccessKeyId"],
+            "aws_secret_key": issued["SecretAccessKey"],
+            "aws_session_token": issued["Token"],
+        }
+        client = MANTLE.client(address, credentials=credentials)
+        assert ask(client, MANTLE)
+        with pytest.raises(anthropic.PermissionDeniedError) as raised:
+            while True:
+                ask(client, MANTLE)
+        assert raised.value.response.headers["x-amzn-errortype"].startswith("ExpiredTokenException:")
+        assert counts(MANTLE, address)[1] == {"expired": 1}
 
 
 def test_an_identity_token_is_exchanged_at_the_claude_api(tmp_path, monkeypatch):

@@ -92,6 +92,23 @@ async fn exception(request: RequestBuilder) -> (u16, String) {
 }
 
 #[tokio::test]
+async fn a_token_expires_when_a_test_says_so() {
+    let running = start(SimulatorConfig {
+        host: SimulatedHost::GoogleCloud,
+        api_keys: vec!["token".to_owned(), "next".to_owned()],
+        ..SimulatorConfig::default()
+    })
+    .await;
+    let body = with_model("claude-haiku-5-5");
+    let path = google::ON_GOOGLE_CLOUD;
+    assert_eq!(sent(bearer(&running, path, &body)).await.status(), 200);
+    running.handle.expire("token");
+    assert_eq!(sent(bearer(&running, path, &body)).await.status(), 401);
+    let next = bare(&running, path, &body).header("anthropic-version", "2026-10-21");
+    assert_eq!(sent(next.bearer_auth("next")).await.status(), 200);
+}
+
+#[tokio::test]
 async fn each_cloud_refuses_an_expired_token_in_its_own_way() {
     for (host, path, expected) in [
         (
