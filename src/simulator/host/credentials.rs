@@ -16,11 +16,11 @@ impl SimulatedHost {
     ///
     /// # Errors
     /// 401 or 403, as the host answers.
-    pub(in crate::simulator) fn authenticate(
+    pub(in crate::simulator) fn authenticate<'a>(
         self,
-        headers: &HeaderMap,
+        headers: &'a HeaderMap,
         accepted: &AcceptedCredentials,
-    ) -> Result<String, ApiError> {
+    ) -> Result<&'a str, ApiError> {
         let credential = match self.cloud() {
             None => api_key(headers)
                 .ok_or_else(|| ApiError::new(401, "x-api-key header is required"))?,
@@ -31,7 +31,7 @@ impl SimulatedHost {
         if self == SimulatedHost::Claude && accepted.standing(credential) != Standing::Accepted {
             return Err(ApiError::new(401, "invalid x-api-key"));
         }
-        Ok(credential.to_owned())
+        Ok(credential)
     }
 
     fn of_aws<'a>(
@@ -223,7 +223,9 @@ mod tests {
         let signature = HeaderValue::from_str(signature).unwrap();
         headers.insert("authorization", signature);
         let authenticated = SimulatedHost::BedrockRuntime.authenticate(&headers, accepted);
-        authenticated.map_err(|error| error.gateway_code().unwrap())
+        authenticated
+            .map(str::to_owned)
+            .map_err(|error| error.gateway_code().unwrap())
     }
 
     #[test]

@@ -95,6 +95,17 @@ async fn the_runtime_of_bedrock_streams_frames() {
     assert_eq!(types.first().unwrap(), "message_start");
     assert_eq!(types.last().unwrap(), "message_stop");
 
+    running.handle.next([Behaviour::StreamError {
+        after_events: 0,
+        status: 403,
+    }]);
+    let [unmodeled] = &frames(sent(ask()).await).await[..] else {
+        panic!("one frame");
+    };
+    assert_eq!(header(unmodeled, ":message-type"), "error");
+    assert_eq!(header(unmodeled, ":error-code"), "AccessDeniedException");
+    assert!(!header(unmodeled, ":error-message").is_empty());
+
     for (status, exception) in [
         (429, "throttlingException"),
         (500, "internalServerException"),
@@ -128,9 +139,11 @@ async fn limits_without_headers_are_limits_nevertheless() {
     })
     .await;
     let path = format!("/model/{MODEL}/invoke");
-    let ask = || signed(bare(&running, &path, &with_version(json!({}))), "bedrock");
-    assert_eq!(sent(ask()).await.status(), 200);
-    let response = sent(ask()).await;
+    let body = with_version(json!({}));
+    let ask = |key| bare(&running, &path, &body).bearer_auth(key);
+    assert_eq!(sent(ask("first")).await.status(), 200);
+    // They are the account's.
+    let response = sent(ask("second")).await;
     assert_eq!(response.status(), 429);
     let is_limit = |name: &str| name.contains("ratelimit") || name.contains("retry");
     assert!(
