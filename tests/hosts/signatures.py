@@ -91,9 +91,8 @@ def verify(method, url, headers, body, service, credentials_of):
             "The security token included in the request is invalid.",
         )
     # AWS requires that these are signed.
-    if "host" not in signed or (session_token and "x-amz-security-token" not in signed):
-        raise mismatch("signed headers")
-    if any(name not in received for name in signed) or "x-amz-date" not in signed:
+    required = {"host", "x-amz-date"} | {name.lower() for name in received.keys() if name.lower().startswith("x-amz-")}
+    if not required <= set(signed) or any(name not in received for name in signed):
         raise mismatch("signed headers")
     timestamp = received["x-amz-date"]
     try:
