@@ -16,7 +16,7 @@ use crate::{
     secrets::{ApiKeys, KeySource, Reload, Reloadable, Watcher},
     server::Server,
     service::Rpcs,
-    simulator::{Simulator, SimulatorConfig, SimulatorTlsConfig},
+    simulator::{SimulatedHost, Simulator, SimulatorConfig, SimulatorTlsConfig},
     store::Store,
     upstream::{
         HostConfig, HostKeys, Key, KeyScheme, Keys, ProxyVariables, Upstream, UpstreamConfig,
@@ -81,7 +81,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     }
 
     let simulator = bind_simulator(SimulatorConfig {
-        // Both ends are in this process.
+        // Both ends are in this process, and this one calls the Claude API.
+        host: SimulatedHost::default(),
         tls: SimulatorTlsConfig::default(),
         ..config.simulator.clone()
     })

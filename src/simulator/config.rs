@@ -20,8 +20,9 @@ const MAX_BATCH_TIME: Duration = Duration::from_secs(30 * 24 * 3600);
 pub struct SimulatorConfig {
     /// Address and port to listen on. Port 0 picks a free port.
     pub listen: SocketAddr,
-    /// Host of Claude whose dialect is spoken: `claude`, `claude_platform_aws`,
-    /// `bedrock_mantle`, `bedrock_runtime`, `vertex`, `google_cloud` or `foundry`.
+    /// Host of Claude whose dialect `simulate` speaks: `claude`, `claude_platform_aws`,
+    /// `bedrock_mantle`, `bedrock_runtime`, `vertex`, `google_cloud` or `foundry`. Under
+    /// `serve --simulate`, it is `claude`.
     pub host: SimulatedHost,
     /// API keys that the simulator accepts, tokens, or access key ids of AWS. If there
     /// are neither keys nor `tokens`, any non-empty one is accepted.

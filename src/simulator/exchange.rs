@@ -22,7 +22,7 @@ pub(super) struct Exchange {
     pub(super) number: u64,
     /// What stands in front of the paths of the API.
     pub(super) base_path: String,
-    /// API key; empty until it is checked.
+    /// API key, or the account of another host; empty until it is checked.
     pub(super) key: String,
     pub(super) behaviour: Option<Behaviour>,
 }

@@ -11,6 +11,9 @@
 //! ([`Behaviour`]): at a rate, on a header of the request or through a
 //! [`Handle`].
 //!
+//! It speaks the dialect of one host ([`SimulatedHost`]): the rest of it knows only
+//! requests to the Claude API, into which those to other hosts are turned.
+//!
 //! What differs from the real API:
 //!
 //! - No model is asked. Answers follow from words that texts share; nothing is
@@ -35,7 +38,7 @@
 //! - Files are kept in memory until they are deleted or expire, and belong to their key.
 //!   A message can name any file, and its content is not read.
 //! - A list that is asked for with two cursors has what lies between them.
-//! - The rate limits are kept for each key and model, not for an organization
+//! - The rate limits of the Claude API are kept for each key and model, not for an organization
 //!   and a family of models, and `count_tokens` and `/v1/models` are not
 //!   limited. A request for more tokens than a bucket holds is charged the
 //!   whole bucket.

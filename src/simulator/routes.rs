@@ -102,13 +102,13 @@ async fn route(
         // A client that asks for the state of batches does not use up what a test wants
         // to happen.
         let creates = path == batches::PATH && *method == Method::POST;
-        return match admit(exchange, parts, method, creates).await? {
+        return match admit(exchange, target, parts, method, creates).await? {
             Some(response) => Ok(response),
             None => Ok(batches::answer(exchange, parts, endpoint, &body)?),
         };
     }
     if let Some(endpoint) = files::endpoint(path) {
-        return match admit(exchange, parts, endpoint.method(parts)?, false).await? {
+        return match admit(exchange, target, parts, endpoint.method(parts)?, false).await? {
             Some(response) => Ok(response),
             None => Ok(files::answer(exchange, parts, endpoint, body).await?),
         };
@@ -130,7 +130,7 @@ async fn route(
     if parts.method != method {
         return Err(ApiError::new(405, "Method Not Allowed").into());
     }
-    if let Some(response) = admit(exchange, parts, &method, model.is_none()).await? {
+    if let Some(response) = admit(exchange, target, parts, &method, model.is_none()).await? {
         return Ok(response);
     }
     if let Some(model) = model {
@@ -164,14 +164,16 @@ async fn route(
 /// behaviour; `None` when it goes on.
 async fn admit(
     exchange: &mut Exchange,
+    target: &Target<'_>,
     parts: &Parts,
     method: &Method,
     scriptable: bool,
 ) -> Result<Option<Response<AnswerBody>>, ExchangeError> {
     let state = &exchange.state;
     let host = state.config.host;
-    exchange.key = host.authenticate(&parts.headers, &state.accepted)?;
+    let credential = host.authenticate(&parts.headers, &state.accepted)?;
     check::headers(&parts.headers, method, host)?;
+    exchange.key = host.account(target, &parts.headers, credential).to_owned();
     exchange.behaviour = exchange.choose_behaviour(&parts.headers, scriptable)?;
     match &exchange.behaviour {
         // The request can end here: nothing of it is looked at.

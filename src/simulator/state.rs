@@ -91,6 +91,12 @@ impl Handle {
         self.state.script().always = behaviour;
     }
 
+    /// Lets a key or token expire now. From then on, only those are accepted that
+    /// `api_keys` and `tokens` of the configuration list.
+    pub fn expire(&self, credential: &str) {
+        self.state.accepted.expire(credential);
+    }
+
     /// The last 20,000 requests, oldest first; empty unless
     /// [`SimulatorConfig::record`] is set.
     pub fn requests(&self) -> Vec<RecordedRequest> {

@@ -193,6 +193,7 @@ class Issuer:
         flavor = [("metadata-flavor", "Google")]
         if headers.get("metadata-flavor") != "Google":
             return Answer(403, "Missing required header: Metadata-Flavor", "text/plain")
+        path = path.replace(f"/service-accounts/{EMAIL}/", "/service-accounts/default/")
         account = path.removeprefix("/computeMetadata/v1/instance/service-accounts/default/")
         if account == "token":
             answer = self.bearer("google", "gce_metadata")
@@ -270,7 +271,8 @@ class Issuer:
 
     def azure_metadata(self, asked, headers):
         if headers.get("metadata") != "true":
-            return Answer(400, {"error": "invalid_request", "error_description": "Required metadata header not specified"})
+            missing = "Required metadata header not specified"
+            return Answer(400, {"error": "invalid_request", "error_description": missing})
         if not asked.get("resource") or not asked.get("api-version"):
             return Answer(400, {"error": "invalid_request", "error_description": "Required query is missing"})
         token, lifetime = self.issue("azure", "azure_imds")

@@ -58,7 +58,9 @@ pub(super) async fn deliver(
         let pace = Pace::new(config);
         let pieces = stream(answer, behaviour, error, framing, pace, reservation);
         let body = AnswerBody::pieces(pieces);
-        return Ok(respond(framing.content_type(), body));
+        let mut response = respond(framing.content_type(), body);
+        framing.set_headers(response.headers_mut());
+        return Ok(response);
     }
     Pace::new(config).wait(answer.output_tokens()).await;
     Ok(plain(answer.json(), exchange.behaviour.as_ref())?)

@@ -60,7 +60,12 @@ pub(super) fn headers(
         None => return Err(ApiError::invalid("anthropic-version: header is required")),
     }
     if method == Method::POST {
-        let content_type = text(header::CONTENT_TYPE.as_str()).unwrap_or_default();
+        // The client of AWS sends none unless it is asked to.
+        let otherwise = match host {
+            SimulatedHost::BedrockRuntime => "application/json",
+            _ => "",
+        };
+        let content_type = text(header::CONTENT_TYPE.as_str()).unwrap_or(otherwise);
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
         if !media_type.eq_ignore_ascii_case("application/json") {
             return Err(ApiError::invalid("content-type: must be application/json"));

@@ -1,6 +1,7 @@
 //! The keys and tokens that are accepted, and until when.
 
 use super::config::SimulatorToken;
+use parking_lot::RwLock;
 use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
@@ -17,7 +18,7 @@ pub(super) enum Standing {
 pub(in crate::simulator) struct AcceptedCredentials {
     since: Instant,
     /// `None` for one that does not expire.
-    known: HashMap<String, Option<Duration>>,
+    known: RwLock<HashMap<String, Option<Duration>>>,
 }
 
 impl AcceptedCredentials {
@@ -29,15 +30,22 @@ impl AcceptedCredentials {
             .map(|it| (it.token.clone(), Some(it.expires_after)));
         AcceptedCredentials {
             since: Instant::now(),
-            known: keys.chain(tokens).collect(),
+            known: RwLock::new(keys.chain(tokens).collect()),
         }
     }
 
+    /// Lets a key or token expire now.
+    pub(in crate::simulator) fn expire(&self, credential: &str) {
+        let mut known = self.known.write();
+        known.insert(credential.to_owned(), Some(Duration::ZERO));
+    }
+
     pub(super) fn standing(&self, credential: &str) -> Standing {
-        if self.known.is_empty() {
+        let known = self.known.read();
+        if known.is_empty() {
             return Standing::Accepted;
         }
-        match self.known.get(credential) {
+        match known.get(credential) {
             None => Standing::Unknown,
             Some(Some(life)) if self.since.elapsed() >= *life => Standing::Expired,
             Some(_) => Standing::Accepted,
@@ -61,6 +69,8 @@ mod tests {
         tokio::time::advance(Duration::from_secs(5)).await;
         assert_eq!(accepted.standing("short"), Standing::Expired);
         assert_eq!(accepted.standing("long"), Standing::Accepted);
+        accepted.expire("long");
+        assert_eq!(accepted.standing("long"), Standing::Expired);
         let any = AcceptedCredentials::new(&[], &[]);
         assert_eq!(any.standing("other"), Standing::Accepted);
     }

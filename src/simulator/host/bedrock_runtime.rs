@@ -24,6 +24,7 @@ pub(super) fn target(path: &str) -> Option<Target<'_>> {
     Some(Target {
         prefix: "",
         path: "/v1/messages",
+        account: "",
         named: Some(NamedInPath {
             model: percent_decode_str(model).decode_utf8().ok()?,
             streams,

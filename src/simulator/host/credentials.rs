@@ -16,11 +16,11 @@ impl SimulatedHost {
     ///
     /// # Errors
     /// 401 or 403, as the host answers.
-    pub(in crate::simulator) fn authenticate(
+    pub(in crate::simulator) fn authenticate<'a>(
         self,
-        headers: &HeaderMap,
+        headers: &'a HeaderMap,
         accepted: &AcceptedCredentials,
-    ) -> Result<String, ApiError> {
+    ) -> Result<&'a str, ApiError> {
         let credential = match self.cloud() {
             None => api_key(headers)
                 .ok_or_else(|| ApiError::new(401, "x-api-key header is required"))?,
@@ -31,7 +31,7 @@ impl SimulatedHost {
         if self == SimulatedHost::Claude && accepted.standing(credential) != Standing::Accepted {
             return Err(ApiError::new(401, "invalid x-api-key"));
         }
-        Ok(credential.to_owned())
+        Ok(credential)
     }
 
     fn of_aws<'a>(
@@ -195,4 +195,86 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 fn aws(exception: &'static str, message: impl Into<String>) -> ApiError {
     ApiError::new(403, message).gateway(exception)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::host::config::SimulatorToken;
+    use http::HeaderValue;
+    use std::time::Duration;
+
+    const SIGNATURE: &str = "AWS4-HMAC-SHA256 \
+        Credential=AKID/20261128/eu-west-1/bedrock/aws4_request, \
+        SignedHeaders=host;x-amz-date, \
+        Signature=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    /// The access key id, or the exception, of a request to Bedrock.
+    fn signed(
+        signature: &str,
+        more: &[(&'static str, &'static str)],
+        accepted: &AcceptedCredentials,
+    ) -> Result<String, &'static str> {
+        let mut headers = HeaderMap::new();
+        let date = [("x-amz-date", "20261128T060000Z")];
+        for (name, value) in date.iter().chain(more) {
+            headers.insert(*name, HeaderValue::from_static(value));
+        }
+        let signature = HeaderValue::from_str(signature).unwrap();
+        headers.insert("authorization", signature);
+        let authenticated = SimulatedHost::BedrockRuntime.authenticate(&headers, accepted);
+        authenticated
+            .map(str::to_owned)
+            .map_err(|error| error.gateway_code().unwrap())
+    }
+
+    #[test]
+    fn a_signature_has_its_form() {
+        let any = AcceptedCredentials::new(&[], &[]);
+        assert_eq!(signed(SIGNATURE, &[], &any), Ok("AKID".to_owned()));
+        for (wrong, exception) in [
+            ("Basic abc".to_owned(), "IncompleteSignatureException"),
+            (
+                SIGNATURE.replace("SignedHeaders", "Headers"),
+                "IncompleteSignatureException",
+            ),
+            (SIGNATURE.replace("host;", ""), "InvalidSignatureException"),
+            (
+                SIGNATURE.replace("0123", "012"),
+                "InvalidSignatureException",
+            ),
+            (
+                SIGNATURE.replace("/bedrock/", "/s3/"),
+                "InvalidSignatureException",
+            ),
+            (
+                SIGNATURE.replace("20261128/", "20261127/"),
+                "InvalidSignatureException",
+            ),
+            (
+                SIGNATURE.replace("/aws4_request", ""),
+                "InvalidSignatureException",
+            ),
+        ] {
+            assert_eq!(signed(&wrong, &[], &any), Err(exception), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn access_keys_and_session_tokens_expire() {
+        let expired = |token: &str| SimulatorToken {
+            token: token.to_owned(),
+            expires_after: Duration::ZERO,
+        };
+        let accepted = AcceptedCredentials::new(&["AKID".to_owned()], &[expired("old")]);
+        let session = |token| signed(SIGNATURE, &[("x-amz-security-token", token)], &accepted);
+        assert_eq!(session("new"), Ok("AKID".to_owned()));
+        assert_eq!(session("old"), Err("ExpiredTokenException"));
+        let other = SIGNATURE.replace("AKID", "AKIDOTHER");
+        let unknown = signed(&other, &[], &accepted);
+        assert_eq!(unknown, Err("UnrecognizedClientException"));
+        let accepted = AcceptedCredentials::new(&[], &[expired("AKID")]);
+        let expired = signed(SIGNATURE, &[], &accepted);
+        assert_eq!(expired, Err("ExpiredTokenException"));
+    }
 }

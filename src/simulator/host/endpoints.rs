@@ -30,6 +30,24 @@ impl SimulatedHost {
         found.ok_or_else(|| self.lacks(path))
     }
 
+    /// Whose limits, batches and files a request uses: of the Claude API, those of its
+    /// key; of the others, those of an account, since its tokens change all the time.
+    pub(in crate::simulator) fn account<'a>(
+        self,
+        target: &Target<'a>,
+        headers: &'a HeaderMap,
+        credential: &'a str,
+    ) -> &'a str {
+        match self {
+            SimulatedHost::Claude => credential,
+            SimulatedHost::ClaudePlatformAws => {
+                let workspace = headers.get("anthropic-workspace-id");
+                workspace.and_then(|id| id.to_str().ok()).unwrap_or("")
+            }
+            _ => target.account,
+        }
+    }
+
     /// The request to the Claude API that a body is one to this host for.
     ///
     /// # Errors
@@ -76,6 +94,7 @@ fn below<'a>(path: &'a str, prefix: &'a str) -> Option<Target<'a>> {
     Some(Target {
         prefix,
         path: path.strip_prefix(prefix)?,
+        account: prefix,
         named: None,
     })
 }

@@ -81,12 +81,18 @@ impl SimulatedHost {
             (Some(Cloud::Azure), code @ Some(_)) => return ErrorForm::Azure(code),
             _ => {}
         }
-        // What Claude says of a request passes both, and so does that it is overloaded.
+        // Credentials are the gateway's; what Claude says of a request passes it, and so
+        // does that Claude is overloaded.
+        let is_of_gateway = matches!(status, 401 | 403);
         let is_of_claude = matches!(status, 400 | 402 | 413 | 422 | 529);
         match self {
             SimulatedHost::BedrockRuntime => ErrorForm::Aws(exception_of(status)),
             SimulatedHost::Vertex if !is_of_claude => ErrorForm::Google(google_code(status)),
             SimulatedHost::Foundry if !is_of_claude && status != 500 => ErrorForm::Azure(None),
+            SimulatedHost::ClaudePlatformAws | SimulatedHost::BedrockMantle if is_of_gateway => {
+                ErrorForm::Aws(exception_of(status))
+            }
+            SimulatedHost::GoogleCloud if is_of_gateway => ErrorForm::Google(google_code(status)),
             _ => ErrorForm::Claude,
         }
     }

@@ -10,6 +10,7 @@ use aws_smithy_types::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use http::HeaderMap;
 use serde_json::json;
 
 /// How the events of one answer are written.
@@ -28,6 +29,15 @@ impl StreamFraming {
             "application/vnd.amazon.eventstream"
         } else {
             "text/event-stream; charset=utf-8"
+        }
+    }
+
+    /// Adds the headers of a stream, other than its type.
+    pub(in crate::simulator) fn set_headers(&self, headers: &mut HeaderMap) {
+        if self.host.streams_frames() {
+            // The type of what the chunks contain.
+            let json = http::HeaderValue::from_static("application/json");
+            headers.insert("x-amzn-bedrock-content-type", json);
         }
     }
 
@@ -51,8 +61,11 @@ impl StreamFraming {
         if !self.host.streams_frames() {
             return self.event("error", &error.json(request_id));
         }
+        let Some(exception) = exception_of(error.status()) else {
+            let code = errors::exception_of(error.status());
+            return write(&error_frame(code, error.message()));
+        };
         let payload = json!({"message": error.message()});
-        let exception = exception_of(error.status());
         frame(
             "exception",
             ":exception-type",
@@ -73,15 +86,16 @@ impl StreamFraming {
 }
 
 /// The member of `ResponseStream`, in botocore's model of Bedrock, for an error.
-fn exception_of(status: u16) -> &'static str {
-    match errors::exception_of(status) {
+fn exception_of(status: u16) -> Option<&'static str> {
+    Some(match errors::exception_of(status) {
         "ThrottlingException" => "throttlingException",
         "ModelTimeoutException" => "modelTimeoutException",
         "ModelErrorException" => "modelStreamErrorException",
         "ServiceUnavailableException" => "serviceUnavailableException",
         "InternalServerException" => "internalServerException",
-        _ => "validationException",
-    }
+        "ValidationException" => "validationException",
+        _ => return None,
+    })
 }
 
 fn frame(
@@ -90,14 +104,29 @@ fn frame(
     kind: &'static str,
     json: String,
 ) -> Bytes {
-    let header = |name: &'static str, value: &'static str| {
-        Header::new(name, HeaderValue::String(StrBytes::from(value)))
-    };
-    let message = Message::new(json)
-        .add_header(header(name, kind))
-        .add_header(header(":content-type", "application/json"))
-        .add_header(header(":message-type", message_type));
+    write(
+        &Message::new(json)
+            .add_header(header(name, kind))
+            .add_header(header(":content-type", "application/json"))
+            .add_header(header(":message-type", message_type)),
+    )
+}
+
+/// An error that the stream has no member for: all of it is in the headers.
+fn error_frame(code: &'static str, message: &str) -> Message {
+    let message = HeaderValue::String(StrBytes::from(message.to_owned()));
+    Message::new(Bytes::new())
+        .add_header(header(":error-code", code))
+        .add_header(Header::new(":error-message", message))
+        .add_header(header(":message-type", "error"))
+}
+
+fn header(name: &'static str, value: &'static str) -> Header {
+    Header::new(name, HeaderValue::String(StrBytes::from(value)))
+}
+
+fn write(message: &Message) -> Bytes {
     let mut bytes = Vec::new();
-    write_message_to(&message, &mut bytes).expect("a frame is far below its maximum size");
+    write_message_to(message, &mut bytes).expect("a frame is far below its maximum size");
     Bytes::from(bytes)
 }

@@ -12,8 +12,8 @@
 //!   [`event_stream`] the frames of Bedrock's streams.
 //!
 //! What the official SDK sends is known from its classes. What the hosts answer is known
-//! from botocore's model of Bedrock, and from public documentation and reports of
-//! errors; docs/simulator.md says what is assumed.
+//! from botocore's model of Bedrock, and from what the libraries of the clouds read;
+//! docs/simulator.md says what is assumed.
 
 mod accepted;
 mod answer_headers;

@@ -9,6 +9,8 @@ pub(in crate::simulator) struct Target<'a> {
     pub(in crate::simulator) prefix: &'a str,
     /// The path that the Claude API has for it.
     pub(in crate::simulator) path: &'a str,
+    /// What the path names of an account, if anything: its project or its workspace.
+    pub(super) account: &'a str,
     /// What the path says of a request and the body of the Claude API would.
     pub(super) named: Option<NamedInPath<'a>>,
 }

@@ -44,21 +44,21 @@ pub(super) fn target(path: &str) -> Option<Target<'_>> {
         "streamRawPredict" if model != COUNT_TOKENS => true,
         _ => return None,
     };
-    if model == COUNT_TOKENS {
-        return Some(Target {
-            prefix: "",
-            path: "/v1/messages/count_tokens",
-            named: None,
-        });
-    }
-    Some(Target {
+    let (account, _) = path.split_once("/publishers/")?;
+    let target = |path, named| Target {
         prefix: "",
-        path: "/v1/messages",
-        named: Some(NamedInPath {
-            model: percent_decode_str(model).decode_utf8().ok()?,
-            streams,
-        }),
-    })
+        path,
+        account,
+        named,
+    };
+    if model == COUNT_TOKENS {
+        return Some(target("/v1/messages/count_tokens", None));
+    }
+    let named = NamedInPath {
+        model: percent_decode_str(model).decode_utf8().ok()?,
+        streams,
+    };
+    Some(target("/v1/messages", Some(named)))
 }
 
 /// The request to the Claude API.

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import inspect
+import itertools
 
 import anthropic
 import pytest
@@ -130,8 +131,6 @@ def test_an_invalid_request(client):
 
 
 def test_beta_fields(client):
-    if client.cloud in (BEDROCK, VERTEX):
-        pytest.skip("the beta classes are the same path")
     asked = client.asked(None, {"betas": ["message-threads-2026-08-12"], "thread": {"type": "create"}})
     assert client.call(lambda it: it.beta.messages.create(**asked)).id
 
@@ -157,8 +156,11 @@ def test_an_arn_is_a_model(addresses):
 
 
 def test_batches(addresses):
+    # Batches outlive the token with which they are made.
+    tokens = map(str, itertools.count())
+    fresh = {GOOGLE_CLOUD.name: {"token_provider": lambda: next(tokens)}}
     for cloud in (AWS_PLATFORM, MANTLE, GOOGLE_CLOUD):
-        client = cloud.client(addresses[cloud.name])
+        client = cloud.client(addresses[cloud.name], credentials=fresh.get(cloud.name))
         params = {"model": cloud.model, **QUESTION}
         batch = client.messages.batches.create(requests=[{"custom_id": "one", "params": params}])
         while batch.processing_status != "ended":
@@ -182,6 +184,14 @@ def test_exceptions_of_bedrock(addresses, behaviour, exception, status):
     assert raised.value.status_code == status
     assert raised.value.response.headers["x-amzn-errortype"].split(":")[0] == exception
     assert set(raised.value.body) == {"message"}
+
+
+def test_an_error_without_an_exception_of_bedrock(addresses):
+    client = BEDROCK.client(addresses[BEDROCK.name])
+    asked = {"model": BEDROCK.model, **QUESTION, "extra_headers": {"x-simulator": "stream_error=3,403"}}
+    with pytest.raises(anthropic.APIStatusError) as raised, client.messages.stream(**asked) as stream:
+        stream.get_final_message()
+    assert raised.value.body["error"]["type"] == "AccessDeniedException"
 
 
 def test_errors_of_google(addresses):
