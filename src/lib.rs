@@ -29,6 +29,7 @@ pub mod claude;
 pub mod cli;
 #[doc(hidden)]
 pub mod config;
+pub mod credentials;
 #[doc(hidden)]
 pub mod dns;
 #[doc(hidden)]

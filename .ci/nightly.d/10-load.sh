@@ -3,7 +3,7 @@
 
 need cargo
 packages redis-server || skip "load scenario replicas" "redis-server is missing and cannot be installed"
-for scenario in checklist faults outage overhead pool quota replicas soak; do
+for scenario in checklist failover faults outage overhead pool quota replicas soak; do
     if [ "$scenario" = replicas ] && ! command -v redis-server >/dev/null; then
         continue
     fi

@@ -1,5 +1,6 @@
-# AWS KMS with the server of `moto`, and a build with the feature `kms`. It uses the
-# same target directory as the others, which has everything but the AWS SDK.
+# AWS KMS with the server of `moto`, signatures of AWS with botocore, and a build with
+# the features `kms` and `aws`. It uses the same target directory as the others, which
+# has everything but the AWS SDK.
 # shellcheck shell=bash
 
 install_moto() {
@@ -9,14 +10,27 @@ install_moto() {
 
 kms() {
     PYTHON=$moto/bin/python AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test \
-        cargo test --features kms --test secrets -- --ignored kms
+        cargo test --features kms,aws --test secrets -- --ignored kms
     # For the overlay that requires it. The next build without the feature replaces
     # it.
     cp "$target/debug/claude-grpc" "$work/claude-grpc-kms"
     export KMS_BINARY=$work/claude-grpc-kms MOTO=$moto/bin/python
 }
 
+install_libraries_of_clouds() {
+    local packages
+    mapfile -t packages <tests/hosts/requirements.txt
+    python_tools "${packages[@]}"
+    libraries=$venv
+}
+
+hosts() {
+    PYTHON=$libraries/bin/python cargo test --features kms,aws --test hosts -- --ignored
+}
+
 need python3
 step "install moto" install_moto
 step "AWS KMS" kms
-step "cargo clippy --features kms" cargo clippy --features kms --all-targets -- -D warnings
+step "install the libraries of the clouds" install_libraries_of_clouds
+step "hosts that verify" hosts
+step "cargo clippy --features kms,aws" cargo clippy --features kms,aws --all-targets -- -D warnings

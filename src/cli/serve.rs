@@ -13,13 +13,15 @@ use super::{
 use crate::{
     batches::Batches,
     config::{Config, Environment},
+    credentials::AwsSigner,
     secrets::{ApiKeys, KeySource, Reload, Reloadable, Watcher},
     server::Server,
     service::Rpcs,
     simulator::{SimulatedHost, Simulator, SimulatorConfig, SimulatorTlsConfig},
     store::Store,
     upstream::{
-        HostConfig, HostKeys, Key, KeyScheme, Keys, ProxyVariables, Upstream, UpstreamConfig,
+        CredentialsKind, HostConfig, HostKeys, Key, KeyScheme, Keys, ProxyVariables, Upstream,
+        UpstreamConfig,
     },
 };
 use reqwest::Url;
@@ -213,6 +215,11 @@ async fn host_keys(
 ) -> Result<HostKeys, Failure> {
     let mut of_hosts = BTreeMap::new();
     for host in &config.upstream.hosts {
+        if host.credentials == CredentialsKind::Aws {
+            let keys = Keys::new([Key::of_aws("aws", aws_signer(host).await?)]);
+            of_hosts.insert(host.name.clone(), keys);
+            continue;
+        }
         let Some(path) = &host.api_key_file else {
             continue;
         };
@@ -234,6 +241,14 @@ async fn host_keys(
     let of_claude = followed(&loaded, KeyScheme::Bearer)?;
     reloads.push(loaded.as_reload());
     Ok(HostKeys::new(of_claude, of_hosts))
+}
+
+/// Finds the credentials of a host on AWS.
+async fn aws_signer(host: &HostConfig) -> Result<AwsSigner, Failure> {
+    let service = host.kind.aws_service().unwrap_or_default();
+    let region = host.region.as_deref().unwrap_or_default();
+    let signer = AwsSigner::load(service, region, host.aws_profile.as_deref()).await;
+    signer.map_err(|error| Failure::usage(format!("upstream.hosts: {}: {error}", host.name)))
 }
 
 /// Keys, which are replaced whenever they are reloaded.

@@ -30,7 +30,7 @@ pub fn upstream_failed(failed: &Failed, payload_field: &'static str) -> Status {
         UpstreamError::NotServed(_) => Reason::HostUnavailable,
         UpstreamError::StoreUnreachable => Reason::QuotaUnreachable,
         // The caller's credentials are valid; the service's own key is not.
-        UpstreamError::NoUsableKey => Reason::UpstreamAuth,
+        UpstreamError::NoCredentials(_) | UpstreamError::NoUsableKey => Reason::UpstreamAuth,
     };
     let (message, request_id) = match error {
         UpstreamError::Api(failure) => {

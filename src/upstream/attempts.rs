@@ -1,7 +1,7 @@
 //! The attempts of one call: their number, and what each of them used.
 
 use super::usage_meter::UsageMeter;
-use crate::models::Tokens;
+use crate::{access::limits::AttemptedModel, models::Tokens};
 use parking_lot::Mutex;
 use std::sync::{
     Arc,
@@ -15,8 +15,8 @@ pub struct Attempts(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     count: AtomicU32,
-    /// The model of each attempt, by its id on the host, and what it used.
-    meters: Mutex<Vec<(Arc<str>, UsageMeter)>>,
+    /// The model of each attempt, and what it used.
+    meters: Mutex<Vec<(AttemptedModel, UsageMeter)>>,
 }
 
 // === impl Attempts ===
@@ -37,21 +37,20 @@ impl Attempts {
         self.0.count.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// The meter of one more attempt, for a model by its id on the host, with an
-    /// estimate of its input tokens.
-    pub fn meter(&self, model: &Arc<str>, estimated_input: u32) -> UsageMeter {
+    /// The meter of one more attempt with an estimate of its input tokens.
+    pub fn meter(&self, model: AttemptedModel, estimated_input: u32) -> UsageMeter {
         let meter = UsageMeter::new(estimated_input);
         let mut meters = self.0.meters.lock();
-        meters.push((Arc::clone(model), meter.clone()));
+        meters.push((model, meter.clone()));
         meter
     }
 
     /// What each attempt has used so far, of which model. They are not added up, since
     /// prices depend on the size of each.
-    pub fn usages(&self) -> Vec<(Arc<str>, Tokens)> {
+    pub fn usages(&self) -> Vec<(AttemptedModel, Tokens)> {
         let meters = self.0.meters.lock();
         let used =
-            |(model, meter): &(Arc<str>, UsageMeter)| Some((Arc::clone(model), meter.usage()?));
+            |(model, meter): &(AttemptedModel, UsageMeter)| Some((model.clone(), meter.usage()?));
         meters.iter().filter_map(used).collect()
     }
 
@@ -59,7 +58,7 @@ impl Attempts {
     /// paid for.
     pub fn with_content(&self) -> usize {
         let meters = self.0.meters.lock();
-        let has_content = |(_, meter): &&(Arc<str>, UsageMeter)| meter.has_content();
+        let has_content = |(_, meter): &&(AttemptedModel, UsageMeter)| meter.has_content();
         meters.iter().filter(has_content).count()
     }
 }

@@ -7,7 +7,7 @@ use super::{Attempts, Body, Call, Payload, Reply, UpstreamError, usage_meter::Us
 use crate::{
     access::{
         Access, ClientLimits, Identity, Refusals,
-        limits::{AccessError, UsageReservation, UsageStore},
+        limits::{AccessError, AttemptedModel, UsageReservation, UsageStore},
     },
     layer::{Next, Rule, RuleLayer, rule},
     models::Tokens,
@@ -134,7 +134,7 @@ impl ChargedCall {
 
     /// What the attempts of the call used, each by itself, of which model; nothing if the
     /// call costs nothing.
-    fn used(&self) -> Vec<(Arc<str>, Tokens)> {
+    fn used(&self) -> Vec<(AttemptedModel, Tokens)> {
         let used = self.attempts.usages();
         if !used.is_empty() {
             return used;
@@ -145,9 +145,11 @@ impl ChargedCall {
         };
         let may_cost = !self.is_free && self.attempts.count() > 0;
         let used = self.answer.usage().or_else(|| may_cost.then(estimated));
-        used.map(|tokens| (Arc::clone(&self.model), tokens))
-            .into_iter()
-            .collect()
+        let asked = || AttemptedModel {
+            id: Arc::clone(&self.model),
+            named: Arc::clone(&self.model),
+        };
+        used.map(|tokens| (asked(), tokens)).into_iter().collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{ApiHeaders, Attempts, BatchCall, Fingerprint, KeyAffinity, RequestShape, RoutedRpc};
 use crate::{
-    access::Identity,
+    access::{Identity, limits::AttemptedModel},
     call::{Deadline, Priority, Tenant},
     telemetry::CallRecord,
 };
@@ -19,8 +19,10 @@ const WAIT_WITH_ALTERNATIVE: Duration = Duration::from_millis(500);
 pub struct Call {
     /// The request to the API.
     pub payload: Payload,
-    /// Id of the model; empty for the list of models.
+    /// Id of the model on the host; empty for the list of models.
     pub model: Arc<str>,
+    /// The model by the id with which the caller or the route names it.
+    pub named: Arc<str>,
     /// When the caller stops waiting. Limits waiting, attempts and backoff, and
     /// the events of a stream.
     pub deadline: Deadline,
@@ -64,6 +66,14 @@ pub struct Call {
 }
 
 impl Call {
+    /// What an attempt of it asks, as it is charged.
+    pub fn attempted_model(&self) -> AttemptedModel {
+        AttemptedModel {
+            id: Arc::clone(&self.model),
+            named: Arc::clone(&self.named),
+        }
+    }
+
     /// Until when it may wait for its turn: to its deadline, unless another host is left.
     pub fn waits_until(&self) -> Deadline {
         match self.alternative {
@@ -96,6 +106,7 @@ impl Call {
                 transport: Transport::Whole,
             },
             model: Arc::from("m"),
+            named: Arc::from("m"),
             deadline: Deadline::after(std::time::Duration::from_secs(60)),
             priority: Priority::default(),
             headers: None,

@@ -248,6 +248,7 @@ pub(super) fn call(payload: Payload, request: &MessagesRequest, options: CallOpt
     let input_tokens = estimate::input_tokens(request);
     Call {
         payload,
+        named: Arc::clone(&model),
         model,
         deadline: options.deadline,
         priority: options.priority,

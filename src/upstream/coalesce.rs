@@ -6,7 +6,8 @@
 //! background task.
 //!
 //! Calls are identical when their request bodies are, byte for byte, their headers,
-//! and their tenants; the body is serialized from typed messages, always in the same way.
+//! their tenants, and the hosts and models that they may use; the body is serialized from
+//! typed messages, always in the same way.
 //!
 //! The shared call plans its waits and retries by the deadline of the caller
 //! that started it. A caller that joined, and has time left when that deadline
@@ -34,6 +35,10 @@ use std::{
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct RequestKey {
     tenant: Option<Arc<str>>,
+    /// The host that the caller names, and what its client may use of hosts and models:
+    /// an answer comes from where each caller may have it from.
+    host: Option<Arc<str>>,
+    may_use: Option<(Vec<String>, Vec<String>)>,
     headers: Option<Arc<ApiHeaders>>,
     body: Bytes,
 }
@@ -156,6 +161,11 @@ fn key(call: &Call) -> Option<RequestKey> {
             transport: Transport::Whole | Transport::Gathered,
         } if call.coalesce => Some(RequestKey {
             tenant: call.tenant.clone(),
+            host: call.host.clone(),
+            may_use: call
+                .caller
+                .as_ref()
+                .map(|caller| (caller.hosts.clone(), caller.models.clone())),
             headers: call.headers.clone(),
             body: body.clone(),
         }),

@@ -7,6 +7,7 @@ use crate::{
         error::{ErrorBody, status_of_type},
         unreadable::Unreadable,
     },
+    credentials::CredentialsError,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -73,6 +74,9 @@ pub enum UpstreamError {
     /// No host can serve the call. It was not sent.
     #[error(transparent)]
     NotServed(HostLacks),
+    /// There are no valid credentials for the host. It was not asked.
+    #[error(transparent)]
+    NoCredentials(CredentialsError),
     /// The API rejected every configured key.
     #[error("no usable API key")]
     NoUsableKey,
@@ -149,6 +153,7 @@ impl UpstreamError {
             | UpstreamError::StoreUnreachable
             | UpstreamError::AccessDenied(_)
             | UpstreamError::NotServed(_)
+            | UpstreamError::NoCredentials(_)
             | UpstreamError::NoUsableKey => true,
             UpstreamError::Broken
             | UpstreamError::BrokenWithOthers
@@ -170,6 +175,7 @@ impl UpstreamError {
             | UpstreamError::ConcurrencyLimitExceeded { .. }
             | UpstreamError::CircuitOpen { .. }
             | UpstreamError::QuotaExhausted { .. }
+            | UpstreamError::NoCredentials(_)
             | UpstreamError::NoUsableKey => true,
             UpstreamError::Malformed(_)
             | UpstreamError::TooLarge { .. }

@@ -114,7 +114,9 @@ impl Rule<Call> for SelectKey {
                 call: call.clone(),
                 key: Arc::clone(&key),
                 rate_limit_observer: RateLimitObserver::default(),
-                meter: call.attempts.meter(&call.model, call.input_tokens),
+                meter: call
+                    .attempts
+                    .meter(call.attempted_model(), call.input_tokens),
             };
             let in_use = key.begin_use();
             let error = match next.run(attempt).await {

@@ -52,8 +52,8 @@ pub use connect_failure::ConnectFailure;
 pub use error::{ApiFailure, LONGEST_RETRY_AFTER, SPEND_LIMIT_REACHED, UpstreamError};
 pub use fingerprint::Fingerprint;
 pub use hosts::{
-    DEFAULT_HOST, Host, HostConfig, HostFeature, HostKeys, HostKind, HostLacks, KeyScheme,
-    RouteConfig, RoutedRpc, TargetConfig,
+    CredentialsKind, DEFAULT_HOST, Host, HostConfig, HostFeature, HostKeys, HostKind, HostLacks,
+    KeyScheme, RouteConfig, RoutedRpc, TargetConfig,
 };
 pub use keys::{Key, Keys};
 pub use limits::{Bucket, LimitKind, RateLimitObserver, RateLimits};

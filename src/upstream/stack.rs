@@ -72,7 +72,11 @@ impl Upstream {
             // A shared call is made and limited once.
             .layer(rule(Coalesce::new(&coalesced)))
             // The stack of a host, and that of the next one when it fails.
-            .service(Failover::new(Arc::clone(&hosts), routes));
+            .service(Failover::new(
+                Arc::clone(&hosts),
+                routes,
+                access.map(|access| access.usage_store().clone()),
+            ));
         Ok(Upstream {
             client: Client::new(BoxStack::new(stack)),
             hosts,

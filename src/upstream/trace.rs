@@ -61,6 +61,7 @@ impl TraceAttempt {
         AttemptRequest {
             operation,
             model: Arc::clone(&call.model),
+            named: Arc::clone(&call.named),
             streamed,
             max_tokens: call.max_tokens,
             key: Arc::clone(attempt.key.name()),

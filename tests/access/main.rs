@@ -5,6 +5,7 @@
 
 mod certificates;
 mod harness;
+mod hosts;
 mod keys;
 mod limits;
 #[path = "../replicas/process.rs"]

@@ -74,6 +74,34 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// Entries for the sample, of lists of tables that are empty by default.
 const EXAMPLE_ENTRIES: &[(&str, &str)] = &[
     (
+        "upstream.hosts",
+        r#"
+    [[entries]]
+    name = "bedrock"
+    kind = "bedrock_runtime"
+    base_url = "https://vpce-0123.bedrock-runtime.eu-central-1.vpce.amazonaws.com"
+    region = "eu-central-1"
+    project = "a-project"
+    workspace_id = "wrkspc_01ABC"
+    resource = "a-resource"
+    inference_profile = "eu"
+    api_key_file = "/run/secrets/bedrock-key"
+    credentials = "key"
+    aws_profile = "claude"
+    ca_file = "/etc/ssl/proxy-ca.crt"
+    max_in_flight = 100
+    models = { "claude-opus-5" = "arn:aws:bedrock:eu-central-1:111122223333:application-inference-profile/abc123" }
+    "#,
+    ),
+    (
+        "upstream.routes",
+        r#"
+    [[entries]]
+    rpcs = ["classify"]
+    targets = [{ host = "bedrock", model = "claude-haiku-4-5", weight = 3 }, { host = "claude", weight = 1 }]
+    "#,
+    ),
+    (
         "simulator.tokens",
         r#"
     [[entries]]

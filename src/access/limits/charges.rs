@@ -97,7 +97,8 @@ impl UsageStore {
         }
     }
 
-    fn is_unpriced(&self, model: &str) -> bool {
+    /// Whether no price of a model is known.
+    pub fn is_unpriced(&self, model: &str) -> bool {
         self.cost(model, &Tokens::default()).is_none()
     }
 }

@@ -21,4 +21,4 @@ pub use config::LimitsConfig;
 pub use exceeded::{AccessError, LIMITS, Limit, LimitExceeded};
 pub use memory::ClientSpend;
 pub(super) use usage_store::SharedNonce;
-pub use usage_store::{UsageReservation, UsageStore, UsageStoreError};
+pub use usage_store::{AttemptedModel, UsageReservation, UsageStore, UsageStoreError};

@@ -208,6 +208,12 @@ impl UsageStore {
         }
     }
 
+    /// The cost of an attempt; `None` if no price is known.
+    fn cost_of(&self, model: &AttemptedModel, tokens: &Tokens) -> Option<Nanodollars> {
+        let cost = self.cost(&model.id, tokens);
+        cost.or_else(|| self.cost(&model.named, tokens))
+    }
+
     pub(super) fn cost(&self, model: &str, tokens: &Tokens) -> Option<Nanodollars> {
         let today = || Day::of(self.0.clock.now());
         self.0.prices.cost(model, tokens, today)
@@ -249,10 +255,10 @@ impl UsageStore {
 impl UsageReservation {
     /// Corrects the reservation to the actual usage of each attempt, once. Does
     /// not block. Without a usage, the whole reservation is returned.
-    pub fn settle(&self, attempts: &[(Arc<str>, Tokens)]) {
+    pub fn settle(&self, attempts: &[(AttemptedModel, Tokens)]) {
         let used = attempts
             .iter()
-            .map(|(model, tokens)| amounts_of(tokens, self.usage_store.cost(model, tokens)))
+            .map(|(model, tokens)| amounts_of(tokens, self.usage_store.cost_of(model, tokens)))
             .fold(UsageAmounts::default(), UsageAmounts::plus);
         self.correct(&used);
     }
@@ -284,6 +290,16 @@ impl UsageReservation {
             _ => inner.memory.release(&self.identity.name),
         }
     }
+}
+
+/// The model of an attempt.
+#[derive(Debug, Clone)]
+pub struct AttemptedModel {
+    /// Its id on the host. Some hosts charge more than others.
+    pub id: Arc<str>,
+    /// The model by the id with which the caller or the route names it: what an id
+    /// without a price of its own costs.
+    pub named: Arc<str>,
 }
 
 /// Usage in terms of the limits of a client. A model without a price costs nothing: no

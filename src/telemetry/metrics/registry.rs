@@ -143,12 +143,13 @@ impl Metrics {
             .observe_time(took);
     }
 
-    /// Records the tokens of an attempt, and returns their cost in nanodollars: 0 if
-    /// the price of the model is not known.
+    /// Records the tokens of an attempt, and returns their cost in nanodollars: the price
+    /// of the first of these ids that has one, or 0.
     pub fn usage(
         &self,
         calls: &CallSeries,
-        (label, model): (LabelId, &str),
+        label: LabelId,
+        ids: [&str; 2],
         host: LabelId,
         tokens: &Tokens,
     ) -> Nanodollars {
@@ -180,7 +181,8 @@ impl Metrics {
         for (counter, count) in calls.tokens.iter().zip(counts) {
             counter.fetch_add(count, Relaxed);
         }
-        let Some(cost) = self.prices.cost(model, tokens, Day::today) else {
+        let price = |id: &str| self.prices.cost(id, tokens, Day::today);
+        let Some(cost) = ids.into_iter().find_map(price) else {
             let all = tokens.all_input().saturating_add(tokens.output);
             calls.unpriced.fetch_add(all, Relaxed);
             return 0;

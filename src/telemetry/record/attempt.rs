@@ -189,7 +189,7 @@ impl UnderWay {
         attempt.took = self.began.elapsed();
         attempt.error = error;
         let metrics = &call.observer.metrics;
-        let model = &attempt.request.model;
+        let (model, id) = (&attempt.request.named, &attempt.request.model);
         let label = match error {
             // The API knows the model: it gets a label of its own.
             None if !model.is_empty() => {
@@ -212,7 +212,7 @@ impl UnderWay {
         if let Some(tokens) = &attempt.tokens {
             let mut state = call.state();
             let series = call.series(&mut state);
-            let cost = metrics.usage(&series, (label, model), host, tokens);
+            let cost = metrics.usage(&series, label, [id, model], host, tokens);
             state.cost = state.cost.saturating_add(cost);
             state.tokens.add(tokens);
         }

@@ -34,8 +34,10 @@ pub struct AttemptData {
 pub struct AttemptRequest {
     /// The operation of the API.
     pub operation: Operation,
-    /// The requested model, or empty.
+    /// Id of the model on the host, or empty.
     pub model: Arc<str>,
+    /// The model by the id with which the caller or the route names it.
+    pub named: Arc<str>,
     /// Whether the API streams the response.
     pub streamed: bool,
     /// Maximum number of output tokens, or 0 without output.

@@ -46,6 +46,14 @@ pub struct HostConfig {
     /// rules of `upstream.api_key_file`. Unset, a host of the kind `claude` has the keys
     /// of the Claude API.
     pub api_key_file: Option<PathBuf>,
+    /// How the service authenticates to the host: `key` (a key or bearer token of
+    /// `api_key_file`), or `aws` (a signature of AWS, Signature Version 4, with the
+    /// credentials that the AWS SDK finds: environment, profile, web identity, container,
+    /// instance), for the hosts on AWS. `aws` requires a build with the feature `aws`.
+    pub credentials: CredentialsKind,
+    /// Profile of the AWS configuration files for `credentials = "aws"`. Unset, the
+    /// SDK's default.
+    pub aws_profile: Option<String>,
     /// File with CAs (PEM) in addition to those of the system. Unset,
     /// `upstream.ca_file`.
     pub ca_file: Option<PathBuf>,
@@ -54,6 +62,17 @@ pub struct HostConfig {
     pub models: BTreeMap<String, String>,
     /// Maximum number of concurrent calls to the host. Unset, `upstream.max_in_flight`.
     pub max_in_flight: Option<usize>,
+}
+
+/// How the service authenticates to a host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialsKind {
+    /// With a key or a bearer token.
+    #[default]
+    Key,
+    /// With a signature of AWS.
+    Aws,
 }
 
 /// Which hosts serve some RPCs, and in which order.
@@ -134,6 +153,24 @@ impl HostConfig {
         })
     }
 
+    /// Validates what signatures of AWS need.
+    fn check_aws(&self, wrong: &mut dyn FnMut(&str, String)) {
+        if self.kind.aws_service().is_none() {
+            let problem = format!("must not be aws for {}", self.kind.name());
+            wrong("credentials", problem);
+        } else if !cfg!(feature = "aws") {
+            let problem = "requires a build with the AWS SDK: cargo build --features aws";
+            wrong("credentials", problem.to_owned());
+        }
+        if self.region.is_none() {
+            wrong("region", "must be set for credentials of AWS".to_owned());
+        }
+        if self.api_key_file.is_some() {
+            let problem = "must not be set for credentials of AWS";
+            wrong("api_key_file", problem.to_owned());
+        }
+    }
+
     /// Validates the host. Calls `wrong` with the key and the problem of each fault.
     fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
         let is_label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -185,7 +222,9 @@ impl HostConfig {
             let problem = "must be set for bedrock_runtime and bedrock_mantle only";
             wrong("inference_profile", problem.to_owned());
         }
-        if self.api_key_file.is_none() && self.kind != HostKind::Claude {
+        if self.credentials == CredentialsKind::Aws {
+            self.check_aws(wrong);
+        } else if self.api_key_file.is_none() && self.kind != HostKind::Claude {
             let problem = format!("must be set for {}", self.kind.name());
             wrong("api_key_file", problem);
         }

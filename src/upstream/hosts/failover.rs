@@ -11,7 +11,10 @@
 //! made where its route begins, or fails. A caller may name the host.
 
 use super::{Host, HostFeature, HostLacks, Routes, host::feature};
-use crate::upstream::{Call, Reply, UpstreamError};
+use crate::{
+    access::limits::UsageStore,
+    upstream::{Call, Reply, UpstreamError},
+};
 use futures::future::BoxFuture;
 use std::{
     sync::Arc,
@@ -31,21 +34,29 @@ pub struct Failover(Arc<Inner>);
 struct Inner {
     hosts: Arc<[Host]>,
     routes: Routes,
+    /// Knows the prices, if clients have budgets.
+    usage_store: Option<UsageStore>,
 }
 
 /// A host that can serve a call.
 struct Candidate<'a> {
     host: &'a Host,
-    /// The id of the model there.
-    model: Arc<str>,
+    /// The model, by the id with which the call or the route names it.
+    named: Arc<str>,
+    /// Its id there.
+    id: Arc<str>,
 }
 
 // === impl Failover ===
 
 impl Failover {
     /// Calls these hosts.
-    pub fn new(hosts: Arc<[Host]>, routes: Routes) -> Self {
-        Failover(Arc::new(Inner { hosts, routes }))
+    pub fn new(hosts: Arc<[Host]>, routes: Routes, usage_store: Option<UsageStore>) -> Self {
+        Failover(Arc::new(Inner {
+            hosts,
+            routes,
+            usage_store,
+        }))
     }
 }
 
@@ -53,8 +64,8 @@ impl Inner {
     async fn run(&self, call: Call) -> Result<Reply, UpstreamError> {
         let mut candidates = self.candidates(&call)?.into_iter().peekable();
         let mut failed = None;
-        while let Some(Candidate { host, model }) = candidates.next() {
-            let mut asked = host.prepared(&call, model);
+        while let Some(Candidate { host, named, id }) = candidates.next() {
+            let mut asked = host.prepared(&call, named, id);
             asked.alternative = candidates.peek().map(|_| Instant::now());
             call.record.asks(host.name());
             let error = match host.stack.clone().oneshot(asked).await {
@@ -93,12 +104,12 @@ impl Inner {
                 continue;
             }
             let model = target.model.as_ref().unwrap_or(&call.model);
-            let caller = call.caller.as_deref();
-            if target.model.is_some() && caller.is_some_and(|it| it.may_ask(model).is_err()) {
+            if target.model.is_some() && !self.may_ask(call, model) {
                 continue;
             }
-            match host.serves(call, model) {
-                Ok(model) => candidates.push(Candidate { host, model }),
+            let named = Arc::clone(model);
+            match host.serves(call, &named) {
+                Ok(id) => candidates.push(Candidate { host, named, id }),
                 Err(reason) => lacks = reason,
             }
         }
@@ -114,6 +125,21 @@ impl Inner {
             [] => Err(UpstreamError::NotServed(lacks)),
             _ => Ok(candidates),
         }
+    }
+}
+
+impl Inner {
+    /// Whether the client of a call may use a model that the route names: it is one of
+    /// its models, and has a price if a budget in dollars applies.
+    fn may_ask(&self, call: &Call, model: &str) -> bool {
+        let Some(caller) = &call.caller else {
+            return true;
+        };
+        let is_unpriced = || {
+            let prices = self.usage_store.as_ref();
+            prices.is_none_or(|prices| prices.is_unpriced(model))
+        };
+        caller.may_ask(model).is_ok() && !(caller.limits.are_in_dollars() && is_unpriced())
     }
 }
 

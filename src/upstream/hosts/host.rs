@@ -150,9 +150,10 @@ impl Host {
         model_ids::id_on(&self.config, model).ok_or(HostLacks::Model)
     }
 
-    /// The call as this host takes it, for the model with this id.
-    pub(super) fn prepared(&self, call: &Call, model: Arc<str>) -> Call {
+    /// The call as this host takes it, for a model and its id here.
+    pub(super) fn prepared(&self, call: &Call, named: Arc<str>, model: Arc<str>) -> Call {
         let mut call = call.clone();
+        call.named = named;
         if model == call.model && self.kind().takes_bodies_as_they_are() {
             return call;
         }

@@ -96,6 +96,16 @@ impl HostKind {
         }
     }
 
+    /// The name of the service in signatures of AWS, for hosts there.
+    pub fn aws_service(self) -> Option<&'static str> {
+        match self {
+            HostKind::ClaudePlatformAws => Some("aws-external-anthropic"),
+            HostKind::BedrockMantle => Some("bedrock-mantle"),
+            HostKind::BedrockRuntime => Some("bedrock"),
+            _ => None,
+        }
+    }
+
     /// How a key is sent.
     pub fn key_scheme(self) -> KeyScheme {
         match self {

@@ -16,7 +16,10 @@ mod model_ids;
 mod request_body;
 mod routes;
 
-pub use config::{DEFAULT_HOST, HostConfig, RouteConfig, RoutedRpc, TargetConfig, base_url, check};
+pub use config::{
+    CredentialsKind, DEFAULT_HOST, HostConfig, RouteConfig, RoutedRpc, TargetConfig, base_url,
+    check,
+};
 pub use failover::Failover;
 pub use host::{Host, HostKeys, HostLayers};
 pub use kind::{HostFeature, HostKind, KeyScheme};

@@ -7,6 +7,7 @@ use super::{
     response::ApiResponse,
 };
 use crate::{
+    credentials::RequestToSign,
     telemetry::context::{TRACEPARENT, TRACESTATE},
     upstream::{
         ConnectFailure, Payload, Transport, UpstreamError, attempt::Attempt, call::longest_answer,
@@ -14,9 +15,10 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Uri, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
     header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT},
 };
+use reqwest::Url;
 use std::{error::Error as _, time::Duration};
 use tokio::time::timeout;
 
@@ -35,7 +37,8 @@ impl HttpApi {
         let RequestParts { method, url, body } = self.shared.addresses.request(&attempt.call);
         let silence = self.silence(attempt, body.as_ref());
         let mut request = reqwest::Request::new(method, url.into_owned());
-        *request.headers_mut() = self.headers(attempt, body.is_some());
+        let headers = self.headers(attempt, request.method(), request.url(), body.as_ref());
+        *request.headers_mut() = headers.await?;
         *request.body_mut() = body.map(Into::into);
         match timeout(silence, self.http.execute(request)).await {
             Ok(Ok(response)) => Ok(ApiResponse::Http1(response)),
@@ -90,7 +93,8 @@ impl HttpApi {
         *request.method_mut() = method;
         *request.uri_mut() = Uri::try_from(url.as_str())
             .map_err(|_| UpstreamError::Malformed("the URL is not valid".into()))?;
-        *request.headers_mut() = self.headers(attempt, body.is_some());
+        let headers = self.headers(attempt, request.method(), &url, body.as_ref());
+        *request.headers_mut() = headers.await?;
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         let body = body.unwrap_or_default();
@@ -160,7 +164,13 @@ impl HttpApi {
         })
     }
 
-    fn headers(&self, attempt: &Attempt, has_body: bool) -> HeaderMap {
+    async fn headers(
+        &self,
+        attempt: &Attempt,
+        method: &Method,
+        url: &Url,
+        body: Option<&Bytes>,
+    ) -> Result<HeaderMap, UpstreamError> {
         // Includes the headers that the client adds, so that the map never
         // grows.
         let mut headers = HeaderMap::with_capacity(HEADERS);
@@ -170,9 +180,8 @@ impl HttpApi {
             Some(own) => headers.extend(self.shared.headers.with(own).to_map()),
         }
         headers.insert(VERSION, self.shared.version.clone());
-        attempt.key.authenticate(&mut headers);
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        if has_body {
+        if body.is_some() {
             let json = HeaderValue::from_static("application/json");
             headers.insert(CONTENT_TYPE, json);
         }
@@ -184,7 +193,10 @@ impl HttpApi {
                 headers.insert(name, value.clone());
             }
         }
-        headers
+        let request = RequestToSign { method, url, body };
+        let authenticated = attempt.key.authenticate(request, &mut headers);
+        authenticated.await.map_err(UpstreamError::NoCredentials)?;
+        Ok(headers)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One API key and its quarantine.
 
 use crate::{
+    credentials::{AwsSigner, CredentialsError, RequestToSign},
     secrets::{UnusableKey, authorization, key_header},
     upstream::{UpstreamError, fingerprint::Fingerprint, hosts::KeyScheme},
 };
@@ -45,6 +46,7 @@ pub struct Key {
 enum KeyHeaders {
     Bearer(HeaderValue),
     ApiKey(HeaderValue),
+    Aws(AwsSigner),
 }
 
 /// Counts an attempt with a key until it is dropped.
@@ -115,8 +117,27 @@ impl Key {
         self.fingerprint
     }
 
-    /// Adds the headers that carry the key.
-    pub fn authenticate(&self, headers: &mut HeaderMap) {
+    /// Credentials of AWS, with a name for logs and metrics.
+    pub fn of_aws(name: &str, signer: AwsSigner) -> Key {
+        Key {
+            name: Arc::from(name),
+            fingerprint: Fingerprint::of(name),
+            headers: KeyHeaders::Aws(signer),
+            refusals: Mutex::default(),
+            refused: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+        }
+    }
+
+    /// Adds the headers that carry the key, or a signature.
+    ///
+    /// # Errors
+    /// When there are no valid credentials.
+    pub async fn authenticate(
+        &self,
+        request: RequestToSign<'_>,
+        headers: &mut HeaderMap,
+    ) -> Result<(), CredentialsError> {
         match &self.headers {
             KeyHeaders::Bearer(value) => {
                 headers.insert(AUTHORIZATION, value.clone());
@@ -125,7 +146,10 @@ impl Key {
                 headers.insert(X_API_KEY, value.clone());
                 headers.insert(API_KEY, value.clone());
             }
+            // Boxed, so that the future of a call with a key is no larger.
+            KeyHeaders::Aws(signer) => return Box::pin(signer.sign(request, headers)).await,
         }
+        Ok(())
     }
 
     /// Attempts that are made with the key.
@@ -161,8 +185,12 @@ impl Key {
         Some(refusal.error.clone())
     }
 
-    /// Quarantines the key for a minute, or avoids it for a model.
+    /// Quarantines the key for a minute, or avoids it for a model. Credentials that
+    /// expire are fetched anew as well.
     pub fn quarantine(&self, model: Option<Arc<str>>, error: &UpstreamError) {
+        if let KeyHeaders::Aws(signer) = &self.headers {
+            signer.reject();
+        }
         let mut refusals = self.refusals();
         if refusals.iter().any(|it| it.model == model) {
             return;

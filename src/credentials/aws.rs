@@ -1,0 +1,185 @@
+//! Signatures of AWS (Signature Version 4), with the credentials that the AWS SDK finds:
+//! environment, profiles, web identity, containers, instance metadata.
+
+use super::{CredentialsError, RequestToSign};
+use http::HeaderMap;
+
+#[cfg(feature = "aws")]
+pub use with_sdk::AwsSigner;
+
+/// Signs requests to one service in one region.
+#[cfg(not(feature = "aws"))]
+#[derive(Debug, Clone)]
+pub struct AwsSigner {
+    never: std::convert::Infallible,
+}
+
+#[cfg(not(feature = "aws"))]
+impl AwsSigner {
+    /// This build has no AWS SDK.
+    ///
+    /// # Errors
+    /// Always.
+    #[expect(clippy::unused_async, reason = "the other build's is async")]
+    pub async fn load(
+        _service: &'static str,
+        _region: &str,
+        _profile: Option<&str>,
+    ) -> Result<Self, CredentialsError> {
+        Err(CredentialsError::NotBuilt)
+    }
+
+    /// Adds the headers of a signature.
+    ///
+    /// # Errors
+    /// Never: there is none in this build.
+    #[expect(clippy::unused_async, reason = "the other build's is async")]
+    pub async fn sign(
+        &self,
+        _request: RequestToSign<'_>,
+        _headers: &mut HeaderMap,
+    ) -> Result<(), CredentialsError> {
+        match self.never {}
+    }
+
+    /// The credentials are not accepted any more.
+    pub fn reject(&self) {
+        match self.never {}
+    }
+}
+
+#[cfg(feature = "aws")]
+mod with_sdk {
+    use super::{CredentialsError, HeaderMap, RequestToSign};
+    use crate::credentials::renewed::{Expiring, Renewed};
+    use aws_config::{BehaviorVersion, Region};
+    use aws_credential_types::{
+        Credentials,
+        provider::{ProvideCredentials, SharedCredentialsProvider},
+    };
+    use aws_sigv4::{
+        http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+        sign::v4,
+    };
+    use futures::FutureExt;
+    use http::{HeaderName, HeaderValue};
+    use std::{error::Error as _, fmt, sync::Arc, time::SystemTime};
+
+    /// Headers that are part of a signature, besides those that it adds: a proxy may add
+    /// others, or change them.
+    const SIGNED: [&str; 4] = [
+        "anthropic-beta",
+        "anthropic-version",
+        "anthropic-workspace-id",
+        "content-type",
+    ];
+
+    /// Signs requests to one service in one region. Cloning is cheap.
+    #[derive(Clone)]
+    pub struct AwsSigner {
+        service: &'static str,
+        region: Arc<str>,
+        credentials: Renewed<Credentials>,
+    }
+
+    impl AwsSigner {
+        /// Signs with the credentials that the AWS SDK finds, those of a profile if one is
+        /// named.
+        ///
+        /// # Errors
+        /// When there are none.
+        pub async fn load(
+            service: &'static str,
+            region: &str,
+            profile: Option<&str>,
+        ) -> Result<Self, CredentialsError> {
+            let mut loader = aws_config::defaults(BehaviorVersion::latest())
+                .region(Region::new(region.to_owned()));
+            if let Some(profile) = profile {
+                loader = loader.profile_name(profile);
+            }
+            let config = loader.load().await;
+            let provider = config.credentials_provider();
+            let provider = provider.ok_or_else(|| CredentialsError::Aws("no source".into()))?;
+            let signer = AwsSigner {
+                service,
+                region: Arc::from(region),
+                credentials: Renewed::new(Box::new(move || fetch(provider.clone()).boxed())),
+            };
+            signer.credentials.get().await?;
+            Ok(signer)
+        }
+
+        /// Adds the headers of a signature.
+        ///
+        /// # Errors
+        /// When there are no valid credentials.
+        pub async fn sign(
+            &self,
+            request: RequestToSign<'_>,
+            headers: &mut HeaderMap,
+        ) -> Result<(), CredentialsError> {
+            let identity = Credentials::clone(&*self.credentials.get().await?).into();
+            let params = v4::SigningParams::builder()
+                .identity(&identity)
+                .region(&self.region)
+                .name(self.service)
+                .time(SystemTime::now())
+                .settings(SigningSettings::default())
+                .build()
+                .map_err(|_| CredentialsError::Unsignable)?
+                .into();
+            let signed = SIGNED.iter().filter_map(|name| {
+                let value = headers.get(*name)?.to_str().ok()?;
+                Some((*name, value))
+            });
+            let body = request.body.map_or(&[][..], |body| &body[..]);
+            let signable = SignableRequest::new(
+                request.method.as_str(),
+                request.url.as_str(),
+                signed,
+                SignableBody::Bytes(body),
+            );
+            let signable = signable.map_err(|_| CredentialsError::Unsignable)?;
+            let signature = sign(signable, &params).map_err(|_| CredentialsError::Unsignable)?;
+            let (instructions, _) = signature.into_parts();
+            for (name, value) in instructions.headers() {
+                let name = HeaderName::from_bytes(name.as_bytes());
+                let (Ok(name), Ok(mut value)) = (name, HeaderValue::from_str(value)) else {
+                    return Err(CredentialsError::Unsignable);
+                };
+                value.set_sensitive(true);
+                headers.insert(name, value);
+            }
+            Ok(())
+        }
+
+        /// The credentials are not accepted any more.
+        pub fn reject(&self) {
+            self.credentials.reject();
+        }
+    }
+
+    impl fmt::Debug for AwsSigner {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "AwsSigner({}, {})", self.service, self.region)
+        }
+    }
+
+    async fn fetch(
+        provider: SharedCredentialsProvider,
+    ) -> Result<Expiring<Credentials>, CredentialsError> {
+        let found = provider.provide_credentials().await;
+        let value = found.map_err(|error| {
+            // The error itself says only that there are none.
+            let cause = error
+                .source()
+                .map_or_else(|| error.to_string(), ToString::to_string);
+            CredentialsError::Aws(cause.into())
+        })?;
+        Ok(Expiring {
+            expires: value.expiry(),
+            value,
+        })
+    }
+}
