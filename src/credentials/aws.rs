@@ -5,46 +5,49 @@ use super::{CredentialsError, RequestToSign};
 use http::HeaderMap;
 
 #[cfg(feature = "aws")]
-pub use with_sdk::AwsSigner;
-
-/// Signs requests to one service in one region.
-#[cfg(not(feature = "aws"))]
-#[derive(Debug, Clone)]
-pub struct AwsSigner {
-    never: std::convert::Infallible,
-}
+pub use with_sdk::SdkSigner as AwsSigner;
 
 #[cfg(not(feature = "aws"))]
-impl AwsSigner {
-    /// This build has no AWS SDK.
-    ///
-    /// # Errors
-    /// Always.
-    #[expect(clippy::unused_async, reason = "the other build's is async")]
-    pub async fn load(
-        _service: &'static str,
-        _region: &str,
-        _profile: Option<&str>,
-    ) -> Result<Self, CredentialsError> {
-        Err(CredentialsError::NotBuilt)
-    }
+pub use without_sdk::MissingSigner as AwsSigner;
 
-    /// Adds the headers of a signature.
-    ///
-    /// # Errors
-    /// Never: there is none in this build.
-    #[expect(clippy::unused_async, reason = "the other build's is async")]
-    pub async fn sign(
-        &self,
-        _request: RequestToSign<'_>,
-        _headers: &mut HeaderMap,
-    ) -> Result<(), CredentialsError> {
-        match self.never {}
-    }
+#[cfg(not(feature = "aws"))]
+mod without_sdk {
+    use super::{CredentialsError, HeaderMap, RequestToSign};
 
-    /// The credentials are not accepted any more.
-    pub fn reject(&self) {
-        match self.never {}
+    /// What no build without the AWS SDK has a value of.
+    #[derive(Debug, Clone)]
+    pub enum MissingSigner {}
+
+    #[expect(clippy::unused_async, reason = "the other build's are async")]
+    impl MissingSigner {
+        /// This build has no AWS SDK.
+        ///
+        /// # Errors
+        /// Always.
+        pub async fn load(
+            _service: &'static str,
+            _region: &str,
+            _profile: Option<&str>,
+        ) -> Result<Self, CredentialsError> {
+            Err(CredentialsError::NotBuilt)
+        }
+
+        /// Adds the headers of a signature.
+        ///
+        /// # Errors
+        /// Never: there is none.
+        pub async fn sign(
+            &self,
+            _request: RequestToSign<'_>,
+            _headers: &mut HeaderMap,
+        ) -> Result<(), CredentialsError> {
+            match *self {}
+        }
+
+        /// The credentials are not accepted any more.
+        pub fn reject(&self) {
+            match *self {}
+        }
     }
 }
 
@@ -76,13 +79,13 @@ mod with_sdk {
 
     /// Signs requests to one service in one region. Cloning is cheap.
     #[derive(Clone)]
-    pub struct AwsSigner {
+    pub struct SdkSigner {
         service: &'static str,
         region: Arc<str>,
         credentials: Renewed<Credentials>,
     }
 
-    impl AwsSigner {
+    impl SdkSigner {
         /// Signs with the credentials that the AWS SDK finds, those of a profile if one is
         /// named.
         ///
@@ -101,7 +104,7 @@ mod with_sdk {
             let config = loader.load().await;
             let provider = config.credentials_provider();
             let provider = provider.ok_or_else(|| CredentialsError::Aws("no source".into()))?;
-            let signer = AwsSigner {
+            let signer = SdkSigner {
                 service,
                 region: Arc::from(region),
                 credentials: Renewed::new(Box::new(move || fetch(provider.clone()).boxed())),
@@ -160,9 +163,9 @@ mod with_sdk {
         }
     }
 
-    impl fmt::Debug for AwsSigner {
+    impl fmt::Debug for SdkSigner {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "AwsSigner({}, {})", self.service, self.region)
+            write!(f, "SdkSigner({}, {})", self.service, self.region)
         }
     }
 

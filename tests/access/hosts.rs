@@ -37,8 +37,7 @@ impl World {
     async fn with(clients: Vec<NewClient>) -> World {
         let claude = simulate(SimulatedHost::Claude).await;
         let bedrock = simulate(SimulatedHost::BedrockRuntime).await;
-        let mut config = UpstreamConfig::default();
-        config.hosts = vec![
+        let hosts = vec![
             host("claude", HostKind::Claude, &claude.0),
             HostConfig {
                 inference_profile: Some("eu".to_owned()),
@@ -50,10 +49,15 @@ impl World {
             model: model.map(str::to_owned),
             weight: None,
         };
-        config.routes = vec![RouteConfig {
+        let route = RouteConfig {
             rpcs: Vec::new(),
             targets: vec![target("claude", None), target("bedrock", Some(HAIKU))],
-        }];
+        };
+        let mut config = UpstreamConfig {
+            hosts,
+            routes: vec![route],
+            ..UpstreamConfig::default()
+        };
         config.retry.max_retries = 0;
 
         let dir = tempfile::tempdir().unwrap();

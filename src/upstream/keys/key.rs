@@ -234,24 +234,37 @@ impl fmt::Debug for Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::Method;
+    use reqwest::Url;
 
     fn key(secret: &str) -> Result<Key, UnusableKey> {
         Key::new("key-1", &SecretString::from(secret))
     }
 
-    #[test]
-    fn a_key_never_shows() {
+    /// The headers of a request with a key.
+    async fn sent(key: &Key) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let url = Url::parse("https://host/").unwrap();
+        let request = RequestToSign {
+            method: &Method::POST,
+            url: &url,
+            body: None,
+        };
+        key.authenticate(request, &mut headers).await.unwrap();
+        headers
+    }
+
+    #[tokio::test]
+    async fn a_key_never_shows() {
         let key = key("sk-ant-secret\n").unwrap();
         assert_eq!(format!("{key:?}"), "Key(key-1, [redacted])");
-        let mut headers = HeaderMap::new();
-        key.authenticate(&mut headers);
+        let headers = sent(&key).await;
         assert!(!format!("{headers:?}").contains("secret"));
         assert_eq!(headers[AUTHORIZATION], "Bearer sk-ant-secret");
 
         let secret = SecretString::from("sk-secret");
         let key = Key::of(KeyScheme::ApiKey, "key-1", &secret).unwrap();
-        let mut headers = HeaderMap::new();
-        key.authenticate(&mut headers);
+        let headers = sent(&key).await;
         assert!(!format!("{headers:?}").contains("secret"));
         assert_eq!(headers[X_API_KEY], "sk-secret");
         assert_eq!(headers[API_KEY], "sk-secret");
