@@ -432,6 +432,74 @@ fn the_sample_file_has_every_key_with_its_default() {
     assert_eq!(sample, defaults);
 }
 
+#[test]
+fn each_list_of_tables_can_be_configured() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("claude-grpc.toml");
+    let toml = r#"
+        [[upstream.hosts]]
+        name = "claude"
+        [[upstream.hosts]]
+        name = "foundry"
+        kind = "foundry"
+        resource = "r"
+        api_key_file = "/run/key"
+        models = { "claude-opus-5" = "my-opus" }
+        [[upstream.routes]]
+        rpcs = ["classify"]
+        targets = [{ host = "foundry", model = "claude-haiku-4-5" }, { host = "claude" }]
+        [[limits.prices]]
+        model = "claude-of-ours"
+        rates = { input = 1.0, output = 2.0, cache_write = 1.25, cache_write_1h = 2.0, cache_read = 0.1 }
+        [[simulator.tokens]]
+        token = "t"
+        expires_after = "5s"
+    "#;
+    fs::write(&path, toml).unwrap();
+    let arguments = ["config", "check", "--config", path.to_str().unwrap()];
+    let printed = run(&arguments).succeeded().stdout;
+    assert!(
+        printed.contains("# simulator.tokens: 1, not shown"),
+        "{printed}"
+    );
+    let printed: toml::Table = toml::from_str(&printed).unwrap();
+    for (section, list, entries) in [
+        ("upstream", "hosts", 2),
+        ("upstream", "routes", 1),
+        ("limits", "prices", 1),
+    ] {
+        let list = printed[section][list].as_array();
+        assert_eq!(list.map(Vec::len), Some(entries), "{section}");
+    }
+
+    for (from, to, reason) in [
+        (
+            "host = \"claude\" }",
+            "host = \"nope\" }",
+            "upstream.routes.0.targets.1.host: unknown host \"nope\"",
+        ),
+        (
+            "resource = \"r\"",
+            "resourse = \"r\"",
+            "upstream.hosts.1.resourse: unknown key",
+        ),
+        (
+            "resource = \"r\"",
+            "",
+            "upstream.hosts.1.resource: must be set for foundry",
+        ),
+        (
+            "kind = \"foundry\"",
+            "kind = \"azure\"",
+            "upstream.hosts.1.kind: must be one of",
+        ),
+    ] {
+        fs::write(&path, toml.replace(from, to)).unwrap();
+        let ended = run(&arguments).failed(2);
+        assert!(ended.stderr.contains(reason), "{reason}: {ended:?}");
+    }
+}
+
 // === the service ===
 
 #[test]

@@ -57,6 +57,10 @@ fn printed(
     if accepted > 0 {
         comments += &format!("# simulator.api_keys: {accepted}, not shown\n");
     }
+    let expiring = std::mem::take(&mut config.simulator.tokens).len();
+    if expiring > 0 {
+        comments += &format!("# simulator.tokens: {expiring}, not shown\n");
+    }
     let text = toml::to_string(&config).map_err(|error| {
         Failure::new(
             Exit::Failed,

@@ -296,6 +296,17 @@ pub fn defaults(config: impl serde::Serialize) -> Dict {
         .unwrap_or_default()
 }
 
+/// The defaults with lists in these sections that are not written while they are empty.
+pub fn with_lists(mut defaults: Dict, lists: &[(&str, &str)]) -> Dict {
+    for (section, name) in lists {
+        if let Some(Value::Dict(_, section)) = defaults.get_mut(*section) {
+            let empty = || Value::from(Vec::<Value>::new());
+            section.entry((*name).to_owned()).or_insert_with(empty);
+        }
+    }
+    defaults
+}
+
 /// Appends the dotted names of the keys in `given` that are missing in `known`.
 /// Contents of lists and of empty maps are left to serde.
 pub fn unknown_keys(given: &Dict, known: &Dict, prefix: &str, unknown: &mut Vec<String>) {

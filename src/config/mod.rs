@@ -62,6 +62,14 @@ pub struct Config {
     pub simulator: SimulatorConfig,
 }
 
+/// Sections with a list of tables, which is not written while it is empty.
+const TABLE_LISTS: [(&str, &str); 4] = [
+    ("upstream", "hosts"),
+    ("upstream", "routes"),
+    ("limits", "prices"),
+    ("simulator", "tokens"),
+];
+
 /// The sources of a configuration, lowest layer first.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
@@ -131,7 +139,7 @@ impl Layers {
     /// When the file cannot be read: without its values, further faults would be
     /// misleading.
     fn read(sources: &Sources, faults: &mut Vec<Fault>) -> Result<Layers, Fault> {
-        let defaults = layers::defaults(Config::default());
+        let defaults = layers::with_lists(layers::defaults(Config::default()), &TABLE_LISTS);
         let mut layers = Layers {
             figment: Figment::from(Layer::new(defaults.clone(), &Origin::Default)),
         };

@@ -28,6 +28,7 @@ pub struct SimulatorConfig {
     /// are neither keys nor `tokens`, any non-empty one is accepted.
     pub api_keys: Vec<String>,
     /// Keys and tokens that expire.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<SimulatorToken>,
     /// Delay between receiving a complete request and sending the first byte of
     /// the response.

@@ -43,9 +43,11 @@ pub struct UpstreamConfig {
     pub user_profile_id: Option<String>,
     /// The hosts that Claude is called at, if there is another one than the Claude API
     /// of `base_url`. A host of the kind `claude` is that API.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<HostConfig>,
     /// Which hosts serve which RPCs. Unset, all hosts serve all of them, in their
     /// order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<RouteConfig>,
     /// Maximum number of concurrent calls to the API, streams included; at least
     /// one. Further calls wait for a permit, up to `acquire_timeout`; tenants take
