@@ -129,7 +129,7 @@ impl Secrets {
             [upstream.retry]
             initial_backoff = '1ms'
             max_backoff = '5ms'
-            [upstream.hosts[0].breaker]
+            [upstream.breaker]
             consecutive_failures = 1000000
             min_calls = 1000000
             ",
