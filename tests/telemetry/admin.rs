@@ -58,7 +58,10 @@ async fn calls_are_counted_by_what_they_are() {
         ]) > 0.0
     );
     assert!(of(&["claude_grpc_cost_usd_total", "/Generate\"", model]) > 0.0);
-    assert_eq!(of(&["breaker{claude_grpc_host=\"claude\",claude_grpc_state=\"closed\"}"]), 1.0);
+    assert_eq!(
+        of(&["breaker{claude_grpc_host=\"claude\",claude_grpc_state=\"closed\"}"]),
+        1.0
+    );
     assert_eq!(of(&["call_in_flight"]), 0.0);
     assert!(
         !metrics.contains("not-a-model"),
