@@ -216,7 +216,7 @@ async fn host_keys(
     let mut of_hosts = BTreeMap::new();
     for host in &config.upstream.hosts {
         if host.credentials == CredentialsKind::Aws {
-            let keys = Keys::new([Key::of_aws("aws", aws_signer(host).await?)]);
+            let keys = Keys::new([Key::of_aws(&host.name, aws_signer(host).await?)]);
             of_hosts.insert(host.name.clone(), keys);
             continue;
         }

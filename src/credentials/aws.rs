@@ -45,7 +45,7 @@ mod without_sdk {
         }
 
         /// The credentials are not accepted any more.
-        pub fn reject(&self) {
+        pub fn reject(&self) -> bool {
             match *self {}
         }
     }
@@ -157,9 +157,10 @@ mod with_sdk {
             Ok(())
         }
 
-        /// The credentials are not accepted any more.
-        pub fn reject(&self) {
-            self.credentials.reject();
+        /// The credentials are not accepted any more. Whether the next call gets others:
+        /// those that were just fetched are kept.
+        pub fn reject(&self) -> bool {
+            self.credentials.reject()
         }
     }
 

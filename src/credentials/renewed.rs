@@ -20,6 +20,10 @@ const AHEAD: Duration = Duration::from_secs(5 * 60);
 /// How soon a fetch is repeated that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// A value that was fetched less than this time ago is not fetched again because it is
+/// not accepted.
+const FRESH: Duration = Duration::from_secs(10);
+
 /// What fetches a value.
 pub type Fetch<T> =
     dyn Fn() -> BoxFuture<'static, Result<Expiring<T>, CredentialsError>> + Send + Sync;
@@ -46,6 +50,7 @@ struct Inner<T> {
 
 struct Held<T> {
     value: Arc<T>,
+    since: Instant,
     expires: Option<SystemTime>,
     /// From when on it is fetched anew.
     due: Option<SystemTime>,
@@ -86,9 +91,15 @@ impl<T: Send + Sync + 'static> Renewed<T> {
         inner.renew(false).await
     }
 
-    /// The value is not accepted any more: the next call fetches another one.
-    pub fn reject(&self) {
-        *self.0.held.write() = None;
+    /// The value is not accepted any more: the next call fetches another one, unless this
+    /// one was just fetched. Returns whether it does.
+    pub fn reject(&self) -> bool {
+        let mut held = self.0.held.write();
+        let is_old = held.as_ref().is_none_or(|it| it.since.elapsed() >= FRESH);
+        if is_old {
+            *held = None;
+        }
+        is_old
     }
 }
 
@@ -119,6 +130,7 @@ impl<T> Inner<T> {
                 let value = Arc::new(fetched.value);
                 *self.held.write() = Some(Held {
                     value: Arc::clone(&value),
+                    since: Instant::now(),
                     expires: fetched.expires,
                     due: fetched.expires.map(due),
                 });
@@ -200,8 +212,17 @@ mod tests {
         assert!(value.get().await.is_err(), "it is too soon");
         tokio::time::sleep(RETRY_AFTER).await;
         assert!(value.get().await.is_ok());
-        value.reject();
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_that_is_not_accepted_is_replaced_unless_it_is_fresh() {
+        let (value, _) = counted(Duration::from_secs(3600), &Arc::default());
+        value.get().await.unwrap();
+        assert!(!value.reject());
+        assert_eq!(*value.get().await.unwrap(), 0);
+        tokio::time::advance(FRESH).await;
+        assert!(value.reject());
         assert_eq!(*value.get().await.unwrap(), 1);
-        assert_eq!(count.load(Ordering::SeqCst), 2);
     }
 }

@@ -13,7 +13,7 @@
 //! that started it. A caller that joined, and has time left when that deadline
 //! is exceeded, makes a call of its own.
 
-use super::{ApiHeaders, Body, Call, Payload, Reply, Transport, UpstreamError};
+use super::{ApiHeaders, Body, Call, Payload, Reply, RoutedRpc, Transport, UpstreamError};
 use crate::claude::answer::Message;
 use crate::layer::{Next, Rule};
 use crate::telemetry::{CallRecord, CoalescedWait};
@@ -35,6 +35,8 @@ use std::{
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct RequestKey {
     tenant: Option<Arc<str>>,
+    /// It decides the route.
+    rpc: RoutedRpc,
     /// The host that the caller names, and what its client may use of hosts and models:
     /// an answer comes from where each caller may have it from.
     host: Option<Arc<str>>,
@@ -161,6 +163,7 @@ fn key(call: &Call) -> Option<RequestKey> {
             transport: Transport::Whole | Transport::Gathered,
         } if call.coalesce => Some(RequestKey {
             tenant: call.tenant.clone(),
+            rpc: call.rpc,
             host: call.host.clone(),
             may_use: call
                 .caller

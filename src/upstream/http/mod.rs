@@ -144,10 +144,7 @@ impl HttpApi {
             .retry(reqwest::retry::never())
             .build()
             .map_err(HttpConfigError::Client)?;
-        let mut headers = config.headers_of(host);
-        if host.kind.takes_profile_in_body() {
-            headers.user_profile = None;
-        }
+        let headers = config.headers_of(host);
         Ok(HttpApi {
             http,
             pool,

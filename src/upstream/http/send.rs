@@ -10,7 +10,8 @@ use crate::{
     credentials::RequestToSign,
     telemetry::context::{TRACEPARENT, TRACESTATE},
     upstream::{
-        ConnectFailure, Payload, Transport, UpstreamError, attempt::Attempt, call::longest_answer,
+        ConnectFailure, Payload, Transport, USER_PROFILE, UpstreamError, attempt::Attempt,
+        call::longest_answer,
     },
 };
 use bytes::Bytes;
@@ -178,6 +179,9 @@ impl HttpApi {
             None if self.shared.header_map.is_empty() => {}
             None => headers.extend(self.shared.header_map.clone()),
             Some(own) => headers.extend(self.shared.headers.with(own).to_map()),
+        }
+        if self.shared.kind.takes_profile_in_body() {
+            headers.remove(USER_PROFILE);
         }
         headers.insert(VERSION, self.shared.version.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));

@@ -117,11 +117,12 @@ impl Key {
         self.fingerprint
     }
 
-    /// Credentials of AWS, with a name for logs and metrics.
-    pub fn of_aws(name: &str, signer: AwsSigner) -> Key {
+    /// Credentials of AWS for a host. They change, and so the name of the host stands for
+    /// them in what replicas share.
+    pub fn of_aws(host: &str, signer: AwsSigner) -> Key {
         Key {
-            name: Arc::from(name),
-            fingerprint: Fingerprint::of(name),
+            name: Arc::from("aws"),
+            fingerprint: Fingerprint::of(host),
             headers: KeyHeaders::Aws(signer),
             refusals: Mutex::default(),
             refused: AtomicUsize::new(0),
@@ -186,10 +187,13 @@ impl Key {
     }
 
     /// Quarantines the key for a minute, or avoids it for a model. Credentials that
-    /// expire are fetched anew as well.
+    /// expire are replaced instead, unless they are fresh.
     pub fn quarantine(&self, model: Option<Arc<str>>, error: &UpstreamError) {
-        if let KeyHeaders::Aws(signer) = &self.headers {
-            signer.reject();
+        if let KeyHeaders::Aws(signer) = &self.headers
+            && model.is_none()
+            && signer.reject()
+        {
+            return;
         }
         let mut refusals = self.refusals();
         if refusals.iter().any(|it| it.model == model) {
