@@ -27,8 +27,8 @@ use crate::{
     secrets::{Keyring, SecretError},
     telemetry::CallRecord,
     upstream::{
-        CallOptions, Client, Failed, Fingerprint, HostFeature, KeyAffinity, Keys, Upstream,
-        UpstreamError,
+        CallOptions, Client, Failed, Fingerprint, HostFeature, HostLacks, KeyAffinity, Keys,
+        Upstream, UpstreamError,
     },
 };
 use entry::{BatchEntry, BatchIndex};
@@ -70,9 +70,8 @@ pub struct Batches {
 struct Shared {
     config: BatchesConfig,
     client: Client,
-    keys: Keys,
-    /// The host that has the batches.
-    host: Arc<str>,
+    /// The hosts that have batches, with their keys. New ones go to the first.
+    hosts: Vec<(Arc<str>, Keys)>,
     usage_store: Option<UsageStore>,
     file: StateFile,
     index: BatchIndex,
@@ -96,14 +95,19 @@ impl Batches {
         let (Some(path), Some(key_file)) = (&config.state_file, &config.key_file) else {
             return Ok(None);
         };
-        let host = upstream.first_with(HostFeature::Batches);
-        let host = host.ok_or(OpenError::NoHost)?;
+        let hosts = upstream.hosts.iter();
+        let hosts = hosts.filter(|host| host.kind().has(HostFeature::Batches));
+        let hosts: Vec<_> = hosts
+            .map(|host| (Arc::clone(host.name()), host.keys.clone()))
+            .collect();
+        if hosts.is_empty() {
+            return Err(OpenError::NoHost);
+        }
         let (file, records) = StateFile::open(path, Keyring::read(key_file)?)?;
         let shared = Shared {
             config: config.clone(),
             client: upstream.client.clone(),
-            keys: host.keys.clone(),
-            host: Arc::clone(host.name()),
+            hosts,
             usage_store,
             file,
             index: BatchIndex::of(records),
@@ -147,7 +151,8 @@ impl Batches {
     /// The key of a batch: the one that it was sent with, or the one that its id
     /// chooses among those that can be used.
     fn key_for(&self, record: &BatchRecord) -> Result<Fingerprint, BatchError> {
-        let keys = self.shared.keys.current();
+        let (_, keys) = &self.shared.hosts[0];
+        let keys = keys.current();
         let affinity = KeyAffinity::named(Some(&record.tenant), &record.id);
         let usable = keys.iter().filter(|key| key.refusal().is_none());
         let chosen = usable.min_by_key(|key| Reverse(affinity.score(key.fingerprint().seed())));
@@ -164,17 +169,47 @@ impl Batches {
             priority: Priority::Batch,
             headers: record.headers.clone().map(Arc::new),
             key: record.key,
-            host: Some(Arc::clone(&self.shared.host)),
+            host: Some(Arc::clone(self.host_of(record.key))),
             tenant: Some(Arc::from(record.tenant.as_str())),
             record: self.call.clone(),
             ..CallOptions::new(Deadline::after(LONGEST_CALL))
         }
     }
 
-    /// All keys that are configured.
+    /// All keys that are configured, of all hosts that have batches.
     fn keys(&self) -> Vec<Fingerprint> {
-        let keys = self.shared.keys.current();
-        keys.iter().map(|key| key.fingerprint()).collect()
+        let hosts = self.shared.hosts.iter();
+        let keys = hosts.flat_map(|(_, keys)| keys.current().to_vec());
+        keys.map(|key| key.fingerprint()).collect()
+    }
+
+    /// The host of a key, or the one of new batches.
+    fn host_of(&self, key: Option<Fingerprint>) -> &Arc<str> {
+        let has_key = |keys: &Keys| {
+            let keys = keys.current();
+            keys.iter().any(|one| Some(one.fingerprint()) == key)
+        };
+        let mut hosts = self.shared.hosts.iter();
+        let found = hosts.find(|(_, keys)| has_key(keys));
+        let (name, _) = found.unwrap_or(&self.shared.hosts[0]);
+        name
+    }
+
+    /// Whether the host of new batches is one that a call and its client may use.
+    ///
+    /// # Errors
+    /// [`UpstreamError::NotServed`].
+    pub fn may_submit(&self, options: &CallOptions) -> Result<(), BatchError> {
+        let (host, _) = &self.shared.hosts[0];
+        let is_named = options.host.as_ref().is_none_or(|name| name == host);
+        let caller = options.caller.as_deref();
+        if is_named && caller.is_none_or(|caller| caller.may_use_host(host)) {
+            return Ok(());
+        }
+        Err(BatchError::Upstream(Failed {
+            error: UpstreamError::NotServed(HostLacks::Host),
+            attempts: 0,
+        }))
     }
 
     /// The ids at the API of all batches that are known there.

@@ -64,6 +64,7 @@ impl ErrorBody {
         let Some(error) = envelope.object("error") else {
             // Proxies write an error as a string, or without an envelope.
             let message = envelope.text("error").or_else(|| envelope.text("message"));
+            let message = message.or_else(|| envelope.text("Message"));
             return ErrorBody {
                 message: message.unwrap_or_default(),
                 request_id,

@@ -216,7 +216,7 @@ async fn host_keys(
     let mut of_hosts = BTreeMap::new();
     for host in &config.upstream.hosts {
         if host.credentials == CredentialsKind::Aws {
-            let keys = Keys::new([Key::of_aws(&host.name, aws_signer(host).await?)]);
+            let keys = Keys::new([aws_key(host).await?]);
             of_hosts.insert(host.name.clone(), keys);
             continue;
         }
@@ -244,11 +244,16 @@ async fn host_keys(
 }
 
 /// Finds the credentials of a host on AWS.
-async fn aws_signer(host: &HostConfig) -> Result<AwsSigner, Failure> {
+async fn aws_key(host: &HostConfig) -> Result<Key, Failure> {
     let service = host.kind.aws_service().unwrap_or_default();
     let region = host.region.as_deref().unwrap_or_default();
-    let signer = AwsSigner::load(service, region, host.aws_profile.as_deref()).await;
-    signer.map_err(|error| Failure::usage(format!("upstream.hosts: {}: {error}", host.name)))
+    let profile = host.aws_profile.as_deref();
+    let signer = AwsSigner::load(service, region, profile).await;
+    let signer = signer
+        .map_err(|error| Failure::usage(format!("upstream.hosts: {}: {error}", host.name)))?;
+    let profile = profile.unwrap_or_default();
+    let shared_name = format!("{service}/{region}/{profile}/{}", host.name);
+    Ok(Key::of_aws(&shared_name, signer))
 }
 
 /// Keys, which are replaced whenever they are reloaded.
@@ -279,7 +284,9 @@ fn connect(
     let upstream = Upstream::with(api, keys, proxies, store, security.access.as_ref())
         .map_err(|error| Failure::usage(with_causes(&error)))?;
     let priced = config.limits.prices.iter().map(|price| &*price.model);
-    for model in config.service.models().chain(priced) {
+    let routed = api.routes.iter().flat_map(|route| &route.targets);
+    let routed = routed.filter_map(|target| target.model.as_deref());
+    for model in config.service.models().chain(priced).chain(routed) {
         for host in upstream.hosts.iter() {
             host.add_circuit(model);
         }

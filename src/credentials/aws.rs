@@ -45,7 +45,7 @@ mod without_sdk {
         }
 
         /// The credentials are not accepted any more.
-        pub fn reject(&self) -> bool {
+        pub fn reject(&self) {
             match *self {}
         }
     }
@@ -58,7 +58,9 @@ mod with_sdk {
     use aws_config::{BehaviorVersion, Region};
     use aws_credential_types::{
         Credentials,
-        provider::{ProvideCredentials, SharedCredentialsProvider},
+        provider::{
+            ProvideCredentials, SharedCredentialsProvider, error::CredentialsError as SourceError,
+        },
     };
     use aws_sigv4::{
         http_request::{SignableBody, SignableRequest, SigningSettings, sign},
@@ -66,7 +68,7 @@ mod with_sdk {
     };
     use futures::FutureExt;
     use http::{HeaderName, HeaderValue};
-    use std::{error::Error as _, fmt, sync::Arc, time::SystemTime};
+    use std::{fmt, sync::Arc, time::SystemTime};
 
     /// Headers that are part of a signature, besides those that it adds: a proxy may add
     /// others, or change them.
@@ -103,7 +105,7 @@ mod with_sdk {
             }
             let config = loader.load().await;
             let provider = config.credentials_provider();
-            let provider = provider.ok_or_else(|| CredentialsError::Aws("no source".into()))?;
+            let provider = provider.ok_or(CredentialsError::Aws("no source is configured"))?;
             let signer = SdkSigner {
                 service,
                 region: Arc::from(region),
@@ -157,10 +159,10 @@ mod with_sdk {
             Ok(())
         }
 
-        /// The credentials are not accepted any more. Whether the next call gets others:
-        /// those that were just fetched are kept.
-        pub fn reject(&self) -> bool {
-            self.credentials.reject()
+        /// The credentials are not accepted any more: the next call gets others, unless
+        /// these were just fetched.
+        pub fn reject(&self) {
+            self.credentials.reject();
         }
     }
 
@@ -174,16 +176,21 @@ mod with_sdk {
         provider: SharedCredentialsProvider,
     ) -> Result<Expiring<Credentials>, CredentialsError> {
         let found = provider.provide_credentials().await;
-        let value = found.map_err(|error| {
-            // The error itself says only that there are none.
-            let cause = error
-                .source()
-                .map_or_else(|| error.to_string(), ToString::to_string);
-            CredentialsError::Aws(cause.into())
-        })?;
+        let value = found.map_err(|error| CredentialsError::Aws(problem(&error)))?;
         Ok(Expiring {
             expires: value.expiry(),
             value,
         })
+    }
+
+    /// What is wrong. The error itself may have what a program or a service answered.
+    fn problem(error: &SourceError) -> &'static str {
+        match error {
+            SourceError::CredentialsNotLoaded(_) => "no source has any",
+            SourceError::ProviderTimedOut(_) => "the source does not answer",
+            SourceError::InvalidConfiguration(_) => "the configuration of the source is not valid",
+            SourceError::ProviderError(_) => "the source failed",
+            _ => "the source failed in an unknown way",
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! Why there are no credentials.
 
-use std::sync::Arc;
 use thiserror::Error;
 
 /// Why a request cannot be authenticated. Quotes no credential.
@@ -8,7 +7,10 @@ use thiserror::Error;
 pub enum CredentialsError {
     /// The source has none, or does not answer.
     #[error("failed to get credentials of AWS: {0}")]
-    Aws(Arc<str>),
+    Aws(&'static str),
+    /// The source did not answer in time.
+    #[error("failed to get credentials in time")]
+    TimedOut,
     /// The request cannot be signed.
     #[error("failed to sign the request")]
     Unsignable,

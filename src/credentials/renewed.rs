@@ -12,13 +12,19 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 
 /// How long before its expiry a value is fetched anew.
 const AHEAD: Duration = Duration::from_secs(5 * 60);
 
 /// How soon a fetch is repeated that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Maximum time of a fetch.
+const LONGEST_FETCH: Duration = Duration::from_secs(10);
 
 /// A value that was fetched less than this time ago is not fetched again because it is
 /// not accepted.
@@ -125,7 +131,8 @@ impl<T> Inner<T> {
         {
             return Err(error.clone());
         }
-        match (self.fetch)().await {
+        let fetched = timeout(LONGEST_FETCH, (self.fetch)()).await;
+        match fetched.unwrap_or(Err(CredentialsError::TimedOut)) {
             Ok(fetched) => {
                 let value = Arc::new(fetched.value);
                 *self.held.write() = Some(Held {
@@ -169,7 +176,7 @@ mod tests {
             async move {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 if down.load(Ordering::SeqCst) > 0 {
-                    return Err(CredentialsError::Aws("down".into()));
+                    return Err(CredentialsError::Aws("down"));
                 }
                 Ok(Expiring {
                     value: fetched.fetch_add(1, Ordering::SeqCst),

@@ -36,6 +36,10 @@ pub fn upstream_failed(failed: &Failed, payload_field: &'static str) -> Status {
         UpstreamError::Api(failure) => {
             (api_message(reason, failure), failure.request_id.as_deref())
         }
+        UpstreamError::NoCredentials(_) => {
+            let text = "the service has no valid credentials for the host; contact the operator of this service";
+            (text.to_owned(), None)
+        }
         _ => (error.to_string(), None),
     };
     let mut draft = failure_details(Draft::new(reason, message.as_str()), reason, failed)

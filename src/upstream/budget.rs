@@ -129,7 +129,10 @@ impl ChargedCall {
 
     /// The call failed. Unless the API rejected it, it may have been processed.
     fn failed(mut self, error: &UpstreamError) {
-        self.is_free = matches!(error, UpstreamError::Api(_) | UpstreamError::Connect(_));
+        self.is_free = matches!(
+            error,
+            UpstreamError::Api(_) | UpstreamError::Connect(_) | UpstreamError::NoCredentials(_)
+        );
     }
 
     /// What the attempts of the call used, each by itself, of which model; nothing if the

@@ -57,6 +57,8 @@ pub struct Call {
     pub max_tokens: u32,
     /// A feature whose price is not that of its tokens.
     pub unpriced: Option<&'static str>,
+    /// Whether it refers to what only one account has.
+    pub is_bound: bool,
     /// What about the request the API may limit by itself.
     pub shape: RequestShape,
     /// The attempts of this call, over all clones.
@@ -121,6 +123,7 @@ impl Call {
             input_tokens: 0,
             max_tokens: 1,
             unpriced: None,
+            is_bound: false,
             shape: RequestShape::default(),
             attempts: Attempts::default(),
             record: CallRecord::default(),

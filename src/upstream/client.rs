@@ -246,6 +246,12 @@ pub(super) fn call(payload: Payload, request: &MessagesRequest, options: CallOpt
     let model = Arc::from(request.model.as_str());
     options.record.model(&model);
     let input_tokens = estimate::input_tokens(request);
+    let shape = RequestShape::of(request, input_tokens);
+    let headers = options.headers.as_deref();
+    let is_of_account =
+        headers.is_some_and(|it| it.workspace.is_some() || it.user_profile.is_some());
+    let is_bound =
+        options.key.is_some() || is_of_account || shape.is_bound() || has_thread(request);
     Call {
         payload,
         named: Arc::clone(&model),
@@ -263,11 +269,18 @@ pub(super) fn call(payload: Payload, request: &MessagesRequest, options: CallOpt
         caller: options.caller,
         input_tokens,
         unpriced: unpriced_feature(request),
-        shape: RequestShape::of(request, input_tokens),
+        is_bound,
+        shape,
         max_tokens: request.max_tokens.unwrap_or(0),
         attempts: Attempts::default(),
         record: options.record,
     }
+}
+
+/// Whether a request goes on with a thread, which the API keeps.
+fn has_thread(request: &MessagesRequest) -> bool {
+    let extra = request.extra.as_ref();
+    extra.is_some_and(|extra| extra.get().contains("\"thread\""))
 }
 
 fn body(request: &MessagesRequest) -> Result<Bytes, Failed> {

@@ -14,6 +14,7 @@
 //! is exceeded, makes a call of its own.
 
 use super::{ApiHeaders, Body, Call, Payload, Reply, RoutedRpc, Transport, UpstreamError};
+use crate::access::Identity;
 use crate::claude::answer::Message;
 use crate::layer::{Next, Rule};
 use crate::telemetry::{CallRecord, CoalescedWait};
@@ -40,7 +41,7 @@ struct RequestKey {
     /// The host that the caller names, and what its client may use of hosts and models:
     /// an answer comes from where each caller may have it from.
     host: Option<Arc<str>>,
-    may_use: Option<(Vec<String>, Vec<String>)>,
+    may_use: Option<(Vec<String>, Vec<String>, bool)>,
     headers: Option<Arc<ApiHeaders>>,
     body: Bytes,
 }
@@ -165,15 +166,18 @@ fn key(call: &Call) -> Option<RequestKey> {
             tenant: call.tenant.clone(),
             rpc: call.rpc,
             host: call.host.clone(),
-            may_use: call
-                .caller
-                .as_ref()
-                .map(|caller| (caller.hosts.clone(), caller.models.clone())),
+            may_use: call.caller.as_ref().map(|caller| may_use(caller)),
             headers: call.headers.clone(),
             body: body.clone(),
         }),
         _ => None,
     }
+}
+
+/// The hosts and models that a client may use, and whether their prices must be known.
+fn may_use(caller: &Identity) -> (Vec<String>, Vec<String>, bool) {
+    let is_in_dollars = caller.limits.are_in_dollars();
+    (caller.hosts.clone(), caller.models.clone(), is_in_dollars)
 }
 
 /// Whether a call ran out of time, so that one with more time might succeed.

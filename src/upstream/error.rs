@@ -163,6 +163,20 @@ impl UpstreamError {
         }
     }
 
+    /// Whether the failure says nothing about the request, but that the service could not
+    /// or may not ask: no other failure is less useful to a caller.
+    pub fn is_of_service(&self) -> bool {
+        match self {
+            UpstreamError::Api(failure) => matches!(failure.status, 401..=404),
+            UpstreamError::ConcurrencyLimitExceeded { .. }
+            | UpstreamError::CircuitOpen { .. }
+            | UpstreamError::QuotaExhausted { .. }
+            | UpstreamError::NoCredentials(_)
+            | UpstreamError::NoUsableKey => true,
+            _ => false,
+        }
+    }
+
     /// Whether the failure is one of the host, its account or the way to it, so that
     /// another host may serve the call.
     pub fn is_of_host(&self) -> bool {

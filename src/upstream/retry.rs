@@ -70,9 +70,11 @@ impl RetryPolicy {
         if creates_batch(call) && !error.was_not_processed() {
             return None;
         }
-        if call
-            .alternative
-            .is_some_and(|asked| !is_idle_close(asked, error))
+        let moves_on = error.is_of_host() && call.attempts.with_content() == 0;
+        if moves_on
+            && call
+                .alternative
+                .is_some_and(|asked| !is_idle_close(asked, error))
         {
             return None;
         }

@@ -7,7 +7,7 @@ use super::{
     coalesce::{Coalesce, Coalesced},
     concurrency_limit::{ConcurrencyLimit, LimitConcurrency},
     deadline::EnforceDeadline,
-    hosts::{Failover, Host, HostConfig, HostFeature, HostKeys, HostLayers, Routes},
+    hosts::{Failover, Host, HostConfig, HostKeys, HostLayers, Routes},
     http::{HttpApi, HttpConfigError, ProxyVariables},
     key_selection::SelectKey,
     pacing::{Pace, RateLimiter},
@@ -82,11 +82,6 @@ impl Upstream {
             hosts,
             coalesced,
         })
-    }
-
-    /// The first host that has a part of the API.
-    pub fn first_with(&self, feature: HostFeature) -> Option<&Host> {
-        self.hosts.iter().find(|host| host.kind().has(feature))
     }
 }
 

@@ -209,6 +209,48 @@ async fn weights_divide_the_calls() {
     assert!((120..=180).contains(&requests[0]), "{requests:?}");
 }
 
+#[tokio::test]
+async fn a_host_that_is_away_takes_no_retries_from_the_first() {
+    let mut world = HostWorld::with(&HOSTS, |setup| {
+        setup.upstream.hosts[1].base_url = nowhere(dead_address());
+    })
+    .await;
+    while world.upstream.hosts[1].breaker.state() == CircuitState::Closed {
+        let mut elsewhere = Request::new(ask("Hello"));
+        let metadata = elsewhere.metadata_mut();
+        metadata.insert("claude-host", "bedrock-runtime".parse().unwrap());
+        world.grpc.generate(elsewhere).await.unwrap_err();
+    }
+    world.hosts[0].next([Behaviour::Overloaded, Behaviour::Overloaded]);
+    let answer = generate(&mut world.grpc, ask("Hello")).await;
+    assert_eq!(answer.host, "claude");
+    assert_eq!(world.requests(), [3, 0]);
+}
+
+#[tokio::test]
+async fn what_the_first_host_said_counts_when_the_next_one_cannot_serve() {
+    let mut world = HostWorld::with(&HOSTS, |setup| {
+        setup.upstream.retry.max_retries = 0;
+    })
+    .await;
+    world.hosts[0].next([Behaviour::Overloaded]);
+    world.hosts[1].next([Behaviour::Error(404)]);
+    let failed = world.grpc.generate(ask("Hello")).await.unwrap_err();
+    assert_eq!(reason(&failed), "UPSTREAM_OVERLOADED");
+    assert_eq!(world.requests(), [1, 1]);
+}
+
+/// What came is paid for, and nobody has seen it: it is asked for once more where it
+/// was, as without other hosts.
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_asked_for_again_at_its_host() {
+    let mut world = HostWorld::with(&HOSTS, |_| {}).await;
+    world.hosts[0].next([Behaviour::Cut { after_events: 3 }]);
+    let answer = generate(&mut world.grpc, ask("Hello")).await;
+    assert_eq!(answer.host, "claude");
+    assert_eq!(world.requests(), [2, 0]);
+}
+
 /// The deadline is that of the call, whatever host it is at.
 #[tokio::test]
 async fn the_deadline_covers_all_hosts() {

@@ -105,6 +105,11 @@ impl CircuitBreaker {
         worst.unwrap_or(CircuitState::Closed)
     }
 
+    /// Whether the circuit of the connection is closed.
+    pub fn is_connected(&self) -> bool {
+        self.0.connection.state() == CircuitState::Closed
+    }
+
     /// The state of each circuit, in order of their names.
     pub fn states(&self) -> Vec<(CircuitScope, CircuitState)> {
         let models = self.0.models.read();
@@ -132,7 +137,7 @@ impl CircuitBreaker {
         if let Some(circuit) = self.known(&call.model) {
             return circuit;
         }
-        let names_it = |one: &String| **one == *call.model;
+        let names_it = |one: &String| **one == *call.named;
         let caller = call.caller.as_deref();
         if caller.is_some_and(|caller| caller.models.iter().any(names_it)) {
             self.add_model(&call.model);

@@ -228,6 +228,12 @@ impl HostConfig {
             let problem = format!("must be set for {}", self.kind.name());
             wrong("api_key_file", problem);
         }
+        for (model, id) in &self.models {
+            if model.is_empty() || !is_model_id(id) {
+                let problem = format!("invalid id {id:?} of {model:?}");
+                wrong("models", problem);
+            }
+        }
         if self.max_in_flight == Some(0) {
             wrong("max_in_flight", "must be at least 1".to_owned());
         }
@@ -290,12 +296,21 @@ impl RouteConfig {
                 let problem = format!("unknown host {:?}", target.host);
                 wrong(&format!("targets.{index}.host"), problem);
             }
+            if target.model.as_deref().is_some_and(|id| !is_model_id(id)) {
+                let problem = "must be 1 to 256 printable ASCII characters";
+                wrong(&format!("targets.{index}.model"), problem.to_owned());
+            }
             if target.weight == Some(0) {
                 let problem = "must be at least 1";
                 wrong(&format!("targets.{index}.weight"), problem.to_owned());
             }
         }
     }
+}
+
+/// Whether a text may be the id of a model.
+fn is_model_id(id: &str) -> bool {
+    (1..=256).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Validates a base URL. The error does not quote it, since it may contain a

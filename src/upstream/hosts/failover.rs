@@ -63,10 +63,11 @@ impl Failover {
 impl Inner {
     async fn run(&self, call: Call) -> Result<Reply, UpstreamError> {
         let mut candidates = self.candidates(&call)?.into_iter().peekable();
-        let mut failed = None;
+        let mut failed: Option<UpstreamError> = None;
         while let Some(Candidate { host, named, id }) = candidates.next() {
             let mut asked = host.prepared(&call, named, id);
-            asked.alternative = candidates.peek().map(|_| Instant::now());
+            let other = candidates.peek().filter(|other| other.host.is_up());
+            asked.alternative = other.map(|_| Instant::now());
             call.record.asks(host.name());
             let error = match host.stack.clone().oneshot(asked).await {
                 Ok(reply) => return Ok(reply),
@@ -77,11 +78,15 @@ impl Inner {
                 && call.deadline.remaining() >= SHORTEST_CALL
                 && error.is_of_host();
             if !may_move_on {
-                return Err(error);
+                // What the first host said counts, unless this one knows better.
+                return Err(match failed {
+                    Some(first) if error.is_of_service() => first,
+                    _ => error,
+                });
             }
             host.moved_on();
             tracing::debug!(host = %host.name(), %error, "asking the next host");
-            failed = Some(error);
+            failed = failed.or(Some(error));
         }
         Err(failed.unwrap_or(UpstreamError::NotServed(HostLacks::Host)))
     }
@@ -109,6 +114,7 @@ impl Inner {
             }
             let named = Arc::clone(model);
             match host.serves(call, &named) {
+                Ok(id) if !self.may_pay(call, host, &id) => lacks = HostLacks::Price,
                 Ok(id) => candidates.push(Candidate { host, named, id }),
                 Err(reason) => lacks = reason,
             }
@@ -135,11 +141,21 @@ impl Inner {
         let Some(caller) = &call.caller else {
             return true;
         };
-        let is_unpriced = || {
-            let prices = self.usage_store.as_ref();
-            prices.is_none_or(|prices| prices.is_unpriced(model))
-        };
-        caller.may_ask(model).is_ok() && !(caller.limits.are_in_dollars() && is_unpriced())
+        let is_priced = || !caller.limits.are_in_dollars() || self.is_priced(model);
+        caller.may_ask(model).is_ok() && is_priced()
+    }
+
+    /// Whether it is known what an id on a host costs, where that matters. Bedrock has
+    /// prices of its own; an id of another host costs what its model costs.
+    fn may_pay(&self, call: &Call, host: &Host, id: &str) -> bool {
+        let caller = call.caller.as_deref();
+        let is_in_dollars = caller.is_some_and(|caller| caller.limits.are_in_dollars());
+        !is_in_dollars || !host.kind().has_prices_of_its_own() || self.is_priced(id)
+    }
+
+    fn is_priced(&self, model: &str) -> bool {
+        let prices = self.usage_store.as_ref();
+        prices.is_some_and(|prices| !prices.is_unpriced(model))
     }
 }
 
@@ -153,7 +169,7 @@ fn may_use(call: &Call, host: &Host) -> bool {
 
 /// Whether a call cannot be made at another host than the first one.
 fn is_bound(call: &Call) -> bool {
-    call.key.is_some() || call.shape.is_bound() || feature(&call.payload) == HostFeature::Batches
+    call.is_bound || feature(&call.payload) == HostFeature::Batches
 }
 
 impl Service<Call> for Failover {

@@ -39,6 +39,8 @@ pub struct Host {
     connections: Option<ConnectionPool>,
     /// Sent with each request, in headers or in the body.
     headers: ApiHeaders,
+    /// The version of the API.
+    version: Arc<str>,
     failovers: Arc<AtomicU64>,
     /// From its circuit breaker down to its connections.
     pub(super) stack: BoxStack,
@@ -98,6 +100,7 @@ impl Host {
             rate_limiter: layers.rate_limiter,
             concurrency_limit: layers.concurrency_limit,
             connections: layers.connections,
+            version: Arc::from(upstream.api_version.as_str()),
             failovers: Arc::default(),
             stack: layers.stack,
         }
@@ -118,6 +121,13 @@ impl Host {
     pub fn http2(&self) -> PoolCounts {
         let counts = self.connections.as_ref().map(ConnectionPool::counts);
         counts.unwrap_or_default()
+    }
+
+    /// Whether there is a point in asking it: it can be connected to as far as is known,
+    /// and has a key that it has not rejected.
+    pub(super) fn is_up(&self) -> bool {
+        let keys = self.keys.current();
+        self.breaker.is_connected() && keys.iter().any(|key| key.refusal().is_none())
     }
 
     /// Gives a configured model a circuit of its own, under its id on this host.
@@ -161,7 +171,8 @@ impl Host {
         let headers = headers.map_or_else(|| self.headers.clone(), |own| self.headers.with(own));
         let feature = feature(&call.payload);
         if let Payload::Messages { body, .. } | Payload::CountTokens { body } = &mut call.payload
-            && let Some(own) = request_body::for_host(self.kind(), feature, body, &model, &headers)
+            && let Some(own) =
+                request_body::for_host(self.kind(), feature, body, &model, &headers, &self.version)
         {
             *body = own;
         }

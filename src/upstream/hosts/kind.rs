@@ -135,6 +135,11 @@ impl HostKind {
         )
     }
 
+    /// Whether calls may cost more there than at the Claude API, by the id of the model.
+    pub fn has_prices_of_its_own(self) -> bool {
+        self.model_ids() == ModelIds::Bedrock
+    }
+
     /// Whether it reads the id of the user profile from the body, and not from its
     /// header.
     pub fn takes_profile_in_body(self) -> bool {

@@ -12,6 +12,11 @@ pub enum HostLacks {
     /// None is known to serve the model.
     #[error("no host that may serve the call is known to have the model")]
     Model,
+    /// The price of the model on the host is not known, and a budget in dollars applies.
+    #[error(
+        "no host that may serve the call has a known price for the model; a budget in dollars applies"
+    )]
+    Price,
     /// The call, its client and its route allow none.
     #[error("no host may serve the call")]
     Host,

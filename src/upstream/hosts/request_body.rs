@@ -5,7 +5,7 @@
 //! for byte, and is not parsed again.
 
 use super::{HostFeature, HostKind};
-use crate::{claude, upstream::ApiHeaders};
+use crate::upstream::ApiHeaders;
 use bytes::Bytes;
 use serde_json::json;
 
@@ -23,6 +23,7 @@ pub fn for_host(
     body: &[u8],
     model: &str,
     headers: &ApiHeaders,
+    version: &str,
 ) -> Option<Bytes> {
     let parts = BodyParts::of(body)?;
     let mut fields = Vec::new();
@@ -35,7 +36,7 @@ pub fn for_host(
         field("stream", json!(true));
     }
     if matches!(kind, HostKind::BedrockRuntime | HostKind::Vertex) {
-        field("anthropic_version", json!(claude::API_VERSION));
+        field("anthropic_version", json!(version));
     }
     if kind == HostKind::BedrockRuntime && !headers.betas.is_empty() {
         field("anthropic_beta", json!(headers.betas));
@@ -117,7 +118,14 @@ mod tests {
             ..ApiHeaders::default()
         };
         headers.add_beta("b-1");
-        let body = for_host(kind, HostFeature::Messages, &body(stream), "m\"1", &headers);
+        let body = for_host(
+            kind,
+            HostFeature::Messages,
+            &body(stream),
+            "m\"1",
+            &headers,
+            "v",
+        );
         serde_json::from_slice(&body.unwrap()).unwrap()
     }
 
@@ -133,7 +141,7 @@ mod tests {
             all.extend(fields.as_object().unwrap().clone());
             body
         };
-        let version = claude::API_VERSION;
+        let version = "v";
         assert_eq!(
             sent(HostKind::Foundry, true),
             with(json!({"model": "m\"1", "stream": true}))
@@ -162,7 +170,7 @@ mod tests {
         for odd in ["", "{", "{}", "{\"model\":1}", "{\"model\":\"", "[]"] {
             let headers = ApiHeaders::default();
             let (kind, feature) = (HostKind::Claude, HostFeature::Messages);
-            assert!(for_host(kind, feature, odd.as_bytes(), "m", &headers).is_none());
+            assert!(for_host(kind, feature, odd.as_bytes(), "m", &headers, "v").is_none());
         }
     }
 }

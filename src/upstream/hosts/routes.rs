@@ -63,7 +63,11 @@ impl Routes {
     /// The targets of a call, the first one first.
     pub fn targets(&self, call: &Call) -> Vec<RouteTarget> {
         let route = self.of_rpcs.get(&call.rpc).unwrap_or(&self.others);
-        route.targets_of(call.affinity)
+        match call.is_bound {
+            // What it refers to is where the route begins.
+            true => route.targets.clone(),
+            false => route.targets_of(call.affinity),
+        }
     }
 }
 
@@ -80,7 +84,10 @@ impl Route {
     fn targets_of(&self, affinity: KeyAffinity) -> Vec<RouteTarget> {
         let mut targets = self.targets.clone();
         if self.is_weighted {
-            targets.sort_by_cached_key(|target| Reverse(target.score(affinity)));
+            // Positions, so that targets at one host differ.
+            let mut scored: Vec<_> = targets.into_iter().enumerate().collect();
+            scored.sort_by_cached_key(|(at, target)| Reverse(target.score(*at, affinity)));
+            targets = scored.into_iter().map(|(_, target)| target).collect();
         }
         targets
     }
@@ -100,10 +107,10 @@ impl RouteTarget {
     /// Rendezvous hashing with weights: the target has the highest score for its share
     /// of all affinities. Source: Schindelhauer and Schomaker, "Weighted Distributed
     /// Hash Tables" (2005).
-    fn score(&self, affinity: KeyAffinity) -> u64 {
-        /// Separates hosts from keys, which are hashed as well.
+    fn score(&self, position: usize, affinity: KeyAffinity) -> u64 {
+        /// Separates targets from keys, which are hashed as well.
         const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
-        let seed = SEED.wrapping_mul(self.host as u64 + 1);
+        let seed = SEED.wrapping_mul(position as u64 + 1);
         let hash = affinity.score(seed);
         // Uniform between 0 and 1, without either.
         let uniform = ((hash >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
@@ -144,6 +151,17 @@ mod tests {
             let seen = count as f64 / CONVERSATIONS as f64;
             assert!((seen - share).abs() < 0.02, "{counts:?}");
         }
+    }
+
+    #[test]
+    fn two_models_of_one_host_have_their_shares() {
+        let route = Route::of(vec![target(0, 90), target(0, 10)]);
+        let is_second = |conversation: &usize| {
+            let affinity = KeyAffinity::named(None, &conversation.to_string());
+            route.targets_of(affinity)[0].weight == 10
+        };
+        let second = (0..10_000).filter(is_second).count();
+        assert!((800..1200).contains(&second), "{second}");
     }
 
     #[test]

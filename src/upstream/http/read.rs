@@ -185,7 +185,8 @@ impl HttpApi {
     /// Gives an error of a cloud, which has written it instead of Claude, the type and
     /// status that the Claude API would have. A page of a proxy is no such error.
     fn name_error_of_cloud(&self, failure: &mut ApiFailure, exception: Option<&str>) {
-        if !self.shared.kind.is_of_cloud() || failure.message.is_empty() {
+        let is_written = !failure.message.is_empty() || exception.is_some();
+        if !self.shared.kind.is_of_cloud() || !is_written {
             return;
         }
         let by_name = event_frames::kind(exception.unwrap_or_default());
@@ -193,6 +194,9 @@ impl HttpApi {
             "" => type_of_status(failure.status).unwrap_or_default(),
             kind => kind,
         };
+        if kind.is_empty() {
+            return;
+        }
         // AWS reports quotas and credentials with the status of a wrong request.
         if type_of_status(failure.status) != Some(kind) {
             failure.status = status_of_type(kind);

@@ -117,12 +117,12 @@ impl Key {
         self.fingerprint
     }
 
-    /// Credentials of AWS for a host. They change, and so the name of the host stands for
+    /// Credentials of AWS. They change, and so this name of where they are for stands for
     /// them in what replicas share.
-    pub fn of_aws(host: &str, signer: AwsSigner) -> Key {
+    pub fn of_aws(shared_name: &str, signer: AwsSigner) -> Key {
         Key {
             name: Arc::from("aws"),
-            fingerprint: Fingerprint::of(host),
+            fingerprint: Fingerprint::of(shared_name),
             headers: KeyHeaders::Aws(signer),
             refusals: Mutex::default(),
             refused: AtomicUsize::new(0),
@@ -187,12 +187,13 @@ impl Key {
     }
 
     /// Quarantines the key for a minute, or avoids it for a model. Credentials that
-    /// expire are replaced instead, unless they are fresh.
+    /// expire are replaced instead: calls that were signed with the earlier ones may
+    /// still be rejected.
     pub fn quarantine(&self, model: Option<Arc<str>>, error: &UpstreamError) {
         if let KeyHeaders::Aws(signer) = &self.headers
             && model.is_none()
-            && signer.reject()
         {
+            signer.reject();
             return;
         }
         let mut refusals = self.refusals();
