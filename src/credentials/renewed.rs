@@ -94,7 +94,10 @@ impl<T: Send + Sync + 'static> Renewed<T> {
             }
             return Ok(value);
         }
-        inner.renew(false).await
+        // In a task: a call that ends at its deadline must not end the fetch for others.
+        let next = self.clone();
+        let renewed = tokio::spawn(async move { next.0.renew(false).await });
+        renewed.await.unwrap_or(Err(CredentialsError::TimedOut))
     }
 
     /// The value is not accepted any more: the next call fetches another one, unless this
@@ -220,6 +223,28 @@ mod tests {
         tokio::time::sleep(RETRY_AFTER).await;
         assert!(value.get().await.is_ok());
         assert_eq!(count.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_without_patience_do_not_keep_a_slow_fetch_from_its_end() {
+        let fetch = || {
+            async {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Ok(Expiring {
+                    value: 7,
+                    expires: None,
+                })
+            }
+            .boxed()
+        };
+        let value = Renewed::new(Box::new(fetch));
+        for _ in 0..4 {
+            let got = timeout(Duration::from_millis(50), value.get()).await;
+            assert!(got.is_err(), "it came too soon");
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let got = value.get().now_or_never();
+        assert_eq!(*got.expect("it is there").unwrap(), 7);
     }
 
     #[tokio::test(start_paused = true)]
