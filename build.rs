@@ -4,9 +4,10 @@ use std::{env, fs, path::PathBuf};
 
 use protox::prost::Message as _;
 
-const PROTOS: [&str; 2] = [
+const PROTOS: [&str; 3] = [
     "proto/claude/v1/batch_service.proto",
     "proto/claude/v1/claude_service.proto",
+    "proto/claude/v1/file_service.proto",
 ];
 
 /// `tonic-health` has no `List` yet.

@@ -33,6 +33,8 @@ pub mod credentials;
 #[doc(hidden)]
 pub mod dns;
 #[doc(hidden)]
+pub mod files;
+#[doc(hidden)]
 pub mod layer;
 #[doc(hidden)]
 pub mod models;
@@ -56,6 +58,7 @@ pub mod upstream;
 mod certificates;
 mod duration_limits;
 mod listener;
+mod sealed_file;
 mod token_bucket;
 
 /// Compiles the program in docs/clients/rust.md.

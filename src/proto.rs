@@ -26,11 +26,14 @@ pub const SERVICE_NAME: &str = "claude.v1.ClaudeService";
 /// Full name of the service of batches.
 pub const BATCH_SERVICE_NAME: &str = "claude.v1.BatchService";
 
+/// Full name of the service of files.
+pub const FILE_SERVICE_NAME: &str = "claude.v1.FileService";
+
 /// `google.rpc.ErrorInfo.domain` of every error.
 pub const ERROR_DOMAIN: &str = "claude-grpc";
 
-/// The names of the methods of both services. No two have the same.
-pub const METHODS: [&str; 13] = [
+/// The names of the methods of all services. No two have the same.
+pub const METHODS: [&str; 18] = [
     "SubmitBatch",
     "GetBatch",
     "ListBatches",
@@ -44,16 +47,29 @@ pub const METHODS: [&str; 13] = [
     "Classify",
     "CountTokens",
     "ListModels",
+    "UploadFile",
+    "GetFile",
+    "ListFiles",
+    "DeleteFile",
+    "DownloadFile",
 ];
 
 /// The name of the method that a path of one of the services refers to.
 pub fn method(path: &str) -> Option<&str> {
-    method_of(SERVICE_NAME, path).or_else(|| method_of(BATCH_SERVICE_NAME, path))
+    let services = [SERVICE_NAME, BATCH_SERVICE_NAME, FILE_SERVICE_NAME];
+    services
+        .into_iter()
+        .find_map(|service| method_of(service, path))
 }
 
 /// Whether a path is one of the service of batches.
 pub fn is_of_batches(path: &str) -> bool {
     method_of(BATCH_SERVICE_NAME, path).is_some()
+}
+
+/// Whether a path is one of the service of files.
+pub fn is_of_files(path: &str) -> bool {
+    method_of(FILE_SERVICE_NAME, path).is_some()
 }
 
 fn method_of<'a>(service: &str, path: &'a str) -> Option<&'a str> {
@@ -66,7 +82,7 @@ fn method_of<'a>(service: &str, path: &'a str) -> Option<&'a str> {
 pub fn is_stream(method: &str) -> bool {
     matches!(
         method,
-        "GenerateStream" | "SummarizeStream" | "StreamBatchResults"
+        "GenerateStream" | "SummarizeStream" | "StreamBatchResults" | "DownloadFile"
     )
 }
 

@@ -123,6 +123,20 @@ reasons! {
     BatchItemExpired "BATCH_ITEM_EXPIRED": DeadlineExceeded, Retry::No, None, Incomplete,
         "Result of a batch: the item was not processed within 24 hours. Submit it again.";
 
+    // Files, and what else belongs to a tenant.
+    FilesDisabled "FILES_DISABLED": FailedPrecondition, Retry::No, None, Failed,
+        "FileService is off: the operator must set `files.state_file`.";
+    FileUnknown "FILE_UNKNOWN": NotFound, Retry::No, None, Usage,
+        "The tenant has no file with this id: it never had, or the file was deleted or has expired.";
+    ContainerUnknown "CONTAINER_UNKNOWN": NotFound, Retry::No, None, Usage,
+        "The tenant has no container with this id: it never had, the container has expired, or the process that knew it has ended (`files.state_file` is not set). Call without `container`.";
+    ThreadUnknown "THREAD_UNKNOWN": NotFound, Retry::No, None, Usage,
+        "The tenant has no thread whose last answer has this id. Send the whole conversation.";
+    TooManyFiles "TOO_MANY_FILES": ResourceExhausted, Retry::No, Some("client"), Busy,
+        "The tenant has `files.max_per_tenant` files, or files of `files.max_bytes_per_tenant` bytes. Delete some.";
+    FileStateUnavailable "FILE_STATE_UNAVAILABLE": Unavailable, ONE_SECOND, None, Failed,
+        "It cannot be read or written what belongs to whom. The log says why.";
+
     // Credentials and permissions.
     Unauthenticated "UNAUTHENTICATED": Unauthenticated, Retry::No, None, Failed,
         "Missing or invalid credentials. The log and the metric `claude_grpc.access.refusals` say which.";

@@ -1,7 +1,6 @@
 //! Why a call about batches fails.
 
-use super::state_file::StateFileError;
-use crate::{access::limits::AccessError, upstream::Failed};
+use crate::{access::limits::AccessError, sealed_file::StateFileError, upstream::Failed};
 use thiserror::Error;
 
 /// A call about batches fails.

@@ -19,11 +19,11 @@ pub use config::BatchesConfig;
 pub use error::BatchError;
 pub use new_batch::{ItemEstimate, NewBatch};
 pub use record::{BatchItem, BatchItems, BatchRecord, ItemKind, ItemLabels, Phase};
-pub use state_file::StateFileError;
 
 use crate::{
     access::{Clock, limits::UsageStore},
     call::{Deadline, Priority},
+    sealed_file::StateFileError,
     secrets::{Keyring, SecretError},
     telemetry::CallRecord,
     upstream::{

@@ -18,6 +18,7 @@ pub mod estimate;
 pub mod event;
 pub mod event_reader;
 pub mod extra;
+pub mod files;
 pub mod gather;
 pub mod given;
 pub mod json_string;

@@ -104,6 +104,12 @@ impl Rest {
         Some(container)
     }
 
+    /// The container.
+    pub fn container(&self) -> Option<Container> {
+        let place = position(&self.message, "container")?;
+        Container::read(&self.message[place].1)
+    }
+
     /// A field of the message, moved.
     pub fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
         let place = position(&self.message, name)?;

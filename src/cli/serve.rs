@@ -14,6 +14,7 @@ use crate::{
     batches::Batches,
     config::{Config, Environment},
     credentials::AwsSigner,
+    files::{Files, Ownership},
     secrets::{ApiKeys, KeySource, Reload, Reloadable, Watcher},
     server::Server,
     service::Rpcs,
@@ -122,9 +123,21 @@ async fn serve(
     let listen = config.server.listen;
     let usage_store = security.access.as_ref();
     let usage_store = usage_store.map(|access| access.usage_store().clone());
-    let batches = Batches::open(&config.batches, &upstream, usage_store)
-        .map_err(|error| Failure::usage(with_causes(&error)))?;
-    let service = Rpcs::new(upstream.client.clone(), config.service).with_batches(batches.clone());
+    let unusable = |error: &dyn std::error::Error| Failure::usage(with_causes(error));
+    let ownership = Ownership::open(&config.files).map_err(|error| unusable(&error))?;
+    // Without tenants or a state file there is nothing to check or to keep.
+    let is_guarded = security.access.is_some() || config.files.state_file.is_some();
+    let upstream = match is_guarded {
+        true => ownership.guarding(upstream),
+        false => upstream,
+    };
+    let files = Files::new(&config.files, &upstream, &ownership);
+    let files = files.map_err(|error| unusable(&error))?;
+    let batches = Batches::open(&config.batches, &upstream, usage_store);
+    let batches = batches.map_err(|error| unusable(&error))?;
+    let service = Rpcs::new(upstream.client.clone(), config.service)
+        .with_batches(batches.clone())
+        .with_files(files.clone());
     let drain_timeout = config.server.drain_timeout;
     let bound = match socket {
         Some(socket) => Server::from_listener(socket, config.server, service),
@@ -166,12 +179,13 @@ async fn serve(
         never = serve_admin(admin) => match never {},
         never = signals.drain(drain.clone()) => match never {},
         never = systemd::report(drain, drain_timeout) => match never {},
-        never = look_after(batches.as_ref()) => match never {},
+        never = look_after(batches.as_ref(), files.as_ref()) => match never {},
     }
     if let Some(batches) = batches {
         // What is not submitted by then is resumed at the next start.
         let _ = timeout(drain_timeout, batches.shut_down()).await;
     }
+    let _ = timeout(drain_timeout, ownership.shut_down()).await;
     if let Some(access) = security.access {
         access.usage_store().flush().await;
     }
@@ -179,11 +193,23 @@ async fn serve(
     Ok(())
 }
 
-/// Looks after batches, if they are on.
-async fn look_after(batches: Option<&Batches>) -> Infallible {
-    match batches {
-        Some(batches) => batches.work().await,
-        None => std::future::pending().await,
+/// Looks after batches and files, as far as they are on.
+async fn look_after(batches: Option<&Batches>, files: Option<&Files>) -> Infallible {
+    let of_batches = async {
+        match batches {
+            Some(batches) => batches.work().await,
+            None => std::future::pending().await,
+        }
+    };
+    let of_files = async {
+        match files {
+            Some(files) => files.work().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        never = of_batches => never,
+        never = of_files => never,
     }
 }
 

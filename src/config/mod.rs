@@ -18,6 +18,7 @@ use crate::{
     access::{AccessConfig, limits::LimitsConfig},
     admin::AdminConfig,
     batches::BatchesConfig,
+    files::FilesConfig,
     secrets::SecretsConfig,
     server::ServerConfig,
     service::ServiceConfig,
@@ -46,6 +47,8 @@ pub struct Config {
     pub service: ServiceConfig,
     /// Batches: where their state is kept, and for how long.
     pub batches: BatchesConfig,
+    /// Files at the API, and whom they belong to.
+    pub files: FilesConfig,
     /// Access control.
     pub access: AccessConfig,
     /// The usage store and the prices of tokens.
@@ -108,6 +111,8 @@ impl Config {
             .check(&mut |key, problem| wrong(&format!("upstream.{key}"), problem));
         self.service
             .check(&mut |key, problem| wrong(&format!("service.{key}"), problem));
+        self.files
+            .check(&mut |key, problem| wrong(&format!("files.{key}"), problem));
         self.batches
             .check(&mut |key, problem| wrong(&format!("batches.{key}"), problem));
         self.access
@@ -181,6 +186,7 @@ impl Layers {
         let upstream = self.section("upstream", faults);
         let service = self.section("service", faults);
         let batches = self.section("batches", faults);
+        let files = self.section("files", faults);
         let access = self.section("access", faults);
         let limits = self.section("limits", faults);
         let secrets = self.section("secrets", faults);
@@ -193,6 +199,7 @@ impl Layers {
             upstream: upstream?,
             service: service?,
             batches: batches?,
+            files: files?,
             access: access?,
             limits: limits?,
             secrets: secrets?,

@@ -1,11 +1,12 @@
-//! The generated servers of both services, as one.
+//! The generated servers of all services, as one.
 
 use super::config::ServerConfig;
 use crate::{
     proto::{
-        is_of_batches,
+        is_of_batches, is_of_files,
         v1::{
             batch_service_server::BatchServiceServer, claude_service_server::ClaudeServiceServer,
+            file_service_server::FileServiceServer,
         },
     },
     service::Rpcs,
@@ -36,11 +37,12 @@ macro_rules! limited {
     };
 }
 
-/// Both services, with their limits and compression.
+/// All services, with their limits and compression.
 #[derive(Clone)]
 pub struct Services {
     claude: ClaudeServiceServer<Rpcs>,
     batches: BatchServiceServer<Rpcs>,
+    files: FileServiceServer<Rpcs>,
 }
 
 impl Services {
@@ -49,6 +51,7 @@ impl Services {
         Services {
             claude: limited!(ClaudeServiceServer, config, rpcs),
             batches: limited!(BatchServiceServer, config, rpcs),
+            files: limited!(FileServiceServer, config, rpcs),
         }
     }
 }
@@ -68,8 +71,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if is_of_batches(request.uri().path()) {
+        let path = request.uri().path();
+        if is_of_batches(path) {
             self.batches.call(request)
+        } else if is_of_files(path) {
+            self.files.call(request)
         } else {
             self.claude.call(request)
         }

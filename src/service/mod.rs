@@ -6,6 +6,7 @@ mod call;
 mod classify;
 mod config;
 mod document;
+mod files;
 mod generate;
 mod model;
 mod models;
@@ -21,6 +22,7 @@ pub use passthrough::{MAX_HEADERS_OF_API, is_of_api};
 
 use crate::{
     batches::Batches,
+    files::Files,
     proto::v1::{self, claude_service_server::ClaudeService},
     upstream::Client,
 };
@@ -28,12 +30,13 @@ use futures::{StreamExt, stream::BoxStream};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
-/// The RPCs of `claude.v1.ClaudeService` and `claude.v1.BatchService`. Cloning is cheap.
+/// The RPCs of all services of `claude.v1`. Cloning is cheap.
 #[derive(Clone)]
 pub struct Rpcs {
     claude: Client,
     config: Arc<ServiceConfig>,
     batches: Option<Batches>,
+    files: Option<Files>,
 }
 
 impl Rpcs {
@@ -43,6 +46,7 @@ impl Rpcs {
             claude,
             config: Arc::new(config),
             batches: None,
+            files: None,
         }
     }
 
@@ -50,6 +54,12 @@ impl Rpcs {
     #[must_use]
     pub fn with_batches(self, batches: Option<Batches>) -> Self {
         Rpcs { batches, ..self }
+    }
+
+    /// Serves files; without them, FileService rejects all calls.
+    #[must_use]
+    pub fn with_files(self, files: Option<Files>) -> Self {
+        Rpcs { files, ..self }
     }
 }
 

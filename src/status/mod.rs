@@ -11,6 +11,7 @@
 mod access;
 mod answer;
 mod batches;
+mod files;
 mod server;
 mod size;
 mod upstream;
@@ -22,6 +23,7 @@ pub use batches::{
     batch_failed, batches_disabled, item_canceled, item_error, item_expired, item_failed,
     item_unreadable,
 };
+pub use files::{file_failed, files_disabled};
 pub use server::{
     deadline_exceeded, detailed, draining, invalid_timeout, malformed_message, message_too_large,
     metadata_too_large, out_of_message_memory, overloaded, overloaded_by_peer,

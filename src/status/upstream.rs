@@ -3,7 +3,7 @@
 use super::{Draft, access, size};
 use crate::{
     reason::Reason,
-    upstream::{ApiFailure, ConnectFailure, Failed, LONGEST_RETRY_AFTER, UpstreamError},
+    upstream::{ApiFailure, ConnectFailure, Failed, LONGEST_RETRY_AFTER, OwnedKind, UpstreamError},
 };
 use std::time::Duration;
 use tonic::{Code, Status};
@@ -28,6 +28,12 @@ pub fn upstream_failed(failed: &Failed, payload_field: &'static str) -> Status {
         UpstreamError::CircuitOpen { .. } => Reason::CircuitOpen,
         UpstreamError::QuotaExhausted { .. } => Reason::UpstreamQuotaExhausted,
         UpstreamError::NotServed(_) => Reason::HostUnavailable,
+        UpstreamError::NotOwned { kind, .. } => match kind {
+            OwnedKind::File => Reason::FileUnknown,
+            OwnedKind::Container => Reason::ContainerUnknown,
+            OwnedKind::Thread => Reason::ThreadUnknown,
+        },
+        UpstreamError::Unsearchable => Reason::InvalidRequest,
         UpstreamError::StoreUnreachable => Reason::QuotaUnreachable,
         // The caller's credentials are valid; the service's own key is not.
         UpstreamError::NoCredentials(_) | UpstreamError::NoUsableKey => Reason::UpstreamAuth,

@@ -25,7 +25,7 @@ pub const OTHER_LABEL: &str = "other";
 pub const ANONYMOUS: &str = "anonymous";
 
 /// `rpc.method` of each RPC, and the name of its span.
-pub const METHODS: [&str; 13] = [
+pub const METHODS: [&str; 18] = [
     "claude.v1.BatchService/SubmitBatch",
     "claude.v1.BatchService/GetBatch",
     "claude.v1.BatchService/ListBatches",
@@ -39,6 +39,11 @@ pub const METHODS: [&str; 13] = [
     "claude.v1.ClaudeService/Classify",
     "claude.v1.ClaudeService/CountTokens",
     "claude.v1.ClaudeService/ListModels",
+    "claude.v1.FileService/UploadFile",
+    "claude.v1.FileService/GetFile",
+    "claude.v1.FileService/ListFiles",
+    "claude.v1.FileService/DeleteFile",
+    "claude.v1.FileService/DownloadFile",
 ];
 
 /// Names of the gRPC statuses, indexed by status code.
@@ -145,7 +150,8 @@ pub mod attribute {
     /// TCP port of the API.
     pub const SERVER_PORT: &str = "server.port";
     /// The operation: `chat`, `count_tokens`, `list_models`, `create_batch`,
-    /// `list_batches`, `get_batch`, `cancel_batch`, `delete_batch` or `batch_results`.
+    /// `list_batches`, `get_batch`, `cancel_batch`, `delete_batch`, `batch_results`, `upload_file`,
+    /// `get_file`, `delete_file` or `download_file`.
     pub const OPERATION: &str = "gen_ai.operation.name";
     /// The provider: always `anthropic`.
     pub const PROVIDER: &str = "gen_ai.provider.name";

@@ -65,6 +65,17 @@ impl BatchResults {
         }
     }
 
+    /// Passes each result to `inspect` when it is read.
+    pub fn inspect_all(&mut self, inspect: impl Fn(&BatchResult) + Send + 'static) {
+        let results = std::mem::replace(&mut self.results, futures::stream::empty().boxed());
+        let inspected = results.inspect(move |result| {
+            if let Ok(result) = result {
+                inspect(result);
+            }
+        });
+        self.results = inspected.boxed();
+    }
+
     /// Keeps `held` until the results are dropped.
     pub fn hold(&mut self, held: impl Send + 'static) {
         self.held.push(Box::new(held));

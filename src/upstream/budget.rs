@@ -47,7 +47,10 @@ impl Rule<Call> for ChargeBudget {
             return next.run(call).await;
         };
         // Each request of a batch is checked, and charged, when it is submitted.
-        let has_model = !matches!(call.payload, Payload::Models(_) | Payload::Batches(_));
+        let has_model = !matches!(
+            call.payload,
+            Payload::Models(_) | Payload::Batches(_) | Payload::Files(_)
+        );
         if has_model && let Err(cause) = caller.may_ask(&call.model) {
             self.refusals.count(cause);
             return Err(UpstreamError::AccessDenied(AccessError::NotAllowed(cause)));

@@ -1,6 +1,8 @@
 //! One call to the API.
 
-use super::{ApiHeaders, Attempts, BatchCall, Fingerprint, KeyAffinity, RequestShape, RoutedRpc};
+use super::{
+    ApiHeaders, Attempts, BatchCall, FileCall, Fingerprint, KeyAffinity, RequestShape, RoutedRpc,
+};
 use crate::{
     access::{Identity, limits::AttemptedModel},
     call::{Deadline, Priority, Tenant},
@@ -150,6 +152,19 @@ pub enum Payload {
     Models(ModelsQuery),
     /// `/v1/messages/batches`, and what is below.
     Batches(BatchCall),
+    /// `/v1/files`, and what is below.
+    Files(FileCall),
+}
+
+impl Payload {
+    /// Whether it makes something at the API that nobody knows of without the answer: a
+    /// batch that is paid, or a file.
+    pub fn creates(&self) -> bool {
+        matches!(
+            self,
+            Payload::Batches(BatchCall::Create { .. }) | Payload::Files(FileCall::Upload(_))
+        )
+    }
 }
 
 /// How a response is transferred from the API, and in which form it is

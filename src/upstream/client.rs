@@ -96,6 +96,8 @@ pub struct AnswerOrigin {
     pub host: Arc<str>,
     /// The host's id of the request.
     pub request_id: Option<String>,
+    /// The API key that was used; `None` for an answer that is shared.
+    pub key: Option<Fingerprint>,
 }
 
 /// A failure and the attempts before it.
@@ -118,6 +120,11 @@ impl Client {
     /// A client on top of a stack.
     pub fn new(stack: BoxStack) -> Self {
         Client { stack }
+    }
+
+    /// The stack, to put a layer on top of it.
+    pub fn into_stack(self) -> BoxStack {
+        self.stack
     }
 
     /// Requests one complete response. A request that is not borrowed is dropped
@@ -209,10 +216,15 @@ impl Client {
             Ok(Reply {
                 request_id,
                 host,
+                key,
                 body,
             }) => Ok(Answered {
                 value: body,
-                origin: AnswerOrigin { host, request_id },
+                origin: AnswerOrigin {
+                    host,
+                    request_id,
+                    key,
+                },
                 attempts: attempts.count(),
             }),
             Err(error) => Err(Failed {

@@ -13,7 +13,9 @@
 //! that started it. A caller that joined, and has time left when that deadline
 //! is exceeded, makes a call of its own.
 
-use super::{ApiHeaders, Body, Call, Payload, Reply, RoutedRpc, Transport, UpstreamError};
+use super::{
+    ApiHeaders, Body, Call, Fingerprint, Payload, Reply, RoutedRpc, Transport, UpstreamError,
+};
 use crate::access::Identity;
 use crate::claude::answer::Message;
 use crate::layer::{Next, Rule};
@@ -51,6 +53,7 @@ struct RequestKey {
 struct Answer {
     request_id: Option<String>,
     host: Arc<str>,
+    key: Option<Fingerprint>,
     message: Arc<Message>,
     attempts: u32,
 }
@@ -120,6 +123,7 @@ impl Coalesce {
                 Body::Message(message) => Ok(Answer {
                     request_id: reply.request_id,
                     host: reply.host,
+                    key: reply.key,
                     message: Arc::new(*message),
                     attempts: attempts.count(),
                 }),
@@ -218,6 +222,7 @@ impl Rule<Call> for Coalesce {
             return Ok(Reply {
                 request_id: answer.request_id,
                 host: answer.host,
+                key: answer.key,
                 body: Body::Message(Box::new(message)),
             });
         }
@@ -250,6 +255,7 @@ mod tests {
         Reply {
             request_id: None,
             host: Arc::from("h"),
+            key: None,
             body: Body::Message(Box::new(Message::read(answer.as_bytes()).unwrap())),
         }
     }

@@ -1,6 +1,6 @@
 //! The errors of a call to the API.
 
-use super::{connect_failure::ConnectFailure, hosts::HostLacks};
+use super::{connect_failure::ConnectFailure, hosts::HostLacks, owned_kind::OwnedKind};
 use crate::{
     access::limits::AccessError,
     claude::{
@@ -74,6 +74,17 @@ pub enum UpstreamError {
     /// No host can serve the call. It was not sent.
     #[error(transparent)]
     NotServed(HostLacks),
+    /// The request names what its tenant does not own. It was not sent.
+    #[error("unknown {} {id}", .kind.name())]
+    NotOwned {
+        /// What it names.
+        kind: OwnedKind,
+        /// Its id.
+        id: String,
+    },
+    /// The request may name what its tenant does not own. It was not sent.
+    #[error("the request must not be nested more than 127 levels deep")]
+    Unsearchable,
     /// There are no valid credentials for the host. It was not asked.
     #[error(transparent)]
     NoCredentials(CredentialsError),
@@ -153,6 +164,8 @@ impl UpstreamError {
             | UpstreamError::StoreUnreachable
             | UpstreamError::AccessDenied(_)
             | UpstreamError::NotServed(_)
+            | UpstreamError::NotOwned { .. }
+            | UpstreamError::Unsearchable
             | UpstreamError::NoCredentials(_)
             | UpstreamError::NoUsableKey => true,
             UpstreamError::Broken
@@ -196,6 +209,8 @@ impl UpstreamError {
             | UpstreamError::DeadlineExceeded(_)
             | UpstreamError::StoreUnreachable
             | UpstreamError::AccessDenied(_)
+            | UpstreamError::NotOwned { .. }
+            | UpstreamError::Unsearchable
             | UpstreamError::NotServed(_) => false,
         }
     }

@@ -13,7 +13,7 @@
 //! by asking for what the key may not do.
 
 use super::{
-    BatchCall, Call, Payload, Reply, UpstreamError,
+    Call, Payload, Reply, UpstreamError,
     attempt::Attempt,
     keys::{Key, Keys},
     limits::RateLimitObserver,
@@ -55,7 +55,7 @@ impl SelectKey {
             };
         }
         // It would belong to a workspace that nobody has noted.
-        if matches!(call.payload, Payload::Batches(BatchCall::Create { .. })) {
+        if call.payload.creates() {
             return Err(UpstreamError::NoUsableKey);
         }
         let mut refusal = UpstreamError::NoUsableKey;
@@ -121,6 +121,7 @@ impl Rule<Call> for SelectKey {
             let in_use = key.begin_use();
             let error = match next.run(attempt).await {
                 Ok(mut reply) => {
+                    reply.key = Some(key.fingerprint());
                     reply.body.hold(in_use);
                     return Ok(reply);
                 }

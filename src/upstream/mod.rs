@@ -20,12 +20,16 @@ mod config;
 mod connect_failure;
 mod deadline;
 mod error;
+mod file_call;
+mod file_client;
+mod file_content;
 mod fingerprint;
 mod hosts;
 mod http;
 mod key_selection;
 mod keys;
 mod limits;
+mod owned_kind;
 mod pacing;
 mod reply;
 mod request_shape;
@@ -50,6 +54,8 @@ pub use concurrency_limit::ConcurrencyLimit;
 pub use config::{BreakerConfig, RetryConfig, UpstreamConfig};
 pub use connect_failure::ConnectFailure;
 pub use error::{ApiFailure, LONGEST_RETRY_AFTER, SPEND_LIMIT_REACHED, UpstreamError};
+pub use file_call::{FileCall, FileUpload, UploadBody};
+pub use file_content::FileContent;
 pub use fingerprint::Fingerprint;
 pub use hosts::{
     CredentialsKind, DEFAULT_HOST, Host, HostConfig, HostFeature, HostKeys, HostKind, HostLacks,
@@ -57,6 +63,7 @@ pub use hosts::{
 };
 pub use keys::{Key, Keys};
 pub use limits::{Bucket, LimitKind, RateLimitObserver, RateLimits};
+pub use owned_kind::OwnedKind;
 pub use pacing::{Quota, QuotaRemaining, RateLimiter};
 pub use reply::{Body, EventStream, Reply};
 pub use request_shape::RequestShape;

@@ -1,10 +1,11 @@
 //! The responses of the API.
 
-use super::{BatchResults, UpstreamError, usage_meter::UsageMeter};
+use super::{BatchResults, FileContent, Fingerprint, UpstreamError, usage_meter::UsageMeter};
 use crate::claude::{
     answer::Message,
     batches::{BatchPage, MessageBatch},
     event::StreamEvent,
+    files::FileObject,
     models::{ModelPage, TokenCount},
 };
 use futures::{Stream, StreamExt, stream::BoxStream};
@@ -22,6 +23,8 @@ pub struct Reply {
     pub request_id: Option<String>,
     /// Name of the host that answered.
     pub host: Arc<str>,
+    /// The API key that was used; `None` for a response that is shared.
+    pub key: Option<Fingerprint>,
     /// The response itself.
     pub body: Body,
 }
@@ -44,6 +47,10 @@ pub enum Body {
     Batches(BatchPage),
     /// The results of a batch.
     BatchResults(BatchResults),
+    /// A file.
+    File(Box<FileObject>),
+    /// The content of a file.
+    FileContent(FileContent),
     /// What the call was about has been deleted.
     Deleted,
 }
@@ -54,6 +61,7 @@ impl Body {
         match self {
             Body::Events(events) => events.hold(held),
             Body::BatchResults(results) => results.hold(held),
+            Body::FileContent(content) => content.hold(held),
             _ => drop(held),
         }
     }
@@ -112,6 +120,18 @@ impl EventStream {
             events: self.events.inspect(inspect).boxed(),
             ..self
         }
+    }
+
+    /// Passes each event to `inspect` when it is read, the first one at once.
+    pub fn inspect_all(&mut self, inspect: impl Fn(&StreamEvent) + Send + 'static) {
+        let inspect = move |event: &Event| {
+            if let Ok(event) = event {
+                inspect(event);
+            }
+        };
+        self.first.iter().for_each(&inspect);
+        let events = std::mem::replace(&mut self.events, futures::stream::empty().boxed());
+        self.events = events.inspect(inspect).boxed();
     }
 
     /// Waits for the first event, which is then read again.

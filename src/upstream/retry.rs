@@ -5,7 +5,7 @@
 //! to the caller before an attempt returns `Ok`, so the caller never sees a
 //! repeated attempt.
 
-use super::{BatchCall, Call, Payload, Reply, RetryConfig, UpstreamError};
+use super::{Call, Reply, RetryConfig, UpstreamError};
 use futures::future::BoxFuture;
 use rand::Rng;
 use std::{sync::Arc, time::Duration};
@@ -67,7 +67,7 @@ impl RetryPolicy {
         if self.retries >= self.config.max_retries || is_paid_twice {
             return None;
         }
-        if creates_batch(call) && !error.was_not_processed() {
+        if call.payload.creates() && !error.was_not_processed() {
             return None;
         }
         let moves_on = error.is_of_host() && call.attempts.with_content() == 0;
@@ -121,11 +121,6 @@ fn is_idle_close(asked: Instant, error: &UpstreamError) -> bool {
         UpstreamError::Broken | UpstreamError::BrokenWithOthers
     );
     is_broken && asked.elapsed() < AT_ONCE
-}
-
-/// A batch that is created twice is paid twice, and nobody knows of the first one.
-fn creates_batch(call: &Call) -> bool {
-    matches!(call.payload, Payload::Batches(BatchCall::Create { .. }))
 }
 
 fn classify(error: &UpstreamError) -> RetryDecision {

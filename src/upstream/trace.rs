@@ -1,8 +1,8 @@
 //! Telemetry of a call on its way to the API: its waits, and each attempt.
 
 use super::{
-    BatchCall, Body, HostConfig, Payload, Reply, Transport, UpstreamError, attempt::Attempt,
-    usage_meter::UsageMeter,
+    BatchCall, Body, FileCall, HostConfig, Payload, Reply, Transport, UpstreamError,
+    attempt::Attempt, usage_meter::UsageMeter,
 };
 use crate::{
     claude::{
@@ -57,6 +57,7 @@ impl TraceAttempt {
             Payload::CountTokens { body } => (Operation::CountTokens, false, Some(body)),
             Payload::Models(_) => (Operation::ListModels, false, None),
             Payload::Batches(of) => (batch_operation(of), false, None),
+            Payload::Files(of) => (file_operation(of), false, None),
         };
         AttemptRequest {
             operation,
@@ -115,6 +116,15 @@ fn batch_operation(of: &BatchCall) -> Operation {
         BatchCall::Cancel(_) => Operation::CancelBatch,
         BatchCall::Delete(_) => Operation::DeleteBatch,
         BatchCall::Results(_) => Operation::BatchResults,
+    }
+}
+
+fn file_operation(of: &FileCall) -> Operation {
+    match of {
+        FileCall::Upload(_) => Operation::UploadFile,
+        FileCall::Get(_) => Operation::GetFile,
+        FileCall::Delete(_) => Operation::DeleteFile,
+        FileCall::Content(_) => Operation::DownloadFile,
     }
 }
 

@@ -198,6 +198,7 @@ impl Api {
         Reply {
             request_id: None,
             host: "claude".into(),
+            key: None,
             body,
         }
     }

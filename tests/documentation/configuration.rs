@@ -29,6 +29,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("upstream.user_profile_id", "\"profile_01ABC\""),
     ("batches.state_file", "\"/var/lib/claude-grpc/batches\""),
     ("batches.key_file", "\"/etc/claude-grpc/batches.key\""),
+    ("files.state_file", "\"/var/lib/claude-grpc/files\""),
+    ("files.key_file", "\"/etc/claude-grpc/files.key\""),
     ("access.clients_file", "\"/etc/claude-grpc/clients.toml\""),
     (
         "limits.budget_file",

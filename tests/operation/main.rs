@@ -10,6 +10,7 @@ mod calls;
 mod canary;
 #[path = "../access/certificates.rs"]
 mod certificates;
+mod files;
 mod leaks;
 mod load;
 mod memory;

@@ -20,6 +20,7 @@ mod defined_tools;
 mod drain;
 mod failover;
 mod faults;
+mod files;
 mod foreign_requests;
 mod full_blocks;
 mod full_bodies;

@@ -219,6 +219,10 @@ fn attempt_attributes(attempt: AttemptData) -> Attributes {
         Operation::CancelBatch => ("POST", "/v1/messages/batches/{id}/cancel"),
         Operation::DeleteBatch => ("DELETE", "/v1/messages/batches/{id}"),
         Operation::BatchResults => ("GET", "/v1/messages/batches/{id}/results"),
+        Operation::UploadFile => ("POST", "/v1/files"),
+        Operation::GetFile => ("GET", "/v1/files/{id}"),
+        Operation::DeleteFile => ("DELETE", "/v1/files/{id}"),
+        Operation::DownloadFile => ("GET", "/v1/files/{id}/content"),
     };
     let mut all = Attributes(Vec::with_capacity(24));
     all.text(a::OPERATION, request.operation.name());

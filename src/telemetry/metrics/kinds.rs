@@ -23,6 +23,14 @@ pub enum Operation {
     DeleteBatch,
     /// Read the results of a batch.
     BatchResults,
+    /// Upload a file.
+    UploadFile,
+    /// Read what is known of a file.
+    GetFile,
+    /// Delete a file.
+    DeleteFile,
+    /// Read the content of a file.
+    DownloadFile,
 }
 
 impl Operation {
@@ -38,6 +46,10 @@ impl Operation {
             Operation::CancelBatch => "cancel_batch",
             Operation::DeleteBatch => "delete_batch",
             Operation::BatchResults => "batch_results",
+            Operation::UploadFile => "upload_file",
+            Operation::GetFile => "get_file",
+            Operation::DeleteFile => "delete_file",
+            Operation::DownloadFile => "download_file",
         }
     }
 }

@@ -99,7 +99,9 @@ impl Inner {
         let targets = match feature(&call.payload) {
             HostFeature::Messages | HostFeature::CountTokens => self.routes.targets(call),
             // Not about a model, so no route names them.
-            HostFeature::Models | HostFeature::Batches => Routes::everywhere(&self.hosts),
+            HostFeature::Models | HostFeature::Batches | HostFeature::Files => {
+                Routes::everywhere(&self.hosts)
+            }
         };
         let mut candidates = Vec::with_capacity(targets.len());
         let mut lacks = HostLacks::Host;
@@ -169,7 +171,8 @@ fn may_use(call: &Call, host: &Host) -> bool {
 
 /// Whether a call cannot be made at another host than the first one.
 fn is_bound(call: &Call) -> bool {
-    call.is_bound || feature(&call.payload) == HostFeature::Batches
+    let of_account = [HostFeature::Batches, HostFeature::Files];
+    call.is_bound || of_account.contains(&feature(&call.payload))
 }
 
 impl Service<Call> for Failover {

@@ -198,6 +198,7 @@ pub(super) fn feature(payload: &Payload) -> HostFeature {
         Payload::CountTokens { .. } => HostFeature::CountTokens,
         Payload::Models(_) => HostFeature::Models,
         Payload::Batches(_) => HostFeature::Batches,
+        Payload::Files(_) => HostFeature::Files,
     }
 }
 

@@ -37,6 +37,8 @@ pub enum HostFeature {
     Models,
     /// `/v1/messages/batches`.
     Batches,
+    /// Files.
+    Files,
 }
 
 /// How a key is sent.
@@ -92,7 +94,7 @@ impl HostKind {
         match feature {
             HostFeature::Messages => true,
             HostFeature::CountTokens => self != HostKind::BedrockRuntime,
-            HostFeature::Models | HostFeature::Batches => is_whole,
+            HostFeature::Models | HostFeature::Batches | HostFeature::Files => is_whole,
         }
     }
 
@@ -167,6 +169,7 @@ impl HostFeature {
             HostFeature::CountTokens => "token counting",
             HostFeature::Models => "the list of models",
             HostFeature::Batches => "batches",
+            HostFeature::Files => "files",
         }
     }
 }

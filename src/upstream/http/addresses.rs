@@ -1,8 +1,10 @@
 //! The URLs of a host.
 
-use crate::upstream::{BatchCall, Call, HostConfig, HostKind, ModelsQuery, Payload, Transport};
+use crate::upstream::{
+    BatchCall, Call, FileCall, HostConfig, HostKind, ModelsQuery, Payload, Transport,
+};
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 use std::borrow::Cow;
@@ -24,6 +26,8 @@ pub struct RequestParts<'a> {
     pub url: Cow<'a, Url>,
     /// The body, if there is one.
     pub body: Option<Bytes>,
+    /// The content type of the body.
+    pub content_type: HeaderValue,
 }
 
 /// The URLs of a host.
@@ -36,6 +40,7 @@ pub struct Addresses {
     count_tokens: Url,
     models: Url,
     batches: Url,
+    files: Url,
 }
 
 // === impl Addresses ===
@@ -68,6 +73,7 @@ impl Addresses {
             count_tokens,
             models: url("/v1/models")?,
             batches: url("/v1/messages/batches")?,
+            files: url("/v1/files")?,
         })
     }
 
@@ -78,6 +84,7 @@ impl Addresses {
 
     /// The request line and body of a call.
     pub fn request(&self, call: &Call) -> RequestParts<'_> {
+        let mut content_type = HeaderValue::from_static("application/json");
         let (method, url, body) = match &call.payload {
             Payload::Messages { body, transport } => (
                 Method::POST,
@@ -98,8 +105,24 @@ impl Addresses {
                 };
                 (method, Cow::Owned(url), body)
             }
+            Payload::Files(of) => {
+                let (method, url) = of.line(&self.files);
+                let body = match of {
+                    FileCall::Upload(upload) => {
+                        content_type = upload.content_type.clone();
+                        Some(upload.bytes.clone())
+                    }
+                    _ => None,
+                };
+                (method, Cow::Owned(url), body)
+            }
         };
-        RequestParts { method, url, body }
+        RequestParts {
+            method,
+            url,
+            body,
+            content_type,
+        }
     }
 
     fn messages(&self, model: &str, transport: Transport) -> Cow<'_, Url> {

@@ -196,6 +196,7 @@ impl HttpApi {
         Ok(Reply {
             request_id,
             host: Arc::clone(&self.shared.host),
+            key: None,
             body,
         })
     }

@@ -14,15 +14,17 @@ use crate::{
         batches::{BatchPage, MessageBatch},
         error::{ErrorBody, status_of_type, type_of_status},
         event::StreamEvent,
+        files::FileObject,
         gather::Gather,
         models::{ModelPage, TokenCount},
         unreadable::Unreadable,
     },
     upstream::{
-        ApiFailure, BatchCall, BatchResults, Body, ConnectFailure, EventStream, Payload, Transport,
-        UpstreamError, attempt::Attempt, usage_meter::UsageMeter,
+        ApiFailure, BatchCall, BatchResults, Body, ConnectFailure, EventStream, FileCall,
+        FileContent, Payload, Transport, UpstreamError, attempt::Attempt, usage_meter::UsageMeter,
     },
 };
+use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use std::time::SystemTime;
 use tokio::time::timeout;
@@ -77,16 +79,33 @@ impl HttpApi {
                     Body::Batches(self.json(response, BatchPage::read).await?)
                 }
                 BatchCall::Delete(_) => Body::Deleted,
-                BatchCall::Results(_) => Body::BatchResults(self.results(response)?),
+                BatchCall::Results(_) => {
+                    let pieces = self.pieces_of(response)?;
+                    Body::BatchResults(BatchResults::of(pieces, self.shared.read_timeout))
+                }
+            },
+            Payload::Files(of) => match of {
+                FileCall::Upload(_) | FileCall::Get(_) => {
+                    Body::File(Box::new(self.json(response, FileObject::read).await?))
+                }
+                FileCall::Delete(_) => Body::Deleted,
+                FileCall::Content(_) => {
+                    let pieces = self.pieces_of(response)?;
+                    Body::FileContent(FileContent::of(pieces, self.shared.read_timeout))
+                }
             },
         })
     }
 
-    fn results(&self, response: ApiResponse) -> Result<BatchResults, UpstreamError> {
+    /// The pieces of a body that is read as it arrives.
+    fn pieces_of(
+        &self,
+        response: ApiResponse,
+    ) -> Result<impl Stream<Item = Result<Bytes, UpstreamError>> + Send + 'static, UpstreamError>
+    {
         let mut decoder = BodyDecoder::of(response.headers()).map_err(UpstreamError::Malformed)?;
         let body = response.into_stream();
-        let body = body.map(move |piece| Ok(piece.and_then(|piece| decoder.decode(piece))?));
-        Ok(BatchResults::of(body, self.shared.read_timeout))
+        Ok(body.map(move |piece| Ok(decoder.decode(piece?)?)))
     }
 
     fn events(

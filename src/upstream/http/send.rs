@@ -16,10 +16,9 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
+    HeaderMap, HeaderName, HeaderValue, Uri, Version,
     header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT},
 };
-use reqwest::Url;
 use std::{error::Error as _, time::Duration};
 use tokio::time::timeout;
 
@@ -35,10 +34,20 @@ const HEADERS: usize = 15;
 impl HttpApi {
     /// Sends the request over HTTP/1.1 and waits for the response headers.
     pub(super) async fn over_http1(&self, attempt: &Attempt) -> Result<ApiResponse, UpstreamError> {
-        let RequestParts { method, url, body } = self.shared.addresses.request(&attempt.call);
+        let RequestParts {
+            method,
+            url,
+            body,
+            content_type,
+        } = self.shared.addresses.request(&attempt.call);
         let silence = self.silence(attempt, body.as_ref());
         let mut request = reqwest::Request::new(method, url.into_owned());
-        let headers = self.headers(attempt, request.method(), request.url(), body.as_ref());
+        let to_sign = RequestToSign {
+            method: request.method(),
+            url: request.url(),
+            body: body.as_ref(),
+        };
+        let headers = self.headers(attempt, to_sign, content_type);
         *request.headers_mut() = headers.await?;
         *request.body_mut() = body.map(Into::into);
         match timeout(silence, self.http.execute(request)).await {
@@ -87,14 +96,24 @@ impl HttpApi {
         attempt: &Attempt,
         stream: StreamSlot,
     ) -> Result<Result<http::Response<Http2Body>, StreamError>, UpstreamError> {
-        let RequestParts { method, url, body } = self.shared.addresses.request(&attempt.call);
+        let RequestParts {
+            method,
+            url,
+            body,
+            content_type,
+        } = self.shared.addresses.request(&attempt.call);
         let silence = self.silence(attempt, body.as_ref());
         let mut request = http::Request::new(());
         *request.version_mut() = Version::HTTP_2;
         *request.method_mut() = method;
         *request.uri_mut() = Uri::try_from(url.as_str())
             .map_err(|_| UpstreamError::Malformed("the URL is not valid".into()))?;
-        let headers = self.headers(attempt, request.method(), &url, body.as_ref());
+        let to_sign = RequestToSign {
+            method: request.method(),
+            url: &url,
+            body: body.as_ref(),
+        };
+        let headers = self.headers(attempt, to_sign, content_type);
         *request.headers_mut() = headers.await?;
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
@@ -168,9 +187,8 @@ impl HttpApi {
     async fn headers(
         &self,
         attempt: &Attempt,
-        method: &Method,
-        url: &Url,
-        body: Option<&Bytes>,
+        request: RequestToSign<'_>,
+        content_type: HeaderValue,
     ) -> Result<HeaderMap, UpstreamError> {
         // Includes the headers that the client adds, so that the map never
         // grows.
@@ -185,9 +203,8 @@ impl HttpApi {
         }
         headers.insert(VERSION, self.shared.version.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        if body.is_some() {
-            let json = HeaderValue::from_static("application/json");
-            headers.insert(CONTENT_TYPE, json);
+        if request.body.is_some() {
+            headers.insert(CONTENT_TYPE, content_type);
         }
         for (name, value) in [
             (TRACEPARENT, &attempt.traceparent),
@@ -197,7 +214,6 @@ impl HttpApi {
                 headers.insert(name, value.clone());
             }
         }
-        let request = RequestToSign { method, url, body };
         let authenticated = attempt.key.authenticate(request, &mut headers);
         authenticated.await.map_err(UpstreamError::NoCredentials)?;
         Ok(headers)

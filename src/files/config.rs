@@ -1,0 +1,70 @@
+//! `[files]`: FileService, and where it is kept what belongs to whom.
+
+use crate::duration_limits;
+use serde::{Deserialize, Serialize};
+use std::{path::PathBuf, time::Duration};
+
+/// Files that callers keep at the API, and the tenants that they and containers belong to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FilesConfig {
+    /// File that keeps to which tenant files, containers and threads at the API belong;
+    /// it is created if it does not exist. Requires `key_file`. Each process needs a file
+    /// of its own. Unset, FileService rejects all calls, and what a tenant owns is
+    /// forgotten when the process ends.
+    pub state_file: Option<PathBuf>,
+    /// File with the Fernet keys that encrypt the state, one per line, the newest
+    /// first: `claude-grpc secrets keygen` creates it. Must be readable by its owner
+    /// only.
+    pub key_file: Option<PathBuf>,
+    /// How long a file is kept at the API, unless its upload asks for less; 1 hour to 90
+    /// days.
+    #[serde(with = "humantime_serde")]
+    pub retention: Duration,
+    /// Maximum number of files that a tenant has uploaded and not deleted; at least 1.
+    pub max_per_tenant: usize,
+    /// Maximum size of these files of a tenant, all together, in bytes; at least 1.
+    pub max_bytes_per_tenant: u64,
+}
+
+/// Minimum time for which the API keeps a file.
+/// Source: `expires_in_seconds` of the official SDK (PyPI `anthropic` 2.14.0).
+pub const SHORTEST_RETENTION: Duration = Duration::from_secs(60 * 60);
+
+/// As [`SHORTEST_RETENTION`], the maximum.
+const LONGEST_RETENTION: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+impl Default for FilesConfig {
+    fn default() -> Self {
+        FilesConfig {
+            state_file: None,
+            key_file: None,
+            retention: Duration::from_secs(30 * 24 * 60 * 60),
+            max_per_tenant: 1000,
+            max_bytes_per_tenant: 5 * 1024 * 1024 * 1024,
+        }
+    }
+}
+
+impl FilesConfig {
+    /// Validates what the types do not express. Calls `wrong` with the key and
+    /// the problem of each fault.
+    pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
+        if self.state_file.is_some() && self.key_file.is_none() {
+            wrong(
+                "state_file",
+                "must be set together with files.key_file".to_owned(),
+            );
+        }
+        duration_limits::check([("retention", self.retention, false)], wrong);
+        if !(SHORTEST_RETENTION..=LONGEST_RETENTION).contains(&self.retention) {
+            wrong("retention", "must be between 1 hour and 90 days".to_owned());
+        }
+        if self.max_per_tenant == 0 {
+            wrong("max_per_tenant", "must be at least 1".to_owned());
+        }
+        if self.max_bytes_per_tenant == 0 {
+            wrong("max_bytes_per_tenant", "must be at least 1".to_owned());
+        }
+    }
+}

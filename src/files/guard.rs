@@ -1,0 +1,100 @@
+//! The layer that lets a tenant name only what belongs to it.
+//!
+//! Outermost: nothing is charged or sent for a request that names what it may not. On the
+//! way back it notes what an answer made, so that the tenant can name it in later calls,
+//! which are made with the same key at the same host.
+
+use super::{
+    answer_ids::AnswerIds,
+    named_ids::{NamedIds, Unsearchable},
+    notes::Notes,
+    registry::Registry,
+};
+use crate::{
+    access::Clock,
+    layer::{Next, Rule},
+    upstream::{BatchCall, Body, Call, Payload, Reply, UpstreamError},
+};
+use std::sync::Arc;
+use tokio_util::task::TaskTracker;
+
+/// Checks the ids of requests, and notes those of answers.
+pub struct Guard {
+    pub(super) registry: Arc<Registry>,
+    /// What is being written.
+    pub(super) writing: TaskTracker,
+    pub(super) clock: Clock,
+}
+
+// === impl Guard ===
+
+impl Guard {
+    /// Checks what a request names; returns the ids. A caller without a tenant may name
+    /// what this service does not know: there is no one else.
+    fn check(&self, call: &mut Call) -> Result<Option<NamedIds>, UpstreamError> {
+        let Some(body) = searched(&call.payload).filter(|body| NamedIds::are_possible(body)) else {
+            return Ok(None);
+        };
+        let named = NamedIds::of_request(body);
+        let named = named.map_err(|Unsearchable| UpstreamError::Unsearchable)?;
+        let tenant = call.tenant.as_deref().unwrap_or_default();
+        for (kind, id) in &named.ids {
+            let Some(owned) = self.registry.find(tenant, *kind, id) else {
+                if call.tenant.is_none() {
+                    continue;
+                }
+                return Err(UpstreamError::NotOwned {
+                    kind: *kind,
+                    id: id.clone(),
+                });
+            };
+            call.key = call.key.or(owned.key);
+            let host = || Arc::from(owned.host.as_str());
+            call.host = Some(call.host.take().unwrap_or_else(host));
+        }
+        Ok(Some(named))
+    }
+}
+
+/// The body that is searched for ids.
+fn searched(payload: &Payload) -> Option<&[u8]> {
+    match payload {
+        Payload::Messages { body, .. }
+        | Payload::CountTokens { body }
+        | Payload::Batches(BatchCall::Create { body }) => Some(body),
+        _ => None,
+    }
+}
+
+impl Rule<Call> for Guard {
+    type Inner = Call;
+    type Response = Reply;
+    type Error = UpstreamError;
+
+    async fn call(
+        &self,
+        mut call: Call,
+        mut next: impl Next<Call, Reply, UpstreamError>,
+    ) -> Result<Reply, UpstreamError> {
+        let named = self.check(&mut call)?;
+        let are_results = matches!(call.payload, Payload::Batches(BatchCall::Results(_)));
+        if named.is_none() && !are_results {
+            return next.run(call).await;
+        }
+        let tenant = call.tenant.clone();
+        let has_thread = named.is_some_and(|named| named.has_thread);
+        let mut reply = next.run(call).await?;
+        let notes = Notes::new(self, tenant, &reply);
+        match &mut reply.body {
+            Body::Message(message) => notes.add(AnswerIds::of_message(message, has_thread)),
+            Body::Events(events) => {
+                events.inspect_all(move |event| notes.add(AnswerIds::of_event(event, has_thread)));
+            }
+            Body::BatchResults(results) => {
+                results.inspect_all(move |result| notes.add(AnswerIds::of_result(result)));
+            }
+            _ => {}
+        }
+        Ok(reply)
+    }
+}

@@ -1,0 +1,185 @@
+//! Files at the API, and whom they, containers and threads belong to.
+//!
+//! An id at the API is valid for everyone with the same API key. Here it belongs to the
+//! tenant that uploaded the file, or whose call made it; for all others it is unknown.
+
+mod answer_ids;
+mod calls;
+mod config;
+mod error;
+mod guard;
+mod named_ids;
+mod notes;
+mod owned;
+mod registry;
+mod worker;
+
+pub use calls::NewFile;
+pub use config::{FilesConfig, SHORTEST_RETENTION};
+pub use error::FileError;
+pub use owned::{FileFacts, Owned};
+
+use crate::{
+    access::Clock,
+    layer::rule,
+    sealed_file::{SealedFile, StateFileError},
+    secrets::{Keyring, SecretError},
+    telemetry::CallRecord,
+    upstream::{BoxStack, Client, HostFeature, Keys, Upstream},
+};
+use guard::Guard;
+use registry::Registry;
+use std::sync::Arc;
+use thiserror::Error;
+use tokio_util::task::TaskTracker;
+use tower::Layer;
+
+/// Files cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenFilesError {
+    /// The key file cannot be read.
+    #[error(transparent)]
+    Key(#[from] SecretError),
+    /// The state file cannot be read or written.
+    #[error(transparent)]
+    State(#[from] StateFileError),
+    /// No host has files.
+    #[error("files need a host that has them: claude, claude_platform_aws or google_cloud")]
+    NoHost,
+}
+
+/// What belongs to whom at the API. Cloning is cheap.
+#[derive(Clone)]
+pub struct Ownership {
+    registry: Arc<Registry>,
+    /// Whether it outlives the process.
+    is_kept: bool,
+    clock: Clock,
+    /// The work in flight that callers do not interrupt.
+    tasks: TaskTracker,
+}
+
+/// The files of this process. Cloning is cheap.
+#[derive(Clone)]
+pub struct Files {
+    shared: Arc<Shared>,
+    /// The record of the call that asks; that of nobody for the worker.
+    call: CallRecord,
+}
+
+struct Shared {
+    config: FilesConfig,
+    client: Client,
+    /// The first host that has files, with its keys: it gets new ones.
+    host: Arc<str>,
+    keys: Keys,
+    registry: Arc<Registry>,
+    clock: Clock,
+    tasks: TaskTracker,
+}
+
+// === impl Ownership ===
+
+impl Ownership {
+    /// What is in the configured state file. Without one, what belongs to whom is known
+    /// until the process ends.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn open(config: &FilesConfig) -> Result<Ownership, OpenFilesError> {
+        let registry = match (&config.state_file, &config.key_file) {
+            (Some(path), Some(key_file)) => {
+                let keys = Keyring::read(key_file)?;
+                let file = SealedFile::open(path, keys, &Registry::tables())?;
+                Registry::open(file)?
+            }
+            _ => Registry::default(),
+        };
+        Ok(Ownership {
+            registry: Arc::new(registry),
+            is_kept: config.state_file.is_some(),
+            clock: Clock::default(),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// The same, at another time: for tests.
+    #[must_use]
+    pub fn at(self, clock: Clock) -> Self {
+        Ownership { clock, ..self }
+    }
+
+    /// The same hosts, of whose client a tenant can name only what belongs to it.
+    #[must_use]
+    pub fn guarding(&self, upstream: Upstream) -> Upstream {
+        let guard = rule(Guard {
+            registry: Arc::clone(&self.registry),
+            writing: self.tasks.clone(),
+            clock: self.clock.clone(),
+        });
+        let stack = BoxStack::new(guard.layer(upstream.client.into_stack()));
+        Upstream {
+            client: Client::new(stack),
+            ..upstream
+        }
+    }
+
+    /// Waits for what is being written.
+    pub async fn shut_down(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+// === impl Files ===
+
+impl Files {
+    /// The files that callers upload and read; `None` without a state file.
+    ///
+    /// # Errors
+    /// When no host has files.
+    pub fn new(
+        config: &FilesConfig,
+        upstream: &Upstream,
+        ownership: &Ownership,
+    ) -> Result<Option<Files>, OpenFilesError> {
+        if !ownership.is_kept {
+            return Ok(None);
+        }
+        let mut hosts = upstream.hosts.iter();
+        let host = hosts.find(|host| host.kind().has(HostFeature::Files));
+        let host = host.ok_or(OpenFilesError::NoHost)?;
+        let shared = Shared {
+            config: config.clone(),
+            client: upstream.client.clone(),
+            host: Arc::clone(host.name()),
+            keys: host.keys.clone(),
+            registry: Arc::clone(&ownership.registry),
+            clock: ownership.clock.clone(),
+            tasks: ownership.tasks.clone(),
+        };
+        Ok(Some(Files {
+            shared: Arc::new(shared),
+            call: CallRecord::default(),
+        }))
+    }
+
+    /// The same files, whose calls to the API are recorded as attempts of this call.
+    #[must_use]
+    pub fn on_behalf_of(&self, call: CallRecord) -> Self {
+        Files {
+            shared: Arc::clone(&self.shared),
+            call,
+        }
+    }
+
+    /// The maximum time for which a file is kept.
+    pub fn retention(&self) -> std::time::Duration {
+        self.shared.config.retention
+    }
+
+    /// Seconds since 1970.
+    fn now(&self) -> u64 {
+        self.shared.clock.since_1970().as_secs()
+    }
+}

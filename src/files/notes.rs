@@ -1,0 +1,83 @@
+//! Notes what an answer has made as the tenant's own.
+
+use super::{
+    answer_ids::{AnswerIds, NewId},
+    guard::Guard,
+    owned::Owned,
+    registry::Registry,
+};
+use crate::{
+    access::Clock,
+    call::Tenant,
+    upstream::{Fingerprint, OwnedKind, Reply},
+};
+use std::{sync::Arc, time::Duration};
+use tokio_util::task::TaskTracker;
+
+/// How long something is kept of which the API does not say when it ends: as long as
+/// containers live at most.
+/// Source: <https://platform.claude.com/docs/en/agents-and-tools/tool-use/code-execution-tool>
+const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// What the answer to one call has made.
+pub struct Notes {
+    registry: Arc<Registry>,
+    writing: TaskTracker,
+    clock: Clock,
+    tenant: Tenant,
+    host: Arc<str>,
+    key: Option<Fingerprint>,
+}
+
+// === impl Notes ===
+
+impl Notes {
+    /// The notes on a reply for a tenant.
+    pub fn new(guard: &Guard, tenant: Tenant, reply: &Reply) -> Self {
+        Notes {
+            registry: Arc::clone(&guard.registry),
+            writing: guard.writing.clone(),
+            clock: guard.clock.clone(),
+            tenant,
+            host: Arc::clone(&reply.host),
+            key: reply.key,
+        }
+    }
+
+    /// Notes it in memory at once, so that the next call can name it, and on disk beside
+    /// the call.
+    pub fn add(&self, AnswerIds(ids): AnswerIds) {
+        for new in ids {
+            self.add_one(new);
+        }
+    }
+
+    fn add_one(&self, NewId { kind, id, expires }: NewId) {
+        let tenant = self.tenant.as_deref().unwrap_or_default();
+        let known = self.registry.find(tenant, kind, &id);
+        if let Some(known) = &known
+            && expires.is_none_or(|expires| expires <= known.expires)
+        {
+            return;
+        }
+        let now = self.clock.since_1970().as_secs();
+        let owned = self.registry.remember(Owned {
+            id,
+            kind,
+            tenant: tenant.to_owned(),
+            host: self.host.to_string(),
+            key: self.key,
+            headers: None,
+            created: known.map_or(now, |known| known.created),
+            expires: expires.unwrap_or(now + LIFETIME.as_secs()),
+            ends_by_itself: kind != OwnedKind::File,
+            file: None,
+        });
+        let registry = Arc::clone(&self.registry);
+        self.writing.spawn(async move {
+            if let Err(error) = registry.write(&owned).await {
+                tracing::error!(kind = owned.kind.name(), %error, "failed to keep to whom something at the Claude API belongs");
+            }
+        });
+    }
+}

@@ -1,0 +1,54 @@
+//! What is kept of something at the API that belongs to a tenant.
+
+use crate::upstream::{ApiHeaders, Fingerprint, OwnedKind};
+use serde::{Deserialize, Serialize};
+
+/// Something at the API, and whom it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owned {
+    /// Its id at the API.
+    pub id: String,
+    /// What it is.
+    pub kind: OwnedKind,
+    /// The tenant that it belongs to; empty without access control.
+    pub tenant: String,
+    /// The host that has it.
+    pub host: String,
+    /// An API key of the workspace that has it, if it is known.
+    pub key: Option<Fingerprint>,
+    /// The headers that it was made with.
+    pub headers: Option<ApiHeaders>,
+    /// When it was made, in seconds since 1970.
+    pub created: u64,
+    /// When it ends, in seconds since 1970.
+    pub expires: u64,
+    /// Whether it ends at the API by itself.
+    pub ends_by_itself: bool,
+    /// What is known of a file.
+    pub file: Option<FileFacts>,
+}
+
+/// What is known of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileFacts {
+    /// Its name.
+    pub filename: String,
+    /// Its media type.
+    pub mime_type: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Whether its content can be read.
+    pub is_downloadable: bool,
+    /// Whether the tenant has uploaded it.
+    pub is_upload: bool,
+}
+
+// === impl Owned ===
+
+impl Owned {
+    /// The size of a file that was uploaded.
+    pub fn uploaded_bytes(&self) -> Option<u64> {
+        let file = self.file.as_ref()?;
+        file.is_upload.then_some(file.size)
+    }
+}
