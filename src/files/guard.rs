@@ -7,23 +7,21 @@
 use super::{
     answer_ids::AnswerIds,
     named_ids::{NamedIds, Unsearchable},
-    notes::Notes,
+    notes::NoteTaker,
     registry::Registry,
 };
 use crate::{
-    access::Clock,
     layer::{Next, Rule},
     upstream::{BatchCall, Body, Call, Payload, Reply, UpstreamError},
 };
 use std::sync::Arc;
-use tokio_util::task::TaskTracker;
 
 /// Checks the ids of requests, and notes those of answers.
 pub struct Guard {
-    pub(super) registry: Arc<Registry>,
-    /// What is being written.
-    pub(super) writing: TaskTracker,
-    pub(super) clock: Clock,
+    /// What belongs to whom.
+    pub registry: Arc<Registry>,
+    /// Notes what belongs to whom from now on.
+    pub note_taker: NoteTaker,
 }
 
 // === impl Guard ===
@@ -37,10 +35,11 @@ impl Guard {
         };
         let named = NamedIds::of_request(body);
         let named = named.map_err(|Unsearchable| UpstreamError::Unsearchable)?;
-        let tenant = call.tenant.as_deref().unwrap_or_default();
+        let tenant = tenant_of(call);
+        let mut place = None;
         for (kind, id) in &named.ids {
             let Some(owned) = self.registry.find(tenant, *kind, id) else {
-                if call.tenant.is_none() {
+                if tenant.is_empty() {
                     continue;
                 }
                 return Err(UpstreamError::NotOwned {
@@ -48,12 +47,20 @@ impl Guard {
                     id: id.clone(),
                 });
             };
+            place = place.or(Some(owned));
+        }
+        if let Some(owned) = place {
             call.key = call.key.or(owned.key);
             let host = || Arc::from(owned.host.as_str());
             call.host = Some(call.host.take().unwrap_or_else(host));
         }
         Ok(Some(named))
     }
+}
+
+/// The tenant of a call; empty without access control.
+fn tenant_of(call: &Call) -> &str {
+    call.tenant.as_deref().unwrap_or_default()
 }
 
 /// The body that is searched for ids.
@@ -81,10 +88,10 @@ impl Rule<Call> for Guard {
         if named.is_none() && !are_results {
             return next.run(call).await;
         }
-        let tenant = call.tenant.clone();
+        let tenant = tenant_of(&call).to_owned();
         let has_thread = named.is_some_and(|named| named.has_thread);
         let mut reply = next.run(call).await?;
-        let notes = Notes::new(self, tenant, &reply);
+        let notes = self.note_taker.on(&reply, tenant);
         match &mut reply.body {
             Body::Message(message) => notes.add(AnswerIds::of_message(message, has_thread)),
             Body::Events(events) => {

@@ -28,6 +28,7 @@ use crate::{
     upstream::{BoxStack, Client, HostFeature, Keys, Upstream},
 };
 use guard::Guard;
+use notes::NoteTaker;
 use registry::Registry;
 use std::sync::Arc;
 use thiserror::Error;
@@ -114,8 +115,11 @@ impl Ownership {
     pub fn guarding(&self, upstream: Upstream) -> Upstream {
         let guard = rule(Guard {
             registry: Arc::clone(&self.registry),
-            writing: self.tasks.clone(),
-            clock: self.clock.clone(),
+            note_taker: NoteTaker {
+                registry: Arc::clone(&self.registry),
+                writing: self.tasks.clone(),
+                clock: self.clock.clone(),
+            },
         });
         let stack = BoxStack::new(guard.layer(upstream.client.into_stack()));
         Upstream {

@@ -2,13 +2,11 @@
 
 use super::{
     answer_ids::{AnswerIds, NewId},
-    guard::Guard,
     owned::Owned,
     registry::Registry,
 };
 use crate::{
     access::Clock,
-    call::Tenant,
     upstream::{Fingerprint, OwnedKind, Reply},
 };
 use std::{sync::Arc, time::Duration};
@@ -19,31 +17,43 @@ use tokio_util::task::TaskTracker;
 /// Source: <https://platform.claude.com/docs/en/agents-and-tools/tool-use/code-execution-tool>
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// Keeps notes of what answers make. Cloning is cheap.
+#[derive(Clone)]
+pub struct NoteTaker {
+    /// Where they are kept.
+    pub registry: Arc<Registry>,
+    /// What is being written.
+    pub writing: TaskTracker,
+    /// The time.
+    pub clock: Clock,
+}
+
 /// What the answer to one call has made.
 pub struct Notes {
-    registry: Arc<Registry>,
-    writing: TaskTracker,
-    clock: Clock,
-    tenant: Tenant,
+    taker: NoteTaker,
+    /// Empty without access control.
+    tenant: String,
     host: Arc<str>,
     key: Option<Fingerprint>,
 }
 
-// === impl Notes ===
+// === impl NoteTaker ===
 
-impl Notes {
+impl NoteTaker {
     /// The notes on a reply for a tenant.
-    pub fn new(guard: &Guard, tenant: Tenant, reply: &Reply) -> Self {
+    pub fn on(&self, reply: &Reply, tenant: String) -> Notes {
         Notes {
-            registry: Arc::clone(&guard.registry),
-            writing: guard.writing.clone(),
-            clock: guard.clock.clone(),
+            taker: self.clone(),
             tenant,
             host: Arc::clone(&reply.host),
             key: reply.key,
         }
     }
+}
 
+// === impl Notes ===
+
+impl Notes {
     /// Notes it in memory at once, so that the next call can name it, and on disk beside
     /// the call.
     pub fn add(&self, AnswerIds(ids): AnswerIds) {
@@ -53,18 +63,22 @@ impl Notes {
     }
 
     fn add_one(&self, NewId { kind, id, expires }: NewId) {
-        let tenant = self.tenant.as_deref().unwrap_or_default();
-        let known = self.registry.find(tenant, kind, &id);
+        let NoteTaker {
+            registry,
+            writing,
+            clock,
+        } = &self.taker;
+        let known = registry.find(&self.tenant, kind, &id);
         if let Some(known) = &known
             && expires.is_none_or(|expires| expires <= known.expires)
         {
             return;
         }
-        let now = self.clock.since_1970().as_secs();
-        let owned = self.registry.remember(Owned {
+        let now = clock.since_1970().as_secs();
+        let owned = registry.remember(Owned {
             id,
             kind,
-            tenant: tenant.to_owned(),
+            tenant: self.tenant.clone(),
             host: self.host.to_string(),
             key: self.key,
             headers: None,
@@ -73,8 +87,8 @@ impl Notes {
             ends_by_itself: kind != OwnedKind::File,
             file: None,
         });
-        let registry = Arc::clone(&self.registry);
-        self.writing.spawn(async move {
+        let registry = Arc::clone(registry);
+        writing.spawn(async move {
             if let Err(error) = registry.write(&owned).await {
                 tracing::error!(kind = owned.kind.name(), %error, "failed to keep to whom something at the Claude API belongs");
             }
