@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     claude::batches::{BatchStatus, MessageBatch},
-    upstream::{Failed, Fingerprint, UpstreamError},
+    upstream::{ApiFailure, Failed, Fingerprint, UpstreamError},
 };
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -124,6 +124,13 @@ impl Batches {
     async fn failed(&self, entry: &BatchEntry, failed: Failed) -> Result<(), BatchError> {
         let failure = match &failed.error {
             UpstreamError::Api(failure) if failure.is_of_request() => failure.clone(),
+            // What its requests name has ended meanwhile.
+            UpstreamError::NotOwned { .. } | UpstreamError::Unsearchable => Box::new(ApiFailure {
+                status: 404,
+                kind: "not_found_error".to_owned(),
+                message: failed.error.to_string(),
+                ..ApiFailure::default()
+            }),
             _ => return Err(failed.into()),
         };
         let mut record = BatchRecord {

@@ -180,6 +180,7 @@ async fn serve(
         never = signals.drain(drain.clone()) => match never {},
         never = systemd::report(drain, drain_timeout) => match never {},
         never = look_after(batches.as_ref(), files.as_ref()) => match never {},
+        never = ownership.work() => match never {},
     }
     if let Some(batches) = batches {
         // What is not submitted by then is resumed at the next start.

@@ -12,6 +12,9 @@ use crate::{
 };
 use jiff::Timestamp;
 
+/// What the type of a result ends with in which a tool has made files.
+const RESULT: &str = "code_execution_tool_result";
+
 /// What an answer, or a part of it, has made.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct AnswerIds(pub Vec<NewId>);
@@ -90,9 +93,9 @@ impl AnswerIds {
             AnswerBlock::ContainerUpload { file_id, .. } => {
                 self.add(OwnedKind::File, file_id, None);
             }
-            AnswerBlock::Other { json, .. } if NamedIds::are_possible(json.get().as_bytes()) => {
-                for (kind, id) in NamedIds::of_block(json.get()).ids {
-                    self.add(kind, &id, None);
+            AnswerBlock::Other { kind, json } if kind.ends_with(RESULT) => {
+                for id in NamedIds::of_result(json.get()) {
+                    self.add(OwnedKind::File, &id, None);
                 }
             }
             _ => {}
@@ -109,7 +112,7 @@ mod tests {
         let answer = br#"{"id":"msg_1","content":[
             {"type":"container_upload","file_id":"file_1"},
             {"type":"bash_code_execution_tool_result","content":
-                {"type":"bash_code_execution_result","content":[{"file_id":"file_2"}]}}],
+                {"type":"bash_code_execution_result","content":[{"type":"bash_code_execution_output","file_id":"file_2"}]}}],
             "container":{"id":"container_1","expires_at":"1970-01-01T00:01:00Z"}}"#;
         let message = Message::read(answer).unwrap();
         let found = |has_thread| {

@@ -2,14 +2,19 @@
 
 use super::{FileError, FileFacts, Files, Owned, registry::UploadLimits};
 use crate::{
+    call::Deadline,
     claude::files::FileObject,
     upstream::{
-        CallOptions, Failed, FileContent, FileUpload, Fingerprint, KeyAffinity, OwnedKind,
-        UploadBody, UpstreamError,
+        CallOptions, Failed, FileContent, FileUpload, Fingerprint, HostLacks, KeyAffinity, Keys,
+        OwnedKind, UploadBody, UpstreamError,
     },
 };
 use bytes::Bytes;
 use std::{cmp::Reverse, sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// How long an upload may take once it has begun.
+const LONGEST_UPLOAD: Duration = Duration::from_secs(600);
 
 /// A file to be uploaded.
 pub struct NewFile {
@@ -24,7 +29,7 @@ pub struct NewFile {
 }
 
 impl Files {
-    /// Uploads a file. One whose caller hangs up is uploaded all the same, and listed.
+    /// Uploads a file. One that has begun goes on when its caller hangs up, and is listed.
     ///
     /// # Errors
     /// When the tenant has its maximum, or the API does not accept it.
@@ -40,50 +45,76 @@ impl Files {
         let tenant = tenant_of(&options);
         let size = new.content.len() as u64;
         let room = self.shared.registry.make_room(&tenant, size, limits)?;
-        let (files, now) = (self.clone(), self.now());
-        let upload = async move {
-            let key = files.key_for(&tenant)?;
-            let options = CallOptions {
-                key: Some(key),
-                host: options
-                    .host
-                    .or_else(|| Some(Arc::clone(&files.shared.host))),
-                record: files.call.clone(),
-                ..options
-            };
-            let headers = options.headers.as_deref().cloned();
-            let expires_in = new.keep_for.as_secs();
-            let upload = FileUpload {
-                filename: &new.filename,
-                mime_type: Some(new.mime_type.as_str()).filter(|it| !it.is_empty()),
-                expires_in,
-            };
-            let body = UploadBody::new(upload, &new.content);
-            drop(new);
-            let uploaded = files.shared.client.upload_file(body, options).await?;
-            let file = uploaded.value;
-            let owned = Owned {
-                id: file.id.clone(),
-                kind: OwnedKind::File,
-                tenant,
-                host: uploaded.origin.host.to_string(),
-                key: Some(key),
-                headers,
-                created: now,
-                expires: now + expires_in,
-                ends_by_itself: file.expires_at.is_some(),
-                file: Some(FileFacts {
-                    is_upload: true,
-                    ..FileFacts::of(file)
-                }),
-            };
-            let owned = files.shared.registry.keep(owned).await?;
+        let turn = Arc::clone(&self.shared.uploads).acquire_owned();
+        let turn = timeout(options.deadline.remaining(), turn).await;
+        let turn = turn.map_err(|_| not_asked(UpstreamError::DeadlineExceeded("while waiting")))?;
+        let files = self.clone();
+        let upload = self.shared.tasks.spawn(async move {
+            let _turn = turn;
+            let uploaded = files.upload_now(new, tenant, options).await?;
             drop(room);
-            Ok(owned)
-        };
-        let upload = self.shared.tasks.spawn(upload);
+            files.keep_uploaded(uploaded).await
+        });
         // It panicked, or the process ends.
         upload.await.unwrap_or(Err(FileError::Interrupted))
+    }
+
+    async fn upload_now(
+        &self,
+        new: NewFile,
+        tenant: String,
+        options: CallOptions,
+    ) -> Result<Owned, FileError> {
+        let (host, key) = self.place_for(&tenant, &options)?;
+        let options = CallOptions {
+            deadline: Deadline::after(LONGEST_UPLOAD),
+            key: Some(key),
+            host: Some(host),
+            record: self.call.clone(),
+            ..options
+        };
+        let headers = options.headers.as_deref().cloned();
+        let expires_in = new.keep_for.as_secs();
+        let upload = FileUpload {
+            filename: &new.filename,
+            mime_type: Some(new.mime_type.as_str()).filter(|it| !it.is_empty()),
+            expires_in,
+        };
+        let body = UploadBody::new(upload, &new.content);
+        let size = new.content.len() as u64;
+        // The body has it.
+        drop(new);
+        let created = self.now();
+        let uploaded = self.shared.client.upload_file(body, options).await?;
+        let file = uploaded.value;
+        Ok(Owned {
+            id: file.id.clone(),
+            kind: OwnedKind::File,
+            tenant,
+            host: uploaded.origin.host.to_string(),
+            key: Some(key),
+            headers,
+            created,
+            expires: created + expires_in,
+            file: Some(FileFacts {
+                size,
+                is_upload: true,
+                ..FileFacts::of(file)
+            }),
+        })
+    }
+
+    /// Keeps an upload. One that cannot be kept is deleted: nobody could name it after a
+    /// restart.
+    async fn keep_uploaded(&self, uploaded: Owned) -> Result<Arc<Owned>, FileError> {
+        let owned = self.shared.registry.note(uploaded);
+        if let Err(error) = self.shared.registry.flush().await {
+            let options = self.options(&owned, CallOptions::new(Deadline::after(LONGEST_UPLOAD)));
+            let _ = self.shared.client.delete_file(&owned.id, options).await;
+            self.shared.registry.forget(&owned);
+            return Err(error.into());
+        }
+        Ok(owned)
     }
 
     /// A file as it is at the API.
@@ -95,18 +126,25 @@ impl Files {
         let options = self.options(&owned, options);
         match self.shared.client.get_file(id, options).await {
             Ok(file) => {
-                let is_upload = owned.file.as_ref().is_some_and(|file| file.is_upload);
-                let seen = Owned {
-                    file: Some(FileFacts {
-                        is_upload,
-                        ..FileFacts::of(file.value)
-                    }),
-                    ..(*owned).clone()
+                let seen = FileFacts::of(file.value);
+                let file = match &owned.file {
+                    Some(known) if known.is_upload => FileFacts {
+                        size: known.size,
+                        is_upload: true,
+                        ..seen
+                    },
+                    _ => seen,
                 };
-                if seen == *owned {
+                if owned.file.as_ref() == Some(&file) {
                     return Ok(owned);
                 }
-                Ok(self.shared.registry.keep(seen).await?)
+                let seen = Owned {
+                    file: Some(file),
+                    ..(*owned).clone()
+                };
+                // It may have been deleted meanwhile.
+                let replaced = self.shared.registry.replace(&owned, seen);
+                replaced.ok_or(FileError::Unknown)
             }
             Err(failed) => Err(self.gone(&owned, failed).await),
         }
@@ -125,12 +163,12 @@ impl Files {
         let owned = self.find(id, &options)?;
         let options = self.options(&owned, options);
         match self.shared.client.delete_file(id, options).await {
-            Ok(_) => {}
-            // It is gone already.
-            Err(failed) if failed.is_not_found() => {}
-            Err(failed) => return Err(failed.into()),
+            Ok(_) => {
+                self.shared.registry.forget(&owned);
+                Ok(self.shared.registry.flush().await?)
+            }
+            Err(failed) => Err(self.gone(&owned, failed).await),
         }
-        Ok(self.shared.registry.forget(&owned).await?)
     }
 
     /// The content of a file that a tool of the API made.
@@ -143,7 +181,7 @@ impl Files {
         let options = self.options(&owned, options);
         match self.shared.client.file_content(id, options).await {
             Ok(content) => Ok(content.value),
-            Err(failed) => Err(self.gone(&owned, failed).await),
+            Err(failed) => Err(failed.into()),
         }
     }
 
@@ -154,14 +192,23 @@ impl Files {
     }
 
     /// The error of a call about a file, which is forgotten if the API does not have it.
-    async fn gone(&self, owned: &Owned, failed: Failed) -> FileError {
-        if !failed.is_not_found() {
+    async fn gone(&self, owned: &Arc<Owned>, failed: Failed) -> FileError {
+        if !failed.is_not_found() || !self.has_key_of(owned) {
             return failed.into();
         }
-        match self.shared.registry.forget(owned).await {
+        self.shared.registry.forget(owned);
+        match self.shared.registry.flush().await {
             Ok(()) => FileError::Unknown,
             Err(error) => error.into(),
         }
+    }
+
+    /// Whether the key of a file is configured: without it, nobody knows whether the API
+    /// has the file.
+    pub(super) fn has_key_of(&self, owned: &Owned) -> bool {
+        let mut hosts = self.shared.hosts.iter();
+        let keys = hosts.find(|(host, _)| **host == *owned.host);
+        keys.is_some_and(|(_, keys)| has(keys, owned.key))
     }
 
     /// The options of a call about a file: it is where it was made.
@@ -175,19 +222,54 @@ impl Files {
         }
     }
 
-    /// The key of new files of a tenant: always the same one while it can be used, so
-    /// that one request can name all of them.
-    fn key_for(&self, tenant: &str) -> Result<Fingerprint, FileError> {
-        let affinity = KeyAffinity::named(Some(tenant), "files");
-        let keys = self.shared.keys.current();
-        let usable = keys.iter().filter(|key| key.refusal().is_none());
-        let chosen = usable.min_by_key(|key| Reverse(affinity.score(key.fingerprint().seed())));
-        let none = || Failed {
-            error: UpstreamError::NoUsableKey,
-            attempts: 0,
+    /// The host and key of a new file of a tenant: those of its newest upload, so that one
+    /// request can name all of them, otherwise always the same ones.
+    fn place_for(
+        &self,
+        tenant: &str,
+        options: &CallOptions,
+    ) -> Result<(Arc<str>, Fingerprint), FileError> {
+        let caller = options.caller.as_deref();
+        let may_use = |host: &Arc<str>| {
+            let is_named = options.host.as_ref().is_none_or(|name| name == host);
+            is_named && caller.is_none_or(|caller| caller.may_use_host(host))
         };
-        Ok(chosen.ok_or_else(none)?.fingerprint())
+        let hosts = self.shared.hosts.iter();
+        let hosts: Vec<_> = hosts.filter(|(host, _)| may_use(host)).collect();
+        let uploads = self.shared.registry.files_of(tenant).into_iter();
+        for earlier in uploads.filter(|it| it.uploaded_bytes().is_some()) {
+            let place = hosts.iter().find(|(host, keys)| {
+                let usable = usable(keys);
+                **host == *earlier.host && usable.iter().any(|key| Some(*key) == earlier.key)
+            });
+            if let (Some((host, _)), Some(key)) = (place, earlier.key) {
+                return Ok((Arc::clone(host), key));
+            }
+        }
+        let lacks = UpstreamError::NotServed(HostLacks::Host);
+        let (host, keys) = hosts.first().ok_or_else(|| not_asked(lacks))?;
+        let affinity = KeyAffinity::named(Some(tenant), "files");
+        let keys = usable(keys).into_iter();
+        let chosen = keys.min_by_key(|key| Reverse(affinity.score(key.seed())));
+        let key = chosen.ok_or_else(|| not_asked(UpstreamError::NoUsableKey))?;
+        Ok((Arc::clone(host), key))
     }
+}
+
+fn not_asked(error: UpstreamError) -> Failed {
+    Failed { error, attempts: 0 }
+}
+
+fn has(keys: &Keys, key: Option<Fingerprint>) -> bool {
+    let keys = keys.current();
+    keys.iter().any(|one| Some(one.fingerprint()) == key)
+}
+
+/// The keys that the API has not rejected.
+fn usable(keys: &Keys) -> Vec<Fingerprint> {
+    let keys = keys.current();
+    let keys = keys.iter().filter(|key| key.refusal().is_none());
+    keys.map(|key| key.fingerprint()).collect()
 }
 
 impl FileFacts {

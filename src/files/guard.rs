@@ -14,7 +14,12 @@ use crate::{
     layer::{Next, Rule},
     upstream::{BatchCall, Body, Call, Payload, Reply, UpstreamError},
 };
+use bytes::Bytes;
 use std::sync::Arc;
+use tokio::task::spawn_blocking;
+
+/// A body of this size in bytes is searched on a thread of its own: it takes milliseconds.
+const LARGE: usize = 1 << 20;
 
 /// Checks the ids of requests, and notes those of answers.
 pub struct Guard {
@@ -29,11 +34,18 @@ pub struct Guard {
 impl Guard {
     /// Checks what a request names; returns the ids. A caller without a tenant may name
     /// what this service does not know: there is no one else.
-    fn check(&self, call: &mut Call) -> Result<Option<NamedIds>, UpstreamError> {
+    async fn check(&self, call: &mut Call) -> Result<Option<NamedIds>, UpstreamError> {
         let Some(body) = searched(&call.payload).filter(|body| NamedIds::are_possible(body)) else {
             return Ok(None);
         };
-        let named = NamedIds::of_request(body);
+        let named = match body.len() {
+            0..LARGE => NamedIds::of_request(body),
+            _ => {
+                let body = body.clone();
+                let search = spawn_blocking(move || NamedIds::of_request(&body));
+                search.await.unwrap_or(Err(Unsearchable))
+            }
+        };
         let named = named.map_err(|Unsearchable| UpstreamError::Unsearchable)?;
         let tenant = tenant_of(call);
         let mut place = None;
@@ -64,7 +76,7 @@ fn tenant_of(call: &Call) -> &str {
 }
 
 /// The body that is searched for ids.
-fn searched(payload: &Payload) -> Option<&[u8]> {
+fn searched(payload: &Payload) -> Option<&Bytes> {
     match payload {
         Payload::Messages { body, .. }
         | Payload::CountTokens { body }
@@ -83,15 +95,15 @@ impl Rule<Call> for Guard {
         mut call: Call,
         mut next: impl Next<Call, Reply, UpstreamError>,
     ) -> Result<Reply, UpstreamError> {
-        let named = self.check(&mut call)?;
+        let named = self.check(&mut call).await?;
         let are_results = matches!(call.payload, Payload::Batches(BatchCall::Results(_)));
         if named.is_none() && !are_results {
             return next.run(call).await;
         }
-        let tenant = tenant_of(&call).to_owned();
+        let (tenant, headers) = (tenant_of(&call).to_owned(), call.headers.clone());
         let has_thread = named.is_some_and(|named| named.has_thread);
         let mut reply = next.run(call).await?;
-        let notes = self.note_taker.on(&reply, tenant);
+        let notes = self.note_taker.on(&reply, tenant, headers);
         match &mut reply.body {
             Body::Message(message) => notes.add(AnswerIds::of_message(message, has_thread)),
             Body::Events(events) => {

@@ -11,6 +11,7 @@ mod guard;
 mod named_ids;
 mod notes;
 mod owned;
+mod possessions;
 mod registry;
 mod worker;
 
@@ -30,10 +31,14 @@ use crate::{
 use guard::Guard;
 use notes::NoteTaker;
 use registry::Registry;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
+
+/// How many files are uploaded at the same time: each holds its content twice.
+const PARALLEL_UPLOADS: usize = 4;
 
 /// Files cannot be opened.
 #[derive(Debug, Error)]
@@ -53,9 +58,9 @@ pub enum OpenFilesError {
 #[derive(Clone)]
 pub struct Ownership {
     registry: Arc<Registry>,
-    /// Whether it outlives the process.
-    is_kept: bool,
     clock: Clock,
+    /// How long files are kept.
+    retention: Duration,
     /// The work in flight that callers do not interrupt.
     tasks: TaskTracker,
 }
@@ -71,9 +76,10 @@ pub struct Files {
 struct Shared {
     config: FilesConfig,
     client: Client,
-    /// The first host that has files, with its keys: it gets new ones.
-    host: Arc<str>,
-    keys: Keys,
+    /// The hosts that have files, with their keys.
+    hosts: Vec<(Arc<str>, Keys)>,
+    /// Places of uploads in flight.
+    uploads: Arc<Semaphore>,
     registry: Arc<Registry>,
     clock: Clock,
     tasks: TaskTracker,
@@ -92,14 +98,14 @@ impl Ownership {
             (Some(path), Some(key_file)) => {
                 let keys = Keyring::read(key_file)?;
                 let file = SealedFile::open(path, keys, &Registry::tables())?;
-                Registry::open(file)?
+                Registry::open(file, Clock::default().since_1970().as_secs())?
             }
             _ => Registry::default(),
         };
         Ok(Ownership {
             registry: Arc::new(registry),
-            is_kept: config.state_file.is_some(),
             clock: Clock::default(),
+            retention: config.retention,
             tasks: TaskTracker::new(),
         })
     }
@@ -117,8 +123,8 @@ impl Ownership {
             registry: Arc::clone(&self.registry),
             note_taker: NoteTaker {
                 registry: Arc::clone(&self.registry),
-                writing: self.tasks.clone(),
                 clock: self.clock.clone(),
+                retention: self.retention,
             },
         });
         let stack = BoxStack::new(guard.layer(upstream.client.into_stack()));
@@ -128,10 +134,13 @@ impl Ownership {
         }
     }
 
-    /// Waits for what is being written.
+    /// Waits for uploads in flight, and writes what is noted.
     pub async fn shut_down(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+        if let Err(error) = self.registry.flush().await {
+            tracing::error!(%error, "failed to write what belongs to whom at the Claude API");
+        }
     }
 }
 
@@ -147,17 +156,22 @@ impl Files {
         upstream: &Upstream,
         ownership: &Ownership,
     ) -> Result<Option<Files>, OpenFilesError> {
-        if !ownership.is_kept {
+        if !ownership.registry.is_kept() {
             return Ok(None);
         }
-        let mut hosts = upstream.hosts.iter();
-        let host = hosts.find(|host| host.kind().has(HostFeature::Files));
-        let host = host.ok_or(OpenFilesError::NoHost)?;
+        let hosts = upstream.hosts.iter();
+        let hosts = hosts.filter(|host| host.kind().has(HostFeature::Files));
+        let hosts: Vec<_> = hosts
+            .map(|host| (Arc::clone(host.name()), host.keys.clone()))
+            .collect();
+        if hosts.is_empty() {
+            return Err(OpenFilesError::NoHost);
+        }
         let shared = Shared {
             config: config.clone(),
             client: upstream.client.clone(),
-            host: Arc::clone(host.name()),
-            keys: host.keys.clone(),
+            hosts,
+            uploads: Arc::new(Semaphore::new(PARALLEL_UPLOADS)),
             registry: Arc::clone(&ownership.registry),
             clock: ownership.clock.clone(),
             tasks: ownership.tasks.clone(),
@@ -178,7 +192,7 @@ impl Files {
     }
 
     /// The maximum time for which a file is kept.
-    pub fn retention(&self) -> std::time::Duration {
+    pub fn retention(&self) -> Duration {
         self.shared.config.retention
     }
 

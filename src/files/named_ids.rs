@@ -4,10 +4,13 @@
 //! something by a way around. What only the tools of the caller read is left out: there,
 //! the same names mean something else.
 
-use crate::upstream::OwnedKind;
+use crate::{claude::representable::representable, upstream::OwnedKind};
 use aho_corasick::AhoCorasick;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use std::{borrow::Cow, fmt, sync::LazyLock};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+use serde_json::Value;
+use std::{borrow::Cow, collections::BTreeSet, fmt, sync::LazyLock};
 
 /// A request without any of these names nothing, and its answer has nothing that could be
 /// named later. An escape may spell any of them.
@@ -15,11 +18,15 @@ const SIGNS: [&str; 6] = [
     "\"file_id\"",
     "\"container\"",
     "\"thread\"",
-    "\\u",
+    "\\u00",
     "code_execution",
     // They run code in a container.
     "\"web_",
 ];
+
+/// The objects in which results say what was made.
+/// Source: the types of the official SDK (PyPI `anthropic` 2.14.0).
+const OUTPUTS: [&str; 2] = ["code_execution_output", "bash_code_execution_output"];
 
 static SEARCH: LazyLock<AhoCorasick> =
     LazyLock::new(|| AhoCorasick::new(SIGNS).expect("six short patterns are a valid search"));
@@ -27,8 +34,11 @@ static SEARCH: LazyLock<AhoCorasick> =
 /// The ids that a JSON body names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct NamedIds {
-    /// What they name, in their order.
-    pub ids: Vec<(OwnedKind, String)>,
+    /// What they name.
+    pub ids: BTreeSet<(OwnedKind, String)>,
+    /// Files that results of the API's tools say were made, as they are in the history of
+    /// a conversation. That gives no access to them.
+    pub results: BTreeSet<String>,
     /// Whether the request begins or continues a thread.
     pub has_thread: bool,
 }
@@ -53,18 +63,25 @@ impl NamedIds {
         NamedIds::at(Place::Request, body)
     }
 
-    /// The files that a block of an answer names.
-    pub fn of_block(json: &str) -> NamedIds {
-        NamedIds::at(Place::Elsewhere, json.as_bytes()).unwrap_or_default()
+    /// The files that a result of a tool in an answer says were made.
+    pub fn of_result(json: &str) -> BTreeSet<String> {
+        let named = NamedIds::at(Place::Elsewhere, json.as_bytes());
+        named.unwrap_or_default().results
     }
 
     fn at(place: Place, json: &[u8]) -> Result<NamedIds, Unsearchable> {
+        let json = str::from_utf8(json).map_err(|_| Unsearchable)?;
+        // Half a character, or a number beyond all doubles, is valid JSON all the same.
+        NamedIds::walked(place, json).or_else(|_| NamedIds::walked(place, &representable(json)))
+    }
+
+    fn walked(place: Place, json: &str) -> Result<NamedIds, Unsearchable> {
         let mut named = NamedIds::default();
         let walk = Walk {
             named: &mut named,
             place,
         };
-        let mut json = serde_json::Deserializer::from_slice(json);
+        let mut json = serde_json::Deserializer::from_str(json);
         walk.deserialize(&mut json).map_err(|_| Unsearchable)?;
         Ok(named)
     }
@@ -98,10 +115,18 @@ impl Place {
             (Place::Thread, "previous_message_id") => Place::Id(OwnedKind::Thread),
             (_, "file_id") => Place::Id(OwnedKind::File),
             // What a tool of the caller reads.
-            (Place::Elsewhere, "input" | "input_schema" | "schema") => return None,
+            (Place::Elsewhere, "input" | "input_schema" | "input_examples" | "schema") => {
+                return None;
+            }
             _ => Place::Elsewhere,
         })
     }
+}
+
+/// Whether an object of this type says what a tool of the API has made.
+fn is_output(kind: &Value) -> bool {
+    let kind = kind.as_str().unwrap_or_default();
+    OUTPUTS.contains(&kind)
 }
 
 struct Walk<'a> {
@@ -130,21 +155,43 @@ impl<'de> Visitor<'de> for Walk<'_> {
             Place::Container => OwnedKind::Container,
             _ => return Ok(()),
         };
-        self.named.ids.push((kind, text.to_owned()));
+        self.named.ids.insert((kind, text.to_owned()));
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         self.named.has_thread |= self.place == Place::Thread;
+        let mut object = NamedIds::default();
+        let mut kinds = Vec::new();
         while let Some(field) = map.next_key::<Cow<'_, str>>()? {
-            match self.place.below(&field) {
-                Some(place) => map.next_value_seed(Walk {
-                    named: &mut *self.named,
-                    place,
-                })?,
+            let named = match self.place.below(&field) {
                 None => {
                     map.next_value::<IgnoredAny>()?;
+                    continue;
                 }
+                Some(Place::Elsewhere) if field == "type" => {
+                    let kind = map.next_value::<Value>()?;
+                    let walk = Walk {
+                        named: &mut *self.named,
+                        place: Place::Elsewhere,
+                    };
+                    walk.deserialize(&kind).map_err(A::Error::custom)?;
+                    kinds.push(kind);
+                    continue;
+                }
+                Some(place @ Place::Id(OwnedKind::File)) => (&mut object, place),
+                Some(place) => (&mut *self.named, place),
+            };
+            let (named, place) = named;
+            map.next_value_seed(Walk { named, place })?;
+        }
+        // One type alone: of two, the API may read the other one.
+        let is_result = matches!(&kinds[..], [kind] if is_output(kind));
+        for (kind, id) in object.ids {
+            if is_result {
+                self.named.results.insert(id);
+            } else {
+                self.named.ids.insert((kind, id));
             }
         }
         Ok(())
@@ -185,7 +232,8 @@ mod tests {
 
     fn named(body: &str) -> Vec<(OwnedKind, String)> {
         assert!(NamedIds::are_possible(body.as_bytes()), "{body}");
-        NamedIds::of_request(body.as_bytes()).unwrap().ids
+        let named = NamedIds::of_request(body.as_bytes()).unwrap();
+        named.ids.into_iter().collect()
     }
 
     #[test]
@@ -236,8 +284,39 @@ mod tests {
             r#"{"output_config":{"format":{"schema":{"default":{"file_id":"f"}}}}}"#,
             r#"{"messages":[{"content":"\"file_id\":\"f\" \u0001"}],"metadata":{"container":"c"}}"#,
             r#"{"thread":{"type":"create"}}"#,
+            r#"{"tools":[{"input_examples":[{"file_id":"f"}]}]}"#,
         ] {
             assert_eq!(named(body), [], "{body}");
+        }
+    }
+
+    #[test]
+    fn the_results_in_a_history_name_nothing_but_what_looks_like_them_does() {
+        for (output, expected) in [
+            (r#"{"file_id":"f","type":"code_execution_output"}"#, 0),
+            (r#"{"type":"bash_code_execution_output","file_id":"f"}"#, 0),
+            (r#"{"type":"file","file_id":"f"}"#, 1),
+            (r#"{"file_id":"f"}"#, 1),
+            (
+                r#"{"type":"code_execution_output","type":"file","file_id":"f"}"#,
+                1,
+            ),
+            (
+                r#"{"type":"code_execution_output","source":{"file_id":"f"}}"#,
+                1,
+            ),
+        ] {
+            let body = format!(r#"{{"messages":[{{"content":[{{"content":[{output}]}}]}}]}}"#);
+            assert_eq!(named(&body).len(), expected, "{body}");
+            assert_eq!(NamedIds::of_result(&body).len(), 1 - expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_serde_json_cannot_read_is_searched_as_well() {
+        for strange in [r#""\udcff""#, "1e400"] {
+            let body = format!(r#"{{"a":{strange},"container":"c"}}"#);
+            assert_eq!(named(&body).len(), 1, "{body}");
         }
     }
 

@@ -7,13 +7,12 @@ use super::{
 };
 use crate::{
     access::Clock,
-    upstream::{Fingerprint, OwnedKind, Reply},
+    upstream::{ApiHeaders, Fingerprint, OwnedKind, Reply},
 };
 use std::{sync::Arc, time::Duration};
-use tokio_util::task::TaskTracker;
 
-/// How long something is kept of which the API does not say when it ends: as long as
-/// containers live at most.
+/// How long a container or a thread is known of which the API does not say when it ends:
+/// as long as containers live at most.
 /// Source: <https://platform.claude.com/docs/en/agents-and-tools/tool-use/code-execution-tool>
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -22,10 +21,10 @@ const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub struct NoteTaker {
     /// Where they are kept.
     pub registry: Arc<Registry>,
-    /// What is being written.
-    pub writing: TaskTracker,
     /// The time.
     pub clock: Clock,
+    /// How long files are kept.
+    pub retention: Duration,
 }
 
 /// What the answer to one call has made.
@@ -35,18 +34,20 @@ pub struct Notes {
     tenant: String,
     host: Arc<str>,
     key: Option<Fingerprint>,
+    headers: Option<Arc<ApiHeaders>>,
 }
 
 // === impl NoteTaker ===
 
 impl NoteTaker {
-    /// The notes on a reply for a tenant.
-    pub fn on(&self, reply: &Reply, tenant: String) -> Notes {
+    /// The notes on a reply to a call of a tenant with these headers.
+    pub fn on(&self, reply: &Reply, tenant: String, headers: Option<Arc<ApiHeaders>>) -> Notes {
         Notes {
             taker: self.clone(),
             tenant,
             host: Arc::clone(&reply.host),
             key: reply.key,
+            headers,
         }
     }
 }
@@ -54,8 +55,8 @@ impl NoteTaker {
 // === impl Notes ===
 
 impl Notes {
-    /// Notes it in memory at once, so that the next call can name it, and on disk beside
-    /// the call.
+    /// Notes it in memory at once, so that the next call can name it; it is written
+    /// beside the call.
     pub fn add(&self, AnswerIds(ids): AnswerIds) {
         for new in ids {
             self.add_one(new);
@@ -65,8 +66,8 @@ impl Notes {
     fn add_one(&self, NewId { kind, id, expires }: NewId) {
         let NoteTaker {
             registry,
-            writing,
             clock,
+            retention,
         } = &self.taker;
         let known = registry.find(&self.tenant, kind, &id);
         if let Some(known) = &known
@@ -75,23 +76,20 @@ impl Notes {
             return;
         }
         let now = clock.since_1970().as_secs();
-        let owned = registry.remember(Owned {
+        let lifetime = match kind {
+            OwnedKind::File => *retention,
+            OwnedKind::Container | OwnedKind::Thread => LIFETIME,
+        };
+        registry.note(Owned {
             id,
             kind,
             tenant: self.tenant.clone(),
             host: self.host.to_string(),
             key: self.key,
-            headers: None,
+            headers: self.headers.as_deref().cloned(),
             created: known.map_or(now, |known| known.created),
-            expires: expires.unwrap_or(now + LIFETIME.as_secs()),
-            ends_by_itself: kind != OwnedKind::File,
+            expires: expires.unwrap_or(now + lifetime.as_secs()),
             file: None,
-        });
-        let registry = Arc::clone(registry);
-        writing.spawn(async move {
-            if let Err(error) = registry.write(&owned).await {
-                tracing::error!(kind = owned.kind.name(), %error, "failed to keep to whom something at the Claude API belongs");
-            }
         });
     }
 }

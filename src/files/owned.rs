@@ -22,14 +22,12 @@ pub struct Owned {
     pub created: u64,
     /// When it ends, in seconds since 1970.
     pub expires: u64,
-    /// Whether it ends at the API by itself.
-    pub ends_by_itself: bool,
     /// What is known of a file.
     pub file: Option<FileFacts>,
 }
 
 /// What is known of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileFacts {
     /// Its name.
     pub filename: String,
@@ -46,9 +44,32 @@ pub struct FileFacts {
 // === impl Owned ===
 
 impl Owned {
+    /// Where it stands in a list: by its time, and by its id among equals.
+    pub fn position(&self) -> (u64, &str) {
+        (self.created, &self.id)
+    }
+
     /// The size of a file that was uploaded.
     pub fn uploaded_bytes(&self) -> Option<u64> {
         let file = self.file.as_ref()?;
         file.is_upload.then_some(file.size)
+    }
+}
+
+#[cfg(test)]
+impl Owned {
+    /// Something of a tenant that ends at second 1,000.
+    pub fn for_tests(id: &str, kind: OwnedKind) -> Self {
+        Owned {
+            id: id.to_owned(),
+            kind,
+            tenant: "tenant".to_owned(),
+            host: "claude".to_owned(),
+            key: None,
+            headers: None,
+            created: 0,
+            expires: 1000,
+            file: None,
+        }
     }
 }

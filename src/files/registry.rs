@@ -1,34 +1,38 @@
 //! What belongs to whom at the API: in memory, and in the state file if there is one.
+//!
+//! Memory leads. What changes in it is marked, and each flush writes what memory then has
+//! under all marked ids, in one transaction: neither their number nor their order makes
+//! the file differ.
 
-use super::{error::FileError, owned::Owned};
+use super::{error::FileError, owned::Owned, possessions::Possessions};
 use crate::{
     sealed_file::{SealedFile, SealedTable, StateFileError},
     upstream::OwnedKind,
 };
 use parking_lot::Mutex;
 use redb::{ReadableDatabase, ReadableTable};
-use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
+use tokio::sync::Notify;
 
 /// Id → what is kept of it.
 const OWNED: SealedTable = SealedTable::new("owned");
 
-/// Maximum number of containers, threads and files of tools that are known of a tenant:
-/// the ones that end first are forgotten.
-const MAX_NOTED: usize = 10_000;
-
 /// What belongs to whom.
 #[derive(Default)]
 pub struct Registry {
-    tenants: Mutex<HashMap<String, Possessions>>,
+    held: Mutex<Held>,
+    /// Something has been marked.
+    changed: Notify,
+    /// Held by the one who writes.
+    writing: tokio::sync::Mutex<()>,
     file: Option<SealedFile>,
 }
 
-/// What belongs to one tenant.
 #[derive(Default)]
-struct Possessions {
-    by_id: HashMap<String, Arc<Owned>>,
-    /// Files that are being uploaded, and their bytes.
-    uploading: (usize, u64),
+struct Held {
+    possessions: Possessions,
+    /// The ids under which the file differs from memory.
+    marked: HashSet<String>,
 }
 
 /// The room of a file that is being uploaded, until it is dropped.
@@ -50,22 +54,25 @@ pub struct UploadLimits {
 // === impl Registry ===
 
 impl Registry {
-    /// What is in a state file.
+    /// What is in a state file, except for what has ended by itself at this time.
     ///
     /// # Errors
     /// When it cannot be read, or no key decrypts it.
-    pub fn open(file: SealedFile) -> Result<Self, StateFileError> {
-        let mut tenants: HashMap<String, Possessions> = HashMap::new();
+    pub fn open(file: SealedFile, now: u64) -> Result<Self, StateFileError> {
+        let registry = Registry {
+            file: Some(file.clone()),
+            ..Registry::default()
+        };
         let kept = file.at_start();
         for entry in kept.database.begin_read()?.open_table(OWNED)?.iter()? {
             let owned: Owned = kept.decrypted(entry?.1.value())?;
-            let of = tenants.entry(owned.tenant.clone()).or_default();
-            of.by_id.insert(owned.id.clone(), Arc::new(owned));
+            if owned.kind == OwnedKind::File || owned.expires > now {
+                registry.held.lock().put(Arc::new(owned), false);
+            } else {
+                registry.held.lock().marked.insert(owned.id);
+            }
         }
-        Ok(Registry {
-            tenants: Mutex::new(tenants),
-            file: Some(file),
-        })
+        Ok(registry)
     }
 
     /// The tables of the state file.
@@ -73,34 +80,28 @@ impl Registry {
         [OWNED]
     }
 
+    /// Whether it outlives the process.
+    pub fn is_kept(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// What a tenant owns under an id: the id of another tenant is unknown.
     pub fn find(&self, tenant: &str, kind: OwnedKind, id: &str) -> Option<Arc<Owned>> {
-        let tenants = self.tenants.lock();
-        let found = tenants.get(tenant)?.by_id.get(id)?;
-        (found.kind == kind).then(|| Arc::clone(found))
+        let held = self.held.lock();
+        let found = held.possessions.get(id)?;
+        (found.kind == kind && found.tenant == tenant).then(|| Arc::clone(found))
     }
 
     /// The files of a tenant, newest first.
     pub fn files_of(&self, tenant: &str) -> Vec<Arc<Owned>> {
-        let tenants = self.tenants.lock();
-        let owned = tenants.get(tenant).into_iter();
-        let owned = owned.flat_map(|of| of.by_id.values());
-        let files = owned.filter(|it| it.kind == OwnedKind::File);
-        let mut files: Vec<_> = files.map(Arc::clone).collect();
-        drop(tenants);
-        files
-            .sort_unstable_by(|a, b| (Reverse(a.created), &a.id).cmp(&(Reverse(b.created), &b.id)));
+        let mut files = self.held.lock().possessions.files_of(tenant);
+        files.sort_unstable_by(|a, b| b.position().cmp(&a.position()));
         files
     }
 
-    /// All that has ended at this time.
-    pub fn ended_at(&self, now: u64) -> Vec<Arc<Owned>> {
-        let tenants = self.tenants.lock();
-        let owned = tenants.values().flat_map(|of| of.by_id.values());
-        owned
-            .filter(|it| it.expires <= now)
-            .map(Arc::clone)
-            .collect()
+    /// Some of what has ended at this time, at most this number.
+    pub fn ended_at(&self, now: u64, most: usize) -> Vec<Arc<Owned>> {
+        self.held.lock().possessions.ended_at(now, most)
     }
 
     /// Makes room for a file that a tenant uploads.
@@ -113,21 +114,16 @@ impl Registry {
         bytes: u64,
         limits: UploadLimits,
     ) -> Result<UploadRoom, FileError> {
-        let mut tenants = self.tenants.lock();
-        let of = tenants.entry(tenant.to_owned()).or_default();
-        let (mut files, mut used) = of.uploading;
-        for size in of.by_id.values().filter_map(|it| it.uploaded_bytes()) {
-            files += 1;
-            used += size;
-        }
-        if files >= limits.files {
+        let mut held = self.held.lock();
+        let uploads = held.possessions.uploads_of(tenant);
+        if uploads.files >= limits.files {
             return Err(FileError::TooMany(limits.files));
         }
-        if used.saturating_add(bytes) > limits.bytes {
+        if uploads.bytes.saturating_add(bytes) > limits.bytes {
             return Err(FileError::TooLarge(limits.bytes));
         }
-        of.uploading.0 += 1;
-        of.uploading.1 += bytes;
+        uploads.files += 1;
+        uploads.bytes += bytes;
         Ok(UploadRoom {
             registry: Arc::clone(self),
             tenant: tenant.to_owned(),
@@ -135,94 +131,179 @@ impl Registry {
         })
     }
 
-    /// Keeps what a tenant owns, on disk and in memory.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn keep(&self, owned: Owned) -> Result<Arc<Owned>, StateFileError> {
-        let owned = self.remember(owned);
-        self.write(&owned).await?;
-        Ok(owned)
-    }
-
-    /// Keeps in memory what a tenant owns. [`write`](Self::write) keeps it on disk.
-    pub fn remember(&self, owned: Owned) -> Arc<Owned> {
+    /// Keeps in memory what a tenant owns, and on disk with the next flush. What belongs
+    /// to another tenant already stays with it.
+    pub fn note(&self, owned: Owned) -> Arc<Owned> {
         let owned = Arc::new(owned);
-        let mut tenants = self.tenants.lock();
-        let of = tenants.entry(owned.tenant.clone()).or_default();
-        of.by_id.insert(owned.id.clone(), Arc::clone(&owned));
-        of.forget_if_too_many();
+        self.held.lock().put(Arc::clone(&owned), true);
+        self.changed.notify_one();
         owned
     }
 
-    /// Keeps on disk what is in memory.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn write(&self, owned: &Arc<Owned>) -> Result<(), StateFileError> {
-        let Some(file) = &self.file else {
-            return Ok(());
-        };
-        let owned = Arc::clone(owned);
-        file.with(move |file| {
-            let write = file.database.begin_write()?;
-            write
-                .open_table(OWNED)?
-                .insert(owned.id.as_str(), &*file.encrypted(&*owned)?)?;
-            Ok(write.commit()?)
-        })
-        .await
+    /// Replaces what is still there as it was.
+    pub fn replace(&self, before: &Arc<Owned>, owned: Owned) -> Option<Arc<Owned>> {
+        let mut held = self.held.lock();
+        let current = held.possessions.get(&before.id)?;
+        if !Arc::ptr_eq(current, before) {
+            return Some(Arc::clone(current));
+        }
+        let owned = Arc::new(owned);
+        held.put(Arc::clone(&owned), true);
+        drop(held);
+        self.changed.notify_one();
+        Some(owned)
     }
 
-    /// Forgets what a tenant owns, on disk and in memory.
+    /// Forgets what is still there as it was, on disk with the next flush.
+    pub fn forget(&self, owned: &Arc<Owned>) {
+        let mut held = self.held.lock();
+        let current = held.possessions.get(&owned.id);
+        if current.is_some_and(|current| Arc::ptr_eq(current, owned)) {
+            held.possessions.remove(&owned.id);
+            held.marked.insert(owned.id.clone());
+            drop(held);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits until there is something to flush.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Writes all that has changed in memory. Once it has returned, it survives a crash.
     ///
     /// # Errors
-    /// When it cannot be written.
-    pub async fn forget(&self, owned: &Owned) -> Result<(), StateFileError> {
-        if let Some(file) = &self.file {
-            let id = owned.id.clone();
-            file.with(move |file| {
-                let write = file.database.begin_write()?;
-                write.open_table(OWNED)?.remove(id.as_str())?;
-                Ok(write.commit()?)
-            })
-            .await?;
-        }
-        let mut tenants = self.tenants.lock();
-        if let Some(of) = tenants.get_mut(&owned.tenant) {
-            of.by_id.remove(&owned.id);
-            if of.by_id.is_empty() && of.uploading.0 == 0 {
-                tenants.remove(&owned.tenant);
+    /// When it cannot be written: the next flush tries it again.
+    pub async fn flush(&self) -> Result<(), StateFileError> {
+        let _writing = self.writing.lock().await;
+        let (marked, owned) = {
+            let mut held = self.held.lock();
+            let marked: Vec<String> = held.marked.drain().collect();
+            let owned: Vec<_> = marked
+                .iter()
+                .map(|id| held.possessions.get(id).map(Arc::clone))
+                .collect();
+            (marked, owned)
+        };
+        let Some(file) = self.file.as_ref().filter(|_| !marked.is_empty()) else {
+            return Ok(());
+        };
+        let ids = marked.clone();
+        let written = file.with(move |file| {
+            let write = file.database.begin_write()?;
+            {
+                let mut table = write.open_table(OWNED)?;
+                for (id, owned) in ids.iter().zip(&owned) {
+                    match owned {
+                        Some(owned) => {
+                            table.insert(id.as_str(), &*file.encrypted(&**owned)?)?;
+                        }
+                        None => {
+                            table.remove(id.as_str())?;
+                        }
+                    }
+                }
             }
+            Ok(write.commit()?)
+        });
+        let written = written.await;
+        if written.is_err() {
+            self.held.lock().marked.extend(marked);
         }
-        Ok(())
+        written
     }
 }
 
-impl Possessions {
-    /// What is forgotten here stays on disk until it has ended.
-    fn forget_if_too_many(&mut self) {
-        let noted = |it: &&Arc<Owned>| it.uploaded_bytes().is_none();
-        if self.by_id.len() <= MAX_NOTED || self.by_id.values().filter(noted).count() <= MAX_NOTED {
-            return;
+impl Held {
+    fn put(&mut self, owned: Arc<Owned>, is_new: bool) {
+        let id = owned.id.clone();
+        let evicted = self.possessions.put(owned);
+        if is_new {
+            self.marked.insert(id);
         }
-        let first = self
-            .by_id
-            .values()
-            .filter(noted)
-            .min_by_key(|it| it.expires);
-        if let Some(id) = first.map(|it| it.id.clone()) {
-            self.by_id.remove(&id);
-        }
+        self.marked.extend(evicted);
     }
 }
 
 impl Drop for UploadRoom {
     fn drop(&mut self) {
-        let mut tenants = self.registry.tenants.lock();
-        if let Some(of) = tenants.get_mut(&self.tenant) {
-            of.uploading.0 -= 1;
-            of.uploading.1 -= self.bytes;
+        let mut held = self.registry.held.lock();
+        let uploads = held.possessions.uploads_of(&self.tenant);
+        uploads.files -= 1;
+        uploads.bytes -= self.bytes;
+        held.possessions.tidy(&self.tenant);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secrets::Keyring;
+    use std::path::Path;
+
+    fn open(path: &Path, key: &Path, now: u64) -> Registry {
+        if !key.exists() {
+            Keyring::create(key).unwrap();
         }
+        let keys = Keyring::read(key).unwrap();
+        let file = SealedFile::open(path, keys, &Registry::tables()).unwrap();
+        Registry::open(file, now).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_file_has_what_memory_had_at_the_last_flush_and_nothing_plain() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, key) = (dir.path().join("state"), dir.path().join("key"));
+        let registry = open(&path, &key, 0);
+        let owned = |id: &str, kind, expires| Owned {
+            tenant: "tenant of files".to_owned(),
+            expires,
+            ..Owned::for_tests(id, kind)
+        };
+        registry.note(owned("container_1", OwnedKind::Container, 10));
+        registry.note(owned("container_2", OwnedKind::Container, 20));
+        let gone = registry.note(owned("file_1", OwnedKind::File, 10));
+        registry.note(owned("file_2", OwnedKind::File, 10));
+        registry.flush().await.unwrap();
+        // A later state does not come before an earlier one.
+        registry.note(owned("container_2", OwnedKind::Container, 30));
+        registry.forget(&gone);
+        assert!(registry.replace(&gone, (*gone).clone()).is_none());
+        registry.flush().await.unwrap();
+        registry.note(owned("file_3", OwnedKind::File, 10));
+        drop(registry);
+
+        let bytes = std::fs::read(&path).unwrap();
+        let plain = b"tenant of files";
+        assert!(!bytes.windows(plain.len()).any(|it| it == plain));
+        let registry = open(&path, &key, 15);
+        let tenant = "tenant of files";
+        assert!(
+            registry
+                .find(tenant, OwnedKind::Container, "container_1")
+                .is_none()
+        );
+        let kept = registry.find(tenant, OwnedKind::Container, "container_2");
+        assert_eq!(kept.unwrap().expires, 30);
+        let files = registry.files_of(tenant).into_iter();
+        let files: Vec<_> = files.map(|it| it.id.clone()).collect();
+        assert_eq!(files, ["file_2"]);
+        assert_eq!(registry.ended_at(15, 9).len(), 1);
+    }
+
+    #[test]
+    fn what_belongs_to_one_tenant_is_never_that_of_another() {
+        let registry = Registry::default();
+        let of = |tenant: &str| Owned {
+            tenant: tenant.to_owned(),
+            ..Owned::for_tests("file_1", OwnedKind::File)
+        };
+        registry.note(of("a"));
+        registry.note(of("b"));
+        assert!(registry.find("a", OwnedKind::File, "file_1").is_some());
+        assert!(registry.find("b", OwnedKind::File, "file_1").is_none());
+        assert!(registry.find("a", OwnedKind::Container, "file_1").is_none());
+        assert_eq!(registry.files_of("b"), []);
     }
 }

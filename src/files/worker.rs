@@ -1,15 +1,19 @@
-//! What happens to files while nobody calls: what has ended is forgotten, and deleted at
-//! the API if it does not end there by itself.
+//! What happens while nobody calls: what was noted is written, what has ended is
+//! forgotten, and files that have ended are deleted at the API.
 
-use super::{FileError, Files, Owned};
+use super::{FileError, Files, Owned, Ownership};
 use crate::{
     call::{Deadline, Priority},
-    upstream::CallOptions,
+    upstream::{CallOptions, OwnedKind},
 };
+use futures::{StreamExt, stream};
 use std::{convert::Infallible, sync::Arc, time::Duration};
-use tokio::time::sleep;
+use tokio::time::{interval, sleep};
 
-/// How often what has ended is looked for.
+/// How soon notes are written: all of this time together.
+const WRITE_AFTER: Duration = Duration::from_millis(50);
+
+/// How often what has ended is looked for, and a write that failed is tried again.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long a call to the API may take that no caller waits for.
@@ -18,8 +22,41 @@ const LONGEST_CALL: Duration = Duration::from_secs(60);
 /// After this time, a file that cannot be deleted at the API is left there.
 const GIVE_UP: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How many files are deleted at the same time.
+const PARALLEL: usize = 4;
+
+/// How much that has ended is looked after in one round.
+const MOST: usize = 1000;
+
+impl Ownership {
+    /// Writes what is noted, and forgets what has ended, again and again.
+    pub async fn work(&self) -> Infallible {
+        let mut rounds = interval(INTERVAL);
+        loop {
+            tokio::select! {
+                () = self.registry.changed() => sleep(WRITE_AFTER).await,
+                _ = rounds.tick() => self.sweep(),
+            }
+            if let Err(error) = self.registry.flush().await {
+                tracing::error!(%error, "failed to write what belongs to whom at the Claude API, trying again");
+                sleep(INTERVAL).await;
+            }
+        }
+    }
+
+    /// Forgets what has ended by itself. Files are left to [`Files`], if they are on.
+    fn sweep(&self) {
+        let now = self.clock.since_1970().as_secs();
+        for owned in self.registry.ended_at(now, MOST) {
+            if owned.kind != OwnedKind::File || !self.registry.is_kept() {
+                self.registry.forget(&owned);
+            }
+        }
+    }
+}
+
 impl Files {
-    /// Looks for what has ended, again and again.
+    /// Looks for files that have ended, again and again.
     pub async fn work(&self) -> Infallible {
         loop {
             self.sweep().await;
@@ -27,29 +64,34 @@ impl Files {
         }
     }
 
-    /// Forgets what has ended.
+    /// Deletes the files that have ended.
     pub async fn sweep(&self) {
-        for owned in self.shared.registry.ended_at(self.now()) {
-            if let Err(error) = self.end(&owned).await {
-                tracing::warn!(kind = owned.kind.name(), id = owned.id, %error, "failed to delete what has ended at the Claude API");
-            }
+        let ended = self.shared.registry.ended_at(self.now(), MOST);
+        let files = ended.into_iter().filter(|it| it.kind == OwnedKind::File);
+        let ends = stream::iter(files).map(|file| async move { self.end(&file).await });
+        let outcomes: Vec<_> = ends.buffer_unordered(PARALLEL).collect().await;
+        let failures: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+        if let Some(error) = failures.first() {
+            let files = failures.len();
+            tracing::warn!(files, %error, "failed to delete files at the Claude API that have ended, trying again");
         }
     }
 
-    async fn end(&self, owned: &Owned) -> Result<(), FileError> {
+    async fn end(&self, owned: &Arc<Owned>) -> Result<(), FileError> {
+        let options = CallOptions {
+            priority: Priority::Batch,
+            tenant: Some(Arc::from(owned.tenant.as_str())),
+            ..CallOptions::new(Deadline::after(LONGEST_CALL))
+        };
+        let options = self.options(owned, options);
+        let deleted = self.shared.client.delete_file(&owned.id, options).await;
         let is_given_up = self.now() >= owned.expires + GIVE_UP.as_secs();
-        if !owned.ends_by_itself && !is_given_up {
-            let options = CallOptions {
-                priority: Priority::Batch,
-                tenant: Some(Arc::from(owned.tenant.as_str())),
-                ..CallOptions::new(Deadline::after(LONGEST_CALL))
-            };
-            let options = self.options(owned, options);
-            match self.shared.client.delete_file(&owned.id, options).await {
-                Err(failed) if !failed.is_not_found() => return Err(failed.into()),
-                _ => {}
-            }
+        match deleted {
+            Err(failed) if failed.is_not_found() && self.has_key_of(owned) => {}
+            Err(failed) if !is_given_up => return Err(failed.into()),
+            _ => {}
         }
-        Ok(self.shared.registry.forget(owned).await?)
+        self.shared.registry.forget(owned);
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What an id names that belongs to a tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum OwnedKind {
     /// A file.
     File,

@@ -127,7 +127,10 @@ impl FileService for Rpcs {
                 "id",
             )),
         });
-        Ok(Response::new(pieces.boxed()))
+        let mut response = Response::new(pieces.boxed());
+        // Most files that tools make are compressed.
+        response.disable_compression();
+        Ok(response)
     }
 }
 
@@ -146,13 +149,12 @@ fn page<'a>(
             PAGE
         }
     };
-    let last = all.iter().position(|owned| owned.id == token);
-    let first = match (token, last) {
+    let first = match (token, last_of(token)) {
         ("", _) => 0,
-        (_, Some(last)) => last + 1,
+        // The last file of the page before may be deleted by now.
+        (_, Some(last)) => all.partition_point(|owned| owned.position() >= last),
         (_, None) => {
-            let problem = "must be the token of a page whose last file exists";
-            wrong.add("page_token", problem);
+            wrong.add("page_token", "must be the token of a page before");
             0
         }
     };
@@ -160,5 +162,12 @@ fn page<'a>(
     let page = &all[first..(first + size).min(all.len())];
     let has_more = first + size < all.len();
     let last = page.last().filter(|_| has_more);
-    Ok((page, last.map(|it| it.id.clone()).unwrap_or_default()))
+    let token = last.map(|it| format!("{}-{}", it.created, it.id));
+    Ok((page, token.unwrap_or_default()))
+}
+
+/// The position of the last file of a page, by the token after it.
+fn last_of(token: &str) -> Option<(u64, &str)> {
+    let (created, id) = token.split_once('-')?;
+    Some((created.parse().ok()?, id))
 }
