@@ -7,10 +7,10 @@ use super::{
     coalesce::{Coalesce, Coalesced},
     concurrency_limit::{ConcurrencyLimit, LimitConcurrency},
     deadline::EnforceDeadline,
-    hosts::{Failover, Host, HostConfig, HostKeys, HostLayers, Routes},
+    hosts::{Failover, Host, HostConfig, HostKeys, HostLayers, Routes, id_on},
     http::{HttpApi, HttpConfigError, ProxyVariables},
     key_selection::SelectKey,
-    pacing::{Pace, RateLimiter},
+    pacing::{AssumedLimits, Pace, RateLimiter},
     retry::RetryPolicy,
     trace::{TraceAttempt, waits_for},
 };
@@ -61,6 +61,7 @@ impl Upstream {
         let hosts: Arc<[Host]> = hosts.collect::<Result<_, _>>()?;
         let routes = Routes::new(&config.routes, &hosts);
         let coalesced = Coalesced::default();
+        let finds_needs = !hosts.iter().all(Host::has_all_features);
 
         // Outermost first.
         let stack = ServiceBuilder::new()
@@ -78,7 +79,7 @@ impl Upstream {
                 access.map(|access| access.usage_store().clone()),
             ));
         Ok(Upstream {
-            client: Client::new(BoxStack::new(stack)),
+            client: Client::new(BoxStack::new(stack), finds_needs),
             hosts,
             coalesced,
         })
@@ -96,7 +97,8 @@ fn of_host(
     let http = HttpApi::new(&host, config, proxies)?;
     let keys = keys.of(&host);
     let breaker = CircuitBreaker::new(&config.breaker);
-    let rate_limiter = RateLimiter::new(store);
+    let assumed = AssumedLimits::new(&host.rate_limits, |model| id_on(&host, model));
+    let rate_limiter = RateLimiter::new(store, assumed);
     let concurrency_limit =
         ConcurrencyLimit::new(host.max_in_flight.unwrap_or(config.max_in_flight));
     let connections = http.pool().cloned();

@@ -116,9 +116,9 @@ impl Inner {
             }
             let named = Arc::clone(model);
             match host.serves(call, &named) {
-                Ok(id) if !self.may_pay(call, host, &id) => lacks = HostLacks::Price,
+                Ok(id) if !self.may_pay(call, host, &id) => lacks = lacks.and(HostLacks::Price),
                 Ok(id) => candidates.push(Candidate { host, named, id }),
-                Err(reason) => lacks = reason,
+                Err(reason) => lacks = lacks.and(reason),
             }
         }
         if let Some(key) = call.key

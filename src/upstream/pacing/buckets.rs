@@ -52,6 +52,13 @@ impl Buckets {
         }
     }
 
+    /// Adds the buckets of others that are not known here.
+    pub fn add_unknown(&mut self, others: &Buckets) {
+        self.requests = self.requests.or(others.requests);
+        self.input_tokens = self.input_tokens.or(others.input_tokens);
+        self.output_tokens = self.output_tokens.or(others.output_tokens);
+    }
+
     /// Refills up to now.
     pub fn refill(&mut self) {
         let now = Instant::now();
