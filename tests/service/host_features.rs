@@ -71,11 +71,9 @@ fn needs() -> Vec<Needing> {
             request.inference_geo = "us".to_owned();
         }),
         // Passed through: a tool, a field, a beta.
-        needing("advisor", |request| {
+        needing("mcp_connector", |request| {
             request.tools.push(v1::Tool {
-                other_json:
-                    r#"{"type":"advisor_20260301","name":"advisor","model":"claude-opus-4-8"}"#
-                        .to_owned(),
+                other_json: r#"{"type":"mcp_toolset","mcp_server_name":"m"}"#.to_owned(),
                 ..v1::Tool::default()
             });
         }),
@@ -122,7 +120,10 @@ fn assert_refused(status: &Status, host: &str, feature: &str) {
 #[tokio::test]
 async fn a_call_goes_to_the_next_host_that_has_what_it_needs() {
     for bedrock in [BedrockMantle, BedrockRuntime] {
-        let mut world = world(&[bedrock, Claude], |_| {}).await;
+        let mut world = world(&[bedrock, Claude], |setup| {
+            setup.upstream.retry.max_retries = 0;
+        })
+        .await;
         let name = bedrock.name().replace('_', "-");
         assert_eq!(generate(&mut world.grpc, ask("Hello")).await.host, name);
         let before = world.requests();
@@ -161,13 +162,13 @@ async fn with_only_a_host_that_lacks_it_a_call_is_refused_by_name() {
 #[tokio::test]
 async fn each_host_is_named_with_what_it_lacks() {
     let mut world = world(&[Vertex, Foundry, BedrockMantle], |_| {}).await;
-    let with_fallbacks = needing("fallbacks", |request| {
-        request.extra_json = r#"{"fallbacks":"default"}"#.to_owned();
+    let fast = needing("fast_mode", |request| {
+        request.speed = v1::Speed::Fast.into();
     });
-    let status = world.grpc.generate(request(&with_fallbacks)).await;
+    let status = world.grpc.generate(request(&fast)).await;
     let status = status.unwrap_err();
     for host in ["vertex", "foundry", "bedrock-mantle"] {
-        assert_refused(&status, host, "fallbacks");
+        assert_refused(&status, host, "fast_mode");
     }
     assert_eq!(world.requests(), [0, 0, 0]);
 }
@@ -249,7 +250,7 @@ async fn classify_goes_where_the_model_answers_by_a_schema() {
         ..v1::ClassifyRequest::default()
     };
     for (model, host) in [
-        ("claude-haiku-4-5", "bedrock-runtime"),
+        ("claude-opus-4-6", "bedrock-runtime"),
         ("claude-opus-4-8", "claude"),
     ] {
         let answer = world.grpc.classify(classify(model)).await.unwrap();

@@ -90,7 +90,7 @@ impl State {
     /// The state with the limits of the configuration, if there are any.
     pub(super) fn assuming(limits: Option<&RateLimits>) -> Self {
         State {
-            meter: limits.map_or(Meter::Unknown, |it| Meter::Metered(Buckets::new(it))),
+            meter: limits.map_or(Meter::Unknown, |it| Meter::Metered(Buckets::assumed(it))),
             is_assumed: limits.is_some(),
             ..State::default()
         }
@@ -293,6 +293,12 @@ impl State {
         charged: Cost,
     ) {
         if reported.is_empty() {
+            if let Meter::Metered(buckets) = &mut self.meter
+                && self.is_assumed
+                && reported.refused
+            {
+                buckets.empty_one(charged);
+            }
             if matches!(self.meter, Meter::Unknown) {
                 if reported.refused {
                     self.cold_start.rejected();
