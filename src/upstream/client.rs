@@ -120,10 +120,21 @@ impl Failed {
 }
 
 impl Client {
-    /// A client on top of a stack. Without `finds_needs`, calls go to hosts that have all
-    /// features, and nobody looks for what a call needs.
-    pub fn new(stack: BoxStack, finds_needs: bool) -> Self {
-        Client { stack, finds_needs }
+    /// A client on top of a stack, whose hosts have all features.
+    pub fn new(stack: BoxStack) -> Self {
+        Client {
+            stack,
+            finds_needs: false,
+        }
+    }
+
+    /// The client, if some host lacks a feature: it finds out what each call needs.
+    #[must_use]
+    pub fn finding_needs(self, finds_needs: bool) -> Self {
+        Client {
+            finds_needs,
+            ..self
+        }
     }
 
     /// The stack, to put a layer on top of it.

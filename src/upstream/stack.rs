@@ -63,23 +63,23 @@ impl Upstream {
         let coalesced = Coalesced::default();
         let finds_needs = !hosts.iter().all(Host::has_all_features);
 
+        let usage_store = access.map(|access| access.usage_store().clone());
+        let failover = Failover::new(Arc::clone(&hosts), routes, usage_store);
+        let charge = access.map(|access| ChargeBudget::of(access, Some(failover.clone())));
+
         // Outermost first.
         let stack = ServiceBuilder::new()
             // Each client pays for its own calls, even if several share a
             // response.
-            .option_layer(access.map(ChargeBudget::of))
+            .option_layer(charge)
             // Everything below ends at the caller's deadline.
             .layer(rule(EnforceDeadline))
             // A shared call is made and limited once.
             .layer(rule(Coalesce::new(&coalesced)))
             // The stack of a host, and that of the next one when it fails.
-            .service(Failover::new(
-                Arc::clone(&hosts),
-                routes,
-                access.map(|access| access.usage_store().clone()),
-            ));
+            .service(failover);
         Ok(Upstream {
-            client: Client::new(BoxStack::new(stack), finds_needs),
+            client: Client::new(BoxStack::new(stack)).finding_needs(finds_needs),
             hosts,
             coalesced,
         })
@@ -141,5 +141,5 @@ fn of_host(
 /// The budget layer alone on top of a stack, for tests of access control.
 #[doc(hidden)]
 pub fn charging(stack: BoxStack, access: &Access) -> BoxStack {
-    BoxStack::new(ChargeBudget::of(access).layer(stack))
+    BoxStack::new(ChargeBudget::of(access, None).layer(stack))
 }
