@@ -35,6 +35,8 @@ pub mod dns;
 #[doc(hidden)]
 pub mod files;
 #[doc(hidden)]
+pub mod host_features;
+#[doc(hidden)]
 pub mod layer;
 #[doc(hidden)]
 pub mod models;

@@ -165,7 +165,7 @@ reasons! {
     CircuitOpen "CIRCUIT_OPEN": Unavailable, SDK_BACKOFF, Some("breaker"), Busy,
         "The model or the connection to the Claude API is failing and the circuit breaker is open. `RetryInfo` says when it lets a call through.";
     HostUnavailable "HOST_UNAVAILABLE": FailedPrecondition, Retry::No, None, Usage,
-        "No host of Claude can serve the call: none of those that its route, its client and its `claude-host` allow has the model, or this part of the API. The message says which.";
+        "No host of Claude can serve the call: none of those that its route, its client and its `claude-host` allow has the model, this part of the API, or a feature that the call needs. The message says which.";
     UpstreamQuotaExhausted "UPSTREAM_QUOTA_EXHAUSTED": ResourceExhausted, SDK_BACKOFF, Some("rate_limit"), Busy,
         "The rate limits of the Claude API have no room for the call before its deadline. It was not sent.";
     QuotaUnreachable "QUOTA_UNREACHABLE": Unavailable, ONE_SECOND, Some("rate_limit"), Busy,

@@ -433,6 +433,19 @@ fn the_sample_file_has_every_key_with_its_default() {
 }
 
 #[test]
+fn hosts_are_not_simulated_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("claude-grpc.toml");
+    fs::write(&path, "[[upstream.hosts]]\nname = \"claude\"\n").unwrap();
+    let arguments = ["serve", "--simulate", "--config", path.to_str().unwrap()];
+    let ended = run(&arguments).failed(2);
+    assert!(
+        ended.reason().contains("upstream.hosts must be empty"),
+        "{ended:?}"
+    );
+}
+
+#[test]
 fn each_list_of_tables_can_be_configured() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("claude-grpc.toml");

@@ -68,6 +68,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         start,
     };
 
+    if args.simulate && !config.upstream.hosts.is_empty() {
+        return Err(Failure::usage(
+            "--simulate serves one simulator of the Claude API: upstream.hosts must be empty; \
+             run `claude-grpc simulate --host` for each host and set its base_url instead",
+        ));
+    }
     if !args.simulate {
         let keys = host_keys(&config, &environment, &mut security.reloads);
         let keys = keys.instrument(process.start.clone()).await?;
@@ -346,8 +352,6 @@ fn connect_to_simulator(
 ) -> Result<Upstream, Failure> {
     let upstream = UpstreamConfig {
         base_url: simulator.base_url().map_err(address_unknown)?,
-        hosts: Vec::new(),
-        routes: Vec::new(),
         ..config.upstream.clone()
     };
     let accepted = config.simulator.api_keys.first();

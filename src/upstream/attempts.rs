@@ -45,12 +45,12 @@ impl Attempts {
         meter
     }
 
-    /// What each attempt has used so far, of which model. They are not added up, since
-    /// prices depend on the size of each.
+    /// What is charged for each attempt so far, of which model. They are not added up,
+    /// since prices depend on the size of each.
     pub fn usages(&self) -> Vec<(AttemptedModel, Tokens)> {
         let meters = self.0.meters.lock();
         let used =
-            |(model, meter): &(AttemptedModel, UsageMeter)| Some((model.clone(), meter.usage()?));
+            |(model, meter): &(AttemptedModel, UsageMeter)| Some((model.clone(), meter.charged()?));
         meters.iter().filter_map(used).collect()
     }
 

@@ -3,7 +3,9 @@
 //! Outermost: each client pays for its own calls, even if several share a
 //! response.
 
-use super::{Attempts, Body, Call, Payload, Reply, UpstreamError, usage_meter::UsageMeter};
+use super::{
+    Attempts, Body, Call, Payload, Reply, UpstreamError, hosts::Failover, usage_meter::UsageMeter,
+};
 use crate::{
     access::{
         Access, ClientLimits, Identity, Refusals,
@@ -20,13 +22,16 @@ use std::sync::Arc;
 pub struct ChargeBudget {
     usage_store: UsageStore,
     refusals: Refusals,
+    /// Knows which hosts and models may serve a call.
+    failover: Option<Failover>,
 }
 
 impl ChargeBudget {
-    /// Reserves in the usage store of `access`; counts calls that are rejected
-    /// because of their model.
-    pub fn of(access: &Access) -> RuleLayer<Self> {
+    /// Reserves in the usage store of `access`, what the dearest of the hosts costs that
+    /// `failover` may ask; counts calls that are rejected because of their model.
+    pub fn of(access: &Access, failover: Option<Failover>) -> RuleLayer<Self> {
         rule(ChargeBudget {
+            failover,
             usage_store: access.usage_store().clone(),
             refusals: access.refusals().clone(),
         })
@@ -62,7 +67,11 @@ impl Rule<Call> for ChargeBudget {
         caller
             .may_cost(call.unpriced)
             .map_err(UpstreamError::AccessDenied)?;
-        let charged = ChargedCall::begin(&self.usage_store, &caller, &call).await?;
+        let asked = match &self.failover {
+            Some(failover) if caller.limits.are_in_dollars() => failover.may_ask(&call),
+            _ => Vec::new(),
+        };
+        let charged = ChargedCall::begin(&self.usage_store, &caller, &call, &asked).await?;
         let mut outcome = next.run(call).await;
         match &mut outcome {
             Ok(reply) => charged.answered(&mut reply.body),
@@ -98,6 +107,7 @@ impl ChargedCall {
         usage_store: &UsageStore,
         caller: &Arc<Identity>,
         call: &Call,
+        asked: &[AttemptedModel],
     ) -> Result<Self, UpstreamError> {
         let estimated = Tokens {
             input: u64::from(call.input_tokens),
@@ -105,7 +115,7 @@ impl ChargedCall {
             ..Tokens::default()
         };
         let charged = usage_store
-            .reserve_usage(caller, &call.model, &estimated)
+            .reserve_usage(caller, &call.model, asked, &estimated)
             .await;
         let reservation = charged.map_err(UpstreamError::AccessDenied)?;
         Ok(ChargedCall {

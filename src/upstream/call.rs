@@ -6,6 +6,7 @@ use super::{
 use crate::{
     access::{Identity, limits::AttemptedModel},
     call::{Deadline, Priority, Tenant},
+    host_features::Needs,
     telemetry::CallRecord,
 };
 use bytes::Bytes;
@@ -61,6 +62,8 @@ pub struct Call {
     pub unpriced: Option<&'static str>,
     /// Whether it refers to what only one account has.
     pub is_bound: bool,
+    /// What it needs of its host; nothing if all hosts have all features.
+    pub needs: Needs,
     /// What about the request the API may limit by itself.
     pub shape: RequestShape,
     /// The attempts of this call, over all clones.
@@ -126,6 +129,7 @@ impl Call {
             max_tokens: 1,
             unpriced: None,
             is_bound: false,
+            needs: Needs::default(),
             shape: RequestShape::default(),
             attempts: Attempts::default(),
             record: CallRecord::default(),

@@ -13,6 +13,7 @@ use crate::claude::{
     models::{ModelPage, TokenCount},
     request::MessagesRequest,
 };
+use crate::host_features::Needs;
 use crate::telemetry::CallRecord;
 use bytes::Bytes;
 use std::{borrow::BorrowMut, sync::Arc, time::Duration};
@@ -27,6 +28,8 @@ const LONGEST_WHOLE: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone)]
 pub struct Client {
     stack: BoxStack,
+    /// Whether some host lacks a feature, so that the needs of calls matter.
+    finds_needs: bool,
 }
 
 /// Options of one call.
@@ -117,9 +120,21 @@ impl Failed {
 }
 
 impl Client {
-    /// A client on top of a stack.
+    /// A client on top of a stack, whose hosts have all features.
     pub fn new(stack: BoxStack) -> Self {
-        Client { stack }
+        Client {
+            stack,
+            finds_needs: false,
+        }
+    }
+
+    /// The client, if some host lacks a feature: it finds out what each call needs.
+    #[must_use]
+    pub fn finding_needs(self, finds_needs: bool) -> Self {
+        Client {
+            finds_needs,
+            ..self
+        }
     }
 
     /// The stack, to put a layer on top of it.
@@ -143,7 +158,7 @@ impl Client {
             request.stream = transport != Transport::Whole;
             transport
         };
-        let call = messages(request.borrow(), transport, options)?;
+        let call = self.messages(request.borrow(), transport, options)?;
         drop(request);
         let answered = self.answered(call).await?;
         answered.expect(|body| match body {
@@ -162,7 +177,7 @@ impl Client {
         options: CallOptions,
     ) -> Result<Answered<EventStream>, Failed> {
         request.stream = true;
-        let call = messages(&request, Transport::Events, options)?;
+        let call = self.messages(&request, Transport::Events, options)?;
         drop(request);
         let answered = self.answered(call).await?;
         answered.expect(|body| match body {
@@ -183,7 +198,7 @@ impl Client {
         let payload = Payload::CountTokens {
             body: body(&request)?,
         };
-        let call = call(payload, &request, options);
+        let call = self.call(payload, &request, options);
         drop(request);
         let answered = self.answered(call).await?;
         answered.expect(|body| match body {
@@ -210,6 +225,27 @@ impl Client {
         })
     }
 
+    fn messages(
+        &self,
+        request: &MessagesRequest,
+        transport: Transport,
+        options: CallOptions,
+    ) -> Result<Call, Failed> {
+        let body = body(request)?;
+        let payload = Payload::Messages { body, transport };
+        Ok(self.call(payload, request, options))
+    }
+
+    /// A call with its needs.
+    fn call(&self, payload: Payload, request: &MessagesRequest, options: CallOptions) -> Call {
+        let mut call = call(payload, request, options);
+        if self.finds_needs {
+            let betas = call.headers.as_deref().map_or(&[][..], |it| &it.betas);
+            call.needs = Needs::of(request, betas);
+        }
+        call
+    }
+
     pub(super) async fn answered(&self, call: Call) -> Result<Answered<Body>, Failed> {
         let attempts = call.attempts.clone();
         match self.stack.clone().oneshot(call).await {
@@ -233,19 +269,6 @@ impl Client {
             }),
         }
     }
-}
-
-fn messages(
-    request: &MessagesRequest,
-    transport: Transport,
-    options: CallOptions,
-) -> Result<Call, Failed> {
-    let body = body(request)?;
-    Ok(call(
-        Payload::Messages { body, transport },
-        request,
-        options,
-    ))
 }
 
 /// What the stack knows of a request: its body, and what is computed from it.
@@ -282,6 +305,7 @@ pub(super) fn call(payload: Payload, request: &MessagesRequest, options: CallOpt
         input_tokens,
         unpriced: unpriced_feature(request),
         is_bound,
+        needs: Needs::default(),
         shape,
         max_tokens: request.max_tokens.unwrap_or(0),
         attempts: Attempts::default(),

@@ -221,6 +221,12 @@ impl UpstreamConfig {
             wrong("base_url", problem.to_owned());
         }
         hosts::check(&self.hosts, &self.routes, wrong);
+        for (index, host) in self.hosts.iter().enumerate() {
+            if !self.pacing && !host.rate_limits.is_empty() {
+                let problem = "must not be set without upstream.pacing";
+                wrong(&format!("hosts.{index}.rate_limits"), problem.to_owned());
+            }
+        }
         if self.api_version.is_empty() || HeaderValue::from_str(&self.api_version).is_err() {
             let problem = "must be a valid HTTP header value";
             wrong("api_version", problem.to_owned());

@@ -176,6 +176,18 @@ impl UpstreamError {
         }
     }
 
+    /// Whether the host has said nothing of a request that it may have processed, and may
+    /// charge for.
+    pub fn is_lost(&self) -> bool {
+        matches!(
+            self,
+            UpstreamError::Broken
+                | UpstreamError::BrokenWithOthers
+                | UpstreamError::Stalled(_)
+                | UpstreamError::Malformed(_)
+        )
+    }
+
     /// Whether the failure says nothing about the request, but that the service could not
     /// or may not ask: no other failure is less useful to a caller.
     pub fn is_of_service(&self) -> bool {

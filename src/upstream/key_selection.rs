@@ -118,6 +118,7 @@ impl Rule<Call> for SelectKey {
                     .attempts
                     .meter(call.attempted_model(), call.input_tokens),
             };
+            let meter = attempt.meter.clone();
             let in_use = key.begin_use();
             let error = match next.run(attempt).await {
                 Ok(mut reply) => {
@@ -128,6 +129,9 @@ impl Rule<Call> for SelectKey {
                 Err(error) => error,
             };
             drop(in_use);
+            if error.is_lost() {
+                meter.lost();
+            }
             match blame(&error) {
                 // The key of its workspace has been replaced by one of these.
                 Blame::Nobody if call.key.is_some() && is_not_found(&error) => {}

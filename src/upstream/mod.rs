@@ -64,7 +64,7 @@ pub use hosts::{
 pub use keys::{Key, Keys};
 pub use limits::{Bucket, LimitKind, RateLimitObserver, RateLimits};
 pub use owned_kind::OwnedKind;
-pub use pacing::{Quota, QuotaRemaining, RateLimiter};
+pub use pacing::{HostRateLimits, ModelRateLimits, Quota, QuotaRemaining, RateLimiter};
 pub use reply::{Body, EventStream, Reply};
 pub use request_shape::RequestShape;
 pub use serialize::body;

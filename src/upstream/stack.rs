@@ -7,10 +7,10 @@ use super::{
     coalesce::{Coalesce, Coalesced},
     concurrency_limit::{ConcurrencyLimit, LimitConcurrency},
     deadline::EnforceDeadline,
-    hosts::{Failover, Host, HostConfig, HostKeys, HostLayers, Routes},
+    hosts::{Failover, Host, HostConfig, HostKeys, HostLayers, Routes, id_on},
     http::{HttpApi, HttpConfigError, ProxyVariables},
     key_selection::SelectKey,
-    pacing::{Pace, RateLimiter},
+    pacing::{AssumedLimits, Pace, RateLimiter},
     retry::RetryPolicy,
     trace::{TraceAttempt, waits_for},
 };
@@ -61,24 +61,25 @@ impl Upstream {
         let hosts: Arc<[Host]> = hosts.collect::<Result<_, _>>()?;
         let routes = Routes::new(&config.routes, &hosts);
         let coalesced = Coalesced::default();
+        let finds_needs = !hosts.iter().all(Host::has_all_features);
+
+        let usage_store = access.map(|access| access.usage_store().clone());
+        let failover = Failover::new(Arc::clone(&hosts), routes, usage_store);
+        let charge = access.map(|access| ChargeBudget::of(access, Some(failover.clone())));
 
         // Outermost first.
         let stack = ServiceBuilder::new()
             // Each client pays for its own calls, even if several share a
             // response.
-            .option_layer(access.map(ChargeBudget::of))
+            .option_layer(charge)
             // Everything below ends at the caller's deadline.
             .layer(rule(EnforceDeadline))
             // A shared call is made and limited once.
             .layer(rule(Coalesce::new(&coalesced)))
             // The stack of a host, and that of the next one when it fails.
-            .service(Failover::new(
-                Arc::clone(&hosts),
-                routes,
-                access.map(|access| access.usage_store().clone()),
-            ));
+            .service(failover);
         Ok(Upstream {
-            client: Client::new(BoxStack::new(stack)),
+            client: Client::new(BoxStack::new(stack)).finding_needs(finds_needs),
             hosts,
             coalesced,
         })
@@ -96,7 +97,8 @@ fn of_host(
     let http = HttpApi::new(&host, config, proxies)?;
     let keys = keys.of(&host);
     let breaker = CircuitBreaker::new(&config.breaker);
-    let rate_limiter = RateLimiter::new(store);
+    let assumed = AssumedLimits::new(&host.rate_limits, |model| id_on(&host, model));
+    let rate_limiter = RateLimiter::new(store, assumed);
     let concurrency_limit =
         ConcurrencyLimit::new(host.max_in_flight.unwrap_or(config.max_in_flight));
     let connections = http.pool().cloned();
@@ -139,5 +141,5 @@ fn of_host(
 /// The budget layer alone on top of a stack, for tests of access control.
 #[doc(hidden)]
 pub fn charging(stack: BoxStack, access: &Access) -> BoxStack {
-    BoxStack::new(ChargeBudget::of(access).layer(stack))
+    BoxStack::new(ChargeBudget::of(access, None).layer(stack))
 }

@@ -40,6 +40,8 @@ struct Metered {
     /// Sixths of the tokens of the response that the API has not counted yet.
     uncounted: AtomicU64,
     has_content: AtomicBool,
+    /// Whether nothing came, and the API may have processed the request.
+    is_lost: AtomicBool,
 }
 
 /// What the API has counted.
@@ -127,6 +129,23 @@ impl UsageMeter {
     pub fn nothing_came(&self) {
         self.0.has_content.store(false, Relaxed);
         self.0.uncounted.store(0, Relaxed);
+    }
+
+    /// The attempt ended without the API having said anything of it: it may have processed
+    /// the request.
+    pub fn lost(&self) {
+        self.0.is_lost.store(true, Relaxed);
+    }
+
+    /// What is charged for the attempt: its usage, or the estimate of its input if it was
+    /// lost; `None` if it costs nothing.
+    pub fn charged(&self) -> Option<Tokens> {
+        let lost = || Tokens {
+            input: self.0.estimated_input,
+            ..Tokens::default()
+        };
+        let is_lost = self.0.is_lost.load(Relaxed);
+        self.usage().or_else(|| is_lost.then(lost))
     }
 
     /// Whether content of an answer came.

@@ -219,6 +219,28 @@ async fn a_budget_pays_what_the_host_and_the_model_of_the_answer_cost() {
     assert_eq!(spent.nanodollars_in_day, expected, "{spent:?}");
 }
 
+/// The next host may be asked, and costs ten times as much.
+#[tokio::test]
+async fn a_budget_reserves_what_the_dearest_host_costs() {
+    let mut world = World::with(vec![NewClient {
+        limits: toml::from_str("dollars_per_day = 0.003").unwrap(),
+        ..named("a")
+    }])
+    .await;
+    let prompt = || v1::GenerateRequest {
+        model: "claude-haiku-5-5".to_owned(),
+        max_tokens: Some(1000),
+        ..prompt()
+    };
+    let refused = world.clients[0].generate(prompt()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    assert_eq!(world.usage_store.spent("a").nanodollars_in_day, 0);
+    let mut at_one_host = Request::new(prompt());
+    let metadata = at_one_host.metadata_mut();
+    metadata.insert("claude-host", "claude".parse().unwrap());
+    world.clients[0].generate(at_one_host).await.unwrap();
+}
+
 #[tokio::test]
 async fn each_host_sees_its_own_key_alone() {
     let mut world = World::with(vec![named("a")]).await;

@@ -91,6 +91,9 @@ const EXAMPLE_ENTRIES: &[(&str, &str)] = &[
     credentials = "key"
     aws_profile = "claude"
     ca_file = "/etc/ssl/proxy-ca.crt"
+    has = ["structured_outputs"]
+    lacks = ["citations"]
+    rate_limits = { requests_per_minute = 500, input_tokens_per_minute = 1000000, output_tokens_per_minute = 200000, models = { "claude-haiku-4-5" = { requests_per_minute = 1000 } } }
     max_in_flight = 100
     models = { "claude-opus-5" = "arn:aws:bedrock:eu-central-1:111122223333:application-inference-profile/abc123" }
     "#,

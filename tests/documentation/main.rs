@@ -7,6 +7,7 @@
 
 mod configuration;
 mod errors;
+mod host_features;
 mod metrics;
 mod models;
 

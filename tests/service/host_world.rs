@@ -39,7 +39,25 @@ const KEY: &str = "sk-test-key";
 impl HostWorld {
     /// Hosts of these kinds, named by them, and what a test changes before the start.
     pub async fn with(kinds: &[HostKind], change: impl FnOnce(&mut Setup)) -> HostWorld {
+        HostWorld::of(Setup::default(), kinds, change).await
+    }
+
+    /// A host that has room for so many requests per minute.
+    pub async fn limited(
+        kind: HostKind,
+        requests: u64,
+        change: impl FnOnce(&mut Setup),
+    ) -> HostWorld {
         let mut setup = Setup::default();
+        setup.simulator.limits.requests_per_minute = requests;
+        HostWorld::of(setup, &[kind], change).await
+    }
+
+    async fn of(
+        mut setup: Setup,
+        kinds: &[HostKind],
+        change: impl FnOnce(&mut Setup),
+    ) -> HostWorld {
         let (mut handles, mut tasks) = (Vec::new(), Vec::new());
         for kind in kinds {
             let (_, dialect) = KINDS.iter().find(|(one, _)| one == kind).unwrap();

@@ -28,6 +28,8 @@ mod full_tools;
 mod generate;
 mod generate_calls;
 mod hang_ups;
+mod host_features;
+mod host_limits;
 mod host_world;
 mod hosts;
 mod invalid;

@@ -216,6 +216,17 @@ async fn every_attempt_is_charged_however_it_ends() {
     }
 }
 
+/// Nothing came of the first attempt, which the API may have processed.
+#[tokio::test]
+async fn an_attempt_that_is_lost_is_charged_its_estimate_when_another_one_succeeds() {
+    let nothing = || Script {
+        bytes: Vec::new(),
+        ..finished()
+    };
+    let seen = charged(Way::Gathered, vec![nothing(), finished()]).await;
+    assert_eq!(seen, (2, ESTIMATED_INPUT + INPUT + 8000));
+}
+
 #[tokio::test]
 async fn a_whole_answer_that_cannot_be_read_is_counted() {
     let access = access();

@@ -158,7 +158,8 @@ impl UsageStore {
         self.take(identity, ask).await
     }
 
-    /// Reserves the estimated usage of a call.
+    /// Reserves the estimated usage of a call, at the price of the dearest of the models
+    /// that may be asked; of its own, if it is not known which may.
     ///
     /// # Errors
     /// Why the call is rejected.
@@ -166,12 +167,18 @@ impl UsageStore {
         &self,
         identity: &Arc<Identity>,
         model: &str,
+        asked: &[AttemptedModel],
         estimate: &Tokens,
     ) -> Result<UsageReservation, AccessError> {
         let cost = self.cost(model, estimate);
         if cost.is_none() && identity.limits.are_in_dollars() {
             return Err(AccessError::UnpricedModel(Arc::from(model)));
         }
+        let dearest = asked
+            .iter()
+            .filter_map(|it| self.cost_of(it, estimate))
+            .max();
+        let cost = dearest.or(cost);
         self.take(identity, amounts_of(estimate, cost)).await
     }
 

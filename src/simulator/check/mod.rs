@@ -108,6 +108,8 @@ pub(super) fn messages(
     let (request, others) = reading::split(fields)?;
     let model = state.config.host.find_model(&request.model)?;
     if !shapes_only {
+        let host = state.config.host;
+        host.refuse_lacking(&request, &others, headers, model)?;
         rules(&request, model, counts)?;
         if let Some(unknown) = state.containers.unknown(key, others.get("container")) {
             return Err(ApiError::not_found(format!("container: {unknown}")));

@@ -7,6 +7,7 @@
 //! - [`endpoints`] reads the path; [`vertex`] and [`bedrock_runtime`], where the model is
 //!   part of it, also the body.
 //! - [`credentials`] looks for those that the host accepts. A signature is not verified.
+//! - [`lacks`] refuses what the host lacks.
 //! - [`models`] finds a model by the id that the host has for it.
 //! - [`errors`] writes errors as the host does, [`answer_headers`] the headers, and
 //!   [`event_stream`] the frames of Bedrock's streams.
@@ -25,6 +26,7 @@ mod endpoints;
 mod errors;
 mod event_stream;
 mod kind;
+mod lacks;
 mod models;
 mod target;
 mod vertex;

@@ -2,7 +2,8 @@
 //! host serves which RPC.
 
 use super::HostKind;
-use crate::upstream::is_name;
+use crate::host_features::{LackedFeatures, MessageFeature};
+use crate::upstream::{HostRateLimits, is_name};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -60,6 +61,15 @@ pub struct HostConfig {
     /// Ids of models on this host, by their ids in calls. They take precedence over
     /// those of the catalogue: an ARN, or the name of a deployment, for example.
     pub models: BTreeMap<String, String>,
+    /// Features that the host has although the catalogue says that its kind lacks them:
+    /// `["structured_outputs"]`. docs/hosts.md lists them.
+    pub has: Vec<MessageFeature>,
+    /// Features that the host lacks, in addition to those that its kind lacks. A call
+    /// that needs one goes to the next host that has it.
+    pub lacks: Vec<MessageFeature>,
+    /// Rate limits of the host, which paces calls to a host that reports none. Unset, such
+    /// a host is asked until it answers 429.
+    pub rate_limits: HostRateLimits,
     /// Maximum number of concurrent calls to the host. Unset, `upstream.max_in_flight`.
     pub max_in_flight: Option<usize>,
 }
@@ -153,6 +163,11 @@ impl HostConfig {
         })
     }
 
+    /// What the host lacks of requests.
+    pub fn lacked_features(&self) -> LackedFeatures {
+        LackedFeatures::of(self.kind.name(), &self.has, &self.lacks)
+    }
+
     /// Validates what signatures of AWS need.
     fn check_aws(&self, wrong: &mut dyn FnMut(&str, String)) {
         if self.kind.aws_service().is_none() {
@@ -234,6 +249,14 @@ impl HostConfig {
                 wrong("models", problem);
             }
         }
+        if let Some(both) = self.has.iter().find(|it| self.lacks.contains(it)) {
+            wrong(
+                "has",
+                format!("must not have {}, which is in lacks", both.name()),
+            );
+        }
+        let mut limits = |key: &str, problem| wrong(&format!("rate_limits.{key}"), problem);
+        self.rate_limits.check(&mut limits);
         if self.max_in_flight == Some(0) {
             wrong("max_in_flight", "must be at least 1".to_owned());
         }

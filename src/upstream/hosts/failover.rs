@@ -12,11 +12,12 @@
 
 use super::{Host, HostFeature, HostLacks, Routes, host::feature};
 use crate::{
-    access::limits::UsageStore,
+    access::limits::{AttemptedModel, UsageStore},
     upstream::{Call, Reply, UpstreamError},
 };
 use futures::future::BoxFuture;
 use std::{
+    fmt,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -57,6 +58,24 @@ impl Failover {
             routes,
             usage_store,
         }))
+    }
+}
+
+impl Failover {
+    /// What may be asked of the hosts that can serve a call; nothing if none can.
+    pub fn may_ask(&self, call: &Call) -> Vec<AttemptedModel> {
+        let candidates = self.0.candidates(call).unwrap_or_default();
+        let model = |it: Candidate<'_>| AttemptedModel {
+            id: it.id,
+            named: it.named,
+        };
+        candidates.into_iter().map(model).collect()
+    }
+}
+
+impl fmt::Debug for Failover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Failover")
     }
 }
 
@@ -116,9 +135,9 @@ impl Inner {
             }
             let named = Arc::clone(model);
             match host.serves(call, &named) {
-                Ok(id) if !self.may_pay(call, host, &id) => lacks = HostLacks::Price,
+                Ok(id) if !self.may_pay(call, host, &id) => lacks = lacks.and(HostLacks::Price),
                 Ok(id) => candidates.push(Candidate { host, named, id }),
-                Err(reason) => lacks = reason,
+                Err(reason) => lacks = lacks.and(reason),
             }
         }
         if let Some(key) = call.key

@@ -1,6 +1,10 @@
 //! One host at run time: its keys, the state of its layers, and its stack.
 
-use super::{DEFAULT_HOST, HostConfig, HostFeature, HostKind, HostLacks, model_ids, request_body};
+use super::{
+    DEFAULT_HOST, HostConfig, HostFeature, HostKind, HostLacks, LackingHost, model_ids,
+    request_body,
+};
+use crate::host_features::LackedFeatures;
 use crate::upstream::{
     ApiHeaders, BoxStack, Call, CircuitBreaker, ConcurrencyLimit, ConnectionPool, Fingerprint,
     Keys, Payload, PoolCounts, RateLimiter, UpstreamConfig,
@@ -27,6 +31,8 @@ pub struct Host {
     /// Its name, kind and ids of models.
     pub(super) config: Arc<HostConfig>,
     name: Arc<str>,
+    /// What it lacks of requests.
+    lacked: Arc<LackedFeatures>,
     /// Its keys.
     pub keys: Keys,
     /// Its circuit breaker, for its state.
@@ -94,6 +100,7 @@ impl Host {
         Host {
             name: Arc::from(config.name.as_str()),
             headers: upstream.headers_of(&config),
+            lacked: Arc::new(config.lacked_features()),
             config: Arc::new(config),
             keys: layers.keys,
             breaker: layers.breaker,
@@ -154,6 +161,10 @@ impl Host {
         if !self.kind().has(feature) {
             return Err(HostLacks::Feature(feature));
         }
+        if let Some(feature) = self.lacked.first_of(call.needs, model) {
+            let host = Arc::clone(&self.name);
+            return Err(HostLacks::Needs(vec![LackingHost { host, feature }]));
+        }
         if model.is_empty() {
             return Ok(Arc::clone(model));
         }
@@ -178,6 +189,11 @@ impl Host {
         }
         call.model = model;
         call
+    }
+
+    /// Whether it has all features of requests.
+    pub(crate) fn has_all_features(&self) -> bool {
+        self.lacked.is_empty()
     }
 
     /// Counts a call that was moved on to another host.

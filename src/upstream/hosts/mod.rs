@@ -23,5 +23,6 @@ pub use config::{
 pub use failover::Failover;
 pub use host::{Host, HostKeys, HostLayers};
 pub use kind::{HostFeature, HostKind, KeyScheme};
-pub use lacks::HostLacks;
+pub use lacks::{HostLacks, LackingHost};
+pub use model_ids::id_on;
 pub use routes::Routes;

@@ -1,7 +1,7 @@
 //! The API's buckets for one key and model.
 
 use super::bucket::{ApiBucket, Cost};
-use crate::upstream::RateLimits;
+use crate::upstream::{Bucket, RateLimits};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -50,6 +50,43 @@ impl Buckets {
             input_tokens: bucket(input_tokens, TOKEN_ROUNDING),
             output_tokens: bucket(output_tokens, TOKEN_ROUNDING),
         }
+    }
+
+    /// The full buckets of a host that reports nothing. What refills in a second stays in
+    /// reserve: the host counts a request when it arrives, and no answer corrects us.
+    pub fn assumed(limits: &RateLimits) -> Self {
+        const RESERVE: f64 = 1.0 / 60.0;
+        let full = |limits: Option<Bucket>| {
+            let limit = limits?.limit as f64 * (1.0 - RESERVE);
+            Some((limit, limit))
+        };
+        Buckets::of([limits.requests, limits.input_tokens, limits.output_tokens].map(full))
+    }
+
+    /// A host that reports nothing has rejected a call that reserved `charged`, and will
+    /// be returned it: of one bucket there was less than the call needed, and it is most
+    /// likely the one of which the smallest part is left.
+    pub fn empty_one(&mut self, charged: Cost) {
+        let each = [
+            (&mut self.requests, charged.requests),
+            (&mut self.input_tokens, charged.input_tokens),
+            (&mut self.output_tokens, charged.output_tokens),
+        ];
+        let known = each
+            .into_iter()
+            .filter_map(|(bucket, charged)| Some((bucket.as_mut()?, charged)));
+        let part = |bucket: &ApiBucket| bucket.level() / bucket.limit();
+        let lowest = known.min_by(|(one, _), (other, _)| part(one).total_cmp(&part(other)));
+        if let Some((bucket, charged)) = lowest {
+            bucket.take((bucket.level() + charged).max(0.0));
+        }
+    }
+
+    /// Adds the buckets of others that are not known here.
+    pub fn add_unknown(&mut self, others: &Buckets) {
+        self.requests = self.requests.or(others.requests);
+        self.input_tokens = self.input_tokens.or(others.input_tokens);
+        self.output_tokens = self.output_tokens.or(others.output_tokens);
     }
 
     /// Refills up to now.

@@ -4,6 +4,9 @@
 //! rejected, a call waits here until it fits; a call that cannot fit before its
 //! deadline is rejected at once.
 //!
+//! A host that reports nothing is paced by the limits of the configuration, if there are
+//! any: they are what is known until a response says more.
+//!
 //! Each process has its own rate limiter, and learns from the headers what
 //! others use. With a shared store, all replicas share one (`shared`), and keep
 //! the API's limits together.
@@ -12,9 +15,11 @@
 //! concurrency limit: a call that waits for the API's limits holds no permit.
 
 mod answer_times;
+mod assumed;
 mod bucket;
 mod buckets;
 mod cold_start;
+mod config;
 mod demand;
 mod queue;
 mod queue_position;
@@ -26,7 +31,9 @@ mod reservation;
 mod shared;
 mod state;
 
+pub use assumed::AssumedLimits;
 pub use bucket::Cost;
+pub use config::{HostRateLimits, ModelRateLimits};
 pub use quota::{Quota, QuotaRemaining};
 pub use rank::Rank;
 pub use rate_limiter::RateLimiter;

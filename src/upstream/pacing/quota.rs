@@ -53,11 +53,12 @@ pub struct QuotaRemaining {
 // === impl Quota ===
 
 impl Quota {
-    /// A quota that is shared with other replicas.
-    pub fn sharing(shared: SharedQuota) -> Self {
+    /// A quota, shared with other replicas or not, with the limits that are assumed until
+    /// the API reports some.
+    pub fn new(shared: Option<SharedQuota>, assumed: Option<&RateLimits>) -> Self {
         Quota {
-            shared: Some(shared),
-            ..Quota::default()
+            state: Mutex::new(State::assuming(assumed)),
+            shared,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The quotas of all keys and models.
 
 use super::{
+    assumed::AssumedLimits,
     quota::Quota,
     shared::{SharedQuota, SharedQuotas},
 };
@@ -25,6 +26,8 @@ struct Inner {
     quotas: Mutex<HashMap<Name, Entry>>,
     /// The shared quotas, if there is a store.
     shared: Option<Arc<SharedQuotas>>,
+    /// The limits until the host reports some.
+    assumed: AssumedLimits,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -43,12 +46,14 @@ struct Entry {
 // === impl RateLimiter ===
 
 impl RateLimiter {
-    /// Quotas that all replicas share, if there is a store.
-    pub fn new(store: Option<Store>) -> Self {
+    /// Quotas that all replicas share, if there is a store, with limits that are assumed
+    /// until the host reports some.
+    pub fn new(store: Option<Store>, assumed: AssumedLimits) -> Self {
         let shared = store.map(|store| Arc::new(SharedQuotas::new(store)));
         RateLimiter(Arc::new(Inner {
             quotas: Mutex::default(),
             shared,
+            assumed,
         }))
     }
 
@@ -58,7 +63,11 @@ impl RateLimiter {
         let name = Name {
             key: key.fingerprint(),
             model: Arc::clone(model),
-            limits: shape.limits(),
+            // The configuration knows one kind.
+            limits: match self.0.assumed.is_empty() {
+                true => shape.limits(),
+                false => LimitKind::Standard,
+            },
         };
         let mut quotas = self.0.quotas.lock();
         if let Some(entry) = quotas.get(&name) {
@@ -70,13 +79,12 @@ impl RateLimiter {
         if quotas.len() >= MAX_QUOTAS {
             quotas.retain(|_, entry| !entry.quota.is_idle());
         }
-        let quota = Arc::new(match &self.0.shared {
-            None => Quota::default(),
-            Some(shared) => {
-                let key = name.key.to_string();
-                Quota::sharing(SharedQuota::new(shared, &key, &name.model, name.limits))
-            }
+        let assumed = self.0.assumed.of(model);
+        let shared = self.0.shared.as_ref().map(|shared| {
+            let key = name.key.to_string();
+            SharedQuota::new(shared, &key, &name.model, name.limits, assumed)
         });
+        let quota = Arc::new(Quota::new(shared, assumed));
         let entry = Entry {
             key: Arc::clone(key.name()),
             quota: Arc::clone(&quota),

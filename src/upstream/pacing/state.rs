@@ -31,6 +31,8 @@ const ASSUMED_REQUESTS: f64 = 1000.0;
 #[derive(Debug, Default)]
 pub struct State {
     meter: Meter,
+    /// Whether the limits are those of the configuration.
+    is_assumed: bool,
     cold_start: ColdStart,
     pub(super) in_flight: usize,
     /// Reservations of the calls in flight.
@@ -85,6 +87,15 @@ impl Meter {
 // === impl State ===
 
 impl State {
+    /// The state with the limits of the configuration, if there are any.
+    pub(super) fn assuming(limits: Option<&RateLimits>) -> Self {
+        State {
+            meter: limits.map_or(Meter::Unknown, |it| Meter::Metered(Buckets::assumed(it))),
+            is_assumed: limits.is_some(),
+            ..State::default()
+        }
+    }
+
     pub(super) fn queue(&mut self, priority: Priority) -> &mut Queue {
         match priority {
             Priority::Interactive => &mut self.interactive,
@@ -282,6 +293,12 @@ impl State {
         charged: Cost,
     ) {
         if reported.is_empty() {
+            if let Meter::Metered(buckets) = &mut self.meter
+                && self.is_assumed
+                && reported.refused
+            {
+                buckets.empty_one(charged);
+            }
             if matches!(self.meter, Meter::Unknown) {
                 if reported.refused {
                     self.cold_start.rejected();
@@ -291,9 +308,12 @@ impl State {
             }
             return;
         }
+        let is_assumed = std::mem::take(&mut self.is_assumed);
         match &mut self.meter {
-            Meter::Metered(buckets) => buckets.correct(reported, at_reservation, charged),
-            Meter::Unknown | Meter::Unmetered => {
+            Meter::Metered(buckets) if !is_assumed => {
+                buckets.correct(reported, at_reservation, charged);
+            }
+            Meter::Metered(_) | Meter::Unknown | Meter::Unmetered => {
                 let mut buckets = Buckets::new(reported);
                 // The API's numbers may not include calls in flight yet. They do
                 // include this one, unless it failed.
@@ -302,6 +322,9 @@ impl State {
                     false => Cost::default(),
                 };
                 buckets.take(self.outstanding.minus(counted));
+                if let Meter::Metered(assumed) = &self.meter {
+                    buckets.add_unknown(assumed);
+                }
                 self.meter = Meter::Metered(buckets);
             }
         }

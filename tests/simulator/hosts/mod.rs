@@ -4,6 +4,7 @@ mod aws;
 mod bedrock_runtime;
 mod foundry;
 mod google;
+mod lacks;
 
 use super::{Running, json_of, start};
 use claude_grpc::simulator::{SimulatedHost, SimulatorConfig, SimulatorToken};

@@ -89,19 +89,30 @@ pub struct SharedQuota {
 
 impl SharedQuota {
     /// The quota of an API key, identified by its fingerprint, and a model, with
-    /// the kind of its limits.
+    /// the kind of its limits and those that are assumed.
     pub fn new(
         quotas: &Arc<SharedQuotas>,
         fingerprint: &str,
         model: &str,
         limits: LimitKind,
+        assumed: Option<&RateLimits>,
     ) -> Self {
         let kind = match limits {
             LimitKind::Standard => "quota",
             LimitKind::LongContext => "long-context-quota",
         };
+        // Redis keeps the limits that it knows: other ones begin with another quota.
+        let assumed = assumed.map_or_else(String::new, |assumed| {
+            let limits = [
+                assumed.requests,
+                assumed.input_tokens,
+                assumed.output_tokens,
+            ];
+            let limits = limits.map(|it| it.map_or(0, |it| it.limit).to_string());
+            format!(":{}", limits.join("-"))
+        });
         // A Redis cluster selects the node by the part in braces.
-        let name = format!("claude-grpc:{{{fingerprint}:{model}}}:{kind}");
+        let name = format!("claude-grpc:{{{fingerprint}:{model}}}:{kind}{assumed}");
         SharedQuota {
             quotas: Arc::clone(quotas),
             name: Arc::from(name),

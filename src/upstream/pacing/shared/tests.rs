@@ -357,7 +357,7 @@ async fn nothing_stays_forever_and_the_key_is_not_in_it() {
     assert!((50..=60).contains(&lives().await));
     one.observes(reported(50), None).await;
     assert!((290..=300).contains(&lives().await));
-    let shared = SharedQuota::new(&Arc::new(one.0), "f00", "claude", LimitKind::Standard);
+    let shared = SharedQuota::new(&Arc::new(one.0), "f00", "claude", LimitKind::Standard, None);
     assert_eq!(&*shared.name, "claude-grpc:{f00:claude}:quota");
 }
 
@@ -369,12 +369,8 @@ fn without_redis(on_failure: StoreFailureMode) -> Arc<Quota> {
         .unwrap()
         .unwrap();
     let quotas = Arc::new(SharedQuotas::new(store));
-    Arc::new(Quota::sharing(SharedQuota::new(
-        &quotas,
-        "f00",
-        "claude",
-        LimitKind::Standard,
-    )))
+    let shared = SharedQuota::new(&quotas, "f00", "claude", LimitKind::Standard, None);
+    Arc::new(Quota::new(Some(shared), None))
 }
 
 async fn admitted(quota: &Arc<Quota>) -> Result<QuotaReservation, UpstreamError> {
