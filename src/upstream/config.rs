@@ -220,7 +220,7 @@ impl UpstreamConfig {
         if let Err(problem) = hosts::base_url(&self.base_url) {
             wrong("base_url", problem.to_owned());
         }
-        hosts::check(&self.hosts, &self.routes, wrong);
+        hosts::check(&self.base_url, &self.hosts, &self.routes, wrong);
         if self.api_version.is_empty() || HeaderValue::from_str(&self.api_version).is_err() {
             let problem = "must be a valid HTTP header value";
             wrong("api_version", problem.to_owned());

@@ -1,0 +1,82 @@
+//! A bearer token that expires, whatever its source is.
+
+use super::{
+    CredentialsError, CredentialsSource,
+    renewed::{Expiring, Fetch, Renewed},
+};
+use crate::secrets::authorization;
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use secrecy::SecretString;
+use std::{fmt, time::SystemTime};
+use tokio::time::Instant;
+
+/// A token that is replaced ahead of its expiry. Cloning is cheap.
+#[derive(Clone)]
+pub struct BearerToken {
+    source: CredentialsSource,
+    header: Renewed<HeaderValue>,
+}
+
+impl BearerToken {
+    /// A token of a source that this function fetches, as [`issued`] makes it.
+    pub(super) fn new(source: CredentialsSource, fetch: Box<Fetch<HeaderValue>>) -> Self {
+        BearerToken {
+            source,
+            header: Renewed::new(source, fetch),
+        }
+    }
+
+    /// Where it comes from.
+    pub fn source(&self) -> CredentialsSource {
+        self.source
+    }
+
+    /// Fetches the token, unless there is a valid one.
+    ///
+    /// # Errors
+    /// When there is no valid one.
+    pub async fn fetch(&self) -> Result<(), CredentialsError> {
+        self.header.get().await.map(|_| ())
+    }
+
+    /// Adds the header with the token.
+    ///
+    /// # Errors
+    /// When there is no valid one.
+    pub async fn authorize(&self, headers: &mut HeaderMap) -> Result<(), CredentialsError> {
+        let header = HeaderValue::clone(&*self.header.get().await?);
+        headers.insert(AUTHORIZATION, header);
+        Ok(())
+    }
+
+    /// The token was not accepted by a request that began at this time: the next one gets
+    /// another one, unless this one was just fetched. Returns whether it does.
+    pub fn reject(&self, began: Instant) -> bool {
+        self.header.reject(began)
+    }
+
+    /// When the token expires; `None` if there is none.
+    pub fn expiry(&self) -> Option<SystemTime> {
+        self.header.expiry()
+    }
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BearerToken({}, [redacted])", self.source.name())
+    }
+}
+
+/// A token that a source has issued, with its expiry.
+///
+/// # Errors
+/// When it is not valid in a header.
+pub(super) fn issued(
+    source: CredentialsSource,
+    token: &SecretString,
+    expires: Option<SystemTime>,
+) -> Result<Expiring<HeaderValue>, CredentialsError> {
+    let value = authorization(token)
+        .map_err(|_| CredentialsError::failed(source, "the token is not valid in a header"))?;
+    Ok(Expiring { value, expires })
+}
