@@ -2,7 +2,7 @@
 
 use super::exit::{Failure, with_causes};
 use crate::{
-    credentials::{AwsSigner, BearerToken, CredentialsError, Federation},
+    credentials::{AwsSigner, BearerToken, CredentialsError, Federation, entra_token},
     upstream::{CredentialsKind, HostConfig, Key, ProxyVariables, UpstreamConfig, token_client},
 };
 use std::error::Error;
@@ -17,14 +17,16 @@ pub async fn credentials_of(
     upstream: &UpstreamConfig,
     proxies: &ProxyVariables,
 ) -> Result<Option<Key>, Failure> {
-    match host.credentials {
-        CredentialsKind::Key => Ok(None),
-        CredentialsKind::Aws => aws(host).await.map(Some),
-        CredentialsKind::Federation => {
-            let token = federation(host, upstream, proxies).await?;
-            Ok(Some(key(host, token).await))
+    let token = match host.credentials {
+        CredentialsKind::Key => return Ok(None),
+        CredentialsKind::Aws => return aws(host).await.map(Some),
+        CredentialsKind::Federation => federation(host, upstream, proxies).await?,
+        CredentialsKind::Google => {
+            BearerToken::of_google().map_err(|error| missing(host, &error))?
         }
-    }
+        CredentialsKind::Entra => entra_token().map_err(|error| missing(host, &error))?,
+    };
+    Ok(Some(key(host, token).await))
 }
 
 /// Finds the credentials of a host on AWS.

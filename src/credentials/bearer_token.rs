@@ -2,6 +2,7 @@
 
 use super::{
     CredentialsError, CredentialsSource,
+    google::GoogleTokens,
     renewed::{Expiring, Fetch, Renewed},
 };
 use crate::secrets::authorization;
@@ -14,7 +15,14 @@ use tokio::time::Instant;
 #[derive(Clone)]
 pub struct BearerToken {
     source: CredentialsSource,
-    header: Renewed<HeaderValue>,
+    header: Header,
+}
+
+/// The header with the token, by who replaces it.
+#[derive(Clone)]
+enum Header {
+    Ours(Renewed<HeaderValue>),
+    Google(GoogleTokens),
 }
 
 impl BearerToken {
@@ -22,8 +30,19 @@ impl BearerToken {
     pub(super) fn new(source: CredentialsSource, fetch: Box<Fetch<HeaderValue>>) -> Self {
         BearerToken {
             source,
-            header: Renewed::new(source, fetch),
+            header: Header::Ours(Renewed::new(source, fetch)),
         }
+    }
+
+    /// The access token of Google.
+    ///
+    /// # Errors
+    /// When Google's library finds no credentials, or the build does not have it.
+    pub fn of_google() -> Result<Self, CredentialsError> {
+        Ok(BearerToken {
+            source: CredentialsSource::Google,
+            header: Header::Google(GoogleTokens::found()?),
+        })
     }
 
     /// Where it comes from.
@@ -36,7 +55,7 @@ impl BearerToken {
     /// # Errors
     /// When there is no valid one.
     pub async fn fetch(&self) -> Result<(), CredentialsError> {
-        self.header.get().await.map(|_| ())
+        self.header().await.map(|_| ())
     }
 
     /// Adds the header with the token.
@@ -44,20 +63,32 @@ impl BearerToken {
     /// # Errors
     /// When there is no valid one.
     pub async fn authorize(&self, headers: &mut HeaderMap) -> Result<(), CredentialsError> {
-        let header = HeaderValue::clone(&*self.header.get().await?);
-        headers.insert(AUTHORIZATION, header);
+        headers.insert(AUTHORIZATION, self.header().await?);
         Ok(())
+    }
+
+    async fn header(&self) -> Result<HeaderValue, CredentialsError> {
+        match &self.header {
+            Header::Ours(header) => Ok(HeaderValue::clone(&*header.get().await?)),
+            Header::Google(tokens) => tokens.header().await,
+        }
     }
 
     /// The token was not accepted by a request that began at this time: the next one gets
     /// another one, unless this one was just fetched. Returns whether it does.
     pub fn reject(&self, began: Instant) -> bool {
-        self.header.reject(began)
+        match &self.header {
+            Header::Ours(header) => header.reject(began),
+            Header::Google(tokens) => tokens.reject(began),
+        }
     }
 
-    /// When the token expires; `None` if there is none.
+    /// When the token expires; `None` if there is none, or if its source does not tell.
     pub fn expiry(&self) -> Option<SystemTime> {
-        self.header.expiry()
+        match &self.header {
+            Header::Ours(header) => header.expiry(),
+            Header::Google(_) => None,
+        }
     }
 }
 

@@ -205,7 +205,8 @@ async fn answer(mut response: Response) -> Result<Vec<u8>, CredentialsError> {
 fn refused(status: StatusCode, answer: &[u8]) -> CredentialsError {
     let body: Value = serde_json::from_slice(answer).unwrap_or_default();
     // As OAuth has it, or the Claude API.
-    let code = body["error"].as_str().or(body["error"]["type"].as_str());
+    let error = &body["error"];
+    let code = error.as_str().or_else(|| error["type"].as_str());
     let code = code.and_then(|code| KNOWN_CODES.into_iter().find(|known| *known == code));
     let status = status.as_u16();
     failed(match code {

@@ -7,12 +7,15 @@
 
 mod aws;
 mod bearer_token;
+mod entra;
 mod error;
 mod federation;
+mod google;
 mod renewed;
 
 pub use aws::AwsSigner;
 pub use bearer_token::BearerToken;
+pub use entra::entra_token;
 pub use error::{CredentialsError, CredentialsSource};
 pub use federation::{Federation, TOKEN_BETA};
 

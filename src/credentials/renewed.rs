@@ -2,9 +2,9 @@
 //!
 //! The first call that needs it fetches it, and the calls that come meanwhile wait for
 //! the same fetch. From then on a task of its own replaces it, next to the calls, which
-//! do not wait while it is valid. A fetch that failed is repeated after a time that grows
-//! from [`INITIAL_BACKOFF`] to [`MAX_BACKOFF`]; until then calls get the value that is
-//! still valid, or the error.
+//! do not wait while it is valid. The task also repeats a fetch that failed, after a time
+//! that grows from [`INITIAL_BACKOFF`] to [`MAX_BACKOFF`]; until it succeeds calls get the
+//! value that is still valid, or the error at once: another host may serve them.
 
 use super::{CredentialsError, CredentialsSource};
 use futures::future::BoxFuture;
@@ -14,8 +14,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::{
-    sync::Mutex,
-    time::{Instant, sleep, timeout},
+    sync::{Mutex, Notify},
+    time::{Instant, timeout},
 };
 
 /// How long before its expiry a value is replaced.
@@ -59,6 +59,8 @@ struct Inner<T> {
     failed: RwLock<Option<Failures>>,
     /// Held by the one who fetches; whether the task runs that replaces the value.
     fetching: Mutex<bool>,
+    /// Wakes the task.
+    changed: Arc<Notify>,
     fetch: Box<Fetch<T>>,
 }
 
@@ -94,6 +96,7 @@ impl<T: Send + Sync + 'static> Renewed<T> {
             held: RwLock::new(None),
             failed: RwLock::new(None),
             fetching: Mutex::new(false),
+            changed: Arc::default(),
             fetch,
         }))
     }
@@ -106,12 +109,14 @@ impl<T: Send + Sync + 'static> Renewed<T> {
         if let Some(value) = self.0.valid() {
             return Ok(value);
         }
+        if let Some(error) = self.0.failure() {
+            return Err(error);
+        }
         // In a task: a call that ends at its deadline must not end the fetch for others.
         let inner = Arc::clone(&self.0);
         let fetched = tokio::spawn(async move {
-            let value = inner.renew().await?;
             inner.keep().await;
-            Ok(value)
+            inner.renew().await
         });
         let source = self.0.source;
         fetched
@@ -149,6 +154,14 @@ impl<T: Send + Sync + 'static> Inner<T> {
         (!is_past(held.expires)).then(|| Arc::clone(&held.value))
     }
 
+    /// Why the last fetch failed, if the task is about to repeat it.
+    fn failure(&self) -> Option<CredentialsError> {
+        let failed = self.failed.read();
+        let failures = failed.as_ref()?;
+        let is_late = failures.again + LONGEST_FETCH + INITIAL_BACKOFF < Instant::now();
+        (!is_late).then(|| failures.last.clone())
+    }
+
     /// Fetches the value, unless another one has done so meanwhile.
     async fn renew(&self) -> Result<Arc<T>, CredentialsError> {
         let _fetching = self.fetching.lock().await;
@@ -172,6 +185,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
                     due: fetched.expires.map(due),
                 });
                 *self.failed.write() = None;
+                self.changed.notify_one();
                 Ok(value)
             }
             Err(error) => {
@@ -185,6 +199,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
                     again: Instant::now() + backoff,
                     backoff,
                 });
+                self.changed.notify_one();
                 Err(error)
             }
         }
@@ -195,30 +210,28 @@ impl<T: Send + Sync + 'static> Inner<T> {
         let mut is_kept = self.fetching.lock().await;
         if !*is_kept {
             *is_kept = true;
-            tokio::spawn(keep(Arc::downgrade(self)));
+            tokio::spawn(keep(Arc::downgrade(self), Arc::clone(&self.changed)));
         }
     }
 
     /// How long to wait until the value is to be replaced.
     fn pause(&self) -> Duration {
-        let due = self.held.read().as_ref().and_then(|it| it.due);
-        let Some(due) = due else {
-            return LONGEST_PAUSE;
-        };
-        let until_due = due.duration_since(SystemTime::now()).unwrap_or_default();
         let failed = self.failed.read();
-        let backoff = failed
-            .as_ref()
-            .map(|it| it.again.saturating_duration_since(Instant::now()));
-        until_due.max(backoff.unwrap_or_default())
+        if let Some(failures) = &*failed {
+            return failures.again.saturating_duration_since(Instant::now());
+        }
+        let due = self.held.read().as_ref().and_then(|it| it.due);
+        due.map_or(LONGEST_PAUSE, |due| {
+            due.duration_since(SystemTime::now()).unwrap_or_default()
+        })
     }
 }
 
 /// Replaces the value whenever it is due, as long as anyone holds it.
-async fn keep<T: Send + Sync + 'static>(inner: Weak<Inner<T>>) {
+async fn keep<T: Send + Sync + 'static>(inner: Weak<Inner<T>>, changed: Arc<Notify>) {
     while let Some(pause) = inner.upgrade().map(|inner| inner.pause()) {
         if !pause.is_zero() {
-            sleep(pause.min(LONGEST_PAUSE)).await;
+            let _ = timeout(pause.min(LONGEST_PAUSE), changed.notified()).await;
         } else if let Some(inner) = inner.upgrade() {
             // Logged there.
             let _ = inner.renew().await;

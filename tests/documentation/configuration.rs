@@ -90,6 +90,10 @@ const EXAMPLE_ENTRIES: &[(&str, &str)] = &[
     api_key_file = "/run/secrets/bedrock-key"
     credentials = "key"
     aws_profile = "claude"
+    federation_rule_id = "fdrl_01ABC"
+    organization_id = "00000000-0000-4000-8000-000000000001"
+    service_account_id = "svac_01ABC"
+    identity_token_file = "/run/secrets/identity/token"
     ca_file = "/etc/ssl/proxy-ca.crt"
     max_in_flight = 100
     models = { "claude-opus-5" = "arn:aws:bedrock:eu-central-1:111122223333:application-inference-profile/abc123" }

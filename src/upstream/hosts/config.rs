@@ -1,13 +1,12 @@
 //! `[[upstream.hosts]]` and `[[upstream.routes]]`: where Claude is called, and which
 //! host serves which RPC.
 
-use super::HostKind;
-use crate::{credentials::CredentialsError, upstream::is_name};
+use super::{CredentialsKind, HostKind};
+use crate::upstream::is_name;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, HashSet},
-    net::IpAddr,
     path::PathBuf,
 };
 
@@ -52,9 +51,12 @@ pub struct HostConfig {
     /// How the service authenticates to the host: `key` (a key or bearer token of
     /// `api_key_file`); `aws` (a signature of AWS, Signature Version 4, with the
     /// credentials that the AWS SDK finds: environment, profile, web identity, container,
-    /// instance), for the hosts on AWS; or `federation` (an access token of the Claude API
-    /// for the identity token of `identity_token_file`), for `claude`. `aws` requires a
-    /// build with the feature `aws`.
+    /// instance), for the hosts on AWS; `federation` (an access token of the Claude API for
+    /// the identity token of `identity_token_file`), for `claude`; `google` (an access token
+    /// of Google, with the Application Default Credentials), for `vertex` and
+    /// `google_cloud`; or `entra` (an access token of Microsoft Entra, with a client secret,
+    /// a workload identity or a managed identity), for `foundry`. `aws`, `google` and `entra`
+    /// require a build with the feature `aws`, `google` or `azure`.
     pub credentials: CredentialsKind,
     /// Profile of the AWS configuration files for `credentials = "aws"`. Unset, the
     /// SDK's default.
@@ -77,19 +79,6 @@ pub struct HostConfig {
     pub models: BTreeMap<String, String>,
     /// Maximum number of concurrent calls to the host. Unset, `upstream.max_in_flight`.
     pub max_in_flight: Option<usize>,
-}
-
-/// How the service authenticates to a host.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CredentialsKind {
-    /// With a key or a bearer token.
-    #[default]
-    Key,
-    /// With a signature of AWS.
-    Aws,
-    /// With an access token of the Claude API for an identity token of the platform.
-    Federation,
 }
 
 /// Which hosts serve some RPCs, and in which order.
@@ -168,87 +157,6 @@ impl HostConfig {
                 format!("https://{resource}.services.ai.azure.com/anthropic")
             }
         })
-    }
-
-    /// Validates what signatures of AWS need.
-    fn check_aws(&self, wrong: &mut dyn FnMut(&str, String)) {
-        if self.kind.aws_service().is_none() {
-            let problem = format!("must not be aws for {}", self.kind.name());
-            wrong("credentials", problem);
-        } else if !cfg!(feature = "aws") {
-            wrong("credentials", CredentialsError::NotBuilt("aws").to_string());
-        }
-        if self.region.is_none() {
-            wrong("region", "must be set for credentials of AWS".to_owned());
-        }
-    }
-
-    /// Validates what workload identity federation needs.
-    fn check_federation(&self, default_url: &str, wrong: &mut dyn FnMut(&str, String)) {
-        let kind = self.kind.name();
-        if self.kind != HostKind::Claude {
-            wrong("credentials", format!("must not be federation for {kind}"));
-        }
-        let url = self.base_url.as_deref().unwrap_or(default_url);
-        if !keeps_secrets(url) {
-            let problem = "must be an https URL for federation: the identity token is sent there";
-            wrong("base_url", problem.to_owned());
-        }
-        for (key, id, is_required) in self.federation_ids() {
-            match id {
-                Some(id) if !is_name(id) => {
-                    let problem =
-                        "must be 1 to 128 printable ASCII characters without commas and spaces";
-                    wrong(key, problem.to_owned());
-                }
-                None if is_required => wrong(key, "must be set for federation".to_owned()),
-                _ => {}
-            }
-        }
-        if self.identity_token_file.is_none() {
-            let problem = "must be set for federation";
-            wrong("identity_token_file", problem.to_owned());
-        }
-    }
-
-    /// The ids that federation has, and whether they must be set.
-    fn federation_ids(&self) -> [(&'static str, Option<&String>, bool); 3] {
-        [
-            ("federation_rule_id", self.federation_rule_id.as_ref(), true),
-            ("organization_id", self.organization_id.as_ref(), true),
-            (
-                "service_account_id",
-                self.service_account_id.as_ref(),
-                false,
-            ),
-        ]
-    }
-
-    /// Validates how the service authenticates.
-    fn check_credentials(&self, default_url: &str, wrong: &mut dyn FnMut(&str, String)) {
-        match self.credentials {
-            CredentialsKind::Key => {
-                if self.api_key_file.is_none() && self.kind != HostKind::Claude {
-                    let problem = format!("must be set for {}", self.kind.name());
-                    wrong("api_key_file", problem);
-                }
-            }
-            CredentialsKind::Aws => self.check_aws(wrong),
-            CredentialsKind::Federation => self.check_federation(default_url, wrong),
-        }
-        if self.credentials != CredentialsKind::Key && self.api_key_file.is_some() {
-            let problem = "must be set for credentials of a key only";
-            wrong("api_key_file", problem.to_owned());
-        }
-        if self.credentials != CredentialsKind::Federation {
-            let ids = self
-                .federation_ids()
-                .map(|(key, id, _)| (key, id.is_some()));
-            let file = ("identity_token_file", self.identity_token_file.is_some());
-            for (key, _) in ids.into_iter().chain([file]).filter(|(_, is_set)| *is_set) {
-                wrong(key, "must be set for federation only".to_owned());
-            }
-        }
     }
 
     /// Validates the host. Calls `wrong` with the key and the problem of each fault.
@@ -395,16 +303,6 @@ fn is_model_id(id: &str) -> bool {
     (1..=256).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Whether nobody on the way reads what is sent to a URL: over TLS, or on this machine.
-fn keeps_secrets(url: &str) -> bool {
-    let is_local = |url: &Url| {
-        let host = url.host_str().unwrap_or_default();
-        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-        host == "localhost" || address.is_ok_and(|it| it.is_loopback())
-    };
-    Url::parse(url).is_ok_and(|url| url.scheme() == "https" || is_local(&url))
-}
-
 /// Validates a base URL. The error does not quote it, since it may contain a
 /// password.
 ///
@@ -545,67 +443,6 @@ mod tests {
         );
         let twice = [host(HostKind::Claude), host(HostKind::Foundry)];
         assert_eq!(wrong(&twice, &[]), ["hosts.1.name"]);
-    }
-
-    #[test]
-    fn federation_is_complete_and_keeps_the_identity_token_to_itself() {
-        let text = |text: &str| Some(text.to_owned());
-        let federated = HostConfig {
-            credentials: CredentialsKind::Federation,
-            federation_rule_id: text("fdrl_1"),
-            organization_id: text("00000000-0000-4000-8000-000000000001"),
-            identity_token_file: Some(PathBuf::from("/token")),
-            api_key_file: None,
-            ..host(HostKind::Claude)
-        };
-        let with = |change: fn(&mut HostConfig)| {
-            let mut host = federated.clone();
-            change(&mut host);
-            wrong(&[host], &[])
-        };
-        assert!(with(|_| {}).is_empty());
-        assert!(with(|it| it.base_url = Some("http://127.0.0.1:1".to_owned())).is_empty());
-        for (change, keys) in [
-            (
-                (|it| it.base_url = Some("http://gateway.internal".to_owned()))
-                    as fn(&mut HostConfig),
-                &["hosts.0.base_url"][..],
-            ),
-            (
-                |it| it.federation_rule_id = None,
-                &["hosts.0.federation_rule_id"],
-            ),
-            (
-                |it| it.organization_id = Some("a b".to_owned()),
-                &["hosts.0.organization_id"],
-            ),
-            (
-                |it| it.service_account_id = Some(String::new()),
-                &["hosts.0.service_account_id"],
-            ),
-            (
-                |it| it.identity_token_file = None,
-                &["hosts.0.identity_token_file"],
-            ),
-            (
-                |it| it.api_key_file = Some(PathBuf::from("/key")),
-                &["hosts.0.api_key_file"],
-            ),
-            (
-                |it| it.kind = HostKind::ClaudePlatformAws,
-                &["hosts.0.credentials"],
-            ),
-            (
-                |it| it.credentials = CredentialsKind::Key,
-                &[
-                    "hosts.0.federation_rule_id",
-                    "hosts.0.organization_id",
-                    "hosts.0.identity_token_file",
-                ],
-            ),
-        ] {
-            assert_eq!(with(change), keys);
-        }
     }
 
     #[test]
