@@ -3,11 +3,9 @@
 use super::{
     CredentialsError, CredentialsSource,
     google::GoogleTokens,
-    renewed::{Expiring, Fetch, Renewed},
+    renewed::{Fetch, Renewed},
 };
-use crate::secrets::authorization;
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
-use secrecy::SecretString;
 use std::{fmt, time::SystemTime};
 use tokio::time::Instant;
 
@@ -26,7 +24,7 @@ enum Header {
 }
 
 impl BearerToken {
-    /// A token of a source that this function fetches, as [`issued`] makes it.
+    /// A token of a source that this function fetches.
     pub(super) fn new(source: CredentialsSource, fetch: Box<Fetch<HeaderValue>>) -> Self {
         BearerToken {
             source,
@@ -96,18 +94,4 @@ impl fmt::Debug for BearerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "BearerToken({}, [redacted])", self.source.name())
     }
-}
-
-/// A token that a source has issued, with its expiry.
-///
-/// # Errors
-/// When it is not valid in a header.
-pub(super) fn issued(
-    source: CredentialsSource,
-    token: &SecretString,
-    expires: Option<SystemTime>,
-) -> Result<Expiring<HeaderValue>, CredentialsError> {
-    let value = authorization(token)
-        .map_err(|_| CredentialsError::failed(source, "the token is not valid in a header"))?;
-    Ok(Expiring { value, expires })
 }

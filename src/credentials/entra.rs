@@ -24,7 +24,8 @@ mod without_library {
 #[cfg(feature = "azure")]
 mod with_library {
     use crate::credentials::{
-        BearerToken, CredentialsError, CredentialsSource, bearer_token::issued, renewed::Expiring,
+        BearerToken, CredentialsError, CredentialsSource, renewed::Expiring,
+        token_header::token_header,
     };
     use azure_core::{
         credentials::{Secret, TokenCredential},
@@ -57,8 +58,10 @@ mod with_library {
         let token = credential()?.get_token(&[SCOPE], None).await;
         let token = token.map_err(|error| failed(problem(&error)))?;
         let secret = SecretString::from(token.token.secret());
-        let expires = SystemTime::from(token.expires_on);
-        issued(CredentialsSource::Entra, &secret, Some(expires))
+        Ok(Expiring {
+            value: token_header(CredentialsSource::Entra, &secret)?,
+            expires: Some(SystemTime::from(token.expires_on)),
+        })
     }
 
     fn credential() -> Result<Arc<dyn TokenCredential>, CredentialsError> {

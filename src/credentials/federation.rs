@@ -7,7 +7,7 @@
 //! workspace, which no request can change.
 
 use super::{
-    BearerToken, CredentialsError, CredentialsSource, bearer_token::issued, renewed::Expiring,
+    BearerToken, CredentialsError, CredentialsSource, renewed::Expiring, token_header::token_header,
 };
 use futures::FutureExt;
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
+    borrow::Cow,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -152,11 +153,10 @@ impl Federation {
         let life = Duration::try_from_secs_f64(found.expires_in).ok();
         let expires = life.and_then(|life| now.checked_add(life));
         let expires = expires.ok_or_else(|| failed(unreadable))?;
-        issued(
-            CredentialsSource::Federation,
-            &found.access_token,
-            Some(expires),
-        )
+        Ok(Expiring {
+            value: token_header(CredentialsSource::Federation, &found.access_token)?,
+            expires: Some(expires),
+        })
     }
 
     /// The identity token as it is now: the platform replaces it.
@@ -215,7 +215,7 @@ fn refused(status: StatusCode, answer: &[u8]) -> CredentialsError {
     })
 }
 
-fn failed(problem: impl Into<std::borrow::Cow<'static, str>>) -> CredentialsError {
+fn failed(problem: impl Into<Cow<'static, str>>) -> CredentialsError {
     CredentialsError::failed(CredentialsSource::Federation, problem)
 }
 

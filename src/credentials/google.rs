@@ -3,10 +3,10 @@
 //! those of a user, or the metadata server of the machine.
 
 #[cfg(feature = "google")]
-pub use with_library::GoogleTokens;
+pub use with_library::LibraryTokens as GoogleTokens;
 
 #[cfg(not(feature = "google"))]
-pub use without_library::GoogleTokens;
+pub use without_library::MissingTokens as GoogleTokens;
 
 #[cfg(not(feature = "google"))]
 mod without_library {
@@ -16,10 +16,10 @@ mod without_library {
 
     /// What no build without Google's library has a value of.
     #[derive(Debug, Clone)]
-    pub enum GoogleTokens {}
+    pub enum MissingTokens {}
 
     #[expect(clippy::unused_async, reason = "the other build's are async")]
-    impl GoogleTokens {
+    impl MissingTokens {
         /// This build has no library of Google.
         ///
         /// # Errors
@@ -47,8 +47,8 @@ mod without_library {
 mod with_library {
     use crate::credentials::{
         CredentialsError, CredentialsSource,
-        bearer_token::issued,
         renewed::{Expiring, Renewed},
+        token_header::token_header,
     };
     use futures::FutureExt;
     use google_cloud_auth::{
@@ -69,9 +69,9 @@ mod with_library {
     /// expiry it does not tell. It gives up after an error that it takes for a lasting one:
     /// then it is started again. Cloning is cheap.
     #[derive(Clone)]
-    pub struct GoogleTokens(Renewed<AccessTokenCredentials>);
+    pub struct LibraryTokens(Renewed<AccessTokenCredentials>);
 
-    impl GoogleTokens {
+    impl LibraryTokens {
         /// The tokens of the credentials that the library finds.
         ///
         /// # Errors
@@ -91,7 +91,7 @@ mod with_library {
                 .boxed()
             };
             let tokens = Renewed::new(CredentialsSource::Google, Box::new(fetch));
-            Ok(GoogleTokens(tokens))
+            Ok(LibraryTokens(tokens))
         }
 
         /// The header with a token.
@@ -109,7 +109,7 @@ mod with_library {
                 }
                 refused(&error)
             })?;
-            Ok(issued(source, &SecretString::from(token.token), None)?.value)
+            token_header(source, &SecretString::from(token.token))
         }
 
         /// The token was not accepted by a request that began at this time: the next one

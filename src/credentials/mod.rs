@@ -12,6 +12,7 @@ mod error;
 mod federation;
 mod google;
 mod renewed;
+mod token_header;
 
 pub use aws::AwsSigner;
 pub use bearer_token::BearerToken;

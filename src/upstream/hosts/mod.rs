@@ -7,6 +7,7 @@
 //! is asked. So an outage of one host opens circuits and fills queues of that host
 //! alone.
 
+mod check_credentials;
 mod config;
 mod credentials_kind;
 mod failover;

@@ -2,8 +2,11 @@
 //! the endpoint that issues tokens.
 
 use super::{
-    HttpConfigError, ProxyVariables, addresses::Addresses, pool, proxy::Proxy, tls::HTTP_1_1,
-    tls::client_config,
+    addresses::Addresses,
+    config_error::HttpConfigError,
+    pool,
+    proxy::{Proxy, ProxyVariables},
+    tls::{HTTP_1_1, client_config},
 };
 use crate::{
     dns,

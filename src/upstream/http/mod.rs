@@ -10,6 +10,7 @@
 
 mod addresses;
 mod body_ends;
+mod config_error;
 mod content_encoding;
 mod event_frames;
 mod events;
@@ -23,6 +24,7 @@ mod response;
 mod send;
 mod tls;
 
+pub use config_error::HttpConfigError;
 pub use http1_client::token_client;
 pub use pool::{ConnectionPool, PoolCounts, Reservation};
 pub use proxy::ProxyVariables;
@@ -30,14 +32,13 @@ pub use proxy::ProxyVariables;
 use super::{
     ApiHeaders, HostConfig, HostKind, Reply, UpstreamConfig, UpstreamError, attempt::Attempt,
 };
-use crate::certificates::TrustError;
 use addresses::Addresses;
 use body_ends::BodyEnds;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Uri};
 use http1_client::http1_client;
 use pool::{Connector, PoolLimits};
-use proxy::{Proxy, ProxyVariableError};
+use proxy::Proxy;
 use reachability::Reachability;
 use reqwest::Url;
 use rustls::ClientConfig;
@@ -46,7 +47,6 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use thiserror::Error;
 use tower::Service;
 
 /// Sends attempts. Cloning is cheap; all clones share the connections.
@@ -73,26 +73,6 @@ struct Shared {
     acquire_timeout: Duration,
     proxy: Option<Proxy>,
     reachability: Reachability,
-}
-
-/// The HTTP client cannot be built.
-#[derive(Debug, Error)]
-pub enum HttpConfigError {
-    /// `base_url` is not an `http` or `https` URL.
-    #[error("the base URL of a host must be an http or https URL")]
-    BaseUrl,
-    /// `api_version` is not valid in a header.
-    #[error("upstream.api_version must contain only characters that are valid in an HTTP header")]
-    ApiVersion,
-    /// The CAs of the system or of `ca_file` cannot be loaded.
-    #[error("failed to load the CAs of the Claude API")]
-    Trust(#[from] TrustError),
-    /// A variable of the environment is not the address of a proxy.
-    #[error(transparent)]
-    Proxy(#[from] ProxyVariableError),
-    /// The HTTP client could not be initialized.
-    #[error("failed to build the HTTP client")]
-    Client(#[source] reqwest::Error),
 }
 
 impl HttpApi {
