@@ -1,6 +1,6 @@
-# AWS KMS with the server of `moto`, signatures of AWS with botocore, and a build with
-# the features `kms` and `aws`. It uses the same target directory as the others, which
-# has everything but the AWS SDK.
+# AWS KMS with the server of `moto`, signatures of AWS with botocore, tokens of the clouds
+# with their libraries, and builds with the features for them. It uses the same target
+# directory as the others, which has everything but the SDKs of the clouds.
 # shellcheck shell=bash
 
 install_moto() {
@@ -25,7 +25,7 @@ install_libraries_of_clouds() {
 }
 
 hosts() {
-    PYTHON=$libraries/bin/python cargo test --features kms,aws --test hosts -- --ignored
+    PYTHON=$libraries/bin/python cargo test --features kms,aws,google,azure --test hosts -- --ignored
 }
 
 need python3
@@ -33,4 +33,4 @@ step "install moto" install_moto
 step "AWS KMS" kms
 step "install the libraries of the clouds" install_libraries_of_clouds
 step "hosts that verify" hosts
-step "cargo clippy --features kms,aws" cargo clippy --features kms,aws --all-targets -- -D warnings
+step "cargo clippy --all-features" cargo clippy --features kms,aws,google,azure --all-targets -- -D warnings

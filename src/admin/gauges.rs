@@ -10,7 +10,7 @@ use crate::{
     },
     upstream::{CircuitScope, CircuitState, Host, QuotaRemaining},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 /// The states of the circuit breaker, with their names in metrics.
 pub const BREAKER_STATES: [(CircuitState, &str); 3] = [
@@ -141,6 +141,19 @@ fn refused(host: &Host) -> f64 {
     keys.iter().filter(|(_, refusal)| refusal.is_some()).count() as f64
 }
 
+/// When the credentials of each host expire, if they do.
+fn expiries(hosts: &[Host]) -> Family {
+    let mut expiries = Family::new(&m::CREDENTIALS_EXPIRY);
+    for host in hosts {
+        let keys = host.keys.current();
+        let first = keys.iter().filter_map(|key| key.expiry()).min();
+        if let Some(Ok(time)) = first.map(|it| it.duration_since(SystemTime::UNIX_EPOCH)) {
+            expiries.number(&[(a::HOST, &**host.name())], time.as_secs_f64());
+        }
+    }
+    expiries
+}
+
 fn read(view: &ServiceView, families: &mut Vec<Family>) {
     let upstream = &view.upstream;
     let hosts = &upstream.hosts;
@@ -162,6 +175,7 @@ fn read(view: &ServiceView, families: &mut Vec<Family>) {
         }),
         of_hosts(&m::KEYS, hosts, |it| it.keys.current().len() as f64),
         of_hosts(&m::KEYS_REFUSED, hosts, refused),
+        expiries(hosts),
         of_hosts(&m::FAILOVERS, hosts, |it| it.failovers() as f64),
         Family::single(&m::COALESCED, upstream.coalesced.count() as f64),
         Family::single(&m::READY, ready),

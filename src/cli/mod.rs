@@ -4,6 +4,7 @@ mod client;
 mod clients;
 mod config_check;
 mod exit;
+mod host_credentials;
 mod observability;
 mod output;
 mod proxies;

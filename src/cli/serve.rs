@@ -2,6 +2,7 @@
 
 use super::{
     exit::{Exit, Failure, address_unknown, with_causes},
+    host_credentials::credentials_of,
     observability::{Observability, serve_admin},
     output,
     proxies::proxy_variables,
@@ -13,7 +14,6 @@ use super::{
 use crate::{
     batches::Batches,
     config::{Config, Environment},
-    credentials::AwsSigner,
     files::{Files, Ownership},
     secrets::{ApiKeys, KeySource, Reload, Reloadable, Watcher},
     server::Server,
@@ -21,8 +21,7 @@ use crate::{
     simulator::{SimulatedHost, Simulator, SimulatorConfig, SimulatorTlsConfig},
     store::Store,
     upstream::{
-        CredentialsKind, HostConfig, HostKeys, Key, KeyScheme, Keys, ProxyVariables, Upstream,
-        UpstreamConfig,
+        HostConfig, HostKeys, Key, KeyScheme, Keys, ProxyVariables, Upstream, UpstreamConfig,
     },
 };
 use reqwest::Url;
@@ -75,13 +74,14 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         ));
     }
     if !args.simulate {
-        let keys = host_keys(&config, &environment, &mut security.reloads);
+        let proxies = proxy_variables(&environment);
+        let keys = host_keys(&config, &environment, &proxies, &mut security.reloads);
         let keys = keys.instrument(process.start.clone()).await?;
         let upstream = connect(
             &config,
             &config.upstream,
             keys,
-            &proxy_variables(&environment),
+            &proxies,
             security.store.clone(),
             &security,
         )?;
@@ -244,13 +244,14 @@ async fn api_keys(
 async fn host_keys(
     config: &Config,
     environment: &Environment,
+    proxies: &ProxyVariables,
     reloads: &mut Vec<Arc<dyn Reload>>,
 ) -> Result<HostKeys, Failure> {
     let mut of_hosts = BTreeMap::new();
-    for host in &config.upstream.hosts {
-        if host.credentials == CredentialsKind::Aws {
-            let keys = Keys::new([aws_key(host).await?]);
-            of_hosts.insert(host.name.clone(), keys);
+    let hosts = config.upstream.all_hosts();
+    for host in &hosts {
+        if let Some(key) = credentials_of(host, &config.upstream, proxies).await? {
+            of_hosts.insert(host.name.clone(), Keys::new([key]));
             continue;
         }
         let Some(path) = &host.api_key_file else {
@@ -265,7 +266,6 @@ async fn host_keys(
         reloads.push(loaded.as_reload());
         of_hosts.insert(host.name.clone(), keys);
     }
-    let hosts = config.upstream.all_hosts();
     let has_its_own = |host: &HostConfig| of_hosts.contains_key(&host.name);
     if hosts.iter().all(has_its_own) {
         return Ok(HostKeys::new(Keys::new([]), of_hosts));
@@ -274,19 +274,6 @@ async fn host_keys(
     let of_claude = followed(&loaded, KeyScheme::Bearer)?;
     reloads.push(loaded.as_reload());
     Ok(HostKeys::new(of_claude, of_hosts))
-}
-
-/// Finds the credentials of a host on AWS.
-async fn aws_key(host: &HostConfig) -> Result<Key, Failure> {
-    let service = host.kind.aws_service().unwrap_or_default();
-    let region = host.region.as_deref().unwrap_or_default();
-    let profile = host.aws_profile.as_deref();
-    let signer = AwsSigner::load(service, region, profile).await;
-    let signer = signer
-        .map_err(|error| Failure::usage(format!("upstream.hosts: {}: {error}", host.name)))?;
-    let profile = profile.unwrap_or_default();
-    let shared_name = format!("{service}/{region}/{profile}/{}", host.name);
-    Ok(Key::of_aws(&shared_name, signer))
 }
 
 /// Keys, which are replaced whenever they are reloaded.

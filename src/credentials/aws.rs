@@ -3,6 +3,7 @@
 
 use super::{CredentialsError, RequestToSign};
 use http::HeaderMap;
+use tokio::time::Instant;
 
 #[cfg(feature = "aws")]
 pub use with_sdk::SdkSigner as AwsSigner;
@@ -12,7 +13,8 @@ pub use without_sdk::MissingSigner as AwsSigner;
 
 #[cfg(not(feature = "aws"))]
 mod without_sdk {
-    use super::{CredentialsError, HeaderMap, RequestToSign};
+    use super::{CredentialsError, HeaderMap, Instant, RequestToSign};
+    use std::time::SystemTime;
 
     /// What no build without the AWS SDK has a value of.
     #[derive(Debug, Clone)]
@@ -29,7 +31,7 @@ mod without_sdk {
             _region: &str,
             _profile: Option<&str>,
         ) -> Result<Self, CredentialsError> {
-            Err(CredentialsError::NotBuilt)
+            Err(CredentialsError::NotBuilt("aws"))
         }
 
         /// Adds the headers of a signature.
@@ -45,7 +47,12 @@ mod without_sdk {
         }
 
         /// The credentials are not accepted any more.
-        pub fn reject(&self) {
+        pub fn reject(&self, _began: Instant) -> bool {
+            match *self {}
+        }
+
+        /// When the credentials expire.
+        pub fn expiry(&self) -> Option<SystemTime> {
             match *self {}
         }
     }
@@ -53,8 +60,11 @@ mod without_sdk {
 
 #[cfg(feature = "aws")]
 mod with_sdk {
-    use super::{CredentialsError, HeaderMap, RequestToSign};
-    use crate::credentials::renewed::{Expiring, Renewed};
+    use super::{CredentialsError, HeaderMap, Instant, RequestToSign};
+    use crate::credentials::{
+        CredentialsSource,
+        renewed::{Expiring, Renewed},
+    };
     use aws_config::{BehaviorVersion, Region};
     use aws_credential_types::{
         Credentials,
@@ -105,11 +115,12 @@ mod with_sdk {
             }
             let config = loader.load().await;
             let provider = config.credentials_provider();
-            let provider = provider.ok_or(CredentialsError::Aws("no source is configured"))?;
+            let provider = provider.ok_or_else(|| failed("no source is configured"))?;
+            let fetch = Box::new(move || fetch(provider.clone()).boxed());
             let signer = SdkSigner {
                 service,
                 region: Arc::from(region),
-                credentials: Renewed::new(Box::new(move || fetch(provider.clone()).boxed())),
+                credentials: Renewed::new(CredentialsSource::Aws, fetch),
             };
             signer.credentials.get().await?;
             Ok(signer)
@@ -159,10 +170,15 @@ mod with_sdk {
             Ok(())
         }
 
-        /// The credentials are not accepted any more: the next call gets others, unless
-        /// these were just fetched.
-        pub fn reject(&self) {
-            self.credentials.reject();
+        /// The credentials were not accepted by a request that began at this time: the
+        /// next one gets others, unless these were just fetched. Returns whether it does.
+        pub fn reject(&self, began: Instant) -> bool {
+            self.credentials.reject(began)
+        }
+
+        /// When the credentials expire; `None` if they do not.
+        pub fn expiry(&self) -> Option<SystemTime> {
+            self.credentials.expiry()
         }
     }
 
@@ -176,11 +192,15 @@ mod with_sdk {
         provider: SharedCredentialsProvider,
     ) -> Result<Expiring<Credentials>, CredentialsError> {
         let found = provider.provide_credentials().await;
-        let value = found.map_err(|error| CredentialsError::Aws(problem(&error)))?;
+        let value = found.map_err(|error| failed(problem(&error)))?;
         Ok(Expiring {
             expires: value.expiry(),
             value,
         })
+    }
+
+    fn failed(problem: &'static str) -> CredentialsError {
+        CredentialsError::failed(CredentialsSource::Aws, problem)
     }
 
     /// What is wrong. The error itself may have what a program or a service answered.

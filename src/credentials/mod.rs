@@ -1,16 +1,24 @@
 //! Credentials that are no key: they expire, and come from where the process runs.
 //!
-//! A host of Claude in a cloud is called with what the cloud gives the process. That is
-//! fetched ahead of its expiry, next to the calls, and each request is then signed with
-//! what is there.
+//! A host of Claude in a cloud is called with what the cloud gives the process, and the
+//! Claude API with what it gives for an identity of the platform. That is replaced ahead
+//! of its expiry, next to the calls. Each request then has a token as it is, or a
+//! signature.
 
 mod aws;
+mod bearer_token;
+mod entra;
 mod error;
-#[cfg(any(test, feature = "aws"))]
+mod federation;
+mod google;
 mod renewed;
+mod token_header;
 
 pub use aws::AwsSigner;
-pub use error::CredentialsError;
+pub use bearer_token::BearerToken;
+pub use entra::entra_token;
+pub use error::{CredentialsError, CredentialsSource};
+pub use federation::{Federation, TOKEN_BETA};
 
 use bytes::Bytes;
 use http::Method;

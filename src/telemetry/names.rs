@@ -314,6 +314,8 @@ metrics! {
         "Tokens of models without a known price, which the cost leaves out.";
     RETIREMENTS: Gauge "claude_grpc.model.retirement.time" in "s",
         "Unix time at which a deprecated model that is used retires.";
+    CREDENTIALS_EXPIRY: Gauge "claude_grpc.upstream.credentials.expiry.time" in "s",
+        "Unix time at which the credentials of a host expire that the service fetches itself, unless others replace them.";
     MESSAGE_BYTES: Gauge "claude_grpc.server.messages.bytes" in "By",
         "Bytes of the messages in flight, after decompression.";
     MESSAGE_BYTES_LIMIT: Gauge "claude_grpc.server.messages.bytes.limit" in "By",

@@ -220,7 +220,7 @@ impl UpstreamConfig {
         if let Err(problem) = hosts::base_url(&self.base_url) {
             wrong("base_url", problem.to_owned());
         }
-        hosts::check(&self.hosts, &self.routes, wrong);
+        hosts::check(&self.base_url, &self.hosts, &self.routes, wrong);
         for (index, host) in self.hosts.iter().enumerate() {
             if !self.pacing && !host.rate_limits.is_empty() {
                 let problem = "must not be set without upstream.pacing";

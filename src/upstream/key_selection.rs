@@ -10,7 +10,8 @@
 //! another one at once, which does not count as a retry. Only when no other key
 //! is left does the caller see the rejection. A key that lacks a permission is
 //! only avoided for the model, since one caller could otherwise stop the others
-//! by asking for what the key may not do.
+//! by asking for what the key may not do. Credentials that expire are replaced when
+//! they are not accepted, and the call continues with the next ones, once.
 
 use super::{
     Call, Payload, Reply, UpstreamError,
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::layer::{Next, Rule};
 use std::{cmp::Reverse, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// A key has its share of the attempts in flight up to this many, whatever the
 /// others have: parallel calls of a quiet service stay together.
@@ -105,6 +107,7 @@ impl Rule<Call> for SelectKey {
         mut next: impl Next<Attempt, Reply, UpstreamError>,
     ) -> Result<Reply, UpstreamError> {
         let mut tried = Vec::new();
+        let mut is_replaced = false;
         let mut key = self.choose(&call, &tried)?;
         loop {
             let attempt = Attempt {
@@ -120,6 +123,7 @@ impl Rule<Call> for SelectKey {
             };
             let meter = attempt.meter.clone();
             let in_use = key.begin_use();
+            let began = Instant::now();
             let error = match next.run(attempt).await {
                 Ok(mut reply) => {
                     reply.key = Some(key.fingerprint());
@@ -135,6 +139,14 @@ impl Rule<Call> for SelectKey {
             match blame(&error) {
                 // The key of its workspace has been replaced by one of these.
                 Blame::Nobody if call.key.is_some() && is_not_found(&error) => {}
+                Blame::Credentials => match key.reject_credentials(began) {
+                    None => key.quarantine(None, &error),
+                    Some(true) if !is_replaced => {
+                        is_replaced = true;
+                        continue;
+                    }
+                    Some(_) => {}
+                },
                 Blame::Key => key.quarantine(None, &error),
                 Blame::KeyForModel => key.quarantine(Some(Arc::clone(&call.model)), &error),
                 Blame::Limits => {}
@@ -165,7 +177,9 @@ fn is_not_found(error: &UpstreamError) -> bool {
 #[derive(Debug, PartialEq)]
 enum Blame {
     Nobody,
-    /// The key is not usable.
+    /// The key is not valid.
+    Credentials,
+    /// The key is not usable, whatever its secret is.
     Key,
     /// The key is not usable for this call, and perhaps not for its model.
     KeyForModel,
@@ -183,7 +197,7 @@ fn blame(error: &UpstreamError) -> Blame {
         };
     };
     match failure.kind.as_str() {
-        "authentication_error" => Blame::Key,
+        "authentication_error" => Blame::Credentials,
         "permission_error" => Blame::KeyForModel,
         _ if failure.is_billing() || failure.is_spend_limit() || failure.is_disabled() => {
             Blame::Key
@@ -215,7 +229,8 @@ mod tests {
             let unknown = api(status, "new_error");
             assert_eq!(blame(&unknown), Blame::Nobody, "{status}");
         }
-        assert_eq!(blame(&api(401, "authentication_error")), Blame::Key);
+        let rejected = blame(&api(401, "authentication_error"));
+        assert_eq!(rejected, Blame::Credentials);
         assert_eq!(blame(&api(402, "billing_error")), Blame::Key);
         assert_eq!(blame(&api(403, "permission_error")), Blame::KeyForModel);
         assert_eq!(blame(&api(429, "rate_limit_error")), Blame::Limits);

@@ -40,7 +40,7 @@ mod trace;
 mod unpriced;
 mod usage_meter;
 
-pub use self::http::{ConnectionPool, HttpConfigError, PoolCounts, ProxyVariables};
+pub use self::http::{ConnectionPool, HttpConfigError, PoolCounts, ProxyVariables, token_client};
 pub use affinity::{KeyAffinity, KeyChoice};
 pub use api_headers::{ApiHeaders, BETAS, USER_PROFILE, WORKSPACE, is_name};
 pub use attempts::Attempts;

@@ -27,6 +27,7 @@ AUDIENCE = "test-audience"
 GRANT_JWT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 GRANT_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ASSERTION_JWT = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 ROLE = "/latest/meta-data/iam/security-credentials/"
 
 
@@ -48,6 +49,8 @@ class Issuer:
         self.lock = threading.Lock()
         # Bearer token → (kind, expiry); access key id → (secret, session token, expiry).
         self.tokens, self.access_keys, self.issued = {}, {}, {}
+        # What was asked for, endpoint by endpoint.
+        self.asked = {}
         self.imds_tokens = set()
         self.container_token = secrets.token_urlsafe(12)
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -94,12 +97,27 @@ class Issuer:
         at = datetime.datetime.fromtimestamp(expiry, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         return access_key, secret, session, at
 
+    def note(self, endpoint, request):
+        with self.lock:
+            self.asked.setdefault(endpoint, []).append(request)
+
     def standing(self, token, kind):
         """`accepted`, `expired` or `unknown`."""
+        if kind == "google" and token.count(".") == 2:
+            return self.standing_of_service_account(token)
         issued_kind, expiry = self.tokens.get(token, (None, 0))
         if issued_kind != kind:
             return "unknown"
         return "accepted" if time.time() < expiry else "expired"
+
+    def standing_of_service_account(self, token):
+        """That of a JWT which the service account has signed itself instead of asking for a token."""
+        try:
+            claims = self.verified(token, None)
+        except ValueError as error:
+            return "expired" if "expired" in str(error) else "unknown"
+        is_for_us = claims["iss"] == EMAIL and claims.get("scope") == CLOUD_PLATFORM
+        return "accepted" if is_for_us else "unknown"
 
     # === identity tokens
 
@@ -169,13 +187,16 @@ class Issuer:
         if (method, path) == ("POST", "/v1/token"):
             raise self.google_exchange(form)
         if (method, path) == ("POST", "/v1/oauth/token"):
-            raise self.claude(body)
+            raise self.claude(headers, body)
         if path.endswith("/oauth2/v2.0/token"):
             raise self.entra(form, url + path)
         if path.endswith("/v2.0/.well-known/openid-configuration"):
             raise openid_configuration(url, path.split("/")[1])
         if path == "/metadata/identity/oauth2/token":
-            raise self.azure_metadata(asked, headers)
+            raise self.azure_metadata(asked, headers.get("metadata") == "true")
+        if path == "/msi/token":
+            # Of a managed identity on App Service and Azure Functions.
+            raise self.azure_metadata(asked, headers.get("x-identity-header") == CLIENT_SECRET)
         if (method, path) == ("POST", "/") and form.get("Action") == "AssumeRoleWithWebIdentity":
             raise self.assume_role(form)
         if path == "/latest/api/token":
@@ -235,7 +256,7 @@ class Issuer:
         kind = "urn:ietf:params:oauth:token-type:access_token"
         return self.bearer("google", "google_sts", issued_token_type=kind)
 
-    def claude(self, body):
+    def claude(self, headers, body):
         def refused(status, error, description):
             return Answer(status, {"error": error, "error_description": description})
 
@@ -243,6 +264,9 @@ class Issuer:
             request = json.loads(body)
         except ValueError:
             return refused(400, "invalid_request", "The body must be JSON.")
+        names = ("anthropic-beta", "content-type", "authorization", "x-api-key", "anthropic-workspace-id")
+        request_headers = {name: headers[name] for name in names if headers.get(name)}
+        self.note("claude_federation", {"headers": request_headers, "body": request})
         required = ("assertion", "federation_rule_id", "organization_id")
         if request.get("grant_type") != GRANT_JWT or not all(request.get(name) for name in required):
             return refused(400, "invalid_request", "A field is missing.")
@@ -256,6 +280,7 @@ class Issuer:
         def refused(code, message):
             return Answer(401, {"error": "invalid_client", "error_description": f"{code}: {message}"})
 
+        self.note("entra", {name: form.get(name) for name in ("grant_type", "client_id", "scope")})
         if form.get("grant_type") != "client_credentials" or not form.get("scope", "").endswith("/.default"):
             return Answer(400, {"error": "invalid_request", "error_description": "AADSTS900144: invalid request"})
         if "client_assertion" in form:
@@ -269,8 +294,9 @@ class Issuer:
             return refused("AADSTS7000215", "Invalid client secret provided.")
         return self.bearer("azure", "entra")
 
-    def azure_metadata(self, asked, headers):
-        if headers.get("metadata") != "true":
+    def azure_metadata(self, asked, is_allowed):
+        self.note("azure_identity", asked)
+        if not is_allowed:
             missing = "Required metadata header not specified"
             return Answer(400, {"error": "invalid_request", "error_description": missing})
         if not asked.get("resource") or not asked.get("api-version"):

@@ -2,13 +2,14 @@
 //! (verifier.py), in front of the simulator in the dialect of the host.
 //!
 //! Ignored unless asked for: PYTHON must name an interpreter with the packages of
-//! requirements.txt, and the build must have the feature `aws`.
+//! requirements.txt, and the build must have the features `aws`, `google` and `azure`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 #[path = "../operation/process.rs"]
 #[allow(dead_code, reason = "other tests need the rest")]
 mod process;
+mod tokens;
 mod verifier;
 
 use claude_grpc::{

@@ -51,6 +51,8 @@ class Verifier(http.server.ThreadingHTTPServer):
         self.access_keys = {arguments.access_key: (arguments.secret_key, arguments.session_token)}
         self.lock = threading.Lock()
         self.accepted, self.rejected = 0, {}
+        # How the calls that are accepted say so.
+        self.schemes = {}
         scheme = "http"
         if arguments.cert_file:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -69,7 +71,17 @@ class Verifier(http.server.ThreadingHTTPServer):
     def report(self):
         with self.lock:
             counts = {"accepted": self.accepted, "rejected": dict(self.rejected)}
-        return {"hosts": {self.host: counts}, "tokens_issued": dict(self.issuer.issued)}
+            schemes = dict(self.schemes)
+        issued, asked = dict(self.issuer.issued), dict(self.issuer.asked)
+        return {"hosts": {self.host: counts}, "schemes": schemes, "tokens_issued": issued, "asked": asked}
+
+    def count_scheme(self, headers):
+        """The headers of a call that have to do with its authentication, without the token."""
+        scheme = headers.get("authorization", "").partition(" ")[0]
+        keys = [name for name in ("x-api-key", "api-key", "anthropic-workspace-id") if headers.get(name)]
+        scheme = " ".join([scheme, headers.get("anthropic-beta", ""), *keys]).strip()
+        with self.lock:
+            self.schemes[scheme] = self.schemes.get(scheme, 0) + 1
 
     def credentials_of(self, access_key):
         if access_key in self.access_keys:
@@ -198,6 +210,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.server.count(rejected.reason)
                 raise
             self.server.count()
+            self.server.count_scheme(self.headers)
         except Answer as answer:
             self.send_response(answer.status)
             for header in answer.headers:

@@ -20,6 +20,7 @@ mod defined_tools;
 mod drain;
 mod failover;
 mod faults;
+mod federation;
 mod files;
 mod foreign_requests;
 mod full_blocks;

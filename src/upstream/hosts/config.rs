@@ -1,7 +1,7 @@
 //! `[[upstream.hosts]]` and `[[upstream.routes]]`: where Claude is called, and which
 //! host serves which RPC.
 
-use super::HostKind;
+use super::{CredentialsKind, HostKind};
 use crate::host_features::{LackedFeatures, MessageFeature};
 use crate::upstream::{HostRateLimits, is_name};
 use reqwest::Url;
@@ -36,7 +36,9 @@ pub struct HostConfig {
     pub region: Option<String>,
     /// Project of Google Cloud, for `vertex` and `google_cloud`.
     pub project: Option<String>,
-    /// Workspace, for `claude_platform_aws` and `google_cloud`.
+    /// Workspace, for `claude_platform_aws`, `google_cloud` and
+    /// `credentials = "federation"`; for the latter, by default `upstream.workspace_id`,
+    /// or the one that the rule names.
     pub workspace_id: Option<String>,
     /// Resource of Microsoft Foundry, the first part of its host name.
     pub resource: Option<String>,
@@ -48,13 +50,28 @@ pub struct HostConfig {
     /// of the Claude API.
     pub api_key_file: Option<PathBuf>,
     /// How the service authenticates to the host: `key` (a key or bearer token of
-    /// `api_key_file`), or `aws` (a signature of AWS, Signature Version 4, with the
+    /// `api_key_file`); `aws` (a signature of AWS, Signature Version 4, with the
     /// credentials that the AWS SDK finds: environment, profile, web identity, container,
-    /// instance), for the hosts on AWS. `aws` requires a build with the feature `aws`.
+    /// instance), for the hosts on AWS; `federation` (an access token of the Claude API for
+    /// the identity token of `identity_token_file`), for `claude`; `google` (an access token
+    /// of Google, with the Application Default Credentials), for `vertex` and
+    /// `google_cloud`; or `entra` (an access token of Microsoft Entra, with a client secret,
+    /// a workload identity or a managed identity), for `foundry`. `aws`, `google` and `entra`
+    /// require a build with the feature `aws`, `google` or `azure`.
     pub credentials: CredentialsKind,
     /// Profile of the AWS configuration files for `credentials = "aws"`. Unset, the
     /// SDK's default.
     pub aws_profile: Option<String>,
+    /// Id of the federation rule (`fdrl_…`) for `credentials = "federation"`.
+    pub federation_rule_id: Option<String>,
+    /// Id of the organization, a UUID, for `credentials = "federation"`.
+    pub organization_id: Option<String>,
+    /// Id of the service account (`svac_…`) that tokens act as, for
+    /// `credentials = "federation"`. Unset, the rule decides.
+    pub service_account_id: Option<String>,
+    /// File with the identity token (a JWT) for `credentials = "federation"`, such as the
+    /// projected token of a Kubernetes service account. It is read for each exchange.
+    pub identity_token_file: Option<PathBuf>,
     /// File with CAs (PEM) in addition to those of the system. Unset,
     /// `upstream.ca_file`.
     pub ca_file: Option<PathBuf>,
@@ -72,17 +89,6 @@ pub struct HostConfig {
     pub rate_limits: HostRateLimits,
     /// Maximum number of concurrent calls to the host. Unset, `upstream.max_in_flight`.
     pub max_in_flight: Option<usize>,
-}
-
-/// How the service authenticates to a host.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CredentialsKind {
-    /// With a key or a bearer token.
-    #[default]
-    Key,
-    /// With a signature of AWS.
-    Aws,
 }
 
 /// Which hosts serve some RPCs, and in which order.
@@ -168,26 +174,8 @@ impl HostConfig {
         LackedFeatures::of(self.kind.name(), &self.has, &self.lacks)
     }
 
-    /// Validates what signatures of AWS need.
-    fn check_aws(&self, wrong: &mut dyn FnMut(&str, String)) {
-        if self.kind.aws_service().is_none() {
-            let problem = format!("must not be aws for {}", self.kind.name());
-            wrong("credentials", problem);
-        } else if !cfg!(feature = "aws") {
-            let problem = "requires a build with the AWS SDK: cargo build --features aws";
-            wrong("credentials", problem.to_owned());
-        }
-        if self.region.is_none() {
-            wrong("region", "must be set for credentials of AWS".to_owned());
-        }
-        if self.api_key_file.is_some() {
-            let problem = "must not be set for credentials of AWS";
-            wrong("api_key_file", problem.to_owned());
-        }
-    }
-
     /// Validates the host. Calls `wrong` with the key and the problem of each fault.
-    fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
+    fn check(&self, default_url: &str, wrong: &mut dyn FnMut(&str, String)) {
         let is_label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if !(1..=32).contains(&self.name.len()) || !self.name.chars().all(is_label) {
             let problem = "must be 1 to 32 lowercase letters, digits and hyphens";
@@ -237,12 +225,7 @@ impl HostConfig {
             let problem = "must be set for bedrock_runtime and bedrock_mantle only";
             wrong("inference_profile", problem.to_owned());
         }
-        if self.credentials == CredentialsKind::Aws {
-            self.check_aws(wrong);
-        } else if self.api_key_file.is_none() && self.kind != HostKind::Claude {
-            let problem = format!("must be set for {}", self.kind.name());
-            wrong("api_key_file", problem);
-        }
+        self.check_credentials(default_url, wrong);
         for (model, id) in &self.models {
             if model.is_empty() || !is_model_id(id) {
                 let problem = format!("invalid id {id:?} of {model:?}");
@@ -272,15 +255,22 @@ fn vertex(location: &str) -> String {
     }
 }
 
-/// Validates the hosts and routes. Calls `wrong` with the key and the problem of each
-/// fault.
-pub fn check(hosts: &[HostConfig], routes: &[RouteConfig], wrong: &mut dyn FnMut(&str, String)) {
+/// Validates the hosts and routes; `default_url` is that of the Claude API. Calls `wrong`
+/// with the key and the problem of each fault.
+pub fn check(
+    default_url: &str,
+    hosts: &[HostConfig],
+    routes: &[RouteConfig],
+    wrong: &mut dyn FnMut(&str, String),
+) {
     if hosts.len() > MAX_HOSTS {
         wrong("hosts", format!("must be at most {MAX_HOSTS}"));
     }
     let mut names = HashSet::new();
     for (index, host) in hosts.iter().enumerate() {
-        host.check(&mut |key, problem| wrong(&format!("hosts.{index}.{key}"), problem));
+        host.check(default_url, &mut |key, problem| {
+            wrong(&format!("hosts.{index}.{key}"), problem);
+        });
         if !names.insert(host.name.as_str()) {
             let problem = format!("{:?} is the name of another host", host.name);
             wrong(&format!("hosts.{index}.name"), problem);
@@ -375,7 +365,8 @@ mod tests {
 
     fn wrong(hosts: &[HostConfig], routes: &[RouteConfig]) -> Vec<String> {
         let mut keys = Vec::new();
-        check(hosts, routes, &mut |key, _| keys.push(key.to_owned()));
+        let url = "https://api.anthropic.com";
+        check(url, hosts, routes, &mut |key, _| keys.push(key.to_owned()));
         keys
     }
 

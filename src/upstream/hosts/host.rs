@@ -1,9 +1,10 @@
 //! One host at run time: its keys, the state of its layers, and its stack.
 
 use super::{
-    DEFAULT_HOST, HostConfig, HostFeature, HostKind, HostLacks, LackingHost, model_ids,
-    request_body,
+    CredentialsKind, DEFAULT_HOST, HostConfig, HostFeature, HostKind, HostLacks, LackingHost,
+    model_ids, request_body,
 };
+use crate::credentials::TOKEN_BETA;
 use crate::host_features::LackedFeatures;
 use crate::upstream::{
     ApiHeaders, BoxStack, Call, CircuitBreaker, ConcurrencyLimit, ConnectionPool, Fingerprint,
@@ -165,6 +166,13 @@ impl Host {
             let host = Arc::clone(&self.name);
             return Err(HostLacks::Needs(vec![LackingHost { host, feature }]));
         }
+        let workspace = call.headers.as_ref().and_then(|it| it.workspace.as_ref());
+        // The token is for one, and the header would be ignored.
+        if self.config.credentials == CredentialsKind::Federation
+            && workspace.is_some_and(|it| self.config.workspace_id.as_ref() != Some(it))
+        {
+            return Err(HostLacks::Workspace);
+        }
         if model.is_empty() {
             return Ok(Arc::clone(model));
         }
@@ -235,6 +243,10 @@ impl UpstreamConfig {
                 let base_url = host.base_url.take();
                 host.base_url = base_url.or_else(|| Some(self.base_url.clone()));
             }
+            if host.credentials == CredentialsKind::Federation {
+                let workspace = host.workspace_id.take();
+                host.workspace_id = workspace.or_else(|| self.workspace_id.clone());
+            }
             host.ca_file = host.ca_file.take().or_else(|| self.ca_file.clone());
         }
         hosts
@@ -245,6 +257,11 @@ impl UpstreamConfig {
         let mut headers = self.headers();
         if host.kind == HostKind::ClaudePlatformAws {
             headers.workspace.clone_from(&host.workspace_id);
+        }
+        if host.credentials == CredentialsKind::Federation {
+            headers.add_beta(TOKEN_BETA);
+            // The token is for one already.
+            headers.workspace = None;
         }
         headers
     }

@@ -17,6 +17,9 @@ pub enum HostLacks {
     /// None is known to serve the model.
     #[error("no host that may serve the call is known to have the model")]
     Model,
+    /// None lets a call choose its workspace.
+    #[error("no host that may serve the call lets it choose the workspace")]
+    Workspace,
     /// The price of the model on the host is not known, and a budget in dollars applies.
     #[error(
         "no host that may serve the call has a known price for the model; a budget in dollars applies"

@@ -7,7 +7,9 @@
 //! is asked. So an outage of one host opens circuits and fills queues of that host
 //! alone.
 
+mod check_credentials;
 mod config;
+mod credentials_kind;
 mod failover;
 mod host;
 mod kind;
@@ -16,10 +18,8 @@ mod model_ids;
 mod request_body;
 mod routes;
 
-pub use config::{
-    CredentialsKind, DEFAULT_HOST, HostConfig, RouteConfig, RoutedRpc, TargetConfig, base_url,
-    check,
-};
+pub use config::{DEFAULT_HOST, HostConfig, RouteConfig, RoutedRpc, TargetConfig, base_url, check};
+pub use credentials_kind::CredentialsKind;
 pub use failover::Failover;
 pub use host::{Host, HostKeys, HostLayers};
 pub use kind::{HostFeature, HostKind, KeyScheme};

@@ -10,10 +10,12 @@
 
 mod addresses;
 mod body_ends;
+mod config_error;
 mod content_encoding;
 mod event_frames;
 mod events;
 mod headers;
+mod http1_client;
 mod pool;
 mod proxy;
 mod reachability;
@@ -22,19 +24,21 @@ mod response;
 mod send;
 mod tls;
 
+pub use config_error::HttpConfigError;
+pub use http1_client::token_client;
 pub use pool::{ConnectionPool, PoolCounts, Reservation};
 pub use proxy::ProxyVariables;
 
 use super::{
     ApiHeaders, HostConfig, HostKind, Reply, UpstreamConfig, UpstreamError, attempt::Attempt,
 };
-use crate::{certificates::TrustError, dns};
 use addresses::Addresses;
 use body_ends::BodyEnds;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Uri};
+use http1_client::http1_client;
 use pool::{Connector, PoolLimits};
-use proxy::{Proxy, ProxyVariableError};
+use proxy::Proxy;
 use reachability::Reachability;
 use reqwest::Url;
 use rustls::ClientConfig;
@@ -43,14 +47,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use thiserror::Error;
 use tower::Service;
-
-const AGENT: &str = concat!("claude-grpc/", env!("CARGO_PKG_VERSION"));
-
-/// Maximum number of headers of a response over HTTP/1.1; over HTTP/2, their
-/// size is limited.
-const MAX_HEADERS: usize = 1_000;
 
 /// Sends attempts. Cloning is cheap; all clones share the connections.
 #[derive(Debug, Clone)]
@@ -78,26 +75,6 @@ struct Shared {
     reachability: Reachability,
 }
 
-/// The HTTP client cannot be built.
-#[derive(Debug, Error)]
-pub enum HttpConfigError {
-    /// `base_url` is not an `http` or `https` URL.
-    #[error("the base URL of a host must be an http or https URL")]
-    BaseUrl,
-    /// `api_version` is not valid in a header.
-    #[error("upstream.api_version must contain only characters that are valid in an HTTP header")]
-    ApiVersion,
-    /// The CAs of the system or of `ca_file` cannot be loaded.
-    #[error("failed to load the CAs of the Claude API")]
-    Trust(#[from] TrustError),
-    /// A variable of the environment is not the address of a proxy.
-    #[error(transparent)]
-    Proxy(#[from] ProxyVariableError),
-    /// The HTTP client could not be initialized.
-    #[error("failed to build the HTTP client")]
-    Client(#[source] reqwest::Error),
-}
-
 impl HttpApi {
     /// A client of a host, with a connection pool.
     ///
@@ -111,39 +88,15 @@ impl HttpApi {
     ) -> Result<Self, HttpConfigError> {
         let addresses = Addresses::of(host).ok_or(HttpConfigError::BaseUrl)?;
         let proxy = proxies.proxy_for(addresses.base())?;
-        // Its own reading of the environment ignores what it does not understand.
-        let mut builder = reqwest::Client::builder().no_proxy();
-        if let Some(proxy) = &proxy {
-            let proxy = proxy.for_reqwest().map_err(HttpConfigError::Client)?;
-            builder = builder.proxy(proxy);
-        }
+        let mut tls = None;
         let mut pool = None;
         if addresses.base().scheme() == "https" {
-            let mut tls = tls::client_config(host.ca_file.as_deref())?;
-            pool = Some(pooled(addresses.base(), &tls, proxy.clone(), config)?);
-            // A peer of HTTP/2 is the pool's.
-            tls.alpn_protocols = vec![tls::HTTP_1_1.to_vec()];
-            builder = builder.tls_backend_preconfigured(tls);
+            let offered = tls::client_config(host.ca_file.as_deref())?;
+            pool = Some(pooled(addresses.base(), &offered, proxy.clone(), config)?);
+            tls = Some(offered);
         }
-        let http = builder
-            .user_agent(AGENT)
-            .dns_resolver(dns::NameResolver::default())
-            .http1_only()
-            .http1_max_headers(MAX_HEADERS)
-            .connect_timeout(config.connect_timeout)
-            .pool_max_idle_per_host(config.max_idle_connections)
-            .pool_idle_timeout(config.idle_timeout)
-            .tcp_nodelay(true)
-            .tcp_keepalive(pool::TCP_KEEPALIVE)
-            .tcp_keepalive_interval(pool::TCP_KEEPALIVE)
-            .tcp_keepalive_retries(pool::TCP_KEEPALIVE_PROBES)
-            .tcp_user_timeout(config.write_timeout)
-            // Following a redirect would send the key to another host.
-            .redirect(reqwest::redirect::Policy::none())
-            // Retries belong to the retry layer, which counts them.
-            .retry(reqwest::retry::never())
-            .build()
-            .map_err(HttpConfigError::Client)?;
+        // A peer of HTTP/2 is the pool's.
+        let http = http1_client(config, proxy.as_ref(), tls)?;
         let headers = config.headers_of(host);
         Ok(HttpApi {
             http,

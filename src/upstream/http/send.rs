@@ -1,8 +1,9 @@
 //! Sends requests, over either version of HTTP, up to the response headers.
 
 use super::{
-    AGENT, HttpApi,
+    HttpApi,
     addresses::RequestParts,
+    http1_client::AGENT,
     pool::{Grant, Http2Body, PoolError, Resends, Reservation, StreamError, StreamSlot},
     response::ApiResponse,
 };

@@ -1,7 +1,7 @@
 //! One API key and its quarantine.
 
 use crate::{
-    credentials::{AwsSigner, CredentialsError, RequestToSign},
+    credentials::{AwsSigner, BearerToken, CredentialsError, RequestToSign},
     secrets::{UnusableKey, authorization, key_header},
     upstream::{UpstreamError, fingerprint::Fingerprint, hosts::KeyScheme},
 };
@@ -14,7 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
 
@@ -47,6 +47,7 @@ enum KeyHeaders {
     Bearer(HeaderValue),
     ApiKey(HeaderValue),
     Aws(AwsSigner),
+    Token(BearerToken),
 }
 
 /// Counts an attempt with a key until it is dropped.
@@ -86,14 +87,19 @@ impl Key {
     /// As [`new`](Self::new).
     pub fn of(scheme: KeyScheme, name: &str, secret: &SecretString) -> Result<Key, UnusableKey> {
         let headers = KeyHeaders::of(scheme, secret)?;
-        Ok(Key {
+        let fingerprint = Fingerprint::of(secret.expose_secret().trim());
+        Ok(Key::with(name, fingerprint, headers))
+    }
+
+    fn with(name: &str, fingerprint: Fingerprint, headers: KeyHeaders) -> Key {
+        Key {
             name: Arc::from(name),
-            fingerprint: Fingerprint::of(secret.expose_secret().trim()),
+            fingerprint,
             headers,
             refusals: Mutex::default(),
             refused: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
-        })
+        }
     }
 
     /// Keys in order, named `key-1`, `key-2` and so on.
@@ -120,14 +126,16 @@ impl Key {
     /// Credentials of AWS. They change, and so this name of where they are for stands for
     /// them in what replicas share.
     pub fn of_aws(shared_name: &str, signer: AwsSigner) -> Key {
-        Key {
-            name: Arc::from("aws"),
-            fingerprint: Fingerprint::of(shared_name),
-            headers: KeyHeaders::Aws(signer),
-            refusals: Mutex::default(),
-            refused: AtomicUsize::new(0),
-            in_flight: AtomicUsize::new(0),
-        }
+        let fingerprint = Fingerprint::of(shared_name);
+        Key::with("aws", fingerprint, KeyHeaders::Aws(signer))
+    }
+
+    /// A token that expires, under a name that stands for it as that of
+    /// [`of_aws`](Self::of_aws) does.
+    pub fn of_token(shared_name: &str, token: BearerToken) -> Key {
+        let name = token.source().name();
+        let fingerprint = Fingerprint::of(shared_name);
+        Key::with(name, fingerprint, KeyHeaders::Token(token))
     }
 
     /// Adds the headers that carry the key, or a signature.
@@ -149,6 +157,7 @@ impl Key {
             }
             // Boxed, so that the future of a call with a key is no larger.
             KeyHeaders::Aws(signer) => return Box::pin(signer.sign(request, headers)).await,
+            KeyHeaders::Token(token) => return Box::pin(token.authorize(headers)).await,
         }
         Ok(())
     }
@@ -186,16 +195,28 @@ impl Key {
         Some(refusal.error.clone())
     }
 
-    /// Quarantines the key for a minute, or avoids it for a model. Credentials that
-    /// expire are replaced instead: calls that were signed with the earlier ones may
-    /// still be rejected.
-    pub fn quarantine(&self, model: Option<Arc<str>>, error: &UpstreamError) {
-        if let KeyHeaders::Aws(signer) = &self.headers
-            && model.is_none()
-        {
-            signer.reject();
-            return;
+    /// When it expires; `None` for a key.
+    pub fn expiry(&self) -> Option<SystemTime> {
+        match &self.headers {
+            KeyHeaders::Bearer(_) | KeyHeaders::ApiKey(_) => None,
+            KeyHeaders::Aws(signer) => signer.expiry(),
+            KeyHeaders::Token(token) => token.expiry(),
         }
+    }
+
+    /// Credentials that expire were not accepted by an attempt that began at this time:
+    /// they are replaced, unless they are fresh. Returns whether there are others for a
+    /// further attempt; `None` for a key.
+    pub fn reject_credentials(&self, began: Instant) -> Option<bool> {
+        match &self.headers {
+            KeyHeaders::Bearer(_) | KeyHeaders::ApiKey(_) => None,
+            KeyHeaders::Aws(signer) => Some(signer.reject(began)),
+            KeyHeaders::Token(token) => Some(token.reject(began)),
+        }
+    }
+
+    /// Quarantines the key for a minute, or avoids it for a model.
+    pub fn quarantine(&self, model: Option<Arc<str>>, error: &UpstreamError) {
         let mut refusals = self.refusals();
         if refusals.iter().any(|it| it.model == model) {
             return;
