@@ -1,11 +1,14 @@
 //! Rules and dashboards name only what the running service really emits.
 
 use crate::service::{Running, ask, read_all, streamed};
+use axum::{Json, Router, routing::post};
 use claude_grpc::simulator::Behaviour;
+use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
 };
+use tokio::net::TcpListener;
 
 type Names = BTreeMap<String, BTreeSet<String>>;
 
@@ -132,12 +135,43 @@ pub fn dashboard() -> Vec<String> {
     expressions
 }
 
+/// An API that gives everyone an access token.
+async fn token_endpoint() -> String {
+    let token = json!({"access_token": "t", "token_type": "Bearer", "expires_in": 3600});
+    let api = Router::new().route("/v1/oauth/token", post(|| async { Json(token) }));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, api).await });
+    format!("http://{address}")
+}
+
 #[tokio::test]
 async fn rules_and_panels_name_what_is_emitted() {
-    // A model without a price, and one that retires.
-    let toml = "[server]\nmax_message_bytes = 10000\n\
-                [service.generate]\nmodel = 'claude-mythos-preview'\n";
-    let service = Running::start(&[], toml).await;
+    // A model without a price, and one that retires; and a host with credentials that
+    // expire.
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("identity"), "a-token").unwrap();
+    let (api, identity) = (token_endpoint().await, folder.path().display());
+    let toml = format!(
+        "[server]
+        max_message_bytes = 10000
+        [service.generate]
+        model = 'claude-mythos-preview'
+        [[upstream.hosts]]
+        name = 'claude'
+        kind = 'claude'
+        [[upstream.hosts]]
+        name = 'federated'
+        kind = 'claude'
+        base_url = '{api}'
+        credentials = 'federation'
+        federation_rule_id = 'fdrl_1'
+        organization_id = '00000000-0000-4000-8000-000000000001'
+        identity_token_file = '{identity}/identity'
+        [[upstream.routes]]
+        targets = [{{ host = 'claude' }}]\n"
+    );
+    let service = Running::start(&[], &toml).await;
     let mut grpc = service.grpc.clone();
     service.simulator.next([Behaviour::Overloaded]);
     let events = grpc.generate_stream(streamed("hello")).await.unwrap();
