@@ -329,10 +329,9 @@ def test_entra_exchanges_an_identity_token_and_a_secret(tmp_path):
         with pytest.raises(ClientAuthenticationError):
             ClientSecretCredential(client_secret="other", **entra).get_token("scope/.default")
         with urllib.request.urlopen(f"{address}/verifier/report", context=trust) as answer:
-            assert json.load(answer) == {
-                "hosts": {"foundry": {"accepted": 2, "rejected": {}}},
-                "tokens_issued": {"entra": 2},
-            }
+            report = json.load(answer)
+    assert report["hosts"] == {"foundry": {"accepted": 2, "rejected": {}}}
+    assert report["tokens_issued"] == {"entra": 2}
 
 
 def of_role(address, folder):
