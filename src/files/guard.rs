@@ -8,7 +8,6 @@ use super::{
     answer_ids::AnswerIds,
     named_ids::{NamedIds, Unsearchable},
     notes::NoteTaker,
-    registry::Registry,
 };
 use crate::{
     layer::{Next, Rule},
@@ -23,9 +22,7 @@ const LARGE: usize = 1 << 20;
 
 /// Checks the ids of requests, and notes those of answers.
 pub struct Guard {
-    /// What belongs to whom.
-    pub registry: Arc<Registry>,
-    /// Notes what belongs to whom from now on.
+    /// Knows, and notes, what belongs to whom.
     pub note_taker: NoteTaker,
 }
 
@@ -50,7 +47,7 @@ impl Guard {
         let tenant = tenant_of(call);
         let mut place = None;
         for (kind, id) in &named.ids {
-            let Some(owned) = self.registry.find(tenant, *kind, id) else {
+            let Some(owned) = self.note_taker.registry.find(tenant, *kind, id) else {
                 if tenant.is_empty() {
                     continue;
                 }

@@ -26,7 +26,7 @@ use crate::{
     sealed_file::{SealedFile, StateFileError},
     secrets::{Keyring, SecretError},
     telemetry::CallRecord,
-    upstream::{BoxStack, Client, HostFeature, Keys, Upstream},
+    upstream::{Client, HostFeature, Keys, Upstream},
 };
 use guard::Guard;
 use notes::NoteTaker;
@@ -35,7 +35,6 @@ use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
-use tower::Layer;
 
 /// How many files are uploaded at the same time: each holds its content twice.
 const PARALLEL_UPLOADS: usize = 4;
@@ -120,16 +119,14 @@ impl Ownership {
     #[must_use]
     pub fn guarding(&self, upstream: Upstream) -> Upstream {
         let guard = rule(Guard {
-            registry: Arc::clone(&self.registry),
             note_taker: NoteTaker {
                 registry: Arc::clone(&self.registry),
                 clock: self.clock.clone(),
                 retention: self.retention,
             },
         });
-        let stack = BoxStack::new(guard.layer(upstream.client.into_stack()));
         Upstream {
-            client: Client::new(stack),
+            client: upstream.client.under(&guard),
             ..upstream
         }
     }

@@ -56,7 +56,7 @@ impl NoteTaker {
 
 impl Notes {
     /// Notes it in memory at once, so that the next call can name it; it is written
-    /// beside the call.
+    /// next to the call.
     pub fn add(&self, AnswerIds(ids): AnswerIds) {
         for new in ids {
             self.add_one(new);

@@ -14,10 +14,11 @@ use crate::claude::{
     request::MessagesRequest,
 };
 use crate::host_features::Needs;
+use crate::layer::{Rule, RuleLayer};
 use crate::telemetry::CallRecord;
 use bytes::Bytes;
 use std::{borrow::BorrowMut, sync::Arc, time::Duration};
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 
 /// A response that may take longer is streamed from the API even if the caller
 /// wants it in one piece. The official SDKs reject such calls.
@@ -137,9 +138,16 @@ impl Client {
         }
     }
 
-    /// The stack, to put a layer on top of it.
-    pub fn into_stack(self) -> BoxStack {
-        self.stack
+    /// The same client, with a layer on top of its stack.
+    #[must_use]
+    pub fn under<R>(self, layer: &RuleLayer<R>) -> Self
+    where
+        R: Rule<Call, Inner = Call, Response = Reply, Error = UpstreamError>,
+    {
+        Client {
+            stack: BoxStack::new(layer.layer(self.stack)),
+            ..self
+        }
     }
 
     /// Requests one complete response. A request that is not borrowed is dropped
