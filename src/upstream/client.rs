@@ -100,8 +100,6 @@ pub struct AnswerOrigin {
     pub host: Arc<str>,
     /// The host's id of the request.
     pub request_id: Option<String>,
-    /// The API key that was used; `None` for an answer that is shared.
-    pub key: Option<Fingerprint>,
 }
 
 /// A failure and the attempts before it.
@@ -260,15 +258,11 @@ impl Client {
             Ok(Reply {
                 request_id,
                 host,
-                key,
                 body,
+                ..
             }) => Ok(Answered {
                 value: body,
-                origin: AnswerOrigin {
-                    host,
-                    request_id,
-                    key,
-                },
+                origin: AnswerOrigin { host, request_id },
                 attempts: attempts.count(),
             }),
             Err(error) => Err(Failed {

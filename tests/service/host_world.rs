@@ -2,6 +2,7 @@
 
 use crate::support::{Grpc, Setup, connect};
 use claude_grpc::{
+    files::{FilesConfig, Ownership},
     server::Server,
     service::Rpcs,
     simulator::{Handle, SimulatedHost, Simulator, SimulatorConfig},
@@ -85,7 +86,9 @@ impl HostWorld {
         });
         let keys: BTreeMap<_, _> = keys.collect();
         let keys = claude_grpc::upstream::HostKeys::new(Keys::new([]), keys);
-        let upstream = Upstream::new(&setup.upstream, keys).unwrap();
+        // As with access control: what the guard leaves alone must stay as it was.
+        let ownership = Ownership::open(&FilesConfig::default()).unwrap();
+        let upstream = ownership.guarding(Upstream::new(&setup.upstream, keys).unwrap());
         let service = Rpcs::new(upstream.client.clone(), setup.service);
         let server = Server::bind(setup.server, service).await.unwrap();
         let address = server.local_addr().unwrap();
