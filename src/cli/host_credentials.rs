@@ -1,4 +1,4 @@
-//! The credentials of a host that are no key, which the service fetches itself.
+//! The credentials that the service fetches itself for a host, in place of API keys.
 
 use super::exit::{Failure, with_causes};
 use crate::{

@@ -51,7 +51,7 @@ impl BearerToken {
     /// Fetches the token, unless there is a valid one.
     ///
     /// # Errors
-    /// When there is no valid one.
+    /// When there is no valid token, and none can be fetched.
     pub async fn fetch(&self) -> Result<(), CredentialsError> {
         self.header().await.map(|_| ())
     }
@@ -59,7 +59,7 @@ impl BearerToken {
     /// Adds the header with the token.
     ///
     /// # Errors
-    /// When there is no valid one.
+    /// When there is no valid token, and none can be fetched.
     pub async fn authorize(&self, headers: &mut HeaderMap) -> Result<(), CredentialsError> {
         headers.insert(AUTHORIZATION, self.header().await?);
         Ok(())

@@ -97,7 +97,7 @@ mod with_library {
         /// The header with a token.
         ///
         /// # Errors
-        /// When there is no valid one.
+        /// When there is no valid token, and none can be fetched.
         pub async fn header(&self) -> Result<HeaderValue, CredentialsError> {
             let source = CredentialsSource::Google;
             let library = self.0.get().await?;

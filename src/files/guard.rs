@@ -29,8 +29,8 @@ pub struct Guard {
 // === impl Guard ===
 
 impl Guard {
-    /// Checks what a request names; returns the ids. A caller without a tenant may name
-    /// what this service does not know: there is no one else.
+    /// Checks what a request names, and returns the ids. Without access control there is
+    /// one tenant, which may also name what is unknown here.
     async fn check(&self, call: &mut Call) -> Result<Option<NamedIds>, UpstreamError> {
         let Some(body) = searched(&call.payload).filter(|body| NamedIds::are_possible(body)) else {
             return Ok(None);
