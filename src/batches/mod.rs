@@ -95,11 +95,7 @@ impl Batches {
         let (Some(path), Some(key_file)) = (&config.state_file, &config.key_file) else {
             return Ok(None);
         };
-        let hosts = upstream.hosts.iter();
-        let hosts = hosts.filter(|host| host.kind().has(HostFeature::Batches));
-        let hosts: Vec<_> = hosts
-            .map(|host| (Arc::clone(host.name()), host.keys.clone()))
-            .collect();
+        let hosts = upstream.hosts_with(HostFeature::Batches);
         if hosts.is_empty() {
             return Err(OpenError::NoHost);
         }

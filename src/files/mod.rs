@@ -156,11 +156,7 @@ impl Files {
         if !ownership.registry.is_kept() {
             return Ok(None);
         }
-        let hosts = upstream.hosts.iter();
-        let hosts = hosts.filter(|host| host.kind().has(HostFeature::Files));
-        let hosts: Vec<_> = hosts
-            .map(|host| (Arc::clone(host.name()), host.keys.clone()))
-            .collect();
+        let hosts = upstream.hosts_with(HostFeature::Files);
         if hosts.is_empty() {
             return Err(OpenFilesError::NoHost);
         }

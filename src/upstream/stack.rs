@@ -7,9 +7,10 @@ use super::{
     coalesce::{Coalesce, Coalesced},
     concurrency_limit::{ConcurrencyLimit, LimitConcurrency},
     deadline::EnforceDeadline,
-    hosts::{Failover, Host, HostConfig, HostKeys, HostLayers, Routes, id_on},
+    hosts::{Failover, Host, HostConfig, HostFeature, HostKeys, HostLayers, Routes, id_on},
     http::{HttpApi, HttpConfigError, ProxyVariables},
     key_selection::SelectKey,
+    keys::Keys,
     pacing::{AssumedLimits, Pace, RateLimiter},
     retry::RetryPolicy,
     trace::{TraceAttempt, waits_for},
@@ -30,6 +31,15 @@ pub struct Upstream {
 }
 
 impl Upstream {
+    /// The hosts that have a part of the API, with their keys.
+    pub fn hosts_with(&self, feature: HostFeature) -> Vec<(Arc<str>, Keys)> {
+        let hosts = self.hosts.iter();
+        let hosts = hosts.filter(|host| host.kind().has(feature));
+        hosts
+            .map(|host| (Arc::clone(host.name()), host.keys.clone()))
+            .collect()
+    }
+
     /// The whole stack on top of a connection pool for each host.
     ///
     /// # Errors
