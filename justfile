@@ -26,9 +26,9 @@ proto:
 dependencies:
     bash .ci/run 35
 
-# Runs the fuzz targets for 20 seconds each.
+# Runs the fuzz targets for ten minutes each.
 fuzz:
-    bash .ci/run 36
+    bash .ci/nightly 36
 
 # Runs the official SDKs against the simulator.
 sdk:

