@@ -6,10 +6,11 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
 COPY . .
-ARG FEATURES=
+# Which SDKs of clouds it has: '' for none, `aws,kms` for those of AWS.
+ARG FEATURES=clouds
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
-    deploy/build-static ${FEATURES} && \
+    deploy/build-static "${FEATURES}" && \
     deploy/image/root target/x86_64-unknown-linux-gnu/release/claude-grpc /image
 
 FROM scratch

@@ -10,11 +10,9 @@ install_moto() {
 
 kms() {
     PYTHON=$moto/bin/python AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test \
-        cargo test --features kms,aws,google,azure --test secrets -- --ignored kms
-    # For the overlay that requires it. The next build without the feature replaces
-    # it.
-    cp "$target/debug/claude-grpc" "$work/claude-grpc-kms"
-    export KMS_BINARY=$work/claude-grpc-kms MOTO=$moto/bin/python
+        cargo test --features clouds --test secrets -- --ignored kms
+    # For the overlay that requires it.
+    export MOTO=$moto/bin/python
 }
 
 install_libraries_of_clouds() {
@@ -25,7 +23,7 @@ install_libraries_of_clouds() {
 }
 
 hosts() {
-    PYTHON=$libraries/bin/python cargo test --features kms,aws,google,azure --test hosts -- --ignored
+    PYTHON=$libraries/bin/python cargo test --features clouds --test hosts -- --ignored
 }
 
 need python3

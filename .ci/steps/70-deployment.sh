@@ -4,7 +4,8 @@
 
 static_binary() {
     STATIC_BINARY=$(deploy/build-static)
-    export STATIC_BINARY
+    # It has the SDKs of the clouds, which one overlay requires.
+    export STATIC_BINARY KMS_BINARY=$STATIC_BINARY
     ls -l "$STATIC_BINARY"
 }
 

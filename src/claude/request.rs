@@ -29,6 +29,10 @@ pub struct MessagesRequest {
     /// `true` requests server-sent events.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stream: bool,
+    /// Effort and output format. They follow here, since another model than the one that
+    /// is asked for may not accept the effort.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_config: Option<OutputConfig>,
     /// Maximum number of output tokens; required except for `count_tokens`. 0 only fills
     /// the cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,9 +54,6 @@ pub struct MessagesRequest {
     /// Whether and how the model thinks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinking: Option<Thinking>,
-    /// Effort and output format.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output_config: Option<OutputConfig>,
     /// The end user, for abuse detection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,

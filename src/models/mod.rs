@@ -34,6 +34,7 @@ mod bedrock_id;
 mod catalogue;
 mod day;
 mod known_model;
+mod model_needs;
 mod price_table;
 mod pricing;
 mod tokens;
@@ -46,6 +47,7 @@ pub use known_model::{
     FigureSource, HostIds, KnownModel, LifecycleDates, ModelLimits, PricePeriod, RequestRules,
     ThinkingType,
 };
+pub use model_needs::ModelNeeds;
 pub use price_table::PriceTable;
 pub use pricing::{ModelPrice, Nanodollars, Price, Rates};
 pub use tokens::Tokens;

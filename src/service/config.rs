@@ -69,8 +69,8 @@ pub struct SummarizeConfig {
     /// leave room for thinking.
     pub max_tokens: u32,
     /// Effort that the model is asked for: `low`, `medium`, `high`, `xhigh` or
-    /// `max`. Unset, the default of the model applies; older models reject the
-    /// parameter.
+    /// `max`. A model that does not accept it is asked for the next lower level that
+    /// it accepts, or for none. Unset, the default of the model applies.
     pub effort: Option<Effort>,
     /// Whether identical concurrent unary calls share one upstream call. The
     /// metadata `claude-coalesce` overrides it per call.
@@ -88,8 +88,8 @@ pub struct ClassifyConfig {
     /// for thinking.
     pub max_tokens: u32,
     /// Effort that the model is asked for: `low`, `medium`, `high`, `xhigh` or
-    /// `max`. Unset, the default of the model applies; older models reject the
-    /// parameter.
+    /// `max`. A model that does not accept it is asked for the next lower level that
+    /// it accepts, or for none. Unset, the default of the model applies.
     pub effort: Option<Effort>,
     /// Whether identical concurrent unary calls share one upstream call. The
     /// metadata `claude-coalesce` overrides it per call.

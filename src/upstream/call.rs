@@ -7,6 +7,7 @@ use crate::{
     access::{Identity, limits::AttemptedModel},
     call::{Deadline, Priority, Tenant},
     host_features::Needs,
+    models::ModelNeeds,
     telemetry::CallRecord,
 };
 use bytes::Bytes;
@@ -62,6 +63,8 @@ pub struct Call {
     pub unpriced: Option<&'static str>,
     /// Whether it refers to what only one account has.
     pub is_bound: bool,
+    /// What it asks of its model.
+    pub model_needs: ModelNeeds,
     /// What it needs of its host; nothing if all hosts have all features.
     pub needs: Needs,
     /// What about the request the API may limit by itself.
@@ -129,6 +132,7 @@ impl Call {
             max_tokens: 1,
             unpriced: None,
             is_bound: false,
+            model_needs: ModelNeeds::default(),
             needs: Needs::default(),
             shape: RequestShape::default(),
             attempts: Attempts::default(),

@@ -15,6 +15,7 @@ use crate::claude::{
 };
 use crate::host_features::Needs;
 use crate::layer::{Rule, RuleLayer};
+use crate::models::ModelNeeds;
 use crate::telemetry::CallRecord;
 use bytes::Bytes;
 use std::{borrow::BorrowMut, sync::Arc, time::Duration};
@@ -307,6 +308,7 @@ pub(super) fn call(payload: Payload, request: &MessagesRequest, options: CallOpt
         input_tokens,
         unpriced: unpriced_feature(request),
         is_bound,
+        model_needs: ModelNeeds::of(request),
         needs: Needs::default(),
         shape,
         max_tokens: request.max_tokens.unwrap_or(0),

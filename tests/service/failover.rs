@@ -3,10 +3,12 @@
 use crate::{
     generate_calls::generate,
     host_world::{HostWorld, nowhere, route},
-    support::{PATIENCE, ask, dead_address, reason, streamed, within},
+    sample_requests::thinking,
+    summarize::summary_of,
+    support::{PATIENCE, ask, dead_address, reason, soon, streamed, within},
 };
 use claude_grpc::{
-    proto::v1::{self, content_block::Block},
+    proto::v1::{self, content_block::Block, thinking::Mode},
     simulator::Behaviour,
     upstream::{CircuitState, HostKind, RouteConfig, RoutedRpc, TargetConfig},
 };
@@ -263,4 +265,42 @@ async fn the_deadline_covers_all_hosts() {
     assert_eq!(failed.code(), Code::DeadlineExceeded);
     assert!(began.elapsed() < PATIENCE);
     assert_eq!(world.requests(), [1, 0]);
+}
+
+/// The route names an older model: it is not asked for the effort, which it rejects, and
+/// not at all for what only the first one accepts.
+#[tokio::test]
+async fn a_model_of_the_route_is_asked_for_what_it_accepts() {
+    let mut world = HostWorld::with(&HOSTS, |setup| {
+        let older = ("bedrock-runtime", Some("claude-haiku-4-5"));
+        setup.upstream.routes = vec![route(&[("claude", None), older])];
+    })
+    .await;
+    world.hosts[0].next([const { Behaviour::Overloaded }; 3]);
+    let summary = summary_of("It rains. The river rises.");
+    let answer = soon(world.grpc.summarize(summary)).await.unwrap();
+    assert_eq!(answer.into_inner().host, "bedrock-runtime");
+    let label = |name: &str| v1::Label {
+        name: name.to_owned(),
+        ..v1::Label::default()
+    };
+    let classify = v1::ClassifyRequest {
+        text: "It rains.".to_owned(),
+        labels: vec![label("weather"), label("other")],
+        ..v1::ClassifyRequest::default()
+    };
+    let answer = soon(world.grpc.classify(classify)).await.unwrap();
+    assert_eq!(answer.into_inner().host, "bedrock-runtime");
+    let mut with_effort = ask("Hello");
+    with_effort.effort = v1::Effort::Max.into();
+    let answer = generate(&mut world.grpc, with_effort).await;
+    assert_eq!(answer.host, "bedrock-runtime");
+
+    // Repeated where it is: the other one is not asked.
+    world.hosts[0].next([Behaviour::Overloaded]);
+    let mut adaptive = ask("Hello");
+    adaptive.thinking = thinking(Mode::Adaptive(v1::AdaptiveThinking::default()));
+    let answer = generate(&mut world.grpc, adaptive).await;
+    assert_eq!(answer.host, "claude");
+    assert_eq!(world.requests()[1], 3);
 }

@@ -5,6 +5,7 @@ use crate::{
     support::{Grpc, World, reason, soon, within, wrong_fields},
 };
 use claude_grpc::{
+    models::{Day, KnownModel, catalogue},
     proto::v1::{self, summarize_request::Length, summarize_stream_response::Event},
     simulator::Behaviour,
 };
@@ -366,4 +367,36 @@ async fn a_text_at_the_edge_of_what_is_allowed_passes() {
         .grpc
         .summarize(within(Duration::from_secs(10), request));
     soon(call).await.unwrap();
+}
+
+/// The effort is our default, so no caller can leave it out.
+#[tokio::test]
+async fn every_model_that_is_served_summarizes_and_classifies() {
+    let mut world = World::start().await;
+    let today = Day::today();
+    let served = |model: &&KnownModel| model.lifecycle.retires.is_none_or(|day| day > today);
+    let mut count = 0;
+    for model in catalogue().models().iter().filter(served) {
+        count += 1;
+        let name = &model.name;
+        let summary = v1::SummarizeRequest {
+            model: name.clone(),
+            ..summary_of(SUPPORT_MAIL)
+        };
+        let answer = soon(world.grpc.summarize(summary)).await;
+        assert!(answer.is_ok(), "{name}: {answer:?}");
+        let label = |name: &str| v1::Label {
+            name: name.to_owned(),
+            ..v1::Label::default()
+        };
+        let classify = v1::ClassifyRequest {
+            model: name.clone(),
+            text: "It rains.".to_owned(),
+            labels: vec![label("weather"), label("other")],
+            ..v1::ClassifyRequest::default()
+        };
+        let answer = soon(world.grpc.classify(classify)).await;
+        assert!(answer.is_ok(), "{name}: {answer:?}");
+    }
+    assert!(count > 3);
 }

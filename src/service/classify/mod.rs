@@ -12,6 +12,7 @@ use crate::{
         answer::Message,
         request::{MessagesRequest, OutputConfig, OutputFormat, SystemPrompt},
     },
+    models::catalogue,
     proto::v1,
     reason::Reason,
     status::{self, Path, Violations},
@@ -114,6 +115,8 @@ impl Rpcs {
             Path::root("model"),
             wrong,
         );
+        let effort = config.effort;
+        let effort = effort.and_then(|wanted| catalogue().effort_for(&model, wanted));
         let count = u32::try_from(request.labels.len()).unwrap_or(u32::MAX);
         let enough = OTHER_TOKENS.saturating_add(count.saturating_mul(TOKENS_PER_LABEL));
         let max_tokens = max_tokens(request.max_tokens, 1, config.max_tokens.max(enough), wrong);
@@ -126,7 +129,7 @@ impl Rpcs {
             system: Some(SystemPrompt::Text(prompt::system(choice, &request.task))),
             messages: vec![message],
             output_config: Some(OutputConfig {
-                effort: config.effort,
+                effort,
                 format: Some(OutputFormat::JsonSchema {
                     schema: schema::schema(choice),
                 }),

@@ -9,6 +9,7 @@ use crate::{
         answer::Message,
         request::{MessagesRequest, OutputConfig, SystemPrompt},
     },
+    models::catalogue,
     proto::v1,
     status::{self, Path, Violations},
     upstream::{AnswerOrigin, Failed, KeyChoice, RoutedRpc},
@@ -116,6 +117,8 @@ impl CheckedSummary {
             Path::root("model"),
             wrong,
         );
+        let effort = config.summarize.effort;
+        let effort = effort.and_then(|wanted| catalogue().effort_for(&model, wanted));
         let enough = config
             .summarize
             .max_tokens
@@ -127,7 +130,7 @@ impl CheckedSummary {
                 max_tokens: Some(max_tokens),
                 system: Some(SystemPrompt::Text(prompt::SYSTEM.to_owned())),
                 messages: vec![wanted.message(&request.text)],
-                output_config: config.summarize.effort.map(|effort| OutputConfig {
+                output_config: effort.map(|effort| OutputConfig {
                     effort: Some(effort),
                     format: None,
                 }),

@@ -13,6 +13,7 @@
 use super::{Host, HostFeature, HostLacks, Routes, host::feature};
 use crate::{
     access::limits::{AttemptedModel, UsageStore},
+    models::catalogue,
     upstream::{Call, Reply, UpstreamError},
 };
 use futures::future::BoxFuture;
@@ -156,9 +157,14 @@ impl Inner {
 }
 
 impl Inner {
-    /// Whether the client of a call may use a model that the route names: it is one of
-    /// its models, and has a price if a budget in dollars applies.
+    /// Whether a call may use a model that the route names: the model accepts what the
+    /// call asks, and is one of those of its client, with a price if a budget in dollars
+    /// applies.
     fn may_ask(&self, call: &Call, model: &str) -> bool {
+        let known = catalogue().find(model);
+        if known.is_some_and(|known| !known.accepts(call.model_needs)) {
+            return false;
+        }
         let Some(caller) = &call.caller else {
             return true;
         };

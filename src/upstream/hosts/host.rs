@@ -6,6 +6,7 @@ use super::{
 };
 use crate::credentials::TOKEN_BETA;
 use crate::host_features::LackedFeatures;
+use crate::models::{ModelNeeds, catalogue};
 use crate::upstream::{
     ApiHeaders, BoxStack, Call, CircuitBreaker, ConcurrencyLimit, ConnectionPool, Fingerprint,
     Keys, Payload, PoolCounts, RateLimiter, UpstreamConfig,
@@ -182,6 +183,8 @@ impl Host {
     /// The call as this host takes it, for a model and its id here.
     pub(super) fn prepared(&self, call: &Call, named: Arc<str>, model: Arc<str>) -> Call {
         let mut call = call.clone();
+        // The effort is what the model that was asked for is to make of it.
+        let keeps_effort = named == call.model || accepts_effort(&named, call.model_needs);
         call.named = named;
         if model == call.model && self.kind().takes_bodies_as_they_are() {
             return call;
@@ -190,8 +193,15 @@ impl Host {
         let headers = headers.map_or_else(|| self.headers.clone(), |own| self.headers.with(own));
         let feature = feature(&call.payload);
         if let Payload::Messages { body, .. } | Payload::CountTokens { body } = &mut call.payload
-            && let Some(own) =
-                request_body::for_host(self.kind(), feature, body, &model, &headers, &self.version)
+            && let Some(own) = request_body::for_host(
+                self.kind(),
+                feature,
+                body,
+                &model,
+                &headers,
+                &self.version,
+                keeps_effort,
+            )
         {
             *body = own;
         }
@@ -213,6 +223,15 @@ impl Host {
     pub fn failovers(&self) -> u64 {
         self.failovers.load(Ordering::Relaxed)
     }
+}
+
+/// Whether a model accepts the effort level of a request; so does one that is not known.
+fn accepts_effort(model: &str, needs: ModelNeeds) -> bool {
+    let model = catalogue().find(model);
+    let level = needs.effort;
+    model
+        .zip(level)
+        .is_none_or(|(model, level)| model.accepts_effort(level))
 }
 
 /// The part of the API that a request is for.

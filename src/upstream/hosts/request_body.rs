@@ -15,8 +15,15 @@ const MODEL: &str = "{\"model\":";
 /// What follows the model if the answer is to be streamed.
 const STREAM: &str = ",\"stream\":true";
 
+/// What follows if an effort level is asked for.
+const EFFORT: &[u8] = b",\"output_config\":{\"effort\":\"";
+
+/// What is left of it if there is more in `output_config`.
+const OUTPUT_CONFIG: &[u8] = b",\"output_config\":{";
+
 /// The body for a host, of a request to this part of its API for the model with this
-/// id; `None` for what is not a body of ours.
+/// id; `None` for what is not a body of ours. A model that does not accept the effort
+/// level is not asked for it.
 pub fn for_host(
     kind: HostKind,
     feature: HostFeature,
@@ -24,8 +31,13 @@ pub fn for_host(
     model: &str,
     headers: &ApiHeaders,
     version: &str,
+    keeps_effort: bool,
 ) -> Option<Bytes> {
     let parts = BodyParts::of(body)?;
+    let (config, rest) = match keeps_effort {
+        true => (&b""[..], parts.rest),
+        false => without_effort(parts.rest),
+    };
     let mut fields = Vec::new();
     let mut field =
         |name: &str, value: serde_json::Value| fields.push(format!("\"{name}\":{value}"));
@@ -47,16 +59,30 @@ pub fn for_host(
         field("user_profile_id", json!(profile));
     }
     let head = fields.join(",");
-    let mut whole = Vec::with_capacity(head.len() + parts.rest.len() + 2);
+    let mut whole = Vec::with_capacity(head.len() + config.len() + rest.len() + 2);
     whole.push(b'{');
     whole.extend_from_slice(head.as_bytes());
-    // The rest begins with a comma, unless there is none.
-    whole.extend_from_slice(if head.is_empty() {
-        parts.rest.strip_prefix(b",").unwrap_or(parts.rest)
-    } else {
-        parts.rest
-    });
+    for part in [config, rest] {
+        // Each begins with a comma, unless it is empty or goes on in an object.
+        let is_first = matches!(whole[..], [b'{']);
+        let part = part.strip_prefix(b",").filter(|_| is_first).unwrap_or(part);
+        whole.extend_from_slice(part);
+    }
     Some(Bytes::from(whole))
+}
+
+/// The rest of a body without an effort level: what comes before it, and after it.
+fn without_effort(rest: &[u8]) -> (&[u8], &[u8]) {
+    let effort = || {
+        let after = rest.strip_prefix(EFFORT)?;
+        let end = after.iter().position(|byte| *byte == b'"')?;
+        match after[end + 1..].split_first()? {
+            (b'}', after) => Some((&b""[..], after)),
+            (b',', after) => Some((OUTPUT_CONFIG, after)),
+            _ => None,
+        }
+    };
+    effort().unwrap_or((b"", rest))
 }
 
 /// A body, taken apart.
@@ -98,7 +124,10 @@ impl<'a> BodyParts<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{claude::request::MessagesRequest, upstream::serialize};
+    use crate::{
+        claude::request::{Effort, MessagesRequest, OutputConfig, OutputFormat},
+        upstream::serialize,
+    };
     use serde_json::Value;
 
     fn body(stream: bool) -> Bytes {
@@ -125,6 +154,7 @@ mod tests {
             "m\"1",
             &headers,
             "v",
+            true,
         );
         serde_json::from_slice(&body.unwrap()).unwrap()
     }
@@ -166,11 +196,49 @@ mod tests {
     }
 
     #[test]
+    fn an_effort_that_a_model_does_not_accept_is_left_out_and_nothing_else() {
+        let mut request: MessagesRequest = serde_json::from_value(json!({
+            "model": "m", "max_tokens": 5,
+            "messages": [{"role": "user", "content": "\"output_config\":{\"effort\":\"low\"}"}],
+        }))
+        .unwrap();
+        let sent = |request: &MessagesRequest, kind| {
+            let body = serialize::body(request).unwrap();
+            let headers = ApiHeaders::default();
+            let feature = HostFeature::Messages;
+            let body = for_host(kind, feature, &body, "m", &headers, "v", false).unwrap();
+            let mut body: Value = serde_json::from_slice(&body).unwrap();
+            body.as_object_mut().unwrap().remove("anthropic_version");
+            body
+        };
+        for kind in [HostKind::Claude, HostKind::BedrockRuntime] {
+            let has_model = kind.names_model_in_body(HostFeature::Messages);
+            let mut expected = json!({"max_tokens": 5, "messages": request.messages});
+            if has_model {
+                expected["model"] = json!("m");
+            }
+            request.output_config = None;
+            assert_eq!(sent(&request, kind), expected);
+            let mut config = OutputConfig {
+                effort: Some(Effort::Low),
+                format: None,
+            };
+            request.output_config = Some(config.clone());
+            assert_eq!(sent(&request, kind), expected);
+            let schema = serde_json::from_str(r#"{"type":"object"}"#).unwrap();
+            config.format = Some(OutputFormat::JsonSchema { schema });
+            expected["output_config"] = json!({"format": config.format});
+            request.output_config = Some(config);
+            assert_eq!(sent(&request, kind), expected);
+        }
+    }
+
+    #[test]
     fn nothing_else_is_taken_for_a_body() {
         for odd in ["", "{", "{}", "{\"model\":1}", "{\"model\":\"", "[]"] {
             let headers = ApiHeaders::default();
             let (kind, feature) = (HostKind::Claude, HostFeature::Messages);
-            assert!(for_host(kind, feature, odd.as_bytes(), "m", &headers, "v").is_none());
+            assert!(for_host(kind, feature, odd.as_bytes(), "m", &headers, "v", true).is_none());
         }
     }
 }
