@@ -61,6 +61,20 @@ const USAGE: [&str; 10] = [
     "inference_geo",
     "speed",
 ];
+/// The fields of objects of the usage.
+const USAGE_OBJECTS: [(&str, &[&str]); 3] = [
+    (
+        "cache_creation",
+        &["ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"],
+    ),
+    ("output_tokens_details", &["thinking_tokens"]),
+    (
+        "server_tool_use",
+        &["web_search_requests", "web_fetch_requests"],
+    ),
+];
+const CONTAINER: [&str; 3] = ["id", "expires_at", "skills"];
+const SKILL: [&str; 3] = ["type", "skill_id", "version"];
 const REFUSAL: [&str; 3] = ["type", "category", "explanation"];
 
 impl Rest {
@@ -70,6 +84,11 @@ impl Rest {
         add(&mut rest.message, message, &MESSAGE);
         if let Some(usage) = usage {
             add(&mut rest.usage, usage, &USAGE);
+            for (name, known) in USAGE_OBJECTS {
+                if let Some(object) = usage.object(name) {
+                    add_unknown(&mut rest.usage, name, &object, known);
+                }
+            }
         }
         if let Some(details) = message.object("stop_details") {
             let is_refusal = details.kind() == "refusal";
@@ -96,11 +115,25 @@ impl Rest {
         }
     }
 
-    /// The container, moved; one that is not an object stays.
+    /// The container, moved; one that is not an object stays, and so do unknown fields.
     pub fn take_container(&mut self) -> Option<Container> {
         let place = position(&self.message, "container")?;
         let container = Container::read(&self.message[place].1)?;
-        self.message.remove(place);
+        let (name, json) = self.message.remove(place);
+        if let Ok(object) = Object::read(json.get()) {
+            let mut unknown = Fields::new();
+            add(&mut unknown, &object, &CONTAINER);
+            let skills = object.list("skills").unwrap_or_default().into_iter();
+            let mut skills = skills.filter_map(|skill| Object::read(skill.get()).ok());
+            let is_known = |skill: Object<'_>| skill.fields().all(|(it, _)| SKILL.contains(&it));
+            if !skills.all(is_known) {
+                // Which skill has them is seen in the list only.
+                add(&mut unknown, &object, &["id", "expires_at"]);
+            }
+            if !unknown.is_empty() {
+                self.message.insert(place, (name, object_of(&unknown)));
+            }
+        }
         Some(container)
     }
 
@@ -167,6 +200,23 @@ fn add(fields: &mut Fields, object: &Object<'_>, known: &[&str]) {
     }
 }
 
+/// Adds the unknown fields of a known object, if it has some.
+fn add_unknown(fields: &mut Fields, name: &str, object: &Object<'_>, known: &[&str]) {
+    let mut unknown = Fields::new();
+    add(&mut unknown, object, known);
+    if !unknown.is_empty() {
+        set(fields, name, &object_of(&unknown));
+    }
+}
+
+/// The fields as one JSON object.
+fn object_of(fields: &Fields) -> Box<RawValue> {
+    let mut json = String::from("{");
+    push(&mut json, fields);
+    json.push('}');
+    RawValue::from_string(json).expect("it is made of JSON")
+}
+
 fn set(fields: &mut Fields, name: &str, value: &RawValue) {
     match position(fields, name) {
         Some(place) => fields[place].1 = value.to_owned(),
@@ -191,4 +241,52 @@ fn push_name(json: &mut String, name: &str) {
     }
     json.push_str(&serde_json::to_string(name).expect("a string always serializes"));
     json.push(':');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rest(message: &str) -> Rest {
+        let message = Object::read(message).unwrap();
+        let usage = message.object("usage");
+        let rest = Rest::read(&message, usage.as_ref());
+        rest.map(|rest| *rest).unwrap_or_default()
+    }
+
+    #[test]
+    fn unknown_fields_of_known_objects_are_kept_as_they_are_written() {
+        let known = r#"{"usage":{"input_tokens":1,"cache_creation":{"ephemeral_5m_input_tokens":1},
+            "output_tokens_details":{"thinking_tokens":1},"server_tool_use":{"web_search_requests":1}}}"#;
+        assert_eq!(rest(known).into_json(), "");
+        let newer = r#"{"usage":{"cache_creation":{"ephemeral_5m_input_tokens":1,"ephemeral_1d":2.0},
+            "server_tool_use":{"code_execution_requests": 3},"new":null}}"#;
+        assert_eq!(
+            rest(newer).into_json(),
+            r#"{"usage":{"cache_creation":{"ephemeral_1d":2.0},"server_tool_use":{"code_execution_requests":3}}}"#
+        );
+    }
+
+    #[test]
+    fn unknown_fields_of_a_container_and_its_skills_are_kept() {
+        let of = |container: &str| {
+            let mut rest = rest(&format!(r#"{{"container":{container}}}"#));
+            let id = rest.take_container().map(|container| container.id);
+            (id.unwrap_or_default(), rest.into_json())
+        };
+        let id = || "c".to_owned();
+        let known = r#"{"id":"c","expires_at":"x","skills":[{"type":"custom","skill_id":"s"}]}"#;
+        assert_eq!(of(known), (id(), String::new()));
+        assert_eq!(
+            of(r#"{"id":"c","size":1e3}"#),
+            (id(), r#"{"container":{"size":1e3}}"#.to_owned())
+        );
+        assert_eq!(
+            of(r#"{"id":"c","skills":[{"type":"custom","new":1}]}"#),
+            (
+                id(),
+                r#"{"container":{"skills":[{"type":"custom","new":1}]}}"#.to_owned()
+            )
+        );
+    }
 }

@@ -120,12 +120,12 @@ impl Inner {
             HostFeature::Messages | HostFeature::CountTokens => self.routes.targets(call),
             // Not about a model, so no route names them.
             HostFeature::Models | HostFeature::Batches | HostFeature::Files => {
-                Routes::everywhere(&self.hosts)
+                self.routes.everywhere()
             }
         };
         let mut candidates = Vec::with_capacity(targets.len());
         let mut lacks = HostLacks::Host;
-        for target in targets {
+        for target in &*targets {
             let host = &self.hosts[target.host];
             if !may_use(call, host) {
                 continue;

@@ -2,7 +2,7 @@
 
 use super::{Host, RouteConfig, RoutedRpc, TargetConfig};
 use crate::upstream::{Call, KeyAffinity};
-use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+use std::{borrow::Cow, cmp::Reverse, collections::HashMap, sync::Arc};
 
 /// The routes of all RPCs.
 #[derive(Debug)]
@@ -10,6 +10,8 @@ pub struct Routes {
     of_rpcs: HashMap<RoutedRpc, Arc<Route>>,
     /// For all other RPCs.
     others: Arc<Route>,
+    /// All hosts, in their order.
+    everywhere: Vec<RouteTarget>,
 }
 
 /// The targets of some RPCs, in their order.
@@ -34,7 +36,13 @@ pub struct RouteTarget {
 impl Routes {
     /// The configured routes. RPCs without one go to all hosts, in their order.
     pub fn new(routes: &[RouteConfig], hosts: &[Host]) -> Self {
-        let mut others = Arc::new(Route::of(Routes::everywhere(hosts)));
+        let target = |host| RouteTarget {
+            host,
+            model: None,
+            weight: 0,
+        };
+        let everywhere: Vec<_> = (0..hosts.len()).map(target).collect();
+        let mut others = Arc::new(Route::of(everywhere.clone()));
         let mut of_rpcs = HashMap::new();
         for route in routes {
             let targets = route
@@ -47,25 +55,24 @@ impl Routes {
                 ref rpcs => of_rpcs.extend(rpcs.iter().map(|rpc| (*rpc, Arc::clone(&built)))),
             }
         }
-        Routes { of_rpcs, others }
+        Routes {
+            of_rpcs,
+            others,
+            everywhere,
+        }
     }
 
     /// All hosts, in their order.
-    pub fn everywhere(hosts: &[Host]) -> Vec<RouteTarget> {
-        let target = |host| RouteTarget {
-            host,
-            model: None,
-            weight: 0,
-        };
-        (0..hosts.len()).map(target).collect()
+    pub fn everywhere(&self) -> Cow<'_, [RouteTarget]> {
+        Cow::Borrowed(&self.everywhere)
     }
 
     /// The targets of a call, the first one first.
-    pub fn targets(&self, call: &Call) -> Vec<RouteTarget> {
+    pub fn targets(&self, call: &Call) -> Cow<'_, [RouteTarget]> {
         let route = self.of_rpcs.get(&call.rpc).unwrap_or(&self.others);
         match call.is_bound {
             // What it refers to is where the route begins.
-            true => route.targets.clone(),
+            true => Cow::Borrowed(&route.targets),
             false => route.targets_of(call.affinity),
         }
     }
@@ -81,15 +88,17 @@ impl Route {
 
     /// With weights, a conversation stays with its first host, so that its prompt cache
     /// is used: the order depends on what its calls have in common.
-    fn targets_of(&self, affinity: KeyAffinity) -> Vec<RouteTarget> {
-        let mut targets = self.targets.clone();
-        if self.is_weighted {
-            // Positions, so that targets at one host differ.
-            let mut scored: Vec<_> = targets.into_iter().enumerate().collect();
-            scored.sort_by_cached_key(|(at, target)| Reverse(target.score(*at, affinity)));
-            targets = scored.into_iter().map(|(_, target)| target).collect();
+    fn targets_of(&self, affinity: KeyAffinity) -> Cow<'_, [RouteTarget]> {
+        if !self.is_weighted {
+            return Cow::Borrowed(&self.targets);
         }
-        targets
+        // Positions, so that targets at one host differ.
+        let mut scored: Vec<_> = self.targets.iter().enumerate().collect();
+        scored.sort_by_cached_key(|(at, target)| Reverse(target.score(*at, affinity)));
+        scored
+            .into_iter()
+            .map(|(_, target)| target.clone())
+            .collect()
     }
 }
 
