@@ -16,13 +16,15 @@ mod kind;
 mod lacks;
 mod model_ids;
 mod request_body;
+mod route_config;
 mod routes;
 
-pub use config::{DEFAULT_HOST, HostConfig, RouteConfig, RoutedRpc, TargetConfig, base_url, check};
+pub use config::{DEFAULT_HOST, HostConfig, base_url, check};
 pub use credentials_kind::CredentialsKind;
 pub use failover::Failover;
 pub use host::{Host, HostKeys, HostLayers};
 pub use kind::{HostFeature, HostKind, KeyScheme};
 pub use lacks::{HostLacks, LackingHost};
 pub use model_ids::id_on;
+pub use route_config::{RouteConfig, RoutedRpc, TargetConfig};
 pub use routes::Routes;
