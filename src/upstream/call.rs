@@ -11,16 +11,25 @@ use crate::{
     telemetry::CallRecord,
 };
 use bytes::Bytes;
-use std::{sync::Arc, time::Duration};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// Maximum time for which a call waits for its turn or a permit while another host is
 /// left: as long as a burst may take, and less than a caller notices.
 const WAIT_WITH_ALTERNATIVE: Duration = Duration::from_millis(500);
 
-/// One call, as seen by the stack. Cloning is cheap: a retry clones it.
+/// One call, as seen by the stack. Cloning is cheap: a retry clones it. Its parts are in a
+/// box, since each layer moves it several times.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub struct Call(Box<CallParts>);
+
+/// What a call consists of.
+#[derive(Debug, Clone)]
+pub struct CallParts {
     /// The request to the API.
     pub payload: Payload,
     /// Id of the model on the host; empty for the list of models.
@@ -75,6 +84,28 @@ pub struct Call {
     pub record: CallRecord,
 }
 
+// === impl Call ===
+
+impl From<CallParts> for Call {
+    fn from(parts: CallParts) -> Self {
+        Call(Box::new(parts))
+    }
+}
+
+impl Deref for Call {
+    type Target = CallParts;
+
+    fn deref(&self) -> &CallParts {
+        &self.0
+    }
+}
+
+impl DerefMut for Call {
+    fn deref_mut(&mut self) -> &mut CallParts {
+        &mut self.0
+    }
+}
+
 impl Call {
     /// What an attempt of it asks, as it is charged.
     pub fn attempted_model(&self) -> AttemptedModel {
@@ -110,7 +141,15 @@ impl Call {
 impl Call {
     /// A call with an empty body and a minute of time.
     pub fn for_tests() -> Self {
-        Call {
+        CallParts::for_tests().into()
+    }
+}
+
+#[cfg(test)]
+impl CallParts {
+    /// A call with an empty body and a minute of time.
+    pub fn for_tests() -> Self {
+        CallParts {
             payload: Payload::Messages {
                 body: Bytes::new(),
                 transport: Transport::Whole,

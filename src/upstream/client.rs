@@ -1,8 +1,8 @@
 //! The client of the Claude API that the RPCs use.
 
 use super::{
-    ApiHeaders, Attempts, Body, BoxStack, Call, EventStream, Fingerprint, KeyAffinity, KeyChoice,
-    ModelsQuery, Payload, Reply, RequestShape, RoutedRpc, Transport, UpstreamError,
+    ApiHeaders, Attempts, Body, BoxStack, Call, CallParts, EventStream, Fingerprint, KeyAffinity,
+    KeyChoice, ModelsQuery, Payload, Reply, RequestShape, RoutedRpc, Transport, UpstreamError,
     call::longest_answer, serialize, unpriced::unpriced_feature,
 };
 use crate::access::Identity;
@@ -290,7 +290,7 @@ pub(super) fn call(payload: Payload, request: &MessagesRequest, options: CallOpt
         headers.is_some_and(|it| it.workspace.is_some() || it.user_profile.is_some());
     let is_bound =
         options.key.is_some() || is_of_account || shape.is_bound() || has_thread(request);
-    Call {
+    let parts = CallParts {
         payload,
         named: Arc::clone(&model),
         model,
@@ -314,7 +314,8 @@ pub(super) fn call(payload: Payload, request: &MessagesRequest, options: CallOpt
         max_tokens: request.max_tokens.unwrap_or(0),
         attempts: Attempts::default(),
         record: options.record,
-    }
+    };
+    parts.into()
 }
 
 /// Whether a request goes on with a thread, which the API keeps.

@@ -232,21 +232,23 @@ impl Rule<Call> for Coalesce {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::CallParts;
     use crate::{call::Deadline, layer::rule};
     use std::time::Duration;
     use tower::{Layer, Service};
     use tower_test::mock;
 
     fn call(body: &'static str, deadline: Duration) -> Call {
-        Call {
+        let parts = CallParts {
             payload: Payload::Messages {
                 body: Bytes::from_static(body.as_bytes()),
                 transport: Transport::Whole,
             },
             deadline: Deadline::after(deadline),
             coalesce: true,
-            ..Call::for_tests()
-        }
+            ..CallParts::for_tests()
+        };
+        parts.into()
     }
 
     fn reply() -> Reply {

@@ -210,6 +210,7 @@ fn blame(error: &UpstreamError) -> Blame {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::CallParts;
     use crate::upstream::{ApiFailure, KeyAffinity};
     use secrecy::SecretString;
     use std::collections::HashMap;
@@ -245,10 +246,11 @@ mod tests {
     }
 
     fn call(conversation: &str) -> Call {
-        Call {
+        let parts = CallParts {
             affinity: KeyAffinity::named(None, conversation),
-            ..Call::for_tests()
-        }
+            ..CallParts::for_tests()
+        };
+        parts.into()
     }
 
     fn chosen(select: &SelectKey, conversation: usize) -> Arc<str> {

@@ -47,7 +47,7 @@ pub use attempts::Attempts;
 pub use batch_call::BatchCall;
 pub use batch_results::BatchResults;
 pub use breaker::{CircuitBreaker, CircuitScope, CircuitState};
-pub use call::{Call, ModelsQuery, Payload, Transport};
+pub use call::{Call, CallParts, ModelsQuery, Payload, Transport};
 pub use client::{AnswerOrigin, Answered, CallOptions, Client, Failed};
 pub use coalesce::Coalesced;
 pub use concurrency_limit::ConcurrencyLimit;

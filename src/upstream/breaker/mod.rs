@@ -202,7 +202,7 @@ impl Rule<Call> for CircuitBreaker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::{ApiFailure, Call, ConnectFailure};
+    use crate::upstream::{ApiFailure, Call, CallParts, ConnectFailure};
 
     const OPUS: &str = "claude-opus-5-5";
     const HAIKU: &str = "claude-haiku-5-5";
@@ -212,10 +212,11 @@ mod tests {
     }
 
     fn call(model: &str) -> Call {
-        Call {
+        let parts = CallParts {
             model: Arc::from(model),
-            ..Call::for_tests()
-        }
+            ..CallParts::for_tests()
+        };
+        parts.into()
     }
 
     fn fails(breaker: &CircuitBreaker, model: &str, error: &UpstreamError) {

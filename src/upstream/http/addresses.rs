@@ -159,6 +159,7 @@ fn page(models: &Url, query: &ModelsQuery) -> Url {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::CallParts;
 
     fn url(kind: HostKind, model: &str, transport: Transport) -> String {
         let host = HostConfig {
@@ -168,14 +169,14 @@ mod tests {
             region: Some("global".to_owned()),
             ..HostConfig::default()
         };
-        let call = Call {
+        let call = Call::from(CallParts {
             model: model.into(),
             payload: Payload::Messages {
                 body: Bytes::new(),
                 transport,
             },
-            ..Call::for_tests()
-        };
+            ..CallParts::for_tests()
+        });
         let addresses = Addresses::of(&host).unwrap();
         addresses.request(&call).url.to_string()
     }
