@@ -2,7 +2,7 @@
 
 use super::{
     CredentialsKind, HostKind, RouteConfig,
-    route_config::{self, is_model_id},
+    routes::{check as check_routes, is_model_id},
 };
 use crate::host_features::{LackedFeatures, MessageFeature};
 use crate::upstream::{HostRateLimits, is_name};
@@ -241,7 +241,7 @@ pub fn check(
     if hosts.is_empty() {
         names.insert(DEFAULT_HOST);
     }
-    route_config::check(&names, routes, wrong);
+    check_routes(&names, routes, wrong);
 }
 
 /// Validates a base URL. The error does not quote it, since it may contain a

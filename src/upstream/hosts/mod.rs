@@ -16,7 +16,6 @@ mod kind;
 mod lacks;
 mod model_ids;
 mod request_body;
-mod route_config;
 mod routes;
 
 pub use config::{DEFAULT_HOST, HostConfig, base_url, check};
@@ -26,5 +25,4 @@ pub use host::{Host, HostKeys, HostLayers};
 pub use kind::{HostFeature, HostKind, KeyScheme};
 pub use lacks::{HostLacks, LackingHost};
 pub use model_ids::id_on;
-pub use route_config::{RouteConfig, RoutedRpc, TargetConfig};
-pub use routes::Routes;
+pub use routes::{RouteConfig, RoutedRpc, Routes, TargetConfig};

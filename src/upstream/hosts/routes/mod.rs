@@ -1,6 +1,10 @@
 //! Which hosts may serve a call, in which order.
 
-use super::{Host, RouteConfig, RoutedRpc, TargetConfig};
+mod config;
+
+pub use config::{RouteConfig, RoutedRpc, TargetConfig, check, is_model_id};
+
+use super::Host;
 use crate::upstream::{Call, KeyAffinity};
 use std::{borrow::Cow, cmp::Reverse, collections::HashMap, sync::Arc};
 
