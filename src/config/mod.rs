@@ -15,7 +15,10 @@ pub use fault::{ConfigErrors, Fault, Origin};
 pub use layers::FlagValue;
 
 use crate::{
-    access::{AccessConfig, limits::LimitsConfig},
+    access::{
+        AccessConfig,
+        limits::{LimitsConfig, StoreAddress},
+    },
     admin::AdminConfig,
     batches::BatchesConfig,
     files::FilesConfig,
@@ -115,6 +118,10 @@ impl Config {
             .check(&mut |key, problem| wrong(&format!("files.{key}"), problem));
         self.batches
             .check(&mut |key, problem| wrong(&format!("batches.{key}"), problem));
+        if self.batches.shared && self.limits.store == StoreAddress::Memory {
+            let problem = "requires a Redis URL in limits.store";
+            wrong("batches.shared", problem.to_owned());
+        }
         self.access
             .check(&mut |key, problem| wrong(&format!("access.{key}"), problem));
         self.limits
