@@ -18,6 +18,7 @@ signers() {
 # sentinels and a cluster, also while it fails over.
 in_redis() {
     cargo test --lib pacing -- --ignored
+    cargo test --lib kept -- --ignored
     cargo test --test access -- --ignored
     cargo test --test operation -- --ignored shared_batches
 }

@@ -15,10 +15,7 @@ pub use fault::{ConfigErrors, Fault, Origin};
 pub use layers::FlagValue;
 
 use crate::{
-    access::{
-        AccessConfig,
-        limits::{LimitsConfig, StoreAddress},
-    },
+    access::{AccessConfig, limits::LimitsConfig},
     admin::AdminConfig,
     batches::BatchesConfig,
     files::FilesConfig,
@@ -118,7 +115,7 @@ impl Config {
             .check(&mut |key, problem| wrong(&format!("files.{key}"), problem));
         self.batches
             .check(&mut |key, problem| wrong(&format!("batches.{key}"), problem));
-        if self.batches.shared && self.limits.store == StoreAddress::Memory {
+        if self.batches.shared && matches!(self.limits.store.parse(), Ok(None)) {
             let problem = "requires a Redis URL in limits.store";
             wrong("batches.shared", problem.to_owned());
         }

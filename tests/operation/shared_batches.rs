@@ -108,6 +108,21 @@ async fn results(grpc: &mut Grpc, id: &str) -> Result<Vec<String>, Status> {
     Ok(ids)
 }
 
+/// The batches of these request ids when they have ended, each submitted again at one of
+/// the replicas.
+async fn finished(request_ids: &[String], clients: &[Grpc]) -> BTreeSet<String> {
+    let finished = request_ids.iter().enumerate().map(|(number, request_id)| {
+        let mut client = clients[number % 2].clone();
+        async move {
+            let id = submit(&mut client, request_id).await.unwrap().id;
+            ended(&mut client, &id).await;
+            assert_eq!(results(&mut client, &id).await.unwrap(), [&**request_id]);
+            id
+        }
+    });
+    join_all(finished).await.into_iter().collect()
+}
+
 /// What each replica does for the batches of the other, and for no other tenant.
 async fn works_on_the_batches_of_the_other(redis: &str) {
     let replicas = Replicas::start(redis, "", SOON).await;
@@ -131,9 +146,10 @@ async fn works_on_the_batches_of_the_other(redis: &str) {
             assert_eq!(reason(&status), "BATCH_UNKNOWN");
         }
         assert_eq!(list(stranger).await.unwrap(), []);
-        // The same request id is another batch.
-        assert_ne!(submit(stranger, "r").await.unwrap().id, submitted.id);
     }
+    // The same request id is another batch.
+    let stranger = &mut replicas.client("another", ClientLimits::default()).await[1];
+    assert_ne!(submit(stranger, "r").await.unwrap().id, submitted.id);
 
     ended(two, &submitted.id).await;
     assert_eq!(results(two, &submitted.id).await.unwrap(), ["r"]);
@@ -156,6 +172,21 @@ async fn each_replica_works_on_the_batches_of_the_other() {
 async fn batches_are_shared_in_a_cluster() {
     let cluster = RedisCluster::of(&["0 5460", "5461 10922", "10923 16383"], None).await;
     works_on_the_batches_of_the_other(&cluster.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn a_user_who_may_do_no_more_than_the_manual_says_can_share_batches() {
+    let redis = RedisServer::start().await;
+    let manual = include_str!("../../docs/operations.md");
+    let mut lines = manual.lines();
+    let acl = lines.find_map(|it| it.strip_prefix("ACL SETUSER claude-grpc on >… "));
+    let mut command = vec!["acl", "setuser", "claude-grpc", "on", ">hunter2"];
+    command.extend(acl.unwrap().split(' '));
+    assert_eq!(redis.ask(&command).trim(), "OK");
+    let port = redis.port();
+    works_on_the_batches_of_the_other(&format!("redis://claude-grpc:hunter2@127.0.0.1:{port}"))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -293,20 +324,50 @@ async fn nothing_is_lost_or_sent_twice_while_replicas_are_killed_one_after_anoth
         join_all(submissions).await;
         replicas.add().await;
     }
-    // Both at once.
-    let clients = &replicas.with_key(&key).await;
-    let finished = request_ids.iter().enumerate().map(|(number, request_id)| {
-        let mut client = clients[number % 2].clone();
-        async move {
-            let id = submit(&mut client, request_id).await.unwrap().id;
-            ended(&mut client, &id).await;
-            assert_eq!(results(&mut client, &id).await.unwrap(), [&**request_id]);
-            id
-        }
-    });
-    let ids: BTreeSet<String> = join_all(finished).await.into_iter().collect();
+    let ids = finished(&request_ids, &replicas.with_key(&key).await).await;
     assert_eq!(ids.len(), request_ids.len());
     assert_eq!(replicas.world.created().await, request_ids.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn nothing_is_lost_or_sent_twice_while_redis_is_killed() {
+    let kept = ["--appendonly", "yes", "--appendfsync", "always"];
+    let mut redis = RedisServer::start_with(&kept).await;
+    let replicas = Replicas::start(&redis.url(), "", SOON).await;
+    let clients = &replicas.client("c", ClientLimits::default()).await;
+    let mut request_ids = Vec::new();
+    let mut refused = 0;
+    for round in 0..6 {
+        let submissions = (0..20).map(|number| {
+            let request_id = format!("{round}-{number}");
+            request_ids.push(request_id.clone());
+            let mut client = clients[number % 2].clone();
+            tokio::spawn(async move { submit(&mut client, &request_id).await.map(drop) })
+        });
+        let submissions: Vec<_> = submissions.collect();
+        sleep(Duration::from_millis(10 + 15 * round)).await;
+        redis.stop();
+        for outcome in join_all(submissions).await {
+            let Err(status) = outcome.unwrap() else {
+                continue;
+            };
+            assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+            refused += 1;
+        }
+        redis.run().await;
+        let began = Instant::now();
+        for client in clients {
+            while list(&mut client.clone()).await.is_err() {
+                assert!(began.elapsed() < PATIENCE);
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+    let ids = finished(&request_ids, clients).await;
+    assert_eq!(ids.len(), request_ids.len());
+    assert_eq!(replicas.world.created().await, request_ids.len());
+    println!("{refused} of {} were refused", request_ids.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -158,6 +158,13 @@ impl SharedBatches {
     }
 
     pub async fn try_turn(&self, tenant: &str, id: &str) -> Result<Option<SharedTurn>, BatchError> {
+        // In a task of its own: a turn that is taken for a caller who has left must end.
+        let (batches, tenant, id) = (self.clone(), tenant.to_owned(), id.to_owned());
+        let taken = tokio::spawn(async move { batches.take_turn(&tenant, &id).await });
+        taken.await.unwrap_or(Err(BatchError::Interrupted))
+    }
+
+    async fn take_turn(&self, tenant: &str, id: &str) -> Result<Option<SharedTurn>, BatchError> {
         let (state, keys) = (&self.state, TenantKeys::of(tenant));
         let lease = TurnLease::new();
         let more = [keys.index(), keys.records(), keys.turn_ends()];
@@ -213,3 +220,6 @@ impl SharedBatches {
         Ok(items.ok_or(SharedStateError::Invalid)?)
     }
 }
+
+#[cfg(test)]
+mod tests;
