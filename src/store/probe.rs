@@ -132,6 +132,7 @@ mod tests {
             include_str!("../batches/kept/shared/replace.lua"),
             include_str!("../batches/kept/shared/delete.lua"),
             include_str!("../batches/kept/shared/note_tenant.lua"),
+            include_str!("../batches/kept/shared/tenants.lua"),
             include_str!("../upstream/pacing/shared/quota.lua"),
             include_str!("../upstream/pacing/shared/admit.lua"),
             include_str!("../upstream/pacing/shared/settle.lua"),

@@ -32,7 +32,7 @@ pub struct FileBatches {
 pub struct FileTurn {
     batches: FileBatches,
     entry: Arc<BatchEntry>,
-    /// Whether it may be in the file.
+    /// Whether it is in the file.
     is_kept: AtomicBool,
     /// Whether it was sent in this turn.
     was_sent: AtomicBool,
@@ -124,9 +124,9 @@ impl FileTurn {
         items: BatchItems,
         body: Bytes,
     ) -> Result<(), BatchError> {
-        self.is_kept.store(true, Ordering::Relaxed);
         let written = self.batches.file.add(&record, items, body).await;
         self.entry.replace(record);
+        self.is_kept.store(written.is_ok(), Ordering::Relaxed);
         Ok(written?)
     }
 

@@ -14,7 +14,9 @@
 //!
 //! **What Redis loses is lost.** A write that it has acknowledged and then forgets, since
 //! it was not on disk or at its replica, is not known to anybody but the replica that
-//! wrote it: that one goes on with what it knows, until its turn ends.
+//! wrote it: that one goes on with what it knows, until its turn ends. A failover that
+//! forgets an extension gives the turn to another too early, by as much as the master of
+//! before was ahead; `batches.search_after` must be longer than that.
 //!
 //! All keys of a tenant have one hash tag, so that a script stays in one slot of a
 //! cluster. The set of tenants is elsewhere: it is written before the first batch.
@@ -106,10 +108,9 @@ impl SharedBatches {
     /// All batches that can be read: one that cannot must not keep the others from being
     /// looked after.
     pub async fn all(&self) -> Result<Vec<Arc<BatchRecord>>, BatchError> {
-        let tenants = RedisCommand::new("HGETALL", TENANTS);
-        let tenants: BTreeMap<String, String> = self.state.ask(tenants).await?;
+        let tenants: Vec<String> = self.state.ask(self.state.tenants.on(TENANTS, &[])).await?;
         let mut all = Vec::new();
-        for tag in tenants.into_keys() {
+        for tag in tenants {
             for record in self.records(&TenantKeys::tagged(tag)).await? {
                 match record {
                     Ok(record) => all.push(record),

@@ -27,6 +27,7 @@ pub struct SharedState {
     pub replace: RedisScript,
     pub delete: RedisScript,
     pub note_tenant: RedisScript,
+    pub tenants: RedisScript,
 }
 
 /// A batch as Redis has it.
@@ -51,6 +52,7 @@ impl SharedState {
             replace: RedisScript::new(include_str!("replace.lua")),
             delete: RedisScript::new(include_str!("delete.lua")),
             note_tenant: RedisScript::new(include_str!("note_tenant.lua")),
+            tenants: RedisScript::new(include_str!("tenants.lua")),
         }
     }
 

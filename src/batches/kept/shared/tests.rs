@@ -2,6 +2,7 @@
 
 #[path = "../../../../tests/replicas/redis_server.rs"]
 #[allow(dead_code)] // It is not stopped in the middle of these.
+#[allow(clippy::duplicate_mod)] // Other unit tests have it as well.
 mod redis_server;
 
 use super::*;
