@@ -20,7 +20,7 @@ in_redis() {
     cargo test --lib pacing -- --ignored
     cargo test --lib kept -- --ignored
     cargo test --test access -- --ignored
-    cargo test --test operation -- --ignored shared_batches
+    cargo test --test operation -- --ignored --test-threads 4 shared_batches
 }
 
 need python3

@@ -179,7 +179,7 @@ pub async fn submit(grpc: &mut Grpc, request_id: &str) -> Result<v1::Batch, Stat
     Ok(submitted.into_inner().batch.unwrap())
 }
 
-pub async fn ended(grpc: &mut Grpc, id: &str) -> v1::Batch {
+async fn ended(grpc: &mut Grpc, id: &str) -> v1::Batch {
     let began = Instant::now();
     loop {
         let request = v1::GetBatchRequest { id: id.to_owned() };
