@@ -109,7 +109,7 @@ reasons! {
 
     // Batches.
     BatchesDisabled "BATCHES_DISABLED": FailedPrecondition, Retry::No, None, Failed,
-        "BatchService is off: the operator must set `batches.state_file`.";
+        "BatchService is off: the operator must set `batches.state_file` or `batches.shared`.";
     BatchUnknown "BATCH_UNKNOWN": NotFound, Retry::No, None, Usage,
         "The tenant has no batch with this id: it never had, or the batch was deleted or has expired.";
     BatchNotEnded "BATCH_NOT_ENDED": FailedPrecondition, Retry::No, None, Busy,
@@ -117,7 +117,7 @@ reasons! {
     TooManyBatches "TOO_MANY_BATCHES": ResourceExhausted, Retry::No, Some("client"), Busy,
         "The tenant has `batches.max_per_tenant` batches. Delete some that have ended.";
     BatchStateUnavailable "BATCH_STATE_UNAVAILABLE": Unavailable, ONE_SECOND, None, Failed,
-        "The state of batches cannot be read or written. The log says why.";
+        "The state of batches cannot be read or written: the log says why. With `batches.shared`, Redis does not answer, or another replica works on the batch; call again.";
     BatchItemCanceled "BATCH_ITEM_CANCELED": Cancelled, Retry::No, None, Incomplete,
         "Result of a batch: the batch was canceled before the item was processed.";
     BatchItemExpired "BATCH_ITEM_EXPIRED": DeadlineExceeded, Retry::No, None, Incomplete,

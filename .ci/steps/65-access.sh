@@ -18,7 +18,9 @@ signers() {
 # sentinels and a cluster, also while it fails over.
 in_redis() {
     cargo test --lib pacing -- --ignored
+    cargo test --lib kept -- --ignored
     cargo test --test access -- --ignored
+    cargo test --test operation -- --ignored --test-threads 4 shared_batches
 }
 
 need python3
@@ -27,7 +29,7 @@ need go
 step "Fernet as Python has it" access_python
 step "signers in Python, JavaScript and Go" signers
 if packages redis-server; then
-    step "limits, nonces and quota in Redis, alone, with sentinels and in a cluster" in_redis
+    step "limits, nonces, quota and batches in Redis, alone, with sentinels and in a cluster" in_redis
 else
-    skip "limits, nonces and quota in Redis, alone, with sentinels and in a cluster" "redis-server is missing, and apt is not available to install it"
+    skip "limits, nonces, quota and batches in Redis, alone, with sentinels and in a cluster" "redis-server is missing, and apt is not available to install it"
 fi

@@ -1,7 +1,7 @@
 //! What callers ask of batches.
 
 use super::{
-    BatchItems, BatchRecord, Batches, NewBatch, Phase, entry::BatchEntry, error::BatchError,
+    BatchItems, BatchRecord, Batches, NewBatch, Phase, error::BatchError, kept::BatchTurn,
 };
 use crate::{
     access::limits::StoredCharge,
@@ -9,7 +9,6 @@ use crate::{
     upstream::{BatchResults, CallOptions},
 };
 use std::sync::Arc;
-use tokio::sync::OwnedMutexGuard;
 
 impl Batches {
     /// Submits a batch, or returns the one that was submitted with its request id.
@@ -18,56 +17,87 @@ impl Batches {
     /// # Errors
     /// When it is not submitted.
     pub async fn submit(&self, new: NewBatch) -> Result<Arc<BatchRecord>, BatchError> {
+        let tenant = new.tenant.clone();
         loop {
-            let entry = BatchEntry::new(new.record(self.now()));
-            let turn = Arc::clone(&entry.turn).lock_owned().await;
-            let Some(earlier) = self
-                .shared
-                .index
-                .add(&entry, self.shared.config.max_per_tenant)?
-            else {
-                let batches = self.clone();
-                let submission = async move {
-                    // Each holds its requests several times.
-                    let _place = batches.shared.places.acquire().await;
-                    let submitted = batches.submit_new(&entry, new).await;
-                    submitted.map(|()| entry.record())
-                };
-                return self.detached(turn, submission).await;
-            };
-            // It may be in the middle of its submission, which may fail.
-            drop(earlier.turn.lock().await);
-            if let Ok(earlier) = self.shared.index.find(&new.tenant, &earlier.record().id) {
-                return Ok(earlier.record());
+            let record = new.record(self.now());
+            match self
+                .kept()
+                .begin(record, self.config().max_per_tenant)
+                .await
+            {
+                Ok(turn) => {
+                    let submitted = self.submit_in(turn, new).await;
+                    let Err(BatchError::Repeated(id)) = submitted else {
+                        return submitted;
+                    };
+                    // Another replica was faster.
+                    let earlier = self.submitted(&tenant, &id).await?;
+                    return earlier.ok_or(BatchError::Interrupted);
+                }
+                Err(BatchError::Repeated(id)) => {
+                    if let Some(earlier) = self.submitted(&tenant, &id).await? {
+                        return Ok(earlier);
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
     }
 
+    /// A batch that may be in the middle of its submission, when that is over; `None` if
+    /// it has failed.
+    async fn submitted(
+        &self,
+        tenant: &str,
+        id: &str,
+    ) -> Result<Option<Arc<BatchRecord>>, BatchError> {
+        match self.kept().turn(tenant, id).await {
+            Ok(turn) => {
+                turn.end().await;
+                Ok(Some(turn.record()))
+            }
+            Err(BatchError::Unknown) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn submit_in(
+        &self,
+        turn: BatchTurn,
+        new: NewBatch,
+    ) -> Result<Arc<BatchRecord>, BatchError> {
+        let turn = Arc::new(turn);
+        let (batches, its_turn) = (self.clone(), Arc::clone(&turn));
+        let submission = async move {
+            // Each holds its requests several times.
+            let _place = batches.shared.places.acquire().await;
+            batches.submit_new(&its_turn, new).await?;
+            Ok(its_turn.record())
+        };
+        self.detached(turn, submission).await
+    }
+
     /// Submits a batch that is new. If it fails, nothing of it is left.
-    async fn submit_new(&self, entry: &BatchEntry, new: NewBatch) -> Result<(), BatchError> {
+    async fn submit_new(&self, turn: &BatchTurn, new: NewBatch) -> Result<(), BatchError> {
         let charge = match self.charge(&new).await {
             Ok(charge) => charge,
             Err(error) => {
-                self.shared.index.remove(&entry.record().id);
+                turn.delete().await?;
                 return Err(error);
             }
         };
         let record = BatchRecord {
             charge: charge.clone(),
-            ..(*entry.record()).clone()
+            ..(*turn.record()).clone()
         };
-        let id = record.id.clone();
-        let written = self.shared.file.add(&record, new.items, new.body).await;
-        entry.replace(record);
-        let submitted = match written {
-            Ok(()) => self.send(entry).await,
-            Err(error) => Err(error.into()),
+        let submitted = match turn.create(record, new.items, new.body).await {
+            Ok(()) => self.send(turn).await,
+            Err(error) => Err(error),
         };
         if submitted.is_err() {
-            // First in memory: a caller must not be told of a batch that is not on disk.
-            self.shared.index.remove(&id);
+            // First the batch: while it may be kept, it may be submitted and settled.
+            turn.delete().await?;
             self.refund(charge);
-            self.shared.file.delete(&id).await?;
         }
         submitted
     }
@@ -85,21 +115,31 @@ impl Batches {
     /// # Errors
     /// When the tenant has no such batch, or the API does not answer.
     pub async fn get(&self, tenant: &str, id: &str) -> Result<Arc<BatchRecord>, BatchError> {
-        let entry = self.shared.index.find(tenant, id)?;
-        // A submission is not waited for.
-        if let Ok(turn) = Arc::clone(&entry.turn).try_lock_owned()
-            && !entry.record().is_final()
-        {
-            let (batches, entry) = (self.clone(), Arc::clone(&entry));
-            let refresh = async move { batches.refresh(&entry).await };
-            self.detached(turn, refresh).await?;
+        let record = self.kept().find(tenant, id).await?;
+        if record.is_final() {
+            return Ok(record);
         }
-        Ok(entry.record())
+        // A submission is not waited for.
+        let Some(turn) = self.kept().try_turn(tenant, id).await? else {
+            return Ok(record);
+        };
+        let turn = Arc::new(turn);
+        let (batches, its_turn) = (self.clone(), Arc::clone(&turn));
+        let refresh = async move {
+            if !its_turn.record().is_final() {
+                batches.refresh(&its_turn).await?;
+            }
+            Ok(its_turn.record())
+        };
+        self.detached(turn, refresh).await
     }
 
     /// The batches of a tenant, newest first, as they were seen last.
-    pub fn list(&self, tenant: &str) -> Vec<Arc<BatchRecord>> {
-        self.shared.index.of_tenant(tenant)
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn list(&self, tenant: &str) -> Result<Vec<Arc<BatchRecord>>, BatchError> {
+        self.kept().of_tenant(tenant).await
     }
 
     /// Cancels a batch, or notes that it is to be canceled when it has been submitted.
@@ -107,20 +147,20 @@ impl Batches {
     /// # Errors
     /// When the tenant has no such batch, or the API does not answer.
     pub async fn cancel(&self, tenant: &str, id: &str) -> Result<Arc<BatchRecord>, BatchError> {
-        let (entry, turn) = self.turn_of(tenant, id).await?;
-        let batches = self.clone();
+        let turn = Arc::new(self.kept().turn(tenant, id).await?);
+        let (batches, its_turn) = (self.clone(), Arc::clone(&turn));
         let cancel = async move {
-            let record = entry.record();
+            let record = its_turn.record();
             if record.phase == Phase::Submitting {
                 let wanted = BatchRecord {
                     is_cancel_wanted: true,
                     ..(*record).clone()
                 };
-                batches.store(&entry, wanted).await?;
+                its_turn.replace(wanted).await?;
             } else if !record.is_final() {
-                batches.cancel_now(&entry).await?;
+                batches.cancel_now(&its_turn).await?;
             }
-            Ok(entry.record())
+            Ok(its_turn.record())
         };
         self.detached(turn, cancel).await
     }
@@ -130,42 +170,31 @@ impl Batches {
     /// # Errors
     /// When the tenant has no such batch, it has not ended, or the API does not answer.
     pub async fn delete(&self, tenant: &str, id: &str) -> Result<(), BatchError> {
-        let (entry, turn) = self.turn_of(tenant, id).await?;
-        let batches = self.clone();
+        let turn = Arc::new(self.kept().turn(tenant, id).await?);
+        let (batches, its_turn) = (self.clone(), Arc::clone(&turn));
         let delete = async move {
-            if !entry.record().is_final() {
-                batches.refresh(&entry).await?;
+            if !its_turn.record().is_final() {
+                batches.refresh(&its_turn).await?;
             }
-            if !entry.record().is_final() {
+            if !its_turn.record().is_final() {
                 return Err(BatchError::NotEnded);
             }
-            batches.settle(&entry).await?;
-            batches.forget(&entry).await
+            batches.settle(&its_turn).await?;
+            batches.forget(&its_turn).await
         };
         self.detached(turn, delete).await
     }
 
-    /// A batch of a tenant, and its turn, for which a submission may be waited.
-    async fn turn_of(
-        &self,
-        tenant: &str,
-        id: &str,
-    ) -> Result<(Arc<BatchEntry>, OwnedMutexGuard<()>), BatchError> {
-        let entry = self.shared.index.find(tenant, id)?;
-        let turn = Arc::clone(&entry.turn).lock_owned().await;
-        // Its submission may have failed in the meantime.
-        Ok((self.shared.index.find(tenant, id)?, turn))
-    }
-
     /// Does work in the turn of a batch, to its end even if the caller hangs up: what is
-    /// on disk and what is in memory stay the same.
+    /// kept and what is known of it stay the same.
     async fn detached<T: Send + 'static>(
         &self,
-        turn: OwnedMutexGuard<()>,
+        turn: Arc<BatchTurn>,
         work: impl Future<Output = Result<T, BatchError>> + Send + 'static,
     ) -> Result<T, BatchError> {
         let work = self.shared.tasks.spawn(async move {
             let done = work.await;
+            turn.end().await;
             drop(turn);
             done
         });
@@ -188,7 +217,7 @@ impl Batches {
         let (Phase::Ended, Some(upstream_id)) = (record.phase, &record.upstream_id) else {
             return Err(BatchError::NotEnded);
         };
-        let items = self.shared.file.items(&record.id).await?;
+        let items = self.kept().items(&record).await?;
         let options = self.options(&record);
         let options = CallOptions {
             deadline: deadline.unwrap_or(options.deadline),

@@ -5,19 +5,24 @@ use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, time::Duration};
 
 /// Batches outlive the calls that submit them, and a restart: their state is in a
-/// file, encrypted.
+/// file, or in the Redis of all replicas, encrypted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BatchesConfig {
     /// File with the state of batches, which is created if it does not exist. Requires
-    /// `key_file`. Each process needs a file of its own. Unset, BatchService rejects
-    /// all calls.
+    /// `key_file`. Each process needs a file of its own. Unset, and without `shared`,
+    /// BatchService rejects all calls.
     pub state_file: Option<PathBuf>,
+    /// Whether the state of batches is in the Redis of `limits.store`, where all
+    /// replicas work on the same batches. Requires `key_file` and a Redis URL there.
+    /// Must not be combined with `state_file`.
+    pub shared: bool,
     /// File with the Fernet keys that encrypt the state, one per line, the newest
     /// first: `claude-grpc secrets keygen` creates it. Must be readable by its owner
-    /// only.
+    /// only. With `shared`, all replicas need the same keys.
     pub key_file: Option<PathBuf>,
-    /// How often the API is asked for the state of each unfinished batch.
+    /// How often the API is asked for the state of each unfinished batch: by all
+    /// replicas together, with `shared`.
     #[serde(with = "humantime_serde")]
     pub poll_interval: Duration,
     /// When an interrupted submission is looked for at the API, before it is sent
@@ -39,6 +44,7 @@ impl Default for BatchesConfig {
     fn default() -> Self {
         BatchesConfig {
             state_file: None,
+            shared: false,
             key_file: None,
             poll_interval: Duration::from_secs(60),
             search_after: Duration::from_secs(60),
@@ -49,14 +55,24 @@ impl Default for BatchesConfig {
 }
 
 impl BatchesConfig {
+    /// Whether batches are on.
+    pub fn is_on(&self) -> bool {
+        self.shared || self.state_file.is_some()
+    }
+
     /// Validates what the types do not express. Calls `wrong` with the key and
     /// the problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
+        let with_key = "must be set together with batches.key_file";
         if self.state_file.is_some() && self.key_file.is_none() {
-            wrong(
-                "state_file",
-                "must be set together with batches.key_file".to_owned(),
-            );
+            wrong("state_file", with_key.to_owned());
+        }
+        if self.shared && self.key_file.is_none() {
+            wrong("shared", with_key.to_owned());
+        }
+        if self.shared && self.state_file.is_some() {
+            let problem = "must not be combined with batches.state_file";
+            wrong("shared", problem.to_owned());
         }
         if self.retention > KEPT_BY_API {
             wrong("retention", "must be at most 29 days".to_owned());

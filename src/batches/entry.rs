@@ -3,7 +3,6 @@
 use super::{error::BatchError, record::BatchRecord};
 use parking_lot::Mutex;
 use std::{
-    cmp::Reverse,
     collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
@@ -69,15 +68,12 @@ impl BatchIndex {
         ))
     }
 
-    /// Adds a batch, unless the tenant has one with its request id, which is returned.
+    /// Adds a batch.
     ///
     /// # Errors
-    /// [`BatchError::TooMany`] when the tenant has the maximum number of batches.
-    pub fn add(
-        &self,
-        entry: &Arc<BatchEntry>,
-        max_per_tenant: usize,
-    ) -> Result<Option<Arc<BatchEntry>>, BatchError> {
+    /// [`BatchError::Repeated`] when the tenant has one with its request id,
+    /// [`BatchError::TooMany`] when it has the maximum number of batches.
+    pub fn add(&self, entry: &Arc<BatchEntry>, max_per_tenant: usize) -> Result<(), BatchError> {
         let record = entry.record();
         let mut entries = self.0.lock();
         let mut count = 0;
@@ -87,7 +83,7 @@ impl BatchIndex {
                 continue;
             }
             if !record.request_id.is_empty() && kept.request_id == record.request_id {
-                return Ok(Some(Arc::clone(other)));
+                return Err(BatchError::Repeated(kept.id.clone()));
             }
             count += 1;
         }
@@ -95,7 +91,7 @@ impl BatchIndex {
             return Err(BatchError::TooMany(max_per_tenant));
         }
         entries.insert(record.id.clone(), Arc::clone(entry));
-        Ok(None)
+        Ok(())
     }
 
     /// Removes a batch.
@@ -113,18 +109,10 @@ impl BatchIndex {
         found.ok_or(BatchError::Unknown)
     }
 
-    /// All batches.
-    pub fn all(&self) -> Vec<Arc<BatchEntry>> {
-        self.0.lock().values().map(Arc::clone).collect()
-    }
-
-    /// The batches of a tenant, newest first.
-    pub fn of_tenant(&self, tenant: &str) -> Vec<Arc<BatchRecord>> {
-        let records = self.all().into_iter().map(|entry| entry.record());
-        let mut records: Vec<_> = records.filter(|it| it.tenant == tenant).collect();
-        records
-            .sort_unstable_by(|a, b| (Reverse(a.created), &a.id).cmp(&(Reverse(b.created), &b.id)));
-        records
+    /// The records of all batches.
+    pub fn all(&self) -> Vec<Arc<BatchRecord>> {
+        let entries = self.0.lock();
+        entries.values().map(|entry| entry.record()).collect()
     }
 }
 
@@ -142,21 +130,18 @@ mod tests {
     #[test]
     fn a_request_id_stands_for_one_batch_of_its_tenant() {
         let index = BatchIndex::default();
-        let add = |entry| {
-            index
-                .add(&entry, 2)
-                .map(|it| it.map(|it| it.record().id.clone()))
-        };
-        assert_eq!(add(record("a", "t", "r")).unwrap(), None);
-        assert_eq!(add(record("b", "t", "r")).unwrap().as_deref(), Some("a"));
-        assert_eq!(add(record("c", "u", "r")).unwrap(), None);
-        assert_eq!(add(record("d", "t", "")).unwrap(), None);
+        let add = |entry| index.add(&entry, 2);
+        let is_of_a = |added| matches!(added, Err(BatchError::Repeated(id)) if id == "a");
+        add(record("a", "t", "r")).unwrap();
+        assert!(is_of_a(add(record("b", "t", "r"))));
+        add(record("c", "u", "r")).unwrap();
+        add(record("d", "t", "")).unwrap();
         assert!(matches!(
             add(record("e", "t", "")),
             Err(BatchError::TooMany(2))
         ));
-        // An earlier batch is returned even then.
-        assert_eq!(add(record("f", "t", "r")).unwrap().as_deref(), Some("a"));
+        // An earlier batch is named even then.
+        assert!(is_of_a(add(record("f", "t", "r"))));
     }
 
     #[test]
@@ -164,6 +149,5 @@ mod tests {
         let index = BatchIndex::of(vec![BatchRecord::new("a", "t", 1, 0)]);
         assert!(index.find("t", "a").is_ok());
         assert!(matches!(index.find("u", "a"), Err(BatchError::Unknown)));
-        assert_eq!(index.of_tenant("u").len(), 0);
     }
 }

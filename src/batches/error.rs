@@ -1,5 +1,6 @@
 //! Why a call about batches fails.
 
+use super::kept::SharedStateError;
 use crate::{access::limits::AccessError, sealed_file::StateFileError, upstream::Failed};
 use thiserror::Error;
 
@@ -15,6 +16,9 @@ pub enum BatchError {
     /// The work was interrupted; it is resumed.
     #[error("the work on the batch was interrupted")]
     Interrupted,
+    /// The request id is that of an earlier batch, with this id.
+    #[error("the request id is that of another batch")]
+    Repeated(String),
     /// The tenant has its maximum number of batches.
     #[error("the tenant has {0} batches, the maximum (batches.max_per_tenant); delete some")]
     TooMany(usize),
@@ -24,9 +28,12 @@ pub enum BatchError {
     /// The call to the API failed.
     #[error("{}", .0.error)]
     Upstream(Failed),
-    /// The state cannot be read or written.
+    /// The state in the file cannot be read or written.
     #[error(transparent)]
     State(#[from] StateFileError),
+    /// The state in Redis cannot be read or written.
+    #[error(transparent)]
+    Shared(#[from] SharedStateError),
 }
 
 impl From<Failed> for BatchError {

@@ -1,6 +1,6 @@
 //! Batches: work that outlives the call that asked for it.
 //!
-//! A batch is written to the state file before it is sent to the API, so that nothing
+//! A batch is kept, in a file or in Redis, before it is sent to the API, so that nothing
 //! is lost, and nothing sent twice, whenever the process ends. The submission belongs
 //! to a task of its own: a caller that hangs up does not interrupt it.
 
@@ -8,6 +8,7 @@ mod calls;
 mod config;
 mod entry;
 mod error;
+mod kept;
 mod new_batch;
 mod progress;
 mod record;
@@ -17,6 +18,7 @@ mod worker;
 
 pub use config::BatchesConfig;
 pub use error::BatchError;
+pub use kept::SharedStateError;
 pub use new_batch::{ItemEstimate, NewBatch};
 pub use record::{BatchItem, BatchItems, BatchRecord, ItemKind, ItemLabels, Phase};
 
@@ -25,14 +27,14 @@ use crate::{
     call::{Deadline, Priority},
     sealed_file::StateFileError,
     secrets::{Keyring, SecretError},
+    store::Store,
     telemetry::CallRecord,
     upstream::{
         CallOptions, Client, Failed, Fingerprint, HostFeature, HostLacks, KeyAffinity, Keys,
         Upstream, UpstreamError,
     },
 };
-use entry::{BatchEntry, BatchIndex};
-use state_file::StateFile;
+use kept::KeptBatches;
 use std::{cmp::Reverse, collections::HashSet, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -54,12 +56,15 @@ pub enum OpenError {
     /// The state file cannot be read or written.
     #[error(transparent)]
     State(#[from] StateFileError),
+    /// They are to be in Redis, and there is none.
+    #[error("batches.shared requires a Redis URL in limits.store")]
+    NoRedis,
     /// No host has batches.
     #[error("batches need a host that has them: claude, claude_platform_aws or google_cloud")]
     NoHost,
 }
 
-/// The batches of this process. Cloning is cheap.
+/// The batches of this process, or of all replicas. Cloning is cheap.
 #[derive(Clone)]
 pub struct Batches {
     shared: Arc<Shared>,
@@ -73,8 +78,7 @@ struct Shared {
     /// The hosts that have batches, with their keys. New ones go to the first.
     hosts: Vec<(Arc<str>, Keys)>,
     usage_store: Option<UsageStore>,
-    file: StateFile,
-    index: BatchIndex,
+    kept: KeptBatches,
     clock: Clock,
     /// The work in flight that callers do not interrupt.
     tasks: TaskTracker,
@@ -83,30 +87,38 @@ struct Shared {
 }
 
 impl Batches {
-    /// The batches of the configured state file; `None` when there is none.
+    /// The batches of the configured state file, or of all replicas in this Redis; `None`
+    /// when neither is configured.
     ///
     /// # Errors
-    /// When a file cannot be read.
+    /// When a file cannot be read, or there is no Redis. It need not be reachable.
     pub fn open(
         config: &BatchesConfig,
         upstream: &Upstream,
         usage_store: Option<UsageStore>,
+        store: Option<Store>,
     ) -> Result<Option<Batches>, OpenError> {
-        let (Some(path), Some(key_file)) = (&config.state_file, &config.key_file) else {
+        let Some(key_file) = config.key_file.as_ref().filter(|_| config.is_on()) else {
             return Ok(None);
         };
         let hosts = upstream.hosts_with(HostFeature::Batches);
         if hosts.is_empty() {
             return Err(OpenError::NoHost);
         }
-        let (file, records) = StateFile::open(path, Keyring::read(key_file)?)?;
+        let keys = Keyring::read(key_file)?;
+        let kept = match &config.state_file {
+            Some(path) => KeptBatches::in_file(path, keys)?,
+            None => {
+                let store = store.ok_or(OpenError::NoRedis)?;
+                KeptBatches::in_redis(store, keys, config.retention, config.poll_interval)
+            }
+        };
         let shared = Shared {
             config: config.clone(),
             client: upstream.client.clone(),
             hosts,
             usage_store,
-            file,
-            index: BatchIndex::of(records),
+            kept,
             clock: Clock::default(),
             tasks: TaskTracker::new(),
             places: Semaphore::new(PARALLEL_SUBMISSIONS),
@@ -135,13 +147,6 @@ impl Batches {
     pub async fn shut_down(&self) {
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
-    }
-
-    /// Keeps a record, on disk and in memory.
-    async fn store(&self, entry: &BatchEntry, record: BatchRecord) -> Result<(), BatchError> {
-        self.shared.file.update(&record).await?;
-        entry.replace(record);
-        Ok(())
     }
 
     /// The key of a batch: the one that it was sent with, or the one that its id
@@ -209,14 +214,9 @@ impl Batches {
     }
 
     /// The ids at the API of all batches that are known there.
-    fn upstream_ids(&self) -> HashSet<String> {
-        let records = self
-            .shared
-            .index
-            .all()
-            .into_iter()
-            .map(|entry| entry.record());
-        records.filter_map(|it| it.upstream_id.clone()).collect()
+    async fn upstream_ids(&self) -> Result<HashSet<String>, BatchError> {
+        let records = self.kept().all().await?.into_iter();
+        Ok(records.filter_map(|it| it.upstream_id.clone()).collect())
     }
 
     /// Seconds since 1970.
@@ -232,12 +232,8 @@ impl Batches {
         &self.shared.config
     }
 
-    fn file(&self) -> &StateFile {
-        &self.shared.file
-    }
-
-    fn index(&self) -> &BatchIndex {
-        &self.shared.index
+    fn kept(&self) -> &KeptBatches {
+        &self.shared.kept
     }
 
     fn usage_store(&self) -> Option<&UsageStore> {

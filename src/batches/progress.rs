@@ -2,8 +2,8 @@
 
 use super::{
     Batches,
-    entry::BatchEntry,
     error::BatchError,
+    kept::BatchTurn,
     record::{BatchRecord, Phase},
 };
 use crate::{
@@ -16,20 +16,20 @@ use futures::StreamExt;
 
 impl Batches {
     /// Asks the API for the state of a batch. The caller has its turn.
-    pub(super) async fn refresh(&self, entry: &BatchEntry) -> Result<(), BatchError> {
-        let record = entry.record();
+    pub(super) async fn refresh(&self, turn: &BatchTurn) -> Result<(), BatchError> {
+        let record = turn.record();
         let Some(id) = &record.upstream_id else {
             return Ok(());
         };
         match self.client().get_batch(id, self.options(&record)).await {
-            Ok(batch) => self.observed(entry, (*record).clone(), &batch.value).await,
-            Err(failed) => self.gone(entry, failed).await,
+            Ok(batch) => self.observed(turn, (*record).clone(), &batch.value).await,
+            Err(failed) => self.gone(turn, failed).await,
         }
     }
 
     /// Cancels a batch that the API has. The caller has its turn.
-    pub(super) async fn cancel_now(&self, entry: &BatchEntry) -> Result<(), BatchError> {
-        let record = entry.record();
+    pub(super) async fn cancel_now(&self, turn: &BatchTurn) -> Result<(), BatchError> {
+        let record = turn.record();
         let Some(id) = &record.upstream_id else {
             return Ok(());
         };
@@ -41,13 +41,13 @@ impl Batches {
             is_cancel_wanted: false,
             ..(*record).clone()
         };
-        self.observed(entry, record, &batch.value).await
+        self.observed(turn, record, &batch.value).await
     }
 
     /// Keeps what the API says of a batch.
     pub(super) async fn observed(
         &self,
-        entry: &BatchEntry,
+        turn: &BatchTurn,
         record: BatchRecord,
         batch: &MessageBatch,
     ) -> Result<(), BatchError> {
@@ -65,24 +65,24 @@ impl Batches {
             ended,
             ..record
         };
-        if *entry.record() == next {
+        if *turn.record() == next {
             return Ok(());
         }
-        self.store(entry, next).await
+        turn.replace(next).await
     }
 
     /// Settles what was reserved for a batch that has ended, by what its results have
     /// used. The caller has its turn.
-    pub(super) async fn settle(&self, entry: &BatchEntry) -> Result<(), BatchError> {
-        let record = entry.record();
+    pub(super) async fn settle(&self, turn: &BatchTurn) -> Result<(), BatchError> {
+        let record = turn.record();
         let (Some(charge), Some(id)) = (&record.charge, &record.upstream_id) else {
             return Ok(());
         };
-        let items = self.file().items(&record.id).await?.items;
+        let items = self.kept().items(&record).await?.items;
         let results = self.client().batch_results(id, self.options(&record));
         let mut results = match results.await {
             Ok(results) => results.value,
-            Err(failed) => return self.gone(entry, failed).await,
+            Err(failed) => return self.gone(turn, failed).await,
         };
         let mut used: Vec<(&str, Tokens)> = Vec::with_capacity(items.len());
         let mut missing = vec![true; items.len()];
@@ -100,13 +100,13 @@ impl Batches {
             let error = UpstreamError::Broken;
             return Err(Failed { error, attempts: 1 }.into());
         }
-        // First on disk: after a crash in between, too much stays reserved, and not
+        // First what is kept: after a crash in between, too much stays reserved, and not
         // too little.
         let settled = BatchRecord {
             charge: None,
             ..(*record).clone()
         };
-        self.store(entry, settled).await?;
+        turn.replace(settled).await?;
         if let Some(usage_store) = self.usage_store() {
             usage_store.settle_batch(charge, used.into_iter());
         }
@@ -115,10 +115,10 @@ impl Batches {
 
     /// A call about a batch has failed: gives the batch up if somebody has deleted it at
     /// the API. What was reserved for it stays used: nobody knows what it has cost.
-    async fn gone(&self, entry: &BatchEntry, failed: Failed) -> Result<(), BatchError> {
+    async fn gone(&self, turn: &BatchTurn, failed: Failed) -> Result<(), BatchError> {
         match failed.error {
-            UpstreamError::Api(failure) if failure.is_not_found() && self.has_key(entry) => {
-                let record = entry.record();
+            UpstreamError::Api(failure) if failure.is_not_found() && self.has_key(turn) => {
+                let record = turn.record();
                 let next = BatchRecord {
                     phase: Phase::Failed,
                     ended: record.ended.or_else(|| Some(self.now())),
@@ -126,7 +126,7 @@ impl Batches {
                     failure: Some(*failure),
                     ..(*record).clone()
                 };
-                self.store(entry, next).await
+                turn.replace(next).await
             }
             _ => Err(failed.into()),
         }
@@ -134,8 +134,8 @@ impl Batches {
 
     /// Whether the key of a batch is configured: without it, nobody knows whether the
     /// API has the batch.
-    fn has_key(&self, entry: &BatchEntry) -> bool {
-        let key = entry.record().key;
+    fn has_key(&self, turn: &BatchTurn) -> bool {
+        let key = turn.record().key;
         key.is_some_and(|key| self.keys().contains(&key))
     }
 
@@ -147,8 +147,8 @@ impl Batches {
     }
 
     /// Deletes a batch, here and at the API. The caller has its turn.
-    pub(super) async fn forget(&self, entry: &BatchEntry) -> Result<(), BatchError> {
-        let record = entry.record();
+    pub(super) async fn forget(&self, turn: &BatchTurn) -> Result<(), BatchError> {
+        let record = turn.record();
         if let Some(id) = &record.upstream_id {
             match self.client().delete_batch(id, self.options(&record)).await {
                 Ok(_) => {}
@@ -157,14 +157,11 @@ impl Batches {
                 Err(failed) => return Err(failed.into()),
             }
         }
-        self.forget_here(entry).await
+        self.forget_here(turn).await
     }
 
     /// Deletes what is kept of a batch.
-    pub(super) async fn forget_here(&self, entry: &BatchEntry) -> Result<(), BatchError> {
-        let id = &entry.record().id;
-        self.file().delete(id).await?;
-        self.index().remove(id);
-        Ok(())
+    pub(super) async fn forget_here(&self, turn: &BatchTurn) -> Result<(), BatchError> {
+        turn.delete().await
     }
 }

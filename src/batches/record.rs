@@ -156,6 +156,11 @@ impl BatchRecord {
         number.parse().ok().filter(|number| *number < self.items)
     }
 
+    /// Whether it may still have to be submitted.
+    pub fn needs_body(&self) -> bool {
+        self.upstream_id.is_none() && !self.is_final()
+    }
+
     /// Whether nothing more happens to it by itself.
     pub fn is_final(&self) -> bool {
         matches!(self.phase, Phase::Ended | Phase::Failed)

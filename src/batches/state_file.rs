@@ -84,7 +84,7 @@ impl StateFile {
                     }
                     batches.insert(id, &*file.encrypted(&record)?)?;
                 }
-                if record.upstream_id.is_some() || record.is_final() {
+                if !record.needs_body() {
                     write.open_table(BODIES)?.remove(id)?;
                 }
                 Ok(write.commit()?)

@@ -1,6 +1,6 @@
 //! Submits a batch to the API: once, whatever interrupts it.
 //!
-//! The batch is on disk before it is sent, with the time and the key. A submission
+//! The batch is kept before it is sent, with the time and the key. A submission
 //! that ends without an answer may have reached the API, so it is looked for before
 //! it is sent again: among the batches that the key lists from that time, or all keys
 //! if it has been replaced, one with as many requests is ours if its first result has
@@ -9,8 +9,8 @@
 
 use super::{
     Batches, LONGEST_CALL,
-    entry::BatchEntry,
     error::BatchError,
+    kept::BatchTurn,
     record::{BatchRecord, Phase},
 };
 use crate::{
@@ -40,33 +40,44 @@ impl Batches {
     ///
     /// # Errors
     /// When the API has not accepted it for certain: it may be sent again.
-    pub(super) async fn send(&self, entry: &BatchEntry) -> Result<(), BatchError> {
-        let before = entry.record();
-        let body = self.file().body(&before.id).await?;
+    pub(super) async fn send(&self, turn: &BatchTurn) -> Result<(), BatchError> {
+        let before = turn.record();
+        let body = turn.body().await?;
         let sent = BatchRecord {
             key: Some(self.key_for(&before)?),
             sent: Some(self.now()),
             ..(*before).clone()
         };
-        self.store(entry, sent.clone()).await?;
-        let created = self.client().create_batch(body, self.options(&sent)).await;
+        turn.replace(sent.clone()).await?;
+        let created = tokio::select! {
+            biased;
+            // Another replica may look for the batch from now on.
+            () = turn.lost() => None,
+            created = self.client().create_batch(body, self.options(&sent)) => Some(created),
+        };
         match created {
             // It is looked for if this cannot be kept.
-            Ok(created) => {
-                if let Err(error) = self.adopt(entry, &created.value).await {
+            Some(Ok(created)) => {
+                if let Err(error) = self.adopt(turn, &created.value).await {
                     tracing::error!(batch = before.id, %error, "failed to keep that a batch was submitted");
                 }
                 Ok(())
             }
-            Err(failed) if failed.attempts == 0 || failed.error.was_not_processed() => {
+            Some(Err(failed)) if failed.attempts == 0 || failed.error.was_not_processed() => {
                 let unsent = BatchRecord { sent: None, ..sent };
-                self.store(entry, unsent).await?;
+                turn.replace(unsent).await?;
                 Err(failed.into())
             }
             // It may have arrived.
-            Err(Failed { error, .. }) => {
-                entry.mark_unclear();
+            Some(Err(Failed { error, .. })) => {
                 tracing::warn!(batch = before.id, %error, "the submission of a batch was interrupted, looking for it at the Claude API");
+                Ok(())
+            }
+            None => {
+                tracing::warn!(
+                    batch = before.id,
+                    "the turn of a batch was lost while it was submitted, looking for it at the Claude API"
+                );
                 Ok(())
             }
         }
@@ -74,19 +85,19 @@ impl Batches {
 
     /// Continues a submission that was interrupted, or failed for now. The caller has
     /// its turn.
-    pub(super) async fn resume(&self, entry: &BatchEntry) -> Result<(), BatchError> {
-        let record = entry.record();
+    pub(super) async fn resume(&self, turn: &BatchTurn) -> Result<(), BatchError> {
+        let record = turn.record();
         let Some(sent) = record.sent else {
             if record.is_cancel_wanted {
-                return self.cancel_unsent(entry).await;
+                return self.cancel_unsent(turn).await;
             }
-            return match self.send(entry).await {
-                Err(BatchError::Upstream(failed)) => self.failed(entry, failed).await,
+            return match self.send(turn).await {
+                Err(BatchError::Upstream(failed)) => self.failed(turn, failed).await,
                 done => done,
             };
         };
         // From the end of the submission, which may have taken long.
-        if entry.unclear_for() < self.config().search_after {
+        if turn.unclear_for() < self.config().search_after {
             return Ok(());
         }
         match self.search(&record, sent).await? {
@@ -95,8 +106,8 @@ impl Batches {
                     key: Some(key),
                     ..(*record).clone()
                 };
-                self.store(entry, found).await?;
-                self.adopt(entry, &batch).await
+                turn.replace(found).await?;
+                self.adopt(turn, &batch).await
             }
             Search::Undecided => Ok(()),
             Search::NotFound => {
@@ -104,24 +115,24 @@ impl Batches {
                     sent: None,
                     ..(*record).clone()
                 };
-                self.store(entry, unsent).await?;
-                Box::pin(self.resume(entry)).await
+                turn.replace(unsent).await?;
+                Box::pin(self.resume(turn)).await
             }
         }
     }
 
     /// The batch is known at the API.
-    async fn adopt(&self, entry: &BatchEntry, batch: &MessageBatch) -> Result<(), BatchError> {
+    async fn adopt(&self, turn: &BatchTurn, batch: &MessageBatch) -> Result<(), BatchError> {
         let record = BatchRecord {
             upstream_id: Some(batch.id.clone()),
-            ..(*entry.record()).clone()
+            ..(*turn.record()).clone()
         };
-        self.observed(entry, record, batch).await
+        self.observed(turn, record, batch).await
     }
 
     /// A submission that nobody waits for has failed: it is tried again, unless the API
     /// would reject it again.
-    async fn failed(&self, entry: &BatchEntry, failed: Failed) -> Result<(), BatchError> {
+    async fn failed(&self, turn: &BatchTurn, failed: Failed) -> Result<(), BatchError> {
         let failure = match &failed.error {
             UpstreamError::Api(failure) if failure.is_of_request() => failure.clone(),
             // What its requests name has ended meanwhile.
@@ -137,24 +148,24 @@ impl Batches {
             phase: Phase::Failed,
             ended: Some(self.now()),
             failure: Some(*failure),
-            ..(*entry.record()).clone()
+            ..(*turn.record()).clone()
         };
         let charge = record.charge.take();
-        self.store(entry, record).await?;
+        turn.replace(record).await?;
         self.refund(charge);
         Ok(())
     }
 
     /// Cancels a batch that the API does not have.
-    async fn cancel_unsent(&self, entry: &BatchEntry) -> Result<(), BatchError> {
+    async fn cancel_unsent(&self, turn: &BatchTurn) -> Result<(), BatchError> {
         let mut record = BatchRecord {
             phase: Phase::Failed,
             ended: Some(self.now()),
-            ..(*entry.record()).clone()
+            ..(*turn.record()).clone()
         };
         record.counts.canceled = std::mem::take(&mut record.counts.processing);
         let charge = record.charge.take();
-        self.store(entry, record).await?;
+        turn.replace(record).await?;
         self.refund(charge);
         Ok(())
     }
@@ -189,7 +200,7 @@ impl Batches {
         };
         let since = sent.saturating_sub(SKEW.as_secs());
         let until = sent + (LONGEST_CALL + SKEW).as_secs();
-        let known = self.upstream_ids();
+        let known = self.upstream_ids().await?;
         let mut found = Search::NotFound;
         let mut after = None;
         loop {

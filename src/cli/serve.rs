@@ -139,7 +139,12 @@ async fn serve(
     };
     let files = Files::new(&config.files, &upstream, &ownership);
     let files = files.map_err(|error| unusable(&error))?;
-    let batches = Batches::open(&config.batches, &upstream, usage_store);
+    let batches = Batches::open(
+        &config.batches,
+        &upstream,
+        usage_store,
+        security.store.clone(),
+    );
     let batches = batches.map_err(|error| unusable(&error))?;
     let service = Rpcs::new(upstream.client.clone(), config.service)
         .with_batches(batches.clone())

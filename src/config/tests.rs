@@ -194,6 +194,29 @@ fn whitespace_around_the_value_of_a_variable_is_dropped() {
 }
 
 #[test]
+fn shared_batches_need_redis_and_a_key_and_no_file() {
+    let faults = |batches: &str, store: &str| {
+        let toml = format!("[batches]\nshared = true\n{batches}\n[limits]\nstore = '{store}'");
+        load(&toml, &[], &[]).map_err(|errors| errors.join("\n"))
+    };
+    let (key, redis) = ("key_file = 'k'", "redis://a");
+    assert!(faults(key, redis).unwrap().batches.shared);
+    for (batches, store, problem) in [
+        (key, "memory", "requires a Redis URL in limits.store"),
+        ("", redis, "must be set together with batches.key_file"),
+        (
+            "key_file = 'k'\nstate_file = 's'",
+            redis,
+            "must not be combined with batches.state_file",
+        ),
+    ] {
+        let error = faults(batches, store).unwrap_err();
+        assert!(error.contains("batches.shared"), "{error}");
+        assert!(error.contains(problem), "{error}");
+    }
+}
+
+#[test]
 fn a_file_with_a_byte_order_mark_is_read() {
     let config = load("\u{feff}[server]\r\nmax_connections = 1\r\n", &[], &[]).unwrap();
     assert_eq!(config.server.max_connections, 1);

@@ -2,7 +2,7 @@
 
 use super::{access, plain, upstream_failed};
 use crate::{
-    batches::BatchError,
+    batches::{BatchError, SharedStateError},
     claude::{error::ErrorBody, unreadable::Unreadable},
     proto::v1,
     reason::Reason,
@@ -19,11 +19,15 @@ pub fn batch_failed(error: &BatchError) -> Status {
     let reason = match error {
         BatchError::Unknown => Reason::BatchUnknown,
         BatchError::NotEnded => Reason::BatchNotEnded,
-        BatchError::Interrupted => Reason::BatchStateUnavailable,
+        BatchError::Interrupted
+        | BatchError::Repeated(_)
+        | BatchError::Shared(SharedStateError::TurnLost | SharedStateError::Unreachable) => {
+            Reason::BatchStateUnavailable
+        }
         BatchError::TooMany(_) => Reason::TooManyBatches,
         BatchError::AccessDenied(refused) => return access::denied(refused),
         BatchError::Upstream(failed) => return upstream_failed(failed, PAYLOAD),
-        BatchError::State(error) => {
+        BatchError::State(_) | BatchError::Shared(_) => {
             // It could have the path of the file.
             tracing::error!(%error, "failed to access the state of batches");
             return plain(
@@ -37,7 +41,7 @@ pub fn batch_failed(error: &BatchError) -> Status {
 
 /// The status of a call about a batch where batches are off.
 pub fn batches_disabled() -> Status {
-    let message = "batches are off: the operator must set batches.state_file";
+    let message = "batches are off: the operator must set batches.state_file or batches.shared";
     plain(Reason::BatchesDisabled, message)
 }
 

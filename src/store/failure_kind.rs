@@ -131,7 +131,7 @@ impl RedisFailureKind {
             Kind::MasterDown => "redis has lost its master",
             Kind::Moving => "the redis cluster is moving slots",
             Kind::OutOfMemory => {
-                "redis is out of memory: raise maxmemory, or set a policy that evicts"
+                "redis is out of memory: raise maxmemory, or without batches.shared set a policy that evicts"
             }
             Kind::WritesRefused => {
                 "redis accepts no writes: too few replicas are connected, or it cannot write to its disk"

@@ -30,17 +30,17 @@ use tonic::{
 use tonic_types::StatusExt;
 
 /// No test waits longer than this for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const MODEL: &str = "claude-sonnet-5-5";
 
 /// The output that each item asks for, in tokens.
 const MAX_TOKENS: i32 = 10_000;
 
-type Grpc = BatchServiceClient<InterceptedService<Channel, ClientKey>>;
+pub type Grpc = BatchServiceClient<InterceptedService<Channel, ClientKey>>;
 
 #[derive(Clone)]
-struct ClientKey(MetadataValue<Ascii>);
+pub struct ClientKey(MetadataValue<Ascii>);
 
 impl Interceptor for ClientKey {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
@@ -50,20 +50,33 @@ impl Interceptor for ClientKey {
 }
 
 /// The simulator, and a folder with all that the service needs.
-struct World {
+pub struct World {
     api: String,
-    simulator: Handle,
-    toml: String,
+    pub simulator: Handle,
+    pub toml: String,
     folder: TempDir,
 }
 
 impl World {
     async fn start() -> World {
+        let limits = "budget_file = '{at}/budgets'";
+        World::with(
+            limits,
+            "state_file = '{at}/batches'",
+            Duration::from_millis(300),
+        )
+        .await
+    }
+
+    /// With these keys of `limits` and `batches`, in which `{at}` is the folder, and a
+    /// simulator that takes this long for a batch.
+    pub async fn with(limits: &str, batches: &str, duration: Duration) -> World {
         let mut config = SimulatorConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            record: true,
             ..SimulatorConfig::default()
         };
-        config.batches.duration = Duration::from_millis(300);
+        config.batches.duration = duration;
         let simulator = Simulator::bind(config).await.unwrap();
         let api = simulator.base_url().unwrap();
         let handle = simulator.handle();
@@ -76,14 +89,15 @@ impl World {
             base_url = '{api}'
             [access]
             clients_file = '{at}/clients.toml'
-            [limits]
-            budget_file = '{at}/budgets'
             [batches]
-            state_file = '{at}/batches'
             key_file = '{at}/batches.key'
             poll_interval = '100ms'
-            search_after = '1s'\n"
+            search_after = '1s'
+            {batches}
+            [limits]
+            {limits}\n"
         );
+        let toml = toml.replace("{at}", &at.to_string());
         World {
             api,
             simulator: handle,
@@ -92,28 +106,37 @@ impl World {
         }
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Adds a client; returns its key.
-    fn client(&self, name: &str, limits: ClientLimits) -> String {
-        let client = NewClient {
+    pub fn client(&self, name: &str, limits: ClientLimits) -> String {
+        self.client_of(NewClient {
             name: name.to_owned(),
             limits,
             ..NewClient::default()
-        };
+        })
+    }
+
+    /// Adds a client; returns its key.
+    pub fn client_of(&self, client: NewClient) -> String {
         let added = access::add(&self.path().join("clients.toml"), None, client).unwrap();
         added.secret.expose_secret().to_owned()
     }
 
     async fn process(&self) -> Process {
+        self.process_in(self.path()).await
+    }
+
+    /// A process with a folder of its own.
+    pub async fn process_in(&self, folder: &Path) -> Process {
         let variables = [("ANTHROPIC_API_KEY", "sk-of-batches")];
-        Process::start(self.path(), &variables, &self.toml).await
+        Process::start(folder, &variables, &self.toml).await
     }
 
     /// How many batches the API has.
-    async fn created(&self) -> usize {
+    pub async fn created(&self) -> usize {
         let request = reqwest::Client::new()
             .get(format!("{}/v1/messages/batches?limit=1000", self.api))
             .header("authorization", "Bearer sk-of-batches")
@@ -124,13 +147,13 @@ impl World {
     }
 }
 
-fn connect(process: &Process, key: &str) -> Grpc {
+pub fn connect(process: &Process, key: &str) -> Grpc {
     let channel = format!("http://{}", process.address).parse::<tonic::transport::Endpoint>();
     let channel = channel.unwrap().connect_lazy();
     BatchServiceClient::with_interceptor(channel, ClientKey(key.parse().unwrap()))
 }
 
-fn batch(request_id: &str) -> v1::SubmitBatchRequest {
+pub fn batch(request_id: &str) -> v1::SubmitBatchRequest {
     let message = v1::Message {
         role: v1::Role::User.into(),
         text: "Hello".to_owned(),
@@ -151,7 +174,7 @@ fn batch(request_id: &str) -> v1::SubmitBatchRequest {
     }
 }
 
-async fn submit(grpc: &mut Grpc, request_id: &str) -> Result<v1::Batch, Status> {
+pub async fn submit(grpc: &mut Grpc, request_id: &str) -> Result<v1::Batch, Status> {
     let submitted = grpc.submit_batch(batch(request_id)).await?;
     Ok(submitted.into_inner().batch.unwrap())
 }
@@ -170,7 +193,21 @@ async fn ended(grpc: &mut Grpc, id: &str) -> v1::Batch {
     }
 }
 
-fn reason(status: &Status) -> String {
+/// A budget for one batch, and not for two.
+pub fn budget_for_one() -> ClientLimits {
+    let tokens = Tokens {
+        output: MAX_TOKENS as u64,
+        ..Tokens::default()
+    };
+    let today = Day::of(SystemTime::now());
+    let price = PriceTable::new(&[], today).cost(MODEL, &tokens, || today);
+    ClientLimits {
+        dollars_per_day: Some(price.unwrap() as f64 / 1e9 * 0.75),
+        ..ClientLimits::default()
+    }
+}
+
+pub fn reason(status: &Status) -> String {
     let info = status.get_details_error_info();
     info.unwrap_or_else(|| panic!("{status:?}")).reason
 }
@@ -253,21 +290,7 @@ async fn a_shutdown_waits_for_a_submission_whose_caller_is_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_reserved_at_half_the_price_until_it_has_ended() {
     let world = World::start().await;
-    let tokens = Tokens {
-        output: MAX_TOKENS as u64,
-        ..Tokens::default()
-    };
-    let today = Day::of(SystemTime::now());
-    let price = PriceTable::new(&[], today)
-        .cost(MODEL, &tokens, || today)
-        .unwrap();
-    let key = world.client(
-        "pipeline",
-        ClientLimits {
-            dollars_per_day: Some(price as f64 / 1e9 * 0.75),
-            ..ClientLimits::default()
-        },
-    );
+    let key = world.client("pipeline", budget_for_one());
     let process = world.process().await;
     let mut grpc = connect(&process, &key);
     let first = submit(&mut grpc, "first").await.unwrap();

@@ -17,6 +17,13 @@ mod memory;
 mod open_files;
 mod otlp_recorder;
 mod process;
+#[path = "../replicas/redis_group.rs"]
+#[allow(dead_code)] // Other tests use the rest.
+mod redis_group;
+#[path = "../replicas/redis_server.rs"]
+#[allow(dead_code)] // Other tests use the rest.
+mod redis_server;
 mod rotation;
 mod secret_mount;
 mod secrets;
+mod shared_batches;

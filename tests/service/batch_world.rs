@@ -84,7 +84,7 @@ impl BatchWorld {
             .iter()
             .map(|secret| Key::new(secret, &SecretString::from(*secret)).unwrap());
         let upstream = Upstream::new(&self.upstream, Keys::new(keys)).unwrap();
-        let batches = Batches::open(&self.config, &upstream, None).unwrap();
+        let batches = Batches::open(&self.config, &upstream, None, None).unwrap();
         let rpcs = Rpcs::new(upstream.client, self.service_config.clone());
         let rpcs = rpcs.with_batches(batches.clone());
         let server = ServerConfig {

@@ -88,7 +88,7 @@ impl BatchService for Rpcs {
                 return Err(wrong.into_status());
             }
         };
-        let all = batches.list(&tenant);
+        let all = batches.list(&tenant).await.map_err(failed)?;
         let first = match request.page_token.as_str() {
             "" => 0,
             last => match all.iter().position(|record| record.id == last) {
