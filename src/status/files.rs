@@ -28,6 +28,6 @@ pub fn file_failed(error: &FileError) -> Status {
 
 /// The status of a call about a file where files are off.
 pub fn files_disabled() -> Status {
-    let message = "files are off: the operator must set files.state_file";
+    let message = "files are off: the operator must set files.state_file or files.shared";
     plain(Reason::FilesDisabled, message)
 }
