@@ -40,8 +40,8 @@ use tokio::{sync::Notify, time::sleep};
 /// How many changes are written at the same time.
 const PARALLEL: usize = 16;
 
-/// The pause before a write is tried again that failed although Redis serves.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The pause before a write that failed is tried again.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// What belongs to whom in all replicas.
 pub struct SharedRegistry {
