@@ -6,7 +6,8 @@ use bytes::Bytes;
 use claude_grpc::{
     access::{self, NewClient},
     proto::v1::{
-        self, claude_service_client::ClaudeServiceClient, file_service_client::FileServiceClient,
+        self, batch_service_client::BatchServiceClient, claude_service_client::ClaudeServiceClient,
+        file_service_client::FileServiceClient,
     },
     secrets::Keyring,
     simulator::{Handle, Simulator, SimulatorConfig},
@@ -54,6 +55,7 @@ pub struct Replica {
 pub struct Caller {
     pub files: FileServiceClient<Keyed>,
     pub claude: ClaudeServiceClient<Keyed>,
+    pub batches: BatchServiceClient<Keyed>,
 }
 
 impl FileWorld {
@@ -127,7 +129,8 @@ impl FileWorld {
             let key = WithKey::new(key);
             Caller {
                 files: FileServiceClient::with_interceptor(channel.clone(), key.clone()),
-                claude: ClaudeServiceClient::with_interceptor(channel.clone(), key),
+                claude: ClaudeServiceClient::with_interceptor(channel.clone(), key.clone()),
+                batches: BatchServiceClient::with_interceptor(channel.clone(), key),
             }
         };
         Replica {

@@ -21,6 +21,7 @@ mod redis_misconfigured;
 #[path = "../replicas/redis_server.rs"]
 #[allow(dead_code)] // Load runs ask first whether there is one.
 mod redis_server;
+mod shared_file_batches;
 mod shared_file_faults;
 mod shared_file_limits;
 mod shared_files;

@@ -17,7 +17,7 @@ async fn goes_on_at_the_other_replica(world: &FileWorld) -> Vec<String> {
     let (mut here, mut there) = (world.replica(&[]), world.replica(&[]));
     let file = here.one.upload(20).await.unwrap();
     assert_eq!(there.one.get(&file.id).await.unwrap(), file);
-    assert_eq!(there.one.list().await, [file.id.clone()]);
+    assert_eq!(there.one.list().await, [file.id.as_str()]);
     there.one.name(&file.id).await.unwrap();
 
     let whole = here.one.run("").await.unwrap();
@@ -53,7 +53,7 @@ async fn goes_on_at_the_other_replica(world: &FileWorld) -> Vec<String> {
     here.one.claude.generate(request).await.unwrap();
 
     there.one.delete(&file.id).await.unwrap();
-    assert_eq!(here.one.list().await, [second.id.clone()]);
+    assert_eq!(here.one.list().await, [second.id.as_str()]);
     // This replica knows it still, and the API says that it is gone.
     let status = here.one.get(&file.id).await.unwrap_err();
     assert_reason(&status, "FILE_UNKNOWN");
@@ -125,7 +125,7 @@ async fn the_files_of_a_replica_that_was_killed_are_there() {
     let file = here.one.upload(20).await.unwrap();
     let container = here.one.run("").await.unwrap();
     drop(here);
-    assert_eq!(there.one.list().await, [file.id.clone()]);
+    assert_eq!(there.one.list().await, [file.id.as_str()]);
     there.one.name(&file.id).await.unwrap();
     assert_eq!(there.one.run(&container).await.unwrap(), container);
     there.one.delete(&file.id).await.unwrap();
@@ -205,7 +205,7 @@ async fn without_access_control_there_is_one_tenant_and_redis_is_not_missed() {
     let world = FileWorld::start(&redis.url()).await;
     let (mut here, mut there) = (world.open_replica(), world.open_replica());
     let file = here.one.upload(20).await.unwrap();
-    assert_eq!(there.two.list().await, [file.id.clone()]);
+    assert_eq!(there.two.list().await, [file.id.as_str()]);
     redis.stop();
     // Nobody else can own it.
     there.two.name(&file.id).await.unwrap();
