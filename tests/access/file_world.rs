@@ -13,7 +13,11 @@ use claude_grpc::{
     simulator::{Handle, Simulator, SimulatorConfig},
 };
 use secrecy::ExposeSecret;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use tonic::{
@@ -56,6 +60,7 @@ pub struct Caller {
     pub files: FileServiceClient<Keyed>,
     pub claude: ClaudeServiceClient<Keyed>,
     pub batches: BatchServiceClient<Keyed>,
+    is_patient: bool,
 }
 
 impl FileWorld {
@@ -131,6 +136,7 @@ impl FileWorld {
                 files: FileServiceClient::with_interceptor(channel.clone(), key.clone()),
                 claude: ClaudeServiceClient::with_interceptor(channel.clone(), key.clone()),
                 batches: BatchServiceClient::with_interceptor(channel.clone(), key),
+                is_patient: true,
             }
         };
         Replica {
@@ -147,43 +153,105 @@ impl FileWorld {
 }
 
 impl Caller {
+    /// The same, who does not call again while Redis does not serve.
+    pub fn impatient(&self) -> Caller {
+        Caller {
+            is_patient: false,
+            ..self.clone()
+        }
+    }
+
+    /// Calls again while Redis does not serve: on a busy machine it may answer too late.
+    async fn call<T, C: Future<Output = Result<T, Status>>>(
+        &self,
+        call: impl Fn(Caller) -> C,
+    ) -> Result<T, Status> {
+        let began = Instant::now();
+        loop {
+            match call(self.clone()).await {
+                Err(status)
+                    if self.is_patient
+                        && reason(&status) == "FILE_STATE_UNAVAILABLE"
+                        && began.elapsed() < PATIENCE =>
+                {
+                    sleep(Duration::from_millis(100)).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
     pub async fn upload(&mut self, bytes: usize) -> Result<v1::File, Status> {
         let upload = v1::UploadFileRequest {
             filename: FILENAME.to_owned(),
             content: Bytes::from(vec![b'x'; bytes]),
             ..v1::UploadFileRequest::default()
         };
-        let uploaded = self.files.upload_file(upload).await?;
-        Ok(uploaded.into_inner().file.unwrap())
+        let uploaded = self.call(|mut it| {
+            let upload = upload.clone();
+            async move { it.files.upload_file(upload).await }
+        });
+        Ok(uploaded.await?.into_inner().file.unwrap())
     }
 
     pub async fn get(&mut self, id: &str) -> Result<v1::File, Status> {
         let request = v1::GetFileRequest { id: id.to_owned() };
-        let file = self.files.get_file(request).await?;
-        Ok(file.into_inner().file.unwrap())
+        let file = self.call(|mut it| {
+            let request = request.clone();
+            async move { it.files.get_file(request).await }
+        });
+        Ok(file.await?.into_inner().file.unwrap())
     }
 
     pub async fn delete(&mut self, id: &str) -> Result<(), Status> {
         let request = v1::DeleteFileRequest { id: id.to_owned() };
-        self.files.delete_file(request).await.map(drop)
+        let deleted = self.call(|mut it| {
+            let request = request.clone();
+            async move { it.files.delete_file(request).await }
+        });
+        deleted.await.map(drop)
     }
 
     /// The ids of all files.
     pub async fn list(&mut self) -> Vec<String> {
         let request = v1::ListFilesRequest::default();
-        let page = self.files.list_files(request).await.unwrap().into_inner();
-        page.files.into_iter().map(|file| file.id).collect()
+        let page = self.call(|mut it| {
+            let request = request.clone();
+            async move { it.files.list_files(request).await }
+        });
+        let files = page.await.unwrap().into_inner().files;
+        files.into_iter().map(|file| file.id).collect()
     }
 
     /// Asks about a file.
     pub async fn name(&mut self, file: &str) -> Result<(), Status> {
-        self.claude.generate(naming(&[file])).await.map(drop)
+        self.generate(naming(&[file])).await.map(drop)
     }
 
     /// Runs code in a container; in a new one without an id. Returns its id.
     pub async fn run(&mut self, container: &str) -> Result<String, Status> {
-        let answer = self.claude.generate(running(container)).await?;
-        Ok(answer.into_inner().container.unwrap().id)
+        let answer = self.generate(running(container)).await?;
+        Ok(answer.container.unwrap().id)
+    }
+
+    /// Submits a batch; returns its id.
+    pub async fn submit(&mut self, batch: &v1::SubmitBatchRequest) -> Result<String, Status> {
+        let submitted = self.call(|mut it| {
+            let batch = batch.clone();
+            async move { it.batches.submit_batch(batch).await }
+        });
+        Ok(submitted.await?.into_inner().batch.unwrap().id)
+    }
+
+    pub async fn generate(
+        &mut self,
+        request: v1::GenerateRequest,
+    ) -> Result<v1::GenerateResponse, Status> {
+        let answer = self.call(|mut it| {
+            let request = request.clone();
+            async move { it.claude.generate(request).await }
+        });
+        Ok(answer.await?.into_inner())
     }
 }
 
@@ -221,10 +289,13 @@ pub fn running(container: &str) -> v1::GenerateRequest {
 }
 
 #[track_caller]
-pub fn assert_reason(status: &Status, reason: &str) {
+pub fn assert_reason(status: &Status, expected: &str) {
+    assert_eq!(reason(status), expected, "{status:?}");
+}
+
+fn reason(status: &Status) -> String {
     let info = status.get_details_error_info();
-    let found = info.map(|it| it.reason);
-    assert_eq!(found.as_deref(), Some(reason), "{status:?}");
+    info.map(|it| it.reason).unwrap_or_default()
 }
 
 /// All that a Redis has of files, as text.

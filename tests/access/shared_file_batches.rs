@@ -29,10 +29,9 @@ async fn a_batch_names_files_of_another_replica_and_its_results_are_usable_there
             .to_vec(),
         ..v1::SubmitBatchRequest::default()
     };
-    let refused = here.two.batches.submit_batch(submission.clone()).await;
+    let refused = here.two.submit(&submission).await;
     assert_reason(&refused.unwrap_err(), "FILE_UNKNOWN");
-    let submitted = here.one.batches.submit_batch(submission).await.unwrap();
-    let id = submitted.into_inner().batch.unwrap().id;
+    let id = here.one.submit(&submission).await.unwrap();
     until(async || {
         let request = v1::GetBatchRequest { id: id.clone() };
         let batch = here.one.batches.get_batch(request).await.unwrap();

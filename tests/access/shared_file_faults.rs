@@ -48,7 +48,7 @@ async fn thread(caller: &mut Caller, previous: Option<&str>) -> Result<(), Statu
         extra_json: json!({ "thread": thread }).to_string(),
         ..crate::harness::prompt()
     };
-    caller.claude.generate(request).await.map(drop)
+    caller.generate(request).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,13 +89,13 @@ async fn a_redis_that_hangs_holds_up_one_answer_and_not_for_long() {
     redis.hang();
     let began = Instant::now();
     let made = replica.one.run("").await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(2), "{began:?}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{began:?}");
     let began = Instant::now();
     for _ in 0..10 {
         replica.one.run(&made).await.unwrap();
         replica.one.run("").await.unwrap();
     }
-    assert!(began.elapsed() < Duration::from_secs(2), "{began:?}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{began:?}");
     redis.wake();
     let mut other = world.replica(&[]);
     until(async || other.one.run(&made).await.is_ok()).await;
@@ -122,7 +122,7 @@ async fn an_upload_that_cannot_be_noted_is_deleted_at_the_api() {
         .route("/v1/files", upload)
         .route("/v1/files/{id}", removed);
     let mut replica = world.replica_of(&served(api).await, &[]);
-    let mut caller = replica.one.clone();
+    let mut caller = replica.one.impatient();
     let uploading = tokio::spawn(async move { caller.upload(1).await });
     arrived.notified().await;
     redis.stop();

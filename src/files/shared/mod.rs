@@ -189,7 +189,7 @@ impl SharedRegistry {
         longest: Duration,
     ) -> Result<SharedRoom, FileError> {
         let now = self.now();
-        let room = SharedRoom::new(&self.scripts, &self.clock, tenant);
+        let room = SharedRoom::new(&self.scripts, &self.clock, tenant, longest);
         let times = (now, now + longest.as_secs());
         let made = self
             .scripts

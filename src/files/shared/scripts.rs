@@ -16,10 +16,15 @@ use crate::{
     upstream::OwnedKind,
 };
 use futures::future::{OptionFuture, join_all};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 /// How many values are read at once: a larger answer would hold up other calls.
 const CHUNK: usize = 500;
+
+/// Maximum number of rooms that wait to be given back. Redis gives back the others after a
+/// while.
+const MAX_IN_BACKGROUND: usize = 1024;
 
 /// How long a replica has to delete files that have ended: then another one may.
 const DUE_AGAIN: Duration = Duration::from_secs(5 * 60);
@@ -54,6 +59,8 @@ pub enum PutOutcome {
 pub struct OwnershipScripts {
     /// The underlying Redis.
     pub store: Store,
+    /// Permits of rooms that wait to be given back.
+    pub background: Arc<Semaphore>,
     keys: Keyring,
     room: RedisScript,
     put: RedisScript,
@@ -74,6 +81,7 @@ impl OwnershipScripts {
         let of_tenant = |code: &str| RedisScript::new(&format!("{tenant}{code}"));
         OwnershipScripts {
             store,
+            background: Arc::new(Semaphore::new(MAX_IN_BACKGROUND)),
             keys,
             room: of_tenant(include_str!("room.lua")),
             put: of_tenant(include_str!("put.lua")),
