@@ -125,11 +125,11 @@ reasons! {
 
     // Files, and what else belongs to a tenant.
     FilesDisabled "FILES_DISABLED": FailedPrecondition, Retry::No, None, Failed,
-        "FileService is off: the operator must set `files.state_file`.";
+        "FileService is off: the operator must set `files.state_file` or `files.shared`.";
     FileUnknown "FILE_UNKNOWN": NotFound, Retry::No, None, Usage,
         "The tenant has no file with this id: it never had, or the file was deleted or has expired.";
     ContainerUnknown "CONTAINER_UNKNOWN": NotFound, Retry::No, None, Usage,
-        "The tenant has no container with this id: it never had, the container has expired, or the process that knew it has ended (`files.state_file` is not set). Call without `container`.";
+        "The tenant has no container with this id: it never had, the container has expired, or the process that knew it has ended (neither `files.state_file` nor `files.shared` is set). Call without `container`.";
     ThreadUnknown "THREAD_UNKNOWN": NotFound, Retry::No, None, Usage,
         "The tenant has no thread whose last answer has this id. Send the whole conversation.";
     TooManyFiles "TOO_MANY_FILES": ResourceExhausted, Retry::No, Some("client"), Busy,

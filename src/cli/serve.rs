@@ -12,6 +12,7 @@ use super::{
     systemd,
 };
 use crate::{
+    access::Clock,
     batches::Batches,
     config::{Config, Environment},
     files::{Files, Ownership},
@@ -130,9 +131,10 @@ async fn serve(
     let usage_store = security.access.as_ref();
     let usage_store = usage_store.map(|access| access.usage_store().clone());
     let unusable = |error: &dyn std::error::Error| Failure::usage(with_causes(error));
-    let ownership = Ownership::open(&config.files).map_err(|error| unusable(&error))?;
-    // Without tenants or a state file there is nothing to check or to keep.
-    let is_guarded = security.access.is_some() || config.files.state_file.is_some();
+    let ownership = Ownership::open(&config.files, security.store.as_ref(), Clock::default());
+    let ownership = ownership.map_err(|error| unusable(&error))?;
+    // Without tenants there is nothing to check, unless it is kept what was made where.
+    let is_guarded = security.access.is_some() || config.files.is_kept();
     let upstream = match is_guarded {
         true => ownership.guarding(upstream),
         false => upstream,

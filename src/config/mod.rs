@@ -111,8 +111,9 @@ impl Config {
             .check(&mut |key, problem| wrong(&format!("upstream.{key}"), problem));
         self.service
             .check(&mut |key, problem| wrong(&format!("service.{key}"), problem));
-        self.files
-            .check(&mut |key, problem| wrong(&format!("files.{key}"), problem));
+        self.files.check(&self.limits.store, &mut |key, problem| {
+            wrong(&format!("files.{key}"), problem)
+        });
         self.batches
             .check(&mut |key, problem| wrong(&format!("batches.{key}"), problem));
         if self.batches.shared && matches!(self.limits.store.parse(), Ok(None)) {

@@ -1,6 +1,6 @@
 //! What callers ask of files.
 
-use super::{FileError, FileFacts, Files, Owned, registry::UploadLimits};
+use super::{FileError, FileFacts, Files, Owned, possessions::UploadLimits, registry::UploadRoom};
 use crate::{
     call::Deadline,
     claude::files::FileObject,
@@ -15,6 +15,9 @@ use tokio::time::timeout;
 
 /// How long an upload may take once it has begun.
 const LONGEST_UPLOAD: Duration = Duration::from_secs(600);
+
+/// How long it may take to note it.
+const LONGEST_WRITE: Duration = Duration::from_secs(60);
 
 /// A file to be uploaded.
 pub struct NewFile {
@@ -44,7 +47,10 @@ impl Files {
         };
         let tenant = tenant_of(&options);
         let size = new.content.len() as u64;
-        let room = self.shared.registry.make_room(&tenant, size, limits)?;
+        // It waits for its turn, and then is made.
+        let longest = options.deadline.remaining() + LONGEST_UPLOAD + LONGEST_WRITE;
+        let registry = &self.shared.registry;
+        let room = registry.make_room(&tenant, size, limits, longest).await?;
         let turn = Arc::clone(&self.shared.uploads).acquire_owned();
         let turn = timeout(options.deadline.remaining(), turn).await;
         let turn = turn.map_err(|_| not_asked(UpstreamError::DeadlineExceeded("while waiting")))?;
@@ -52,8 +58,7 @@ impl Files {
         let upload = self.shared.tasks.spawn(async move {
             let _turn = turn;
             let uploaded = files.upload_now(new, tenant, options).await?;
-            drop(room);
-            files.keep_uploaded(uploaded).await
+            files.keep_uploaded(uploaded, room).await
         });
         // It panicked, or the process ends.
         upload.await.unwrap_or(Err(FileError::Interrupted))
@@ -65,7 +70,7 @@ impl Files {
         tenant: String,
         options: CallOptions,
     ) -> Result<Owned, FileError> {
-        let (host, key) = self.place_for(&tenant, &options)?;
+        let (host, key) = self.place_for(&tenant, &options).await?;
         let options = CallOptions {
             deadline: Deadline::after(LONGEST_UPLOAD),
             key: Some(key),
@@ -106,9 +111,13 @@ impl Files {
 
     /// Keeps an upload. One that cannot be kept is deleted: nobody could name it after a
     /// restart.
-    async fn keep_uploaded(&self, uploaded: Owned) -> Result<Arc<Owned>, FileError> {
-        let owned = self.shared.registry.note(uploaded);
-        if let Err(error) = self.shared.registry.flush().await {
+    async fn keep_uploaded(
+        &self,
+        uploaded: Owned,
+        room: UploadRoom,
+    ) -> Result<Arc<Owned>, FileError> {
+        let owned = Arc::new(uploaded);
+        if let Err(error) = self.shared.registry.keep(&owned, room).await {
             let options = self.options(&owned, CallOptions::new(Deadline::after(LONGEST_UPLOAD)));
             let _ = self.shared.client.delete_file(&owned.id, options).await;
             self.shared.registry.forget(&owned);
@@ -122,7 +131,7 @@ impl Files {
     /// # Errors
     /// When the tenant has no such file, or the API does not answer.
     pub async fn get(&self, id: &str, options: CallOptions) -> Result<Arc<Owned>, FileError> {
-        let owned = self.find(id, &options)?;
+        let owned = self.find(id, &options).await?;
         let options = self.options(&owned, options);
         match self.shared.client.get_file(id, options).await {
             Ok(file) => {
@@ -143,7 +152,7 @@ impl Files {
                     ..(*owned).clone()
                 };
                 // It may have been deleted meanwhile.
-                let replaced = self.shared.registry.replace(&owned, seen);
+                let replaced = self.shared.registry.replace(&owned, seen).await;
                 replaced.ok_or(FileError::Unknown)
             }
             Err(failed) => Err(self.gone(&owned, failed).await),
@@ -151,8 +160,11 @@ impl Files {
     }
 
     /// The files of a tenant, newest first, as they were seen last.
-    pub fn list(&self, options: &CallOptions) -> Vec<Arc<Owned>> {
-        self.shared.registry.files_of(&tenant_of(options))
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn list(&self, options: &CallOptions) -> Result<Vec<Arc<Owned>>, FileError> {
+        Ok(self.shared.registry.files_of(&tenant_of(options)).await?)
     }
 
     /// Deletes a file.
@@ -160,7 +172,7 @@ impl Files {
     /// # Errors
     /// When the tenant has no such file, or the API does not answer.
     pub async fn delete(&self, id: &str, options: CallOptions) -> Result<(), FileError> {
-        let owned = self.find(id, &options)?;
+        let owned = self.find(id, &options).await?;
         let options = self.options(&owned, options);
         match self.shared.client.delete_file(id, options).await {
             Ok(_) => {
@@ -177,7 +189,7 @@ impl Files {
     /// When the tenant has no such file, it is one that was uploaded, or the API does not
     /// answer.
     pub async fn download(&self, id: &str, options: CallOptions) -> Result<FileContent, FileError> {
-        let owned = self.find(id, &options)?;
+        let owned = self.find(id, &options).await?;
         let options = self.options(&owned, options);
         match self.shared.client.file_content(id, options).await {
             Ok(content) => Ok(content.value),
@@ -185,10 +197,10 @@ impl Files {
         }
     }
 
-    fn find(&self, id: &str, options: &CallOptions) -> Result<Arc<Owned>, FileError> {
+    async fn find(&self, id: &str, options: &CallOptions) -> Result<Arc<Owned>, FileError> {
         let tenant = tenant_of(options);
         let found = self.shared.registry.find(&tenant, OwnedKind::File, id);
-        found.ok_or(FileError::Unknown)
+        found.await?.ok_or(FileError::Unknown)
     }
 
     /// The error of a call about a file, which is forgotten if the API does not have it.
@@ -224,11 +236,12 @@ impl Files {
 
     /// The host and key of a new file of a tenant: those of its newest upload, so that one
     /// request can name all of them, otherwise always the same ones.
-    fn place_for(
+    async fn place_for(
         &self,
         tenant: &str,
         options: &CallOptions,
     ) -> Result<(Arc<str>, Fingerprint), FileError> {
+        let uploads = self.shared.registry.files_of(tenant).await?.into_iter();
         let caller = options.caller.as_deref();
         let may_use = |host: &Arc<str>| {
             let is_named = options.host.as_ref().is_none_or(|name| name == host);
@@ -236,7 +249,6 @@ impl Files {
         };
         let hosts = self.shared.hosts.iter();
         let hosts: Vec<_> = hosts.filter(|(host, _)| may_use(host)).collect();
-        let uploads = self.shared.registry.files_of(tenant).into_iter();
         for earlier in uploads.filter(|it| it.uploaded_bytes().is_some()) {
             let place = hosts.iter().find(|(host, keys)| {
                 let usable = usable(keys);

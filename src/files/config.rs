@@ -1,6 +1,6 @@
 //! `[files]`: FileService, and where it is kept what belongs to whom.
 
-use crate::duration_limits;
+use crate::{duration_limits, store::StoreAddress};
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, time::Duration};
 
@@ -10,9 +10,13 @@ use std::{path::PathBuf, time::Duration};
 pub struct FilesConfig {
     /// File that keeps to which tenant files, containers and threads at the API belong;
     /// it is created if it does not exist. Requires `key_file`. Each process needs a file
-    /// of its own. Unset, FileService rejects all calls, and what a tenant owns is
-    /// forgotten when the process ends.
+    /// of its own. Unset, and without `shared`, FileService rejects all calls, and what a
+    /// tenant owns is forgotten when the process ends.
     pub state_file: Option<PathBuf>,
+    /// Keep it in the Redis of `limits.store` instead, where all replicas share it: what a
+    /// call made at one of them can be named at each. Requires `key_file`, the same one for
+    /// all replicas, and a Redis URL in `limits.store`. Excludes `state_file`.
+    pub shared: bool,
     /// File with the Fernet keys that encrypt the state, one per line, the newest
     /// first: `claude-grpc secrets keygen` creates it. Must be readable by its owner
     /// only.
@@ -38,6 +42,7 @@ impl Default for FilesConfig {
     fn default() -> Self {
         FilesConfig {
             state_file: None,
+            shared: false,
             key_file: None,
             retention: Duration::from_secs(30 * 24 * 60 * 60),
             max_per_tenant: 1000,
@@ -47,9 +52,34 @@ impl Default for FilesConfig {
 }
 
 impl FilesConfig {
-    /// Validates what the types do not express. Calls `wrong` with the key and
-    /// the problem of each fault.
-    pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
+    /// Whether what belongs to whom outlives the process.
+    pub fn is_kept(&self) -> bool {
+        self.shared || self.state_file.is_some()
+    }
+
+    /// Validates what the types do not express, and what must fit `limits.store`. Calls
+    /// `wrong` with the key and the problem of each fault.
+    pub fn check(&self, store: &StoreAddress, wrong: &mut dyn FnMut(&str, String)) {
+        let problems = [
+            (
+                self.key_file.is_none(),
+                "must be set together with files.key_file",
+            ),
+            (
+                self.state_file.is_some(),
+                "must not be combined with files.state_file",
+            ),
+            (
+                *store == StoreAddress::Memory,
+                "requires a Redis URL in limits.store",
+            ),
+        ];
+        for (_, problem) in problems
+            .iter()
+            .filter(|(is_wrong, _)| self.shared && *is_wrong)
+        {
+            wrong("shared", (*problem).to_owned());
+        }
         if self.state_file.is_some() && self.key_file.is_none() {
             wrong(
                 "state_file",
@@ -66,5 +96,39 @@ impl FilesConfig {
         if self.max_bytes_per_tenant == 0 {
             wrong("max_bytes_per_tenant", "must be at least 1".to_owned());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::SecretString;
+
+    #[test]
+    fn what_replicas_share_is_in_redis_encrypted_and_in_no_file() {
+        let faults = |toml: &str, store: &StoreAddress| {
+            let config: FilesConfig = toml::from_str(toml).unwrap();
+            let mut problems = Vec::new();
+            config.check(store, &mut |key, problem| {
+                problems.push(format!("{key} {problem}"));
+            });
+            problems
+        };
+        let redis = StoreAddress::Redis(SecretString::from("redis://a"));
+        let shared = "shared = true\nkey_file = 'k'";
+        assert_eq!(faults(shared, &redis), [""; 0]);
+        assert_eq!(
+            faults(shared, &StoreAddress::Memory),
+            ["shared requires a Redis URL in limits.store"]
+        );
+        let both = format!("{shared}\nstate_file = 's'");
+        assert_eq!(
+            faults(&both, &redis),
+            ["shared must not be combined with files.state_file"]
+        );
+        assert_eq!(
+            faults("shared = true", &redis),
+            ["shared must be set together with files.key_file"]
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Why a call about files fails.
 
-use crate::{sealed_file::StateFileError, upstream::Failed};
+use crate::{sealed_file::StateFileError, secrets::NotDecrypted, upstream::Failed};
 use thiserror::Error;
 
 /// A call about files fails.
@@ -25,7 +25,26 @@ pub enum FileError {
     Upstream(Failed),
     /// The state cannot be read or written.
     #[error(transparent)]
-    State(#[from] StateFileError),
+    State(#[from] OwnershipError),
+}
+
+/// It cannot be read or written what belongs to whom.
+#[derive(Debug, Error)]
+pub enum OwnershipError {
+    /// The state file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] StateFileError),
+    /// Redis does not serve.
+    #[error("Redis does not serve")]
+    Unreachable,
+    /// No key decrypts a value in Redis.
+    #[error(
+        "failed to decrypt a value in Redis: {0} (files.key_file must be that of all replicas)"
+    )]
+    Key(#[from] NotDecrypted),
+    /// A value in Redis is not what was written.
+    #[error("Redis has a value that is not valid")]
+    Invalid,
 }
 
 impl From<Failed> for FileError {

@@ -1,8 +1,8 @@
 //! The layer that lets a tenant name only what belongs to it.
 //!
 //! Outermost: nothing is charged or sent for a request that names what it may not. On the
-//! way back it notes what an answer made, so that the tenant can name it in later calls,
-//! which are made with the same key at the same host.
+//! way back it notes what an answer made before it is passed on, so that the tenant can name it
+//! in later calls, which are made with the same key at the same host.
 
 use super::{
     answer_ids::AnswerIds,
@@ -45,18 +45,19 @@ impl Guard {
         };
         let named = named.map_err(|Unsearchable| UpstreamError::Unsearchable)?;
         let tenant = tenant_of(call);
+        let ids: Vec<_> = named.ids.iter().map(|(kind, id)| (*kind, &**id)).collect();
+        let found = self.note_taker.registry.find_all(tenant, &ids).await;
         let mut place = None;
-        for (kind, id) in &named.ids {
-            let Some(owned) = self.note_taker.registry.find(tenant, *kind, id) else {
-                if tenant.is_empty() {
-                    continue;
+        for ((kind, id), found) in ids.into_iter().zip(found) {
+            match found {
+                Ok(Some(owned)) => place = place.or(Some(owned)),
+                _ if tenant.is_empty() => {}
+                Ok(None) => {
+                    let id = id.to_owned();
+                    return Err(UpstreamError::NotOwned { kind, id });
                 }
-                return Err(UpstreamError::NotOwned {
-                    kind: *kind,
-                    id: id.clone(),
-                });
-            };
-            place = place.or(Some(owned));
+                Err(_) => return Err(UpstreamError::OwnershipUnknown),
+            }
         }
         if let Some(owned) = place {
             call.key = call.key.or(owned.key);
@@ -102,12 +103,17 @@ impl Rule<Call> for Guard {
         let mut reply = next.run(call).await?;
         let notes = self.note_taker.on(&reply, tenant, headers);
         match &mut reply.body {
-            Body::Message(message) => notes.add(AnswerIds::of_message(message, has_thread)),
+            Body::Message(message) => {
+                if let Some(noted) = notes.add(AnswerIds::of_message(message, has_thread)) {
+                    noted.await;
+                }
+            }
             Body::Events(events) => {
-                events.inspect_all(move |event| notes.add(AnswerIds::of_event(event, has_thread)));
+                let note = move |event: &_| notes.add(AnswerIds::of_event(event, has_thread));
+                events.hold_back(note).await;
             }
             Body::BatchResults(results) => {
-                results.inspect_all(move |result| notes.add(AnswerIds::of_result(result)));
+                results.hold_back(move |result| notes.add(AnswerIds::of_result(result)));
             }
             _ => {}
         }

@@ -8,16 +8,18 @@ mod calls;
 mod config;
 mod error;
 mod guard;
+mod local;
 mod named_ids;
 mod notes;
 mod owned;
 mod possessions;
 mod registry;
+mod shared;
 mod worker;
 
 pub use calls::NewFile;
 pub use config::{FilesConfig, SHORTEST_RETENTION};
-pub use error::FileError;
+pub use error::{FileError, OwnershipError};
 pub use owned::{FileFacts, Owned};
 
 use crate::{
@@ -25,12 +27,15 @@ use crate::{
     layer::rule,
     sealed_file::{SealedFile, StateFileError},
     secrets::{Keyring, SecretError},
+    store::Store,
     telemetry::CallRecord,
     upstream::{Client, HostFeature, Keys, Upstream},
 };
 use guard::Guard;
+use local::LocalRegistry;
 use notes::NoteTaker;
 use registry::Registry;
+use shared::SharedRegistry;
 use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -48,6 +53,9 @@ pub enum OpenFilesError {
     /// The state file cannot be read or written.
     #[error(transparent)]
     State(#[from] StateFileError),
+    /// There is no Redis.
+    #[error("files.shared requires a Redis URL in limits.store and files.key_file")]
+    NoStore,
     /// No host has files.
     #[error("files need a host that has them: claude, claude_platform_aws or google_cloud")]
     NoHost,
@@ -56,7 +64,7 @@ pub enum OpenFilesError {
 /// What belongs to whom at the API. Cloning is cheap.
 #[derive(Clone)]
 pub struct Ownership {
-    registry: Arc<Registry>,
+    registry: Registry,
     clock: Clock,
     /// How long files are kept.
     retention: Duration,
@@ -79,7 +87,7 @@ struct Shared {
     hosts: Vec<(Arc<str>, Keys)>,
     /// Places of uploads in flight.
     uploads: Arc<Semaphore>,
-    registry: Arc<Registry>,
+    registry: Registry,
     clock: Clock,
     tasks: TaskTracker,
 }
@@ -87,32 +95,38 @@ struct Shared {
 // === impl Ownership ===
 
 impl Ownership {
-    /// What is in the configured state file. Without one, what belongs to whom is known
-    /// until the process ends.
+    /// What is in the configured state file, or in the Redis that replicas share. Without
+    /// either, what belongs to whom is known until the process ends.
     ///
     /// # Errors
-    /// When a file cannot be read.
-    pub fn open(config: &FilesConfig) -> Result<Ownership, OpenFilesError> {
+    /// When a file cannot be read, or there is no Redis where it is to be.
+    pub fn open(
+        config: &FilesConfig,
+        store: Option<&Store>,
+        clock: Clock,
+    ) -> Result<Ownership, OpenFilesError> {
         let registry = match (&config.state_file, &config.key_file) {
+            (None, Some(key_file)) if config.shared => {
+                let keys = Keyring::read(key_file)?;
+                let store = store.ok_or(OpenFilesError::NoStore)?.clone();
+                let shared = SharedRegistry::new(store, keys, clock.clone());
+                Registry::Shared(Arc::new(shared))
+            }
+            _ if config.shared => return Err(OpenFilesError::NoStore),
             (Some(path), Some(key_file)) => {
                 let keys = Keyring::read(key_file)?;
-                let file = SealedFile::open(path, keys, &Registry::tables())?;
-                Registry::open(file, Clock::default().since_1970().as_secs())?
+                let file = SealedFile::open(path, keys, &LocalRegistry::tables())?;
+                let local = LocalRegistry::open(file, clock.since_1970().as_secs())?;
+                Registry::Local(Arc::new(local))
             }
-            _ => Registry::default(),
+            _ => Registry::Local(Arc::default()),
         };
         Ok(Ownership {
-            registry: Arc::new(registry),
-            clock: Clock::default(),
+            registry,
+            clock,
             retention: config.retention,
             tasks: TaskTracker::new(),
         })
-    }
-
-    /// The same, at another time: for tests.
-    #[must_use]
-    pub fn at(self, clock: Clock) -> Self {
-        Ownership { clock, ..self }
     }
 
     /// The same hosts, of whose client a tenant can name only what belongs to it.
@@ -120,7 +134,7 @@ impl Ownership {
     pub fn guarding(&self, upstream: Upstream) -> Upstream {
         let guard = rule(Guard {
             note_taker: NoteTaker {
-                registry: Arc::clone(&self.registry),
+                registry: self.registry.clone(),
                 clock: self.clock.clone(),
                 retention: self.retention,
             },
@@ -144,7 +158,7 @@ impl Ownership {
 // === impl Files ===
 
 impl Files {
-    /// The files that callers upload and read; `None` without a state file.
+    /// The files that callers upload and read; `None` where nothing outlives the process.
     ///
     /// # Errors
     /// When no host has files.
@@ -165,7 +179,7 @@ impl Files {
             client: upstream.client.clone(),
             hosts,
             uploads: Arc::new(Semaphore::new(PARALLEL_UPLOADS)),
-            registry: Arc::clone(&ownership.registry),
+            registry: ownership.registry.clone(),
             clock: ownership.clock.clone(),
             tasks: ownership.tasks.clone(),
         };

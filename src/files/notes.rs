@@ -9,6 +9,7 @@ use crate::{
     access::Clock,
     upstream::{ApiHeaders, Fingerprint, OwnedKind, Reply},
 };
+use futures::future::BoxFuture;
 use std::{sync::Arc, time::Duration};
 
 /// How long a container or a thread is known of which the API does not say when it ends:
@@ -20,7 +21,7 @@ const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 #[derive(Clone)]
 pub struct NoteTaker {
     /// Where they are kept.
-    pub registry: Arc<Registry>,
+    pub registry: Registry,
     /// The time.
     pub clock: Clock,
     /// How long files are kept.
@@ -55,32 +56,32 @@ impl NoteTaker {
 // === impl Notes ===
 
 impl Notes {
-    /// Notes it in memory at once, so that the next call can name it; it is written
-    /// next to the call.
-    pub fn add(&self, AnswerIds(ids): AnswerIds) {
-        for new in ids {
-            self.add_one(new);
-        }
+    /// Notes it in memory at once, so that the next call can name it. What is returned
+    /// completes when it can be named at other replicas as well, or nobody knows when.
+    pub fn add(&self, AnswerIds(ids): AnswerIds) -> Option<BoxFuture<'static, ()>> {
+        let new = ids.into_iter().filter_map(|new| self.owned(new));
+        self.taker.registry.note(new.collect())
     }
 
-    fn add_one(&self, NewId { kind, id, expires }: NewId) {
+    /// What is to be noted; `None` if nothing is new.
+    fn owned(&self, NewId { kind, id, expires }: NewId) -> Option<Owned> {
         let NoteTaker {
             registry,
             clock,
             retention,
         } = &self.taker;
-        let known = registry.find(&self.tenant, kind, &id);
+        let known = registry.known(&self.tenant, kind, &id);
         if let Some(known) = &known
             && expires.is_none_or(|expires| expires <= known.expires)
         {
-            return;
+            return None;
         }
         let now = clock.since_1970().as_secs();
         let lifetime = match kind {
             OwnedKind::File => *retention,
             OwnedKind::Container | OwnedKind::Thread => LIFETIME,
         };
-        registry.note(Owned {
+        Some(Owned {
             id,
             kind,
             tenant: self.tenant.clone(),
@@ -90,6 +91,6 @@ impl Notes {
             created: known.map_or(now, |known| known.created),
             expires: expires.unwrap_or(now + lifetime.as_secs()),
             file: None,
-        });
+        })
     }
 }

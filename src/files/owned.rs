@@ -2,6 +2,10 @@
 
 use crate::upstream::{ApiHeaders, Fingerprint, OwnedKind};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// After this time, a file that has ended and cannot be deleted at the API is left there.
+const GIVE_UP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Something at the API, and whom it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +51,11 @@ impl Owned {
     /// Where it stands in a list: by its time, and by its id among equals.
     pub fn position(&self) -> (u64, &str) {
         (self.created, &self.id)
+    }
+
+    /// When it is given up to delete a file at the API, in seconds since 1970.
+    pub fn given_up(&self) -> u64 {
+        self.expires.saturating_add(GIVE_UP.as_secs())
     }
 
     /// The size of a file that was uploaded.

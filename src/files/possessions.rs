@@ -10,7 +10,7 @@ use std::{
 /// Maximum number of containers, threads and files of tools that are known of a tenant.
 /// Beyond it threads are forgotten, then containers, then files, and of each kind first
 /// what ends first.
-const MAX_NOTED: usize = 10_000;
+pub const MAX_NOTED: usize = 10_000;
 
 /// What all tenants own.
 #[derive(Default)]
@@ -30,6 +30,15 @@ struct OfTenant {
 
 /// An id that was noted from an answer, in the order in which they are forgotten.
 type NotedId = (u8, u64, String);
+
+/// How much a tenant may upload.
+#[derive(Debug, Clone, Copy)]
+pub struct UploadLimits {
+    /// Maximum number of files.
+    pub files: usize,
+    /// Maximum size of all files, in bytes.
+    pub bytes: u64,
+}
 
 /// How much a tenant has uploaded, or uploads.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -136,12 +145,16 @@ impl Possessions {
 }
 
 fn noted_id(owned: &Owned) -> NotedId {
-    let rank = match owned.kind {
+    (rank(owned.kind), owned.expires, owned.id.clone())
+}
+
+/// Which kind is forgotten first of what was noted: the one with the lowest rank.
+pub fn rank(kind: OwnedKind) -> u8 {
+    match kind {
         OwnedKind::Thread => 0,
         OwnedKind::Container => 1,
         OwnedKind::File => 2,
-    };
-    (rank, owned.expires, owned.id.clone())
+    }
 }
 
 #[cfg(test)]

@@ -1,309 +1,221 @@
-//! What belongs to whom at the API: in memory, and in the state file if there is one.
-//!
-//! Memory leads. What changes in it is marked, and each flush writes what memory then has
-//! under all marked ids, in one transaction: neither their number nor their order makes
-//! the file differ.
+//! What belongs to whom at the API, wherever that is kept: in this process, with a state
+//! file or without, or in the Redis that replicas share.
 
-use super::{error::FileError, owned::Owned, possessions::Possessions};
-use crate::{
-    sealed_file::{SealedFile, SealedTable, StateFileError},
-    upstream::OwnedKind,
+use super::{
+    error::{FileError, OwnershipError},
+    local::{LocalRegistry, LocalRoom},
+    owned::Owned,
+    possessions::UploadLimits,
+    shared::{SharedRegistry, SharedRoom},
 };
-use parking_lot::Mutex;
-use redb::{ReadableDatabase, ReadableTable};
-use std::{collections::HashSet, sync::Arc};
-use tokio::sync::Notify;
+use crate::upstream::OwnedKind;
+use futures::future::BoxFuture;
+use std::{sync::Arc, time::Duration};
+use tokio::time::sleep;
 
-/// Id → what is kept of it.
-const OWNED: SealedTable = SealedTable::new("owned");
+/// How soon a write to the state file that failed is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// What belongs to whom.
-#[derive(Default)]
-pub struct Registry {
-    held: Mutex<Held>,
-    /// Something has been marked.
-    changed: Notify,
-    /// Held by the one who writes.
-    writing: tokio::sync::Mutex<()>,
-    file: Option<SealedFile>,
+/// What a tenant owns under an id, if it is known; what others own is unknown.
+pub type Lookup = Result<Option<Arc<Owned>>, OwnershipError>;
+
+/// What belongs to whom. Cloning is cheap.
+#[derive(Clone)]
+pub enum Registry {
+    /// In this process.
+    Local(Arc<LocalRegistry>),
+    /// In Redis.
+    Shared(Arc<SharedRegistry>),
 }
 
-#[derive(Default)]
-struct Held {
-    possessions: Possessions,
-    /// The ids under which the file differs from memory.
-    marked: HashSet<String>,
-}
-
-/// The room of a file that is being uploaded, until it is dropped.
-pub struct UploadRoom {
-    registry: Arc<Registry>,
-    tenant: String,
-    bytes: u64,
-}
-
-/// How much a tenant may upload.
-#[derive(Debug, Clone, Copy)]
-pub struct UploadLimits {
-    /// Maximum number of files.
-    pub files: usize,
-    /// Maximum size of all files, in bytes.
-    pub bytes: u64,
+/// The room of a file that is being uploaded, until it is dropped or the file is kept.
+pub enum UploadRoom {
+    /// In this process.
+    Local(LocalRoom),
+    /// In Redis.
+    Shared(SharedRoom),
 }
 
 // === impl Registry ===
 
 impl Registry {
-    /// What is in a state file, except for what has ended by itself at this time.
-    ///
-    /// # Errors
-    /// When it cannot be read, or no key decrypts it.
-    pub fn open(file: SealedFile, now: u64) -> Result<Self, StateFileError> {
-        let registry = Registry {
-            file: Some(file.clone()),
-            ..Registry::default()
-        };
-        let kept = file.at_start();
-        for entry in kept.database.begin_read()?.open_table(OWNED)?.iter()? {
-            let owned: Owned = kept.decrypted(entry?.1.value())?;
-            if owned.kind == OwnedKind::File || owned.expires > now {
-                registry.held.lock().put(Arc::new(owned), false);
-            } else {
-                registry.held.lock().marked.insert(owned.id);
-            }
-        }
-        Ok(registry)
-    }
-
-    /// The tables of the state file.
-    pub fn tables() -> [SealedTable; 1] {
-        [OWNED]
-    }
-
     /// Whether it outlives the process.
     pub fn is_kept(&self) -> bool {
-        self.file.is_some()
+        match self {
+            Registry::Local(local) => local.is_kept(),
+            Registry::Shared(_) => true,
+        }
     }
 
-    /// What a tenant owns under an id: the id of another tenant is unknown.
-    pub fn find(&self, tenant: &str, kind: OwnedKind, id: &str) -> Option<Arc<Owned>> {
-        let held = self.held.lock();
-        let found = held.possessions.get(id)?;
-        (found.kind == kind && found.tenant == tenant).then(|| Arc::clone(found))
+    /// What a tenant owns under each of these ids, in their order. What is known in memory
+    /// is not asked for.
+    pub async fn find_all(&self, tenant: &str, ids: &[(OwnedKind, &str)]) -> Vec<Lookup> {
+        match self {
+            Registry::Local(local) => {
+                let ids = ids.iter();
+                ids.map(|(kind, id)| Ok(local.find(tenant, *kind, id)))
+                    .collect()
+            }
+            Registry::Shared(shared) => shared.find_all(tenant, ids).await,
+        }
+    }
+
+    /// What a tenant owns under an id.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn find(&self, tenant: &str, kind: OwnedKind, id: &str) -> Lookup {
+        let mut found = self.find_all(tenant, &[(kind, id)]).await;
+        found.pop().unwrap_or(Ok(None))
+    }
+
+    /// What a tenant owns under an id as far as it is known in memory.
+    pub fn known(&self, tenant: &str, kind: OwnedKind, id: &str) -> Option<Arc<Owned>> {
+        match self {
+            Registry::Local(local) => local.find(tenant, kind, id),
+            Registry::Shared(shared) => shared.known(tenant, kind, id),
+        }
     }
 
     /// The files of a tenant, newest first.
-    pub fn files_of(&self, tenant: &str) -> Vec<Arc<Owned>> {
-        let mut files = self.held.lock().possessions.files_of(tenant);
-        files.sort_unstable_by(|a, b| b.position().cmp(&a.position()));
-        files
-    }
-
-    /// Some of what has ended at this time, at most this number.
-    pub fn ended_at(&self, now: u64, most: usize) -> Vec<Arc<Owned>> {
-        self.held.lock().possessions.ended_at(now, most)
-    }
-
-    /// Makes room for a file that a tenant uploads.
     ///
     /// # Errors
-    /// When the tenant has its maximum.
-    pub fn make_room(
-        self: &Arc<Self>,
+    /// When they cannot be read.
+    pub async fn files_of(&self, tenant: &str) -> Result<Vec<Arc<Owned>>, OwnershipError> {
+        let mut files = match self {
+            Registry::Local(local) => local.files_of(tenant),
+            Registry::Shared(shared) => shared.files_of(tenant).await?,
+        };
+        files.sort_unstable_by(|a, b| b.position().cmp(&a.position()));
+        Ok(files)
+    }
+
+    /// Notes what a tenant owns. It is known here at once; what is returned completes when
+    /// it is known wherever it can be, or cannot be written for now. What belongs to another
+    /// tenant already stays with it.
+    pub fn note(&self, all: Vec<Owned>) -> Option<BoxFuture<'static, ()>> {
+        let all: Vec<_> = all.into_iter().map(Arc::new).collect();
+        match self {
+            Registry::Local(local) => {
+                all.into_iter().for_each(|owned| local.note(owned));
+                None
+            }
+            Registry::Shared(_) if all.is_empty() => None,
+            Registry::Shared(shared) => {
+                Some(Box::pin(SharedRegistry::note(Arc::clone(shared), all)))
+            }
+        }
+    }
+
+    /// Makes room for a file that a tenant uploads. It is held for this time at most, if
+    /// nobody gives it back.
+    ///
+    /// # Errors
+    /// When the tenant has its maximum, or nobody knows.
+    pub async fn make_room(
+        &self,
         tenant: &str,
         bytes: u64,
         limits: UploadLimits,
+        longest: Duration,
     ) -> Result<UploadRoom, FileError> {
-        let mut held = self.held.lock();
-        let uploads = held.possessions.uploads_of(tenant);
-        if uploads.files >= limits.files {
-            return Err(FileError::TooMany(limits.files));
+        match self {
+            Registry::Local(local) => {
+                let room = local.make_room(tenant, bytes, limits)?;
+                Ok(UploadRoom::Local(room))
+            }
+            Registry::Shared(shared) => {
+                let room = shared.make_room(tenant, bytes, limits, longest);
+                Ok(UploadRoom::Shared(room.await?))
+            }
         }
-        if uploads.bytes.saturating_add(bytes) > limits.bytes {
-            return Err(FileError::TooLarge(limits.bytes));
-        }
-        uploads.files += 1;
-        uploads.bytes += bytes;
-        Ok(UploadRoom {
-            registry: Arc::clone(self),
-            tenant: tenant.to_owned(),
-            bytes,
-        })
     }
 
-    /// Keeps in memory what a tenant owns, and on disk with the next flush. What belongs
-    /// to another tenant already stays with it.
-    pub fn note(&self, owned: Owned) -> Arc<Owned> {
-        let owned = Arc::new(owned);
-        self.held.lock().put(Arc::clone(&owned), true);
-        self.changed.notify_one();
-        owned
-    }
-
-    /// Replaces what is still there as it was.
-    pub fn replace(&self, before: &Arc<Owned>, owned: Owned) -> Option<Arc<Owned>> {
-        let mut held = self.held.lock();
-        let current = held.possessions.get(&before.id)?;
-        if !Arc::ptr_eq(current, before) {
-            return Some(Arc::clone(current));
+    /// Keeps an upload, in its room. Once it has returned, it survives a crash.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn keep(&self, upload: &Arc<Owned>, room: UploadRoom) -> Result<(), OwnershipError> {
+        let upload = Arc::clone(upload);
+        match (self, room) {
+            (Registry::Local(local), UploadRoom::Local(room)) => {
+                Ok(local.keep(upload, room).await?)
+            }
+            (Registry::Shared(shared), UploadRoom::Shared(room)) => shared.keep(upload, room).await,
+            // A room is one of the registry that made it.
+            _ => Err(OwnershipError::Invalid),
         }
-        let owned = Arc::new(owned);
-        held.put(Arc::clone(&owned), true);
-        drop(held);
-        self.changed.notify_one();
-        Some(owned)
     }
 
-    /// Forgets what is still there as it was, on disk with the next flush.
+    /// Replaces what is still there as it was; `None` if it is not there any more.
+    pub async fn replace(&self, before: &Arc<Owned>, owned: Owned) -> Option<Arc<Owned>> {
+        match self {
+            Registry::Local(local) => local.replace(before, owned),
+            Registry::Shared(shared) => shared.replace(Arc::new(owned)).await,
+        }
+    }
+
+    /// Forgets what is still there as it was, for good with the next flush.
     pub fn forget(&self, owned: &Arc<Owned>) {
-        let mut held = self.held.lock();
-        let current = held.possessions.get(&owned.id);
-        if current.is_some_and(|current| Arc::ptr_eq(current, owned)) {
-            held.possessions.remove(&owned.id);
-            held.marked.insert(owned.id.clone());
-            drop(held);
-            self.changed.notify_one();
+        match self {
+            Registry::Local(local) => local.forget(owned),
+            Registry::Shared(shared) => shared.forget(owned),
+        }
+    }
+
+    /// Forgets some of what has ended by itself at this time, at most this number, except
+    /// for files that are to be deleted at the API.
+    pub fn sweep(&self, now: u64, most: usize) {
+        match self {
+            Registry::Local(local) => local.sweep(now, most),
+            // What is in Redis ends there by itself.
+            Registry::Shared(_) => {}
+        }
+    }
+
+    /// Some of the files that have ended at this time, at most this number, which are to be
+    /// deleted at the API. Replicas get different ones.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn ended_files(
+        &self,
+        now: u64,
+        most: usize,
+    ) -> Result<Vec<Arc<Owned>>, OwnershipError> {
+        match self {
+            Registry::Local(local) => {
+                let ended = local.ended_at(now, most).into_iter();
+                Ok(ended.filter(|it| it.kind == OwnedKind::File).collect())
+            }
+            Registry::Shared(shared) => shared.ended_files(now, most).await,
         }
     }
 
     /// Waits until there is something to flush.
     pub async fn changed(&self) {
-        self.changed.notified().await;
+        match self {
+            Registry::Local(local) => local.changed().await,
+            Registry::Shared(shared) => shared.changed().await,
+        }
     }
 
     /// Writes all that has changed in memory. Once it has returned, it survives a crash.
     ///
     /// # Errors
     /// When it cannot be written: the next flush tries it again.
-    pub async fn flush(&self) -> Result<(), StateFileError> {
-        let _writing = self.writing.lock().await;
-        let (marked, owned) = {
-            let mut held = self.held.lock();
-            let marked: Vec<String> = held.marked.drain().collect();
-            let owned: Vec<_> = marked
-                .iter()
-                .map(|id| held.possessions.get(id).map(Arc::clone))
-                .collect();
-            (marked, owned)
-        };
-        let Some(file) = self.file.as_ref().filter(|_| !marked.is_empty()) else {
-            return Ok(());
-        };
-        let ids = marked.clone();
-        let written = file.with(move |file| {
-            let write = file.database.begin_write()?;
-            {
-                let mut table = write.open_table(OWNED)?;
-                for (id, owned) in ids.iter().zip(&owned) {
-                    match owned {
-                        Some(owned) => {
-                            table.insert(id.as_str(), &*file.encrypted(&**owned)?)?;
-                        }
-                        None => {
-                            table.remove(id.as_str())?;
-                        }
-                    }
-                }
-            }
-            Ok(write.commit()?)
-        });
-        let written = written.await;
-        if written.is_err() {
-            self.held.lock().marked.extend(marked);
+    pub async fn flush(&self) -> Result<(), OwnershipError> {
+        match self {
+            Registry::Local(local) => Ok(local.flush().await?),
+            Registry::Shared(shared) => shared.flush().await,
         }
-        written
     }
-}
 
-impl Held {
-    fn put(&mut self, owned: Arc<Owned>, is_new: bool) {
-        let id = owned.id.clone();
-        let evicted = self.possessions.put(owned);
-        if is_new {
-            self.marked.insert(id);
+    /// Waits until it makes sense to try a flush again that has failed.
+    pub async fn can_retry(&self) {
+        match self {
+            Registry::Local(_) => sleep(RETRY_AFTER).await,
+            Registry::Shared(shared) => shared.can_retry().await,
         }
-        self.marked.extend(evicted);
-    }
-}
-
-impl Drop for UploadRoom {
-    fn drop(&mut self) {
-        let mut held = self.registry.held.lock();
-        let uploads = held.possessions.uploads_of(&self.tenant);
-        uploads.files -= 1;
-        uploads.bytes -= self.bytes;
-        held.possessions.tidy(&self.tenant);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::secrets::Keyring;
-    use std::path::Path;
-
-    fn open(path: &Path, key: &Path, now: u64) -> Registry {
-        if !key.exists() {
-            Keyring::create(key).unwrap();
-        }
-        let keys = Keyring::read(key).unwrap();
-        let file = SealedFile::open(path, keys, &Registry::tables()).unwrap();
-        Registry::open(file, now).unwrap()
-    }
-
-    #[tokio::test]
-    async fn the_file_has_what_memory_had_at_the_last_flush_and_nothing_plain() {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, key) = (dir.path().join("state"), dir.path().join("key"));
-        let registry = open(&path, &key, 0);
-        let owned = |id: &str, kind, expires| Owned {
-            tenant: "tenant of files".to_owned(),
-            expires,
-            ..Owned::for_tests(id, kind)
-        };
-        registry.note(owned("container_1", OwnedKind::Container, 10));
-        registry.note(owned("container_2", OwnedKind::Container, 20));
-        let gone = registry.note(owned("file_1", OwnedKind::File, 10));
-        registry.note(owned("file_2", OwnedKind::File, 10));
-        registry.flush().await.unwrap();
-        // A later state does not come before an earlier one.
-        registry.note(owned("container_2", OwnedKind::Container, 30));
-        registry.forget(&gone);
-        assert!(registry.replace(&gone, (*gone).clone()).is_none());
-        registry.flush().await.unwrap();
-        registry.note(owned("file_3", OwnedKind::File, 10));
-        drop(registry);
-
-        let bytes = std::fs::read(&path).unwrap();
-        let plain = b"tenant of files";
-        assert!(!bytes.windows(plain.len()).any(|it| it == plain));
-        let registry = open(&path, &key, 15);
-        let tenant = "tenant of files";
-        assert!(
-            registry
-                .find(tenant, OwnedKind::Container, "container_1")
-                .is_none()
-        );
-        let kept = registry.find(tenant, OwnedKind::Container, "container_2");
-        assert_eq!(kept.unwrap().expires, 30);
-        let files = registry.files_of(tenant).into_iter();
-        let files: Vec<_> = files.map(|it| it.id.clone()).collect();
-        assert_eq!(files, ["file_2"]);
-        assert_eq!(registry.ended_at(15, 9).len(), 1);
-    }
-
-    #[test]
-    fn what_belongs_to_one_tenant_is_never_that_of_another() {
-        let registry = Registry::default();
-        let of = |tenant: &str| Owned {
-            tenant: tenant.to_owned(),
-            ..Owned::for_tests("file_1", OwnedKind::File)
-        };
-        registry.note(of("a"));
-        registry.note(of("b"));
-        assert!(registry.find("a", OwnedKind::File, "file_1").is_some());
-        assert!(registry.find("b", OwnedKind::File, "file_1").is_none());
-        assert!(registry.find("a", OwnedKind::Container, "file_1").is_none());
-        assert_eq!(registry.files_of("b"), []);
     }
 }

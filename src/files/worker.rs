@@ -4,7 +4,7 @@
 use super::{FileError, Files, Owned, Ownership};
 use crate::{
     call::{Deadline, Priority},
-    upstream::{CallOptions, OwnedKind},
+    upstream::CallOptions,
 };
 use futures::{StreamExt, stream};
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -13,14 +13,11 @@ use tokio::time::{interval, sleep};
 /// How soon notes are written: all of this time together.
 const WRITE_AFTER: Duration = Duration::from_millis(50);
 
-/// How often what has ended is looked for, and a write that failed is tried again.
+/// How often what has ended is looked for.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long a call to the API may take that no caller waits for.
 const LONGEST_CALL: Duration = Duration::from_secs(60);
-
-/// After this time, a file that cannot be deleted at the API is left there.
-const GIVE_UP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many files are deleted at the same time.
 const PARALLEL: usize = 4;
@@ -39,7 +36,7 @@ impl Ownership {
             }
             if let Err(error) = self.registry.flush().await {
                 tracing::error!(%error, "failed to write what belongs to whom at the Claude API, trying again");
-                sleep(INTERVAL).await;
+                self.registry.can_retry().await;
             }
         }
     }
@@ -47,11 +44,7 @@ impl Ownership {
     /// Forgets what has ended by itself. Files are left to [`Files`], if they are on.
     fn sweep(&self) {
         let now = self.clock.since_1970().as_secs();
-        for owned in self.registry.ended_at(now, MOST) {
-            if owned.kind != OwnedKind::File || !self.registry.is_kept() {
-                self.registry.forget(&owned);
-            }
-        }
+        self.registry.sweep(now, MOST);
     }
 }
 
@@ -66,9 +59,12 @@ impl Files {
 
     /// Deletes the files that have ended.
     pub async fn sweep(&self) {
-        let ended = self.shared.registry.ended_at(self.now(), MOST);
-        let files = ended.into_iter().filter(|it| it.kind == OwnedKind::File);
-        let ends = stream::iter(files).map(|file| async move { self.end(&file).await });
+        let ended = self.shared.registry.ended_files(self.now(), MOST).await;
+        let ended = ended.unwrap_or_else(|error| {
+            tracing::warn!(%error, "failed to look for files that have ended, trying again");
+            Vec::new()
+        });
+        let ends = stream::iter(ended).map(|file| async move { self.end(&file).await });
         let outcomes: Vec<_> = ends.buffer_unordered(PARALLEL).collect().await;
         let failures: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
         if let Some(error) = failures.first() {
@@ -85,7 +81,7 @@ impl Files {
         };
         let options = self.options(owned, options);
         let deleted = self.shared.client.delete_file(&owned.id, options).await;
-        let is_given_up = self.now() >= owned.expires + GIVE_UP.as_secs();
+        let is_given_up = self.now() >= owned.given_up();
         match deleted {
             Err(failed) if failed.is_not_found() && self.has_key_of(owned) => {}
             Err(failed) if !is_given_up => return Err(failed.into()),

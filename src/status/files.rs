@@ -1,7 +1,10 @@
 //! Statuses of calls about files.
 
 use super::{plain, upstream_failed};
-use crate::{files::FileError, reason::Reason};
+use crate::{
+    files::{FileError, OwnershipError},
+    reason::Reason,
+};
 use tonic::Status;
 
 /// The field of an upload that is named when it is too large.
@@ -15,8 +18,10 @@ pub fn file_failed(error: &FileError) -> Status {
         FileError::Interrupted => Reason::FileStateUnavailable,
         FileError::Upstream(failed) => return upstream_failed(failed, PAYLOAD),
         FileError::State(error) => {
-            // It could have the path of the file.
-            tracing::error!(%error, "failed to access the state of files");
+            // It could have the path of the file. An outage of Redis is in the log once.
+            if !matches!(error, OwnershipError::Unreachable) {
+                tracing::error!(%error, "failed to access the state of files");
+            }
             return plain(
                 Reason::FileStateUnavailable,
                 "the state of files is unavailable",
@@ -28,6 +33,6 @@ pub fn file_failed(error: &FileError) -> Status {
 
 /// The status of a call about a file where files are off.
 pub fn files_disabled() -> Status {
-    let message = "files are off: the operator must set files.state_file";
+    let message = "files are off: the operator must set files.state_file or files.shared";
     plain(Reason::FilesDisabled, message)
 }

@@ -33,6 +33,7 @@ pub fn upstream_failed(failed: &Failed, payload_field: &'static str) -> Status {
             OwnedKind::Container => Reason::ContainerUnknown,
             OwnedKind::Thread => Reason::ThreadUnknown,
         },
+        UpstreamError::OwnershipUnknown => Reason::FileStateUnavailable,
         UpstreamError::Unsearchable => Reason::InvalidRequest,
         UpstreamError::StoreUnreachable => Reason::QuotaUnreachable,
         // The caller's credentials are valid; the service's own key is not.

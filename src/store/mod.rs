@@ -1,10 +1,10 @@
 //! Redis, where replicas keep what they share: the usage of clients, nonces,
-//! and the remaining quota of the API. All of them use one connection and one
+//! the remaining quota of the API, and what belongs to whom there. All of them use one connection and one
 //! view of its health.
 //!
 //! Redis may be one server, a master that sentinels choose, or a cluster; only
 //! `connect` knows the difference. Every key that a script uses with others has
-//! the same hash tag, which names one client, or one API key and model: a script
+//! the same hash tag, which names one client or tenant, or one API key and model: a script
 //! stays in one slot, and different ones spread over all slots.
 //!
 //! Calls wait for the answers, so the timeout is short. A connection that breaks
@@ -138,6 +138,13 @@ impl Store {
         let mut link = self.0.link.subscribe();
         let ended = link.wait_for(|it| matches!(it, Link::Up(..) | Link::Down));
         let _ = ended.await;
+    }
+
+    /// Completes when Redis serves.
+    pub async fn up(&self) {
+        self.connect();
+        let mut link = self.0.link.subscribe();
+        let _ = link.wait_for(|it| matches!(it, Link::Up(..))).await;
     }
 
     /// Whether Redis serves.

@@ -137,6 +137,15 @@ mod tests {
             include_str!("../upstream/pacing/shared/admit.lua"),
             include_str!("../upstream/pacing/shared/settle.lua"),
             include_str!("../upstream/pacing/shared/observe.lua"),
+            include_str!("../files/shared/tenant.lua"),
+            include_str!("../files/shared/room.lua"),
+            include_str!("../files/shared/put.lua"),
+            include_str!("../files/shared/forget.lua"),
+            include_str!("../files/shared/list.lua"),
+            include_str!("../files/shared/claim.lua"),
+            include_str!("../files/shared/release.lua"),
+            include_str!("../files/shared/end.lua"),
+            include_str!("../files/shared/ended.lua"),
         ] {
             for command in commands(code) {
                 assert!(probed.contains(&command), "{command}");

@@ -3,7 +3,11 @@
 use super::UpstreamError;
 use crate::claude::batches::BatchResult;
 use bytes::{Bytes, BytesMut};
-use futures::{Stream, StreamExt, stream::BoxStream};
+use futures::{
+    Stream, StreamExt,
+    future::{BoxFuture, OptionFuture},
+    stream::BoxStream,
+};
 use std::{
     fmt,
     pin::Pin,
@@ -65,15 +69,21 @@ impl BatchResults {
         }
     }
 
-    /// Passes each result to `inspect` when it is read.
-    pub fn inspect_all(&mut self, inspect: impl Fn(&BatchResult) + Send + 'static) {
+    /// Passes each result to `inspect` when it is read. What that returns is awaited before
+    /// the result is passed on.
+    pub fn hold_back(
+        &mut self,
+        inspect: impl Fn(&BatchResult) -> Option<BoxFuture<'static, ()>> + Send + 'static,
+    ) {
         let results = std::mem::replace(&mut self.results, futures::stream::empty().boxed());
-        let inspected = results.inspect(move |result| {
-            if let Ok(result) = result {
-                inspect(result);
+        let held_back = results.then(move |result| {
+            let until = result.as_ref().ok().and_then(&inspect);
+            async move {
+                OptionFuture::from(until).await;
+                result
             }
         });
-        self.results = inspected.boxed();
+        self.results = held_back.boxed();
     }
 
     /// Keeps `held` until the results are dropped.

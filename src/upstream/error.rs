@@ -82,6 +82,9 @@ pub enum UpstreamError {
         /// Its id.
         id: String,
     },
+    /// Nobody knows for now whether the tenant owns what the request names. It was not sent.
+    #[error("the state of files is unavailable")]
+    OwnershipUnknown,
     /// The request may name what its tenant does not own. It was not sent.
     #[error("the request must not be nested more than 127 levels deep")]
     Unsearchable,
@@ -165,6 +168,7 @@ impl UpstreamError {
             | UpstreamError::AccessDenied(_)
             | UpstreamError::NotServed(_)
             | UpstreamError::NotOwned { .. }
+            | UpstreamError::OwnershipUnknown
             | UpstreamError::Unsearchable
             | UpstreamError::NoCredentials(_)
             | UpstreamError::NoUsableKey => true,
@@ -222,6 +226,7 @@ impl UpstreamError {
             | UpstreamError::StoreUnreachable
             | UpstreamError::AccessDenied(_)
             | UpstreamError::NotOwned { .. }
+            | UpstreamError::OwnershipUnknown
             | UpstreamError::Unsearchable
             | UpstreamError::NotServed(_) => false,
         }

@@ -8,7 +8,11 @@ use crate::claude::{
     files::FileObject,
     models::{ModelPage, TokenCount},
 };
-use futures::{Stream, StreamExt, stream::BoxStream};
+use futures::{
+    Stream, StreamExt,
+    future::{BoxFuture, OptionFuture},
+    stream::BoxStream,
+};
 use std::{
     fmt,
     pin::Pin,
@@ -122,16 +126,24 @@ impl EventStream {
         }
     }
 
-    /// Passes each event to `inspect` when it is read, the first one at once.
-    pub fn inspect_all(&mut self, inspect: impl Fn(&StreamEvent) + Send + 'static) {
-        let inspect = move |event: &Event| {
-            if let Ok(event) = event {
-                inspect(event);
-            }
-        };
-        self.first.iter().for_each(&inspect);
+    /// Passes each event to `inspect` when it is read, the first one at once. What that
+    /// returns is awaited before the event is passed on.
+    pub async fn hold_back(
+        &mut self,
+        inspect: impl Fn(&StreamEvent) -> Option<BoxFuture<'static, ()>> + Send + 'static,
+    ) {
+        let inspect = move |event: &Event| event.as_ref().ok().and_then(&inspect);
+        let until = self.first.as_ref().and_then(&inspect);
         let events = std::mem::replace(&mut self.events, futures::stream::empty().boxed());
-        self.events = events.inspect(inspect).boxed();
+        let held_back = events.then(move |event| {
+            let until = inspect(&event);
+            async move {
+                OptionFuture::from(until).await;
+                event
+            }
+        });
+        self.events = held_back.boxed();
+        OptionFuture::from(until).await;
     }
 
     /// Waits for the first event, which is then read again.

@@ -50,6 +50,12 @@ pub type Keyed = ClaudeServiceClient<InterceptedService<Channel, WithKey>>;
 #[derive(Clone)]
 pub struct WithKey(MetadataValue<Ascii>);
 
+impl WithKey {
+    pub fn new(key: &str) -> Self {
+        WithKey(key.parse().unwrap())
+    }
+}
+
 impl Interceptor for WithKey {
     fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, Status> {
         request.metadata_mut().insert("x-api-key", self.0.clone());
@@ -59,7 +65,7 @@ impl Interceptor for WithKey {
 
 /// A client that shows a key with each call.
 pub fn keyed(channel: Channel, key: &str) -> Keyed {
-    ClaudeServiceClient::with_interceptor(channel, WithKey(key.parse().unwrap()))
+    ClaudeServiceClient::with_interceptor(channel, WithKey::new(key))
 }
 
 /// The time at which every test begins.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod certificates;
+mod file_world;
 mod harness;
 mod hosts;
 mod keys;
@@ -20,6 +21,10 @@ mod redis_misconfigured;
 #[path = "../replicas/redis_server.rs"]
 #[allow(dead_code)] // Load runs ask first whether there is one.
 mod redis_server;
+mod shared_file_batches;
+mod shared_file_faults;
+mod shared_file_limits;
+mod shared_files;
 mod signatures;
 mod tls;
 mod turns;

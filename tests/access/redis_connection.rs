@@ -40,9 +40,11 @@ const ACL: &[&str] = &[
     "+zadd",
     "+zcard",
     "+zrem",
+    "+zrangebyscore",
     "+zremrangebyscore",
     "+set",
     "+get",
+    "+ttl",
     "+select",
 ];
 

@@ -108,8 +108,17 @@ impl RedisServer {
 
     /// Lets it hang: connections stay, and nothing is answered.
     pub fn hang(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on after that.
+    pub fn wake(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, name: &str) {
         let child = self.child.as_ref().expect("it runs");
-        let signal = ["-STOP", &child.id().to_string()];
+        let signal = [name, &child.id().to_string()];
         let sent = Command::new("kill").args(signal).status();
         assert!(sent.expect("kill runs").success());
     }

@@ -72,7 +72,7 @@ impl FileWorld {
         let clock = Clock::new(move || {
             SystemTime::now() + Duration::from_secs(seconds.load(Ordering::SeqCst))
         });
-        let ownership = Ownership::open(&config).unwrap().at(clock);
+        let ownership = Ownership::open(&config, None, clock).unwrap();
         let upstream = ownership.guarding(Upstream::new(&upstream, Keys::new(keys)).unwrap());
         let files = Files::new(&config, &upstream, &ownership).unwrap();
         let rpcs = Rpcs::new(upstream.client, ServiceConfig::default()).with_files(files.clone());

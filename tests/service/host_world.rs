@@ -2,6 +2,7 @@
 
 use crate::support::{Grpc, Setup, connect};
 use claude_grpc::{
+    access::Clock,
     files::{FilesConfig, Ownership},
     server::Server,
     service::Rpcs,
@@ -87,7 +88,7 @@ impl HostWorld {
         let keys: BTreeMap<_, _> = keys.collect();
         let keys = claude_grpc::upstream::HostKeys::new(Keys::new([]), keys);
         // As with access control: what the guard leaves alone must stay as it was.
-        let ownership = Ownership::open(&FilesConfig::default()).unwrap();
+        let ownership = Ownership::open(&FilesConfig::default(), None, Clock::default()).unwrap();
         let upstream = ownership.guarding(Upstream::new(&setup.upstream, keys).unwrap());
         let service = Rpcs::new(upstream.client.clone(), setup.service);
         let server = Server::bind(setup.server, service).await.unwrap();

@@ -94,7 +94,7 @@ impl FileService for Rpcs {
         request: Request<v1::ListFilesRequest>,
     ) -> Result<Response<v1::ListFilesResponse>, Status> {
         let (files, options) = self.files(&request)?;
-        let all = files.list(&options);
+        let all = files.list(&options).await.map_err(failed)?;
         let request = request.into_inner();
         let (page, next_page_token) = page(&all, request.page_size, &request.page_token)?;
         Ok(Response::new(v1::ListFilesResponse {
