@@ -9,23 +9,23 @@ pub const TENANTS: &str = "claude-grpc:batches:tenants";
 
 /// The keys of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TenantKeys {
+pub struct BatchKeys {
     tag: String,
 }
 
-// === impl TenantKeys ===
+// === impl BatchKeys ===
 
-impl TenantKeys {
+impl BatchKeys {
     /// Those of a tenant by its name.
     pub fn of(tenant: &str) -> Self {
-        TenantKeys {
+        BatchKeys {
             tag: hash(&["tenant", tenant]),
         }
     }
 
     /// Those of a tenant by its hash.
     pub fn tagged(tag: String) -> Self {
-        TenantKeys { tag }
+        BatchKeys { tag }
     }
 
     /// The hash of the tenant.
@@ -97,10 +97,10 @@ mod tests {
 
     #[test]
     fn tenants_and_their_request_ids_have_hashes_of_their_own() {
-        let (one, two) = (TenantKeys::of("one"), TenantKeys::of("two"));
+        let (one, two) = (BatchKeys::of("one"), BatchKeys::of("two"));
         assert_ne!(one, two);
-        assert_ne!(TenantKeys::of(""), one);
-        assert_eq!(TenantKeys::tagged(one.tag().to_owned()), one);
+        assert_ne!(BatchKeys::of(""), one);
+        assert_eq!(BatchKeys::tagged(one.tag().to_owned()), one);
         assert_ne!(one.request("r"), two.request("r"));
         assert_ne!(one.request("r"), one.request("s"));
         assert_eq!(one.request(""), "");

@@ -41,7 +41,7 @@ use crate::{
     store::{RedisCommand, Store},
 };
 use index_entry::IndexEntry;
-use keys::{TENANTS, TenantKeys};
+use keys::{BatchKeys, TENANTS};
 use lease::{LEASE_MS, TurnLease};
 use pieces::ITEMS;
 use state::{SharedRecord, SharedState};
@@ -76,7 +76,7 @@ impl SharedBatches {
         record: BatchRecord,
         max_per_tenant: usize,
     ) -> Result<SharedTurn, BatchError> {
-        let keys = TenantKeys::of(&record.tenant);
+        let keys = BatchKeys::of(&record.tenant);
         let mut begin = self.state.begin.on(&keys.index(), &[&keys.requests()]);
         begin.arg(keys.request(&record.request_id));
         let (earlier, number): (String, usize) = self.state.ask(begin).await?;
@@ -91,7 +91,7 @@ impl SharedBatches {
     }
 
     pub async fn find(&self, tenant: &str, id: &str) -> Result<Arc<BatchRecord>, BatchError> {
-        let keys = TenantKeys::of(tenant);
+        let keys = BatchKeys::of(tenant);
         let mut get = RedisCommand::new("HGET", &keys.records());
         get.arg(id);
         let token: Option<String> = self.state.ask(get).await?;
@@ -100,7 +100,7 @@ impl SharedBatches {
     }
 
     pub async fn of_tenant(&self, tenant: &str) -> Result<Vec<Arc<BatchRecord>>, BatchError> {
-        let records = self.records(&TenantKeys::of(tenant)).await?;
+        let records = self.records(&BatchKeys::of(tenant)).await?;
         let records: Result<Vec<_>, SharedStateError> = records.into_iter().collect();
         Ok(records?)
     }
@@ -111,7 +111,7 @@ impl SharedBatches {
         let tenants: Vec<String> = self.state.ask(self.state.tenants.on(TENANTS, &[])).await?;
         let mut all = Vec::new();
         for tag in tenants {
-            for record in self.records(&TenantKeys::tagged(tag)).await? {
+            for record in self.records(&BatchKeys::tagged(tag)).await? {
                 match record {
                     Ok(record) => all.push(record),
                     Err(error) => tracing::error!(%error, "failed to read a batch"),
@@ -124,7 +124,7 @@ impl SharedBatches {
     /// The records of a tenant.
     async fn records(
         &self,
-        keys: &TenantKeys,
+        keys: &BatchKeys,
     ) -> Result<Vec<Result<Arc<BatchRecord>, SharedStateError>>, SharedStateError> {
         let index = RedisCommand::new("HGETALL", &keys.index());
         let index: BTreeMap<String, String> = self.state.ask(index).await?;
@@ -166,7 +166,7 @@ impl SharedBatches {
     }
 
     async fn take_turn(&self, tenant: &str, id: &str) -> Result<Option<SharedTurn>, BatchError> {
-        let (state, keys) = (&self.state, TenantKeys::of(tenant));
+        let (state, keys) = (&self.state, BatchKeys::of(tenant));
         let lease = TurnLease::new();
         let more = [keys.index(), keys.records(), keys.turn_ends()];
         let more = more.each_ref().map(String::as_str);
@@ -200,7 +200,7 @@ impl SharedBatches {
     /// Whether a batch is to be looked after by this replica now, and not by another
     /// until the interval has passed.
     pub async fn is_due(&self, record: &BatchRecord) -> Result<bool, BatchError> {
-        let key = TenantKeys::of(&record.tenant).round(&record.id);
+        let key = BatchKeys::of(&record.tenant).round(&record.id);
         let mut begin = RedisCommand::new("SET", &key);
         let interval = u64::try_from(self.interval.as_millis()).unwrap_or(u64::MAX);
         begin.arg(1).arg("NX").arg("PX").arg(interval.max(1));
@@ -209,7 +209,7 @@ impl SharedBatches {
     }
 
     pub async fn items(&self, tenant: &str, id: &str) -> Result<BatchItems, BatchError> {
-        let keys = TenantKeys::of(tenant);
+        let keys = BatchKeys::of(tenant);
         let mut get = RedisCommand::new("HGET", &keys.index());
         get.arg(id);
         let entry: Option<String> = self.state.ask(get).await?;

@@ -2,7 +2,7 @@
 //! that Redis has for an answer. It is encrypted as a whole, so that only all pieces of
 //! one value in their order can be read.
 
-use super::{error::SharedStateError, keys::TenantKeys, state::SharedState};
+use super::{error::SharedStateError, keys::BatchKeys, state::SharedState};
 use crate::store::RedisCommand;
 
 /// Size of a piece, in bytes.
@@ -18,7 +18,7 @@ pub const ITEMS: &str = "items";
 pub const BODY: &str = "body";
 
 /// The keys of this number of pieces.
-pub fn keys_of(keys: &TenantKeys, what: &str, id: &str, number: usize) -> Vec<String> {
+pub fn keys_of(keys: &BatchKeys, what: &str, id: &str, number: usize) -> Vec<String> {
     (0..number).map(|it| keys.piece(what, id, it)).collect()
 }
 
@@ -27,7 +27,7 @@ impl SharedState {
     /// they are added to a batch.
     pub async fn write_pieces(
         &self,
-        keys: &TenantKeys,
+        keys: &BatchKeys,
         what: &str,
         id: &str,
         token: &str,
@@ -46,7 +46,7 @@ impl SharedState {
     /// A token that was written in this number of pieces.
     pub async fn read_pieces(
         &self,
-        keys: &TenantKeys,
+        keys: &BatchKeys,
         what: &str,
         id: &str,
         number: usize,

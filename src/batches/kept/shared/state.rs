@@ -1,6 +1,6 @@
 //! Redis with the state of batches, and the keys that encrypt it.
 
-use super::{error::SharedStateError, index_entry::IndexEntry, keys::TenantKeys};
+use super::{error::SharedStateError, index_entry::IndexEntry, keys::BatchKeys};
 use crate::{
     batches::record::BatchRecord,
     secrets::Keyring,
@@ -91,12 +91,12 @@ impl SharedState {
     /// The record of the batch with this id of a tenant, and of no other.
     pub fn opened_record(
         &self,
-        keys: &TenantKeys,
+        keys: &BatchKeys,
         id: &str,
         token: &str,
     ) -> Result<BatchRecord, SharedStateError> {
         let record: BatchRecord = self.opened(token)?;
-        let is_that_one = record.id == id && TenantKeys::of(&record.tenant) == *keys;
+        let is_that_one = record.id == id && BatchKeys::of(&record.tenant) == *keys;
         is_that_one
             .then_some(record)
             .ok_or(SharedStateError::Invalid)

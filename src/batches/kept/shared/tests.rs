@@ -94,7 +94,7 @@ async fn one_that_has_lost_its_turn_learns_it_and_writes_nothing() {
     let redis = RedisServer::start().await;
     let [one, two] = [replica(&redis), replica(&redis)];
     let lost = created(&one, "a", &Bytes::new()).await;
-    redis.ask(&["del", &TenantKeys::of("t").turn("a")]);
+    redis.ask(&["del", &BatchKeys::of("t").turn("a")]);
     let turn = two.try_turn("t", "a").await.unwrap().unwrap();
     let canceled = BatchRecord {
         is_cancel_wanted: true,
@@ -147,7 +147,7 @@ async fn it_is_unclear_since_the_turn_in_which_it_was_sent_is_over() {
     turn.replace(sent(None)).await.unwrap();
     turn.replace(sent(Some(1))).await.unwrap();
     // Its replica has died.
-    redis.ask(&["del", &TenantKeys::of("t").turn("a")]);
+    redis.ask(&["del", &BatchKeys::of("t").turn("a")]);
     let of_other = replica(&redis).turn("t", "a").await.unwrap();
     assert!(of_other.unclear_for() < Duration::from_millis(300));
 }
@@ -157,7 +157,7 @@ async fn it_is_unclear_since_the_turn_in_which_it_was_sent_is_over() {
 async fn a_script_that_is_run_twice_does_what_it_does_once() {
     let redis = RedisServer::start().await;
     let state = SharedState::new(store(&redis), keyring(), DAY);
-    let keys = TenantKeys::of("t");
+    let keys = BatchKeys::of("t");
     let (turn, index) = (keys.turn("a"), keys.index());
     let more = [index.clone(), keys.records(), keys.requests()];
     let mut add = state.add.on(&turn, &more.each_ref().map(String::as_str));

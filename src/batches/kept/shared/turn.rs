@@ -7,7 +7,7 @@
 use super::{
     error::SharedStateError,
     index_entry::IndexEntry,
-    keys::{TENANTS, TenantKeys},
+    keys::{BatchKeys, TENANTS},
     lease::{LEASE_MS, TurnLease},
     pieces::{BODY, ITEMS, keys_of},
     state::{SharedRecord, SharedState},
@@ -33,7 +33,7 @@ use tokio::time::Instant;
 /// The right to change a batch.
 pub struct SharedTurn {
     state: Arc<SharedState>,
-    keys: TenantKeys,
+    keys: BatchKeys,
     id: String,
     lease: TurnLease,
     known: Mutex<KnownRecord>,
@@ -57,7 +57,7 @@ impl SharedTurn {
     /// The turn of a batch that Redis does not have yet.
     pub fn of_new(
         state: Arc<SharedState>,
-        keys: TenantKeys,
+        keys: BatchKeys,
         record: BatchRecord,
         max_per_tenant: usize,
     ) -> Self {
@@ -76,7 +76,7 @@ impl SharedTurn {
     /// A turn that was taken, of a batch whose last turn has been over for this time.
     pub fn taken(
         state: Arc<SharedState>,
-        keys: TenantKeys,
+        keys: BatchKeys,
         lease: TurnLease,
         of: SharedRecord,
         over_for: Duration,
