@@ -149,9 +149,19 @@ impl Batches {
         self.shared.tasks.wait().await;
     }
 
-    /// The key of a batch: the one that it was sent with, or the one that its id
-    /// chooses among those that can be used.
+    /// The key to send a batch with: the one that it was sent with, or that has what its
+    /// requests name, or the one that its id chooses among those that can be used.
     fn key_for(&self, record: &BatchRecord) -> Result<Fingerprint, BatchError> {
+        let mut of_hosts = self
+            .shared
+            .hosts
+            .iter()
+            .flat_map(|(_, keys)| keys.current().to_vec());
+        if let Some(key) = of_hosts.find(|key| Some(key.fingerprint()) == record.key)
+            && key.refusal().is_none()
+        {
+            return Ok(key.fingerprint());
+        }
         let (_, keys) = &self.shared.hosts[0];
         let keys = keys.current();
         let affinity = KeyAffinity::named(Some(&record.tenant), &record.id);

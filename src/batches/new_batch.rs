@@ -1,7 +1,11 @@
 //! A batch to be submitted.
 
 use super::record::{BatchItems, BatchRecord};
-use crate::{access::Identity, models::Tokens, upstream::ApiHeaders};
+use crate::{
+    access::Identity,
+    models::Tokens,
+    upstream::{ApiHeaders, Fingerprint},
+};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -15,6 +19,8 @@ pub struct NewBatch {
     pub request_id: String,
     /// The headers that it is created with.
     pub headers: Option<ApiHeaders>,
+    /// The API key that has what its requests name; `None` if any will do.
+    pub key: Option<Fingerprint>,
     /// Its items.
     pub items: BatchItems,
     /// The estimated usage of each item.
@@ -39,6 +45,7 @@ impl NewBatch {
         BatchRecord {
             request_id: self.request_id.clone(),
             headers: self.headers.clone(),
+            key: self.key,
             ..BatchRecord::new(id, &self.tenant, items, now)
         }
     }

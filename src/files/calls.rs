@@ -1,6 +1,9 @@
 //! What callers ask of files.
 
-use super::{FileError, FileFacts, Files, Owned, possessions::UploadLimits, registry::UploadRoom};
+use super::{
+    FileError, FileFacts, Files, Owned, named_ids::NamedIds, possessions::UploadLimits,
+    registry::UploadRoom,
+};
 use crate::{
     call::Deadline,
     claude::files::FileObject,
@@ -181,6 +184,17 @@ impl Files {
             }
             Err(failed) => Err(self.gone(&owned, failed).await),
         }
+    }
+
+    /// The key with which a request of a tenant must be made, if it names something: the
+    /// one that has it. What the tenant may not name is found later.
+    pub async fn key_named_in(&self, body: &Bytes, options: &CallOptions) -> Option<Fingerprint> {
+        let named = NamedIds::search(body).await.ok()??;
+        let ids: Vec<_> = named.ids.iter().map(|(kind, id)| (*kind, &**id)).collect();
+        let registry = &self.shared.registry;
+        let found = registry.find_all(&tenant_of(options), &ids).await;
+        let mut owned = found.into_iter().filter_map(|found| found.ok().flatten());
+        owned.find_map(|owned| owned.key)
     }
 
     /// The content of a file that a tool of the API made.

@@ -15,10 +15,6 @@ use crate::{
 };
 use bytes::Bytes;
 use std::sync::Arc;
-use tokio::task::spawn_blocking;
-
-/// A body of this size in bytes is searched on a thread of its own: it takes milliseconds.
-const LARGE: usize = 1 << 20;
 
 /// Checks the ids of requests, and notes those of answers.
 pub struct Guard {
@@ -32,18 +28,13 @@ impl Guard {
     /// Checks what a request names, and returns the ids. Without access control there is
     /// one tenant, which may also name what is unknown here.
     async fn check(&self, call: &mut Call) -> Result<Option<NamedIds>, UpstreamError> {
-        let Some(body) = searched(&call.payload).filter(|body| NamedIds::are_possible(body)) else {
+        let Some(body) = searched(&call.payload) else {
             return Ok(None);
         };
-        let named = match body.len() {
-            0..LARGE => NamedIds::of_request(body),
-            _ => {
-                let body = body.clone();
-                let search = spawn_blocking(move || NamedIds::of_request(&body));
-                search.await.unwrap_or(Err(Unsearchable))
-            }
+        let named = NamedIds::search(body).await;
+        let Some(named) = named.map_err(|Unsearchable| UpstreamError::Unsearchable)? else {
+            return Ok(None);
         };
-        let named = named.map_err(|Unsearchable| UpstreamError::Unsearchable)?;
         let tenant = tenant_of(call);
         let ids: Vec<_> = named.ids.iter().map(|(kind, id)| (*kind, &**id)).collect();
         let found = self.note_taker.registry.find_all(tenant, &ids).await;

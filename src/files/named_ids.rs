@@ -6,11 +6,13 @@
 
 use crate::{claude::representable::representable, upstream::OwnedKind};
 use aho_corasick::AhoCorasick;
+use bytes::Bytes;
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 use serde_json::Value;
 use std::{borrow::Cow, collections::BTreeSet, fmt, sync::LazyLock};
+use tokio::task::spawn_blocking;
 
 /// A request without any of these names nothing, and its answer has nothing that could be
 /// named later. An escape may spell any of them.
@@ -27,6 +29,9 @@ const SIGNS: [&str; 6] = [
 /// The objects in which results say what was made.
 /// Source: the types of the official SDK (PyPI `anthropic` 2.14.0).
 const OUTPUTS: [&str; 2] = ["code_execution_output", "bash_code_execution_output"];
+
+/// A body of this size in bytes is searched on a thread of its own: it takes milliseconds.
+const LARGE: usize = 1 << 20;
 
 static SEARCH: LazyLock<AhoCorasick> =
     LazyLock::new(|| AhoCorasick::new(SIGNS).expect("six short patterns are a valid search"));
@@ -53,6 +58,23 @@ impl NamedIds {
     /// Whether a request may name something, or its answer may have something to name.
     pub fn are_possible(body: &[u8]) -> bool {
         SEARCH.is_match(body)
+    }
+
+    /// As [`of_request`](Self::of_request), next to other work if the body is large; `None`
+    /// for a body without any of the signs.
+    ///
+    /// # Errors
+    /// When the body is nested too deeply.
+    pub async fn search(body: &Bytes) -> Result<Option<NamedIds>, Unsearchable> {
+        if !NamedIds::are_possible(body) {
+            return Ok(None);
+        }
+        if body.len() < LARGE {
+            return NamedIds::of_request(body).map(Some);
+        }
+        let body = body.clone();
+        let search = spawn_blocking(move || NamedIds::of_request(&body));
+        search.await.unwrap_or(Err(Unsearchable)).map(Some)
     }
 
     /// The ids in a request of the Messages API, or in one that creates a batch.

@@ -10,9 +10,11 @@ use axum::{
 use bytes::Bytes;
 use claude_grpc::{
     access::Clock,
+    batches::{Batches, BatchesConfig},
     files::{Files, FilesConfig, Ownership},
     proto::v1::{
-        self, claude_service_client::ClaudeServiceClient, file_service_client::FileServiceClient,
+        self, batch_service_client::BatchServiceClient, claude_service_client::ClaudeServiceClient,
+        file_service_client::FileServiceClient,
     },
     secrets::Keyring,
     server::{Server, ServerConfig},
@@ -41,6 +43,7 @@ const DAY: u64 = 24 * 60 * 60;
 struct FileWorld {
     grpc: FileServiceClient<HttpClient>,
     claude: ClaudeServiceClient<HttpClient>,
+    batches: BatchServiceClient<HttpClient>,
     files: Option<Files>,
     /// Seconds by which the clock of the service is ahead.
     ahead: Arc<AtomicU64>,
@@ -75,7 +78,15 @@ impl FileWorld {
         let ownership = Ownership::open(&config, None, clock).unwrap();
         let upstream = ownership.guarding(Upstream::new(&upstream, Keys::new(keys)).unwrap());
         let files = Files::new(&config, &upstream, &ownership).unwrap();
-        let rpcs = Rpcs::new(upstream.client, ServiceConfig::default()).with_files(files.clone());
+        let batches = BatchesConfig {
+            state_file: Some(dir.path().join("batches")),
+            key_file: config.key_file.clone(),
+            ..BatchesConfig::default()
+        };
+        let batches = Batches::open(&batches, &upstream, None, None).unwrap();
+        let rpcs = Rpcs::new(upstream.client, ServiceConfig::default())
+            .with_files(files.clone())
+            .with_batches(batches);
         let server = ServerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             ..ServerConfig::default()
@@ -85,7 +96,8 @@ impl FileWorld {
         let origin: http::Uri = origin.parse().unwrap();
         FileWorld {
             grpc: FileServiceClient::with_origin(http_client(), origin.clone()),
-            claude: ClaudeServiceClient::with_origin(http_client(), origin),
+            claude: ClaudeServiceClient::with_origin(http_client(), origin.clone()),
+            batches: BatchServiceClient::with_origin(http_client(), origin),
             files,
             ahead,
             serving: tokio::spawn(server.run()),
@@ -382,4 +394,37 @@ fn code_execution() -> v1::Tool {
         )),
         ..v1::Tool::default()
     }
+}
+
+/// Each batch chooses a key by its id, unless its requests name something.
+#[tokio::test]
+async fn a_batch_is_sent_with_the_key_that_has_what_its_requests_name() {
+    let (mut world, simulator) = simulated(|_| {}).await;
+    let file = world.upload(note("a")).await.unwrap();
+    let submit = |request: v1::GenerateRequest| v1::SubmitBatchRequest {
+        items: vec![v1::BatchItem {
+            id: "a".to_owned(),
+            request: Some(v1::batch_item::Request::Generate(request)),
+        }],
+        ..v1::SubmitBatchRequest::default()
+    };
+    for _ in 0..8 {
+        let named = submit(about(&file.id));
+        soon(world.batches.submit_batch(named)).await.unwrap();
+    }
+    let keys = |path: &str| -> HashSet<_> {
+        let requests = simulator.requests().into_iter();
+        let requests = requests.filter(|it| it.path.starts_with(path));
+        let keys = requests.filter_map(|it| it.headers.get("authorization").cloned());
+        keys.collect()
+    };
+    assert_eq!(keys("/v1/messages/batches"), keys("/v1/files"));
+    assert_eq!(keys("/v1/files").len(), 1);
+
+    for _ in 0..16 {
+        soon(world.batches.submit_batch(submit(ask("Hello"))))
+            .await
+            .unwrap();
+    }
+    assert_eq!(keys("/v1/messages/batches").len(), 3);
 }

@@ -54,7 +54,7 @@ impl BatchService for Rpcs {
         let batches = self.batches(&request)?;
         let options = call::options(&request, false, &self.config.passthrough)?;
         batches.may_submit(&options).map_err(failed)?;
-        let new = submission::read(self, request.into_inner(), options)?;
+        let new = submission::read(self, request.into_inner(), options).await?;
         let record = batches.submit(new).await.map_err(failed)?;
         Ok(Response::new(v1::SubmitBatchResponse {
             batch: Some(listed(&record, batches.retention())),

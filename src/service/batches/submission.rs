@@ -30,7 +30,7 @@ const MAX_BODY: usize = 256 * 1024 * 1024;
 /// # Errors
 /// INVALID_ARGUMENT with every violation; PERMISSION_DENIED for a model that the caller
 /// may not use.
-pub fn read(
+pub async fn read(
     rpcs: &Rpcs,
     request: v1::SubmitBatchRequest,
     options: CallOptions,
@@ -48,14 +48,20 @@ pub fn read(
         builder.add(rpcs, number, item, &options, &mut wrong)?;
     }
     wrong.into_result()?;
+    let body = builder.body.finish();
+    let key = match &rpcs.files {
+        Some(files) => files.key_named_in(&body, &options).await,
+        None => None,
+    };
     Ok(NewBatch {
         tenant: options.tenant.map(|it| it.to_string()).unwrap_or_default(),
         caller: options.caller,
         request_id: request.request_id,
         headers: options.headers.map(|headers| (*headers).clone()),
+        key,
         items: builder.items,
         estimates: builder.estimates,
-        body: builder.body.finish(),
+        body,
     })
 }
 
