@@ -164,18 +164,6 @@ fn serialize_other<S: Serializer>(
 }
 
 impl AnswerBlock {
-    /// The type and the unknown fields of a block of a known type.
-    pub(super) fn extra_mut(&mut self) -> Option<(&'static str, &mut Extra)> {
-        Some(match self {
-            AnswerBlock::Text { extra, .. } => ("text", extra),
-            AnswerBlock::Thinking { extra, .. } => ("thinking", extra),
-            AnswerBlock::RedactedThinking { extra, .. } => ("redacted_thinking", extra),
-            AnswerBlock::ToolUse { extra, .. } => ("tool_use", extra),
-            AnswerBlock::ContainerUpload { extra, .. } => ("container_upload", extra),
-            AnswerBlock::Other { .. } => return None,
-        })
-    }
-
     /// Reads the block at a position in the content. What no field here has is
     /// carried as [`AnswerBlock::Other`].
     ///

@@ -4,7 +4,6 @@
 //! must go back as it came.
 
 use super::{lenient::Object, raw::RawObject, tool_origin::ToolOrigin};
-use serde_json::value::RawValue;
 
 /// Such fields, as one JSON object; empty if there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,12 +29,6 @@ impl Extra {
             json.push('}');
         }
         Extra(json)
-    }
-
-    /// The JSON object; without such fields, an empty one.
-    pub(super) fn to_raw(&self) -> Box<RawValue> {
-        let json = if self.0.is_empty() { "{}" } else { &self.0 };
-        RawValue::from_string(json.to_owned()).expect("it is made of JSON")
     }
 
     /// The JSON object as a string, which is empty without such fields.

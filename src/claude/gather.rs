@@ -6,8 +6,6 @@
 use super::{
     answer::{AnswerBlock, Message},
     event::{Delta, MessageDelta, StreamEvent},
-    extra::Extra,
-    lenient::Object,
     merge::MergedBlock,
 };
 use serde_json::value::RawValue;
@@ -19,8 +17,7 @@ use serde_json::value::RawValue;
 pub struct Gather {
     message: Box<Message>,
     end: MessageDelta,
-    /// Blocks of unknown types that had deltas, and the unknown fields of others that had
-    /// unknown ones, with their positions.
+    /// Blocks of unknown types that had deltas, with their positions.
     merged: Vec<(usize, MergedBlock)>,
 }
 
@@ -64,12 +61,7 @@ impl Gather {
             (AnswerBlock::Other { json, .. }, Delta::Other(delta)) => {
                 merged(&mut self.merged, position, json).push(&delta);
             }
-            // The API may add deltas to blocks that are known.
-            (block, Delta::Other(delta)) => {
-                if let Some((_, extra)) = block.extra_mut() {
-                    merged(&mut self.merged, position, &extra.to_raw()).push(&delta);
-                }
-            }
+            // A delta that is unknown here: the API may add some.
             _ => {}
         }
     }
@@ -83,17 +75,8 @@ impl Gather {
         message.usage = end.usage;
         message.rest = end.rest;
         for (position, block) in self.merged.drain(..) {
-            match message.content.get_mut(position) {
-                Some(AnswerBlock::Other { json, .. }) => *json = block.finish(),
-                Some(known) => {
-                    let fields = block.finish();
-                    if let Some((kind, extra)) = known.extra_mut()
-                        && let Ok(fields) = Object::read(fields.get())
-                    {
-                        *extra = Extra::of(kind, &fields);
-                    }
-                }
-                None => {}
+            if let Some(AnswerBlock::Other { json, .. }) = message.content.get_mut(position) {
+                *json = block.finish();
             }
         }
         message
@@ -196,28 +179,5 @@ data: {"type":"content_block_stop","index":2}
     fn a_cut_stream_is_no_answer() {
         assert!(gather(START).unwrap().is_none());
         assert!(gather(END).is_err());
-    }
-
-    #[test]
-    fn an_unknown_delta_of_a_known_block_becomes_fields_of_it() {
-        let blocks = r#"event: content_block_start
-data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":"","a":"x"}}
-
-event: content_block_delta
-data: {"type":"content_block_delta","index":0,"delta":{"type":"new_delta","a":"y","b":1.0,"text":"not this"}}
-
-event: content_block_delta
-data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hello"}}
-
-event: content_block_stop
-data: {"type":"content_block_stop","index":0}
-
-"#;
-        let message = gather(&format!("{START}{blocks}{END}")).unwrap().unwrap();
-        let [AnswerBlock::Text { text, extra, .. }] = &message.content[..] else {
-            panic!("{message:?}");
-        };
-        assert_eq!(text, "hello");
-        assert_eq!(extra.clone().into_string(), r#"{"a":"xy","b":1.0}"#);
     }
 }
