@@ -1,6 +1,6 @@
 # The programs in docs/clients, each in a project of its own as its page describes,
-# against the simulator. The Rust one is a doctest. And what each library makes of a
-# server that drains (Rust: tests/service/drain.rs).
+# against the simulator. The Rust one is a doctest. With $with_drains, also what each
+# library makes of a server that drains (Rust: tests/service/drain.rs).
 # shellcheck shell=bash
 
 # project LANGUAGE: makes a folder with the files that each program reads; sets
@@ -16,6 +16,11 @@ project() {
 block() {
     sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/p" "$2" | sed '1d; /^```$/,$d' |
         sed "s/localhost:50051/$address/"
+}
+
+# drain NAME FUNCTION: a step that takes a minute.
+drain() {
+    [ -z "${with_drains:-}" ] || step "$@"
 }
 
 # drains COMMAND…: without a service config, and with ours.
@@ -117,14 +122,14 @@ need npm
 [ -n "${service:-}" ] || step "cargo run -- serve --simulate" start_service
 [ -n "${go_plugins:-}" ] || step "install protoc" install_protoc
 step "client in Python" python_client
-step "drain with Python" python_drain
+drain "drain with Python" python_drain
 step "client in Go" go_client
-step "drain with Go" go_drain
+drain "drain with Go" go_drain
 step "client in TypeScript" typescript_client
-step "drain with TypeScript" typescript_drain
+drain "drain with TypeScript" typescript_drain
 if command -v javac >/dev/null && command -v mvn >/dev/null; then
     step "client in Java" java_client
-    step "drain with Java" java_drain
+    drain "drain with Java" java_drain
 else
     skip "client in Java" "javac or mvn is missing"
 fi
