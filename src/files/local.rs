@@ -88,11 +88,9 @@ impl LocalRegistry {
         (found.kind == kind && found.tenant == tenant).then(|| Arc::clone(found))
     }
 
-    /// The files of a tenant, newest first.
+    /// The files of a tenant, in any order.
     pub fn files_of(&self, tenant: &str) -> Vec<Arc<Owned>> {
-        let mut files = self.held.lock().possessions.files_of(tenant);
-        files.sort_unstable_by(|a, b| b.position().cmp(&a.position()));
-        files
+        self.held.lock().possessions.files_of(tenant)
     }
 
     /// Some of what has ended at this time, at most this number.
