@@ -1,6 +1,9 @@
 //! `[batches]`: BatchService, and where the state of batches is kept.
 
-use crate::duration_limits;
+use crate::{
+    duration_limits,
+    store::{StatePlace, StoreAddress},
+};
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, time::Duration};
 
@@ -60,20 +63,16 @@ impl BatchesConfig {
         self.shared || self.state_file.is_some()
     }
 
-    /// Validates what the types do not express. Calls `wrong` with the key and
-    /// the problem of each fault.
-    pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
-        let with_key = "must be set together with batches.key_file";
-        if self.state_file.is_some() && self.key_file.is_none() {
-            wrong("state_file", with_key.to_owned());
-        }
-        if self.shared && self.key_file.is_none() {
-            wrong("shared", with_key.to_owned());
-        }
-        if self.shared && self.state_file.is_some() {
-            let problem = "must not be combined with batches.state_file";
-            wrong("shared", problem.to_owned());
-        }
+    /// Validates what the types do not express, and what must fit `limits.store`. Calls
+    /// `wrong` with the key and the problem of each fault.
+    pub fn check(&self, store: &StoreAddress, wrong: &mut dyn FnMut(&str, String)) {
+        let place = StatePlace {
+            section: "batches",
+            state_file: self.state_file.as_deref(),
+            shared: self.shared,
+            key_file: self.key_file.as_deref(),
+        };
+        place.check(store, wrong);
         if self.retention > KEPT_BY_API {
             wrong("retention", "must be at most 29 days".to_owned());
         }

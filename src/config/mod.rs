@@ -114,12 +114,9 @@ impl Config {
         self.files.check(&self.limits.store, &mut |key, problem| {
             wrong(&format!("files.{key}"), problem)
         });
-        self.batches
-            .check(&mut |key, problem| wrong(&format!("batches.{key}"), problem));
-        if self.batches.shared && matches!(self.limits.store.parse(), Ok(None)) {
-            let problem = "requires a Redis URL in limits.store";
-            wrong("batches.shared", problem.to_owned());
-        }
+        self.batches.check(&self.limits.store, &mut |key, problem| {
+            wrong(&format!("batches.{key}"), problem)
+        });
         self.access
             .check(&mut |key, problem| wrong(&format!("access.{key}"), problem));
         self.limits

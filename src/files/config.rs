@@ -1,6 +1,9 @@
 //! `[files]`: FileService, and where it is kept what belongs to whom.
 
-use crate::{duration_limits, store::StoreAddress};
+use crate::{
+    duration_limits,
+    store::{StatePlace, StoreAddress},
+};
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, time::Duration};
 
@@ -60,32 +63,13 @@ impl FilesConfig {
     /// Validates what the types do not express, and what must fit `limits.store`. Calls
     /// `wrong` with the key and the problem of each fault.
     pub fn check(&self, store: &StoreAddress, wrong: &mut dyn FnMut(&str, String)) {
-        let problems = [
-            (
-                self.key_file.is_none(),
-                "must be set together with files.key_file",
-            ),
-            (
-                self.state_file.is_some(),
-                "must not be combined with files.state_file",
-            ),
-            (
-                *store == StoreAddress::Memory,
-                "requires a Redis URL in limits.store",
-            ),
-        ];
-        for (_, problem) in problems
-            .iter()
-            .filter(|(is_wrong, _)| self.shared && *is_wrong)
-        {
-            wrong("shared", (*problem).to_owned());
-        }
-        if self.state_file.is_some() && self.key_file.is_none() {
-            wrong(
-                "state_file",
-                "must be set together with files.key_file".to_owned(),
-            );
-        }
+        let place = StatePlace {
+            section: "files",
+            state_file: self.state_file.as_deref(),
+            shared: self.shared,
+            key_file: self.key_file.as_deref(),
+        };
+        place.check(store, wrong);
         duration_limits::check([("retention", self.retention, false)], wrong);
         if !(SHORTEST_RETENTION..=LONGEST_RETENTION).contains(&self.retention) {
             wrong("retention", "must be between 1 hour and 90 days".to_owned());

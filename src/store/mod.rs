@@ -20,7 +20,9 @@ mod connect;
 mod failure;
 mod failure_kind;
 mod health;
+mod key_hash;
 mod probe;
+mod state_place;
 
 pub use address::{RedisAddress, RedisTopology, RedisUrlError};
 pub use command::{RedisCommand, RedisScript};
@@ -28,6 +30,8 @@ pub use config::{RedisConfig, StoreAddress, StoreFailureMode};
 pub use failure::RedisFailure;
 pub use failure_kind::RedisFailureKind;
 pub use health::StoreHealth;
+pub use key_hash::key_hash;
+pub use state_place::StatePlace;
 
 use connect::{RedisConnection, RedisFiles};
 use probe::RedisProbe;

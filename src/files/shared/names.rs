@@ -1,12 +1,7 @@
 //! The names of keys in Redis. Tenants and ids are in them as hashes only: an id lets
 //! anyone name what it is of who has the API key.
 
-use crate::upstream::OwnedKind;
-use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
-
-/// Length of a hash in bytes: nobody finds a second text with the same one.
-const HASH: usize = 16;
+use crate::{store::key_hash, upstream::OwnedKind};
 
 /// In how many keys the ends of all files are, so that they spread over a cluster.
 const SHARDS: u8 = 16;
@@ -31,7 +26,7 @@ pub struct TenantKeys {
 impl TenantKeys {
     /// Those of a tenant.
     pub fn of(tenant: &str) -> Self {
-        TenantKeys::of_hash(&hash("tenant", tenant))
+        TenantKeys::of_hash(&key_hash(&["tenant", tenant]))
     }
 
     /// Those of the tenant with this hash.
@@ -49,7 +44,7 @@ impl TenantKeys {
 
 /// The hash of an id at the API.
 pub fn hash_of(kind: OwnedKind, id: &str) -> String {
-    hash(kind.name(), id)
+    key_hash(&[kind.name(), id])
 }
 
 /// The key that says whose something is.
@@ -65,15 +60,6 @@ pub fn ends_key(hash: &str) -> String {
 /// All keys with ends of files.
 pub fn all_ends_keys() -> impl Iterator<Item = String> {
     (0..SHARDS).map(|shard| ends_key(&format!("{shard:x}")))
-}
-
-fn hash(kind: &str, text: &str) -> String {
-    let hash = Sha256::new()
-        .chain_update(kind)
-        .chain_update([0])
-        .chain_update(text)
-        .finalize();
-    HEXLOWER.encode(&hash[..HASH])
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! The keys in Redis of a tenant's batches. They name the tenant by a hash, which is
 //! their hash tag, and batches by their ids, which are random.
 
-use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
+use crate::store::key_hash;
+
+/// What all hashes here are about.
+const BATCHES: &str = "claude-grpc batches";
 
 /// The tenants that have batches, each with the time until which it is kept.
 pub const TENANTS: &str = "claude-grpc:batches:tenants";
@@ -19,7 +21,7 @@ impl BatchKeys {
     /// Those of a tenant by its name.
     pub fn of(tenant: &str) -> Self {
         BatchKeys {
-            tag: hash(&["tenant", tenant]),
+            tag: key_hash(&[BATCHES, "tenant", tenant]),
         }
     }
 
@@ -72,23 +74,13 @@ impl BatchKeys {
     pub fn request(&self, request_id: &str) -> String {
         match request_id {
             "" => String::new(),
-            _ => hash(&["request", &self.tag, request_id]),
+            _ => key_hash(&[BATCHES, "request", &self.tag, request_id]),
         }
     }
 
     fn key(&self, name: &str) -> String {
         format!("claude-grpc:{{{}}}:{name}", self.tag)
     }
-}
-
-/// The first half of the SHA-256 of parts, of which only the last can be anything.
-fn hash(parts: &[&str]) -> String {
-    let mut hash = Sha256::new_with_prefix("claude-grpc batches");
-    for part in parts {
-        hash.update([0]);
-        hash.update(part);
-    }
-    HEXLOWER.encode(&hash.finalize()[..16])
 }
 
 #[cfg(test)]
