@@ -1,9 +1,8 @@
 //! A file for what outlives the process: every value in it is encrypted, a Fernet token,
 //! and what is written survives a crash.
 
-use crate::secrets::{Keyring, NotDecrypted};
+use crate::secrets::{Keyring, NotDecrypted, SealError};
 use redb::{Database, TableDefinition};
-use serde::{Serialize, de::DeserializeOwned};
 use std::{path::Path, sync::Arc};
 use thiserror::Error;
 use tokio::task::spawn_blocking;
@@ -31,6 +30,15 @@ pub enum StateFileError {
 impl<E: Into<redb::Error>> From<E> for StateFileError {
     fn from(error: E) -> Self {
         StateFileError::File(Box::new(error.into()))
+    }
+}
+
+impl From<SealError> for StateFileError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Key(error) => StateFileError::Key(error),
+            SealError::Invalid => StateFileError::Invalid,
+        }
     }
 }
 
@@ -85,27 +93,5 @@ impl SealedFile {
         let done = spawn_blocking(move || work(&file)).await;
         // It panicked, or the process ends.
         done.unwrap_or(Err(StateFileError::Invalid))
-    }
-}
-
-// === impl SealedDatabase ===
-
-impl SealedDatabase {
-    /// A value as it is kept.
-    ///
-    /// # Errors
-    /// When it is no JSON.
-    pub fn encrypted(&self, value: &impl Serialize) -> Result<String, StateFileError> {
-        let json = serde_json::to_vec(value).map_err(|_| StateFileError::Invalid)?;
-        Ok(self.keys.encrypt(&json))
-    }
-
-    /// A value that was kept.
-    ///
-    /// # Errors
-    /// When no key decrypts it, or it is of another type.
-    pub fn decrypted<T: DeserializeOwned>(&self, token: &str) -> Result<T, StateFileError> {
-        let json = self.keys.decrypt(token)?;
-        serde_json::from_slice(&json).map_err(|_| StateFileError::Invalid)
     }
 }

@@ -36,7 +36,7 @@ impl StateFile {
         let kept = file.at_start();
         let read = kept.database.begin_read()?;
         for entry in read.open_table(BATCHES)?.iter()? {
-            records.push(kept.decrypted(entry?.1.value())?);
+            records.push(kept.keys.open(entry?.1.value())?);
         }
         drop(read);
         Ok((StateFile(file), records))
@@ -56,10 +56,10 @@ impl StateFile {
                 let id = record.id.as_str();
                 write
                     .open_table(BATCHES)?
-                    .insert(id, &*file.encrypted(&record)?)?;
+                    .insert(id, &*file.keys.seal(&record)?)?;
                 write
                     .open_table(ITEMS)?
-                    .insert(id, &*file.encrypted(&items)?)?;
+                    .insert(id, &*file.keys.seal(&items)?)?;
                 write
                     .open_table(BODIES)?
                     .insert(id, &*file.keys.encrypt(&body))?;
@@ -82,7 +82,7 @@ impl StateFile {
                     if batches.get(id)?.is_none() {
                         return Err(StateFileError::Invalid);
                     }
-                    batches.insert(id, &*file.encrypted(&record)?)?;
+                    batches.insert(id, &*file.keys.seal(&record)?)?;
                 }
                 if !record.needs_body() {
                     write.open_table(BODIES)?.remove(id)?;
@@ -100,7 +100,7 @@ impl StateFile {
                 let read = file.database.begin_read()?;
                 let items = read.open_table(ITEMS)?;
                 let items = items.get(id.as_str())?.ok_or(StateFileError::Invalid)?;
-                let items: BatchItems = file.decrypted(items.value())?;
+                let items: BatchItems = file.keys.open(items.value())?;
                 Some(items)
                     .filter(|it| it.batch == id)
                     .ok_or(StateFileError::Invalid)

@@ -1,6 +1,10 @@
 //! Why a call about files fails.
 
-use crate::{sealed_file::StateFileError, secrets::NotDecrypted, upstream::Failed};
+use crate::{
+    sealed_file::StateFileError,
+    secrets::{NotDecrypted, SealError},
+    upstream::Failed,
+};
 use thiserror::Error;
 
 /// A call about files fails.
@@ -50,5 +54,14 @@ pub enum OwnershipError {
 impl From<Failed> for FileError {
     fn from(failed: Failed) -> Self {
         FileError::Upstream(failed)
+    }
+}
+
+impl From<SealError> for OwnershipError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Key(error) => OwnershipError::Key(error),
+            SealError::Invalid => OwnershipError::Invalid,
+        }
     }
 }

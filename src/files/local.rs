@@ -61,7 +61,7 @@ impl LocalRegistry {
         };
         let kept = file.at_start();
         for entry in kept.database.begin_read()?.open_table(OWNED)?.iter()? {
-            let owned: Owned = kept.decrypted(entry?.1.value())?;
+            let owned: Owned = kept.keys.open(entry?.1.value())?;
             if owned.kind == OwnedKind::File || owned.expires > now {
                 registry.held.lock().put(Arc::new(owned), false);
             } else {
@@ -209,7 +209,7 @@ impl LocalRegistry {
                 for (id, owned) in ids.iter().zip(&owned) {
                     match owned {
                         Some(owned) => {
-                            table.insert(id.as_str(), &*file.encrypted(&**owned)?)?;
+                            table.insert(id.as_str(), &*file.keys.seal(&**owned)?)?;
                         }
                         None => {
                             table.remove(id.as_str())?;

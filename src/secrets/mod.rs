@@ -13,6 +13,7 @@ mod keyring;
 mod kms;
 mod private_file;
 mod reloadable;
+mod sealed_value;
 mod text;
 mod watcher;
 
@@ -25,5 +26,6 @@ pub use keyring::{Keyring, NotDecrypted};
 pub(crate) use private_file::directory;
 pub use private_file::{ensure_private, read_private, write_private};
 pub use reloadable::{LoadError, Reload, ReloadCounts, Reloadable, reload_all};
+pub use sealed_value::SealError;
 pub use text::{read_secret, read_text, text_in, without_mark};
 pub use watcher::Watcher;

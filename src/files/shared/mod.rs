@@ -14,11 +14,11 @@
 //! Replicas share the work of deleting files that have ended: each is handed to one, and to
 //! another if it is not deleted within some minutes.
 
+mod lifetime;
 mod memory;
 mod names;
 mod room;
 mod scripts;
-mod sealed;
 
 pub use room::SharedRoom;
 
@@ -29,11 +29,11 @@ use super::{
 };
 use crate::{access::Clock, secrets::Keyring, store::Store, upstream::OwnedKind};
 use futures::{StreamExt, future::join_all, stream};
+use lifetime::is_over;
 use memory::{Recalled, ReplicaMemory};
 use names::{TenantKeys, hash_of};
 use parking_lot::Mutex;
 use scripts::{OwnershipScripts, PutOutcome, PutWhen};
-use sealed::is_over;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::sleep};
 

@@ -2,8 +2,8 @@
 //! serve.
 
 use super::{
+    lifetime::{LONGEST, leaves},
     names::{TenantKeys, all_ends_keys, ends_key, hash_of, owner_key},
-    sealed::{LONGEST, leaves, open, seal},
 };
 use crate::{
     files::{
@@ -106,7 +106,7 @@ impl OwnershipScripts {
             command.arg(hashes);
             let sealed: Option<Vec<Option<String>>> = self.store.query(command).await;
             for sealed in sealed.ok_or(OwnershipError::Unreachable)? {
-                read.push(sealed.map(|it| open(&self.keys, &it)).transpose()?);
+                read.push(sealed.map(|it| self.keys.open(&it)).transpose()?);
             }
         }
         Ok(read)
@@ -136,7 +136,7 @@ impl OwnershipScripts {
                 return Err(OwnershipError::Unreachable);
             }
         }
-        let sealed = seal(&self.keys, owned)?;
+        let sealed = self.keys.seal(owned)?;
         let size = owned.uploaded_bytes();
         let place = u64::from(rank(owned.kind)) * RANK + owned.expires.min(RANK - 1);
         let mut script = on(&self.put, &of, now);

@@ -1,7 +1,7 @@
 //! Why the state in Redis cannot be used.
 
 use super::index_entry::InvalidEntry;
-use crate::secrets::NotDecrypted;
+use crate::secrets::{NotDecrypted, SealError};
 use thiserror::Error;
 
 /// The state of batches in Redis cannot be read or written.
@@ -24,5 +24,14 @@ pub enum SharedStateError {
 impl From<InvalidEntry> for SharedStateError {
     fn from(_: InvalidEntry) -> Self {
         SharedStateError::Invalid
+    }
+}
+
+impl From<SealError> for SharedStateError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Key(error) => SharedStateError::Key(error),
+            SealError::Invalid => SharedStateError::Invalid,
+        }
     }
 }

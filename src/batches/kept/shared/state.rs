@@ -16,7 +16,8 @@ const MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
 /// Redis with the state of batches.
 pub struct SharedState {
     store: Store,
-    keyring: Keyring,
+    /// Encrypts what is kept.
+    pub keyring: Keyring,
     /// How long everything is kept, in seconds: then Redis deletes what nobody works on.
     pub lifetime: u64,
     pub begin: RedisScript,
@@ -67,25 +68,12 @@ impl SharedState {
 
     /// A value as it is kept.
     pub fn sealed(&self, value: &impl Serialize) -> Result<String, SharedStateError> {
-        let json = serde_json::to_vec(value).map_err(|_| SharedStateError::Invalid)?;
-        Ok(self.sealed_bytes(&json))
-    }
-
-    pub fn sealed_bytes(&self, bytes: &[u8]) -> String {
-        self.keyring.encrypt(bytes)
+        Ok(self.keyring.seal(value)?)
     }
 
     /// A value that was kept.
     pub fn opened<T: DeserializeOwned>(&self, token: &str) -> Result<T, SharedStateError> {
-        let json = self.opened_bytes(token)?;
-        serde_json::from_slice(&json).map_err(|_| SharedStateError::Invalid)
-    }
-
-    pub fn opened_bytes(
-        &self,
-        token: &str,
-    ) -> Result<impl std::ops::Deref<Target = Vec<u8>> + use<>, SharedStateError> {
-        Ok(self.keyring.decrypt(token)?)
+        Ok(self.keyring.open(token)?)
     }
 
     /// The record of the batch with this id of a tenant, and of no other.

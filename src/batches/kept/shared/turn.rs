@@ -130,7 +130,7 @@ impl SharedTurn {
         let sealed = state.sealed(&items)?;
         let mut pieces = state.write_pieces(&self.keys, ITEMS, id, &sealed).await?;
         let items = pieces.len();
-        let sealed = state.sealed_bytes(&body);
+        let sealed = state.keyring.encrypt(&body);
         pieces.extend(state.write_pieces(&self.keys, BODY, id, &sealed).await?);
         let entry = IndexEntry {
             version: 1,
@@ -209,7 +209,10 @@ impl SharedTurn {
             .state
             .read_pieces(&self.keys, BODY, &self.id, number)
             .await?;
-        Ok(Bytes::copy_from_slice(&self.state.opened_bytes(&token)?))
+        let body = self.state.keyring.decrypt(&token);
+        Ok(Bytes::copy_from_slice(
+            &body.map_err(SharedStateError::from)?,
+        ))
     }
 
     pub async fn delete(&self) -> Result<(), BatchError> {
