@@ -156,7 +156,7 @@ impl BatchRecord {
         number.parse().ok().filter(|number| *number < self.items)
     }
 
-    /// Whether it may still have to be submitted.
+    /// Whether the API may not have it yet.
     pub fn needs_body(&self) -> bool {
         self.upstream_id.is_none() && !self.is_final()
     }

@@ -48,15 +48,22 @@ impl KnownModel {
         self.rules.effort.contains(&level)
     }
 
+    /// Whether it thinks in this way at an effort level.
+    pub fn thinks_at(&self, thinking: ThinkingType, effort: Option<Effort>) -> bool {
+        let highest = self.rules.thinking_off_up_to;
+        let highest = highest.filter(|_| thinking.is_off());
+        effort
+            .zip(highest)
+            .is_none_or(|(level, highest)| level <= highest)
+    }
+
     /// Whether it accepts what a request asks, without the effort level if it does not
     /// accept that.
     pub fn accepts(&self, needs: ModelNeeds) -> bool {
         let rules = &self.rules;
         let effort = needs.effort.filter(|level| self.accepts_effort(*level));
         let thinks = needs.thinking.is_none_or(|thinking| {
-            let highest = rules.thinking_off_up_to.filter(|_| thinking.is_off());
-            let is_above = effort.zip(highest).is_some_and(|(level, it)| level > it);
-            rules.thinking.contains(&thinking) && !is_above
+            rules.thinking.contains(&thinking) && self.thinks_at(thinking, effort)
         });
         thinks
             && (rules.forced_tools || !needs.forces_tool)

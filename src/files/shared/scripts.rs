@@ -26,7 +26,7 @@ const CHUNK: usize = 500;
 /// while.
 const MAX_IN_BACKGROUND: usize = 1024;
 
-/// How long a replica has to delete files that have ended: then another one may.
+/// How long a replica has to delete files that have ended, before another one may.
 const DUE_AGAIN: Duration = Duration::from_secs(5 * 60);
 
 /// More than any end in seconds since 1970: what is of a higher rank is forgotten later,

@@ -1,11 +1,8 @@
 //! What a model accepts, by its entry in the catalogue.
 
 use crate::{
-    claude::{
-        request::{Effort, MessagesRequest, Role},
-        tools::ToolChoice,
-    },
-    models::{KnownModel, ThinkingType},
+    claude::request::{Effort, MessagesRequest},
+    models::{KnownModel, ModelNeeds, ThinkingType},
     simulator::error::{ApiError, require},
 };
 use serde::Serialize;
@@ -15,17 +12,14 @@ use serde::Serialize;
 /// # Errors
 /// 400.
 pub(super) fn check(request: &MessagesRequest, model: &KnownModel) -> Result<(), ApiError> {
-    let rules = &model.rules;
-    let effort = request.output_config.as_ref().and_then(|it| it.effort);
+    let (rules, needs) = (&model.rules, ModelNeeds::of(request));
+    let effort = needs.effort;
     if let Some(level) = effort {
         effort_level(level, &rules.effort)?;
     }
-    if let Some(thinking) = &request.thinking {
-        let thinking = ThinkingType::from(thinking);
+    if let Some(thinking) = needs.thinking {
         thinking_type(thinking, &rules.thinking)?;
-        let highest = rules.thinking_off_up_to.filter(|_| thinking.is_off());
-        let is_above = effort.zip(highest).is_some_and(|(level, it)| level > it);
-        require(!is_above, || {
+        require(model.thinks_at(thinking, effort), || {
             let (kind, level) = (thinking.name(), effort.as_ref().map(name));
             let level = level.unwrap_or_default();
             format!(
@@ -33,19 +27,13 @@ pub(super) fn check(request: &MessagesRequest, model: &KnownModel) -> Result<(),
             )
         })?;
     }
-    let choice = request.tool_choice.as_ref();
-    let forces = matches!(
-        choice,
-        Some(ToolChoice::Any { .. } | ToolChoice::Tool { .. })
-    );
-    require(rules.forced_tools || !forces, || {
+    require(rules.forced_tools || !needs.forces_tool, || {
         format!(
             "tool_choice: forcing a tool is not supported by {}",
             model.id()
         )
     })?;
-    let ends_with_assistant = request.messages.last().map(|it| it.role) == Some(Role::Assistant);
-    require(rules.prefill || !ends_with_assistant, || {
+    require(rules.prefill || !needs.has_prefill, || {
         "messages: this model does not support prefilling the answer; \
          the last message must be from the user"
     })

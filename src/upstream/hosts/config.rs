@@ -6,7 +6,6 @@ use super::{
 };
 use crate::host_features::{LackedFeatures, MessageFeature};
 use crate::upstream::{HostRateLimits, is_name};
-use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -94,43 +93,6 @@ pub struct HostConfig {
 }
 
 impl HostConfig {
-    /// The base URL.
-    ///
-    /// # Errors
-    /// What must be set for a host of this kind.
-    pub fn address(&self) -> Result<String, &'static str> {
-        if let Some(url) = &self.base_url {
-            return Ok(url.trim_end_matches('/').to_owned());
-        }
-        let set = |value: &Option<String>, problem| value.clone().ok_or(problem);
-        let region = || set(&self.region, "region must be set");
-        let project = || set(&self.project, "project must be set");
-        Ok(match self.kind {
-            HostKind::Claude => "https://api.anthropic.com".to_owned(),
-            HostKind::ClaudePlatformAws => {
-                format!("https://aws-external-anthropic.{}.api.aws", region()?)
-            }
-            HostKind::BedrockMantle => {
-                format!("https://bedrock-mantle.{}.api.aws/anthropic", region()?)
-            }
-            HostKind::BedrockRuntime => {
-                format!("https://bedrock-runtime.{}.amazonaws.com", region()?)
-            }
-            HostKind::Vertex => vertex(&region()?),
-            HostKind::GoogleCloud => {
-                let workspace = set(&self.workspace_id, "workspace_id must be set")?;
-                let (project, region) = (project()?, region()?);
-                format!(
-                    "https://claude.googleapis.com/v1/projects/{project}/locations/{region}/workspaces/{workspace}/invoke"
-                )
-            }
-            HostKind::Foundry => {
-                let resource = set(&self.resource, "resource must be set")?;
-                format!("https://{resource}.services.ai.azure.com/anthropic")
-            }
-        })
-    }
-
     /// What the host lacks of requests.
     pub fn lacked_features(&self) -> LackedFeatures {
         LackedFeatures::of(self.kind.name(), &self.has, &self.lacks)
@@ -160,17 +122,7 @@ impl HostConfig {
                 wrong(key, problem.to_owned());
             }
         }
-        match self.address() {
-            Ok(address) => {
-                if let Err(problem) = base_url(&address) {
-                    wrong("base_url", problem.to_owned());
-                }
-            }
-            Err(problem) => {
-                let key = problem.split_once(' ').map_or("base_url", |(key, _)| key);
-                wrong(key, format!("must be set for {}", self.kind.name()));
-            }
-        }
+        self.check_address(wrong);
         if self.kind == HostKind::Vertex && (self.project.is_none() || self.region.is_none()) {
             wrong("project", "must be set with region for vertex".to_owned());
         }
@@ -208,15 +160,6 @@ impl HostConfig {
     }
 }
 
-/// The address of Vertex AI in a location.
-fn vertex(location: &str) -> String {
-    match location {
-        "global" => "https://aiplatform.googleapis.com/v1".to_owned(),
-        "us" | "eu" => format!("https://aiplatform.{location}.rep.googleapis.com/v1"),
-        region => format!("https://{region}-aiplatform.googleapis.com/v1"),
-    }
-}
-
 /// Validates the hosts and routes; `default_url` is that of the Claude API. Calls `wrong`
 /// with the key and the problem of each fault.
 pub fn check(
@@ -244,31 +187,10 @@ pub fn check(
     check_routes(&names, routes, wrong);
 }
 
-/// Validates a base URL. The error does not quote it, since it may contain a
-/// password.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn base_url(text: &str) -> Result<(), &'static str> {
-    let url = Url::parse(text).map_err(|_| "must be a URL such as https://api.anthropic.com")?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("must be an http or https URL with a host");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not contain a user name or password");
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("must not contain a query or fragment");
-    }
-    Ok(())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::upstream::TargetConfig;
-
-    fn host(kind: HostKind) -> HostConfig {
+impl HostConfig {
+    /// A host of this kind with all that it needs.
+    pub fn for_tests(kind: HostKind) -> Self {
         let text = |text: &str| Some(text.to_owned());
         HostConfig {
             name: "h".to_owned(),
@@ -281,6 +203,12 @@ mod tests {
             ..HostConfig::default()
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::TargetConfig;
 
     fn wrong(hosts: &[HostConfig], routes: &[RouteConfig]) -> Vec<String> {
         let mut keys = Vec::new();
@@ -289,69 +217,10 @@ mod tests {
         keys
     }
 
-    /// The addresses that the official SDK classes call, with the same settings.
-    #[test]
-    fn each_kind_has_its_address() {
-        let address = |kind, region: &str| {
-            let host = HostConfig {
-                region: Some(region.to_owned()),
-                ..host(kind)
-            };
-            assert!(wrong(std::slice::from_ref(&host), &[]).is_empty());
-            host.address().unwrap()
-        };
-        for (kind, region, expected) in [
-            (HostKind::Claude, "", "https://api.anthropic.com"),
-            (
-                HostKind::ClaudePlatformAws,
-                "us-east-1",
-                "https://aws-external-anthropic.us-east-1.api.aws",
-            ),
-            (
-                HostKind::BedrockMantle,
-                "us-east-1",
-                "https://bedrock-mantle.us-east-1.api.aws/anthropic",
-            ),
-            (
-                HostKind::BedrockRuntime,
-                "us-east-1",
-                "https://bedrock-runtime.us-east-1.amazonaws.com",
-            ),
-            (
-                HostKind::Vertex,
-                "global",
-                "https://aiplatform.googleapis.com/v1",
-            ),
-            (
-                HostKind::Vertex,
-                "eu",
-                "https://aiplatform.eu.rep.googleapis.com/v1",
-            ),
-            (
-                HostKind::Vertex,
-                "europe-west1",
-                "https://europe-west1-aiplatform.googleapis.com/v1",
-            ),
-            (
-                HostKind::GoogleCloud,
-                "global",
-                "https://claude.googleapis.com/v1/projects/p/locations/global/workspaces/wrkspc_1/invoke",
-            ),
-            (
-                HostKind::Foundry,
-                "eastus2",
-                "https://r.services.ai.azure.com/anthropic",
-            ),
-        ] {
-            let region = if region.is_empty() { "x" } else { region };
-            assert_eq!(address(kind, region), expected);
-        }
-    }
-
     #[test]
     fn what_is_missing_or_twice_is_named() {
         let without = |change: fn(&mut HostConfig), kind| {
-            let mut host = host(kind);
+            let mut host = HostConfig::for_tests(kind);
             change(&mut host);
             wrong(&[host], &[])
         };
@@ -383,7 +252,10 @@ mod tests {
             without(|it| it.api_key_file = None, HostKind::Foundry),
             ["hosts.0.api_key_file"]
         );
-        let twice = [host(HostKind::Claude), host(HostKind::Foundry)];
+        let twice = [
+            HostConfig::for_tests(HostKind::Claude),
+            HostConfig::for_tests(HostKind::Foundry),
+        ];
         assert_eq!(wrong(&twice, &[]), ["hosts.1.name"]);
     }
 
@@ -399,33 +271,12 @@ mod tests {
                 ..RouteConfig::default()
             }]
         };
-        let hosts = [host(HostKind::Claude)];
+        let hosts = [HostConfig::for_tests(HostKind::Claude)];
         assert!(wrong(&hosts, &to("h")).is_empty());
         assert_eq!(
             wrong(&hosts, &to(DEFAULT_HOST)),
             ["routes.0.targets.0.host"]
         );
         assert!(wrong(&[], &to(DEFAULT_HOST)).is_empty());
-    }
-
-    #[test]
-    fn the_address_is_one_that_can_be_called() {
-        for good in [
-            "https://api.anthropic.com",
-            "http://127.0.0.1:80",
-            "https://a.b/c/",
-        ] {
-            assert_eq!(base_url(good), Ok(()), "{good}");
-        }
-        for bad in [
-            "",
-            "api.anthropic.com",
-            "ftp://a",
-            "https://",
-            "https://me:hush@a",
-        ] {
-            let problem = base_url(bad).unwrap_err();
-            assert!(!problem.contains("hush"), "{problem}");
-        }
     }
 }

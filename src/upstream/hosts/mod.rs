@@ -7,6 +7,7 @@
 //! is asked. So an outage of one host opens circuits and fills queues of that host
 //! alone.
 
+mod address;
 mod check_credentials;
 mod config;
 mod credentials_kind;
@@ -18,7 +19,8 @@ mod model_ids;
 mod request_body;
 mod routes;
 
-pub use config::{DEFAULT_HOST, HostConfig, base_url, check};
+pub use address::base_url;
+pub use config::{DEFAULT_HOST, HostConfig, check};
 pub use credentials_kind::CredentialsKind;
 pub use failover::Failover;
 pub use host::{Host, HostKeys, HostLayers};

@@ -16,7 +16,7 @@ local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then
   return 'lost'
 end
--- A lower one is that of a Redis that has forgotten what it was told in this turn.
+-- With a lower version, Redis has lost a write of this turn.
 if tonumber(string.match(entry, '^%d+')) > tonumber(ARGV[4]) then
   return 'lost'
 end

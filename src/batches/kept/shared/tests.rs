@@ -183,7 +183,7 @@ async fn a_script_that_is_run_twice_does_what_it_does_once() {
     }
     assert_eq!(ask(replace("you", 2, "third")).await, "lost");
     assert_eq!(ask(replace("me", 1, "third")).await, "lost");
-    // Redis forgets what it was told last, and the holder of the turn knows it.
+    // Redis loses the last write, which only the holder of the turn knows.
     redis.ask(&["hset", &index, "a", "1 0 0"]);
     assert_eq!(ask(replace("me", 2, "third")).await, "replaced");
     assert_eq!(redis.ask(&["hget", &index, "a"]).trim(), "3 0 0");
