@@ -29,6 +29,12 @@ pub enum Exit {
     Incomplete = 4,
     /// A quota is exhausted, or something is overloaded.
     Busy = 5,
+    /// A text has a label in `--fail-on`.
+    Found = 6,
+    /// `--max-cost` is reached.
+    OverBudget = 7,
+    /// A signal stopped the command.
+    Interrupted = 130,
 }
 
 /// If nothing better is known, retry after the first backoff of the official

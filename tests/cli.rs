@@ -60,6 +60,15 @@ impl Ended {
         line
     }
 
+    /// Success over several documents, of which nothing but the total is told.
+    #[track_caller]
+    fn summed_up(self, counts: &str) -> Self {
+        let total = self.reason();
+        assert!(total.starts_with(&format!("{counts}; ")), "{self:?}");
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self
+    }
+
     #[track_caller]
     fn succeeded(self) -> Self {
         assert_eq!(self.code, Some(0), "{self:?}");
@@ -783,12 +792,14 @@ fn summarize_takes_one_text_or_many() {
     let missing = files.path("missing.txt");
     let many = ["summarize", "--words", "12", &licence, &missing, &recipe];
     let ended = service.run(&many).failed(2);
+    let said: Vec<&str> = ended.stderr.lines().collect();
+    let unread = format!("claude-grpc: {missing}: failed to read: ");
+    assert!(said[0].starts_with(&unread), "{ended:?}");
     assert!(
-        ended
-            .reason()
-            .starts_with(&format!("{missing}: failed to read")),
+        said[1].starts_with("claude-grpc: 2 answered, 1 failed; "),
         "{ended:?}"
     );
+    assert_eq!(said.len(), 2, "{ended:?}");
     let headers: Vec<&str> = ended
         .stdout
         .lines()
@@ -801,16 +812,22 @@ fn summarize_takes_one_text_or_many() {
 
     let ended = service
         .run(&["summarize", "--json", &licence, &recipe])
-        .succeeded();
+        .summed_up("2 answered");
     let lines: Vec<serde_json::Value> = ended
         .stdout
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(lines.len(), 2);
-    assert_eq!(lines[0]["file"], *licence);
-    assert_eq!(lines[1]["file"], *recipe);
-    assert!(lines[1]["lengthRatio"].as_f64() > Some(0.0));
+    for file in [licence, recipe] {
+        let line = lines.iter().find(|line| line["file"] == *file).unwrap();
+        assert_eq!(line["version"], 1);
+        assert_eq!(line["status"], "ok");
+        assert_eq!(line["calls"], 1);
+        assert!(line["dollars"].as_f64() > Some(0.0), "{line}");
+        assert!(line["response"]["lengthRatio"].as_f64() > Some(0.0));
+        assert_eq!(line["digest"].as_str().map(str::len), Some(64));
+    }
 }
 
 #[test]
@@ -833,7 +850,7 @@ fn classify_prints_labels_and_confidence() {
 
     let many = service
         .run(&[&labels[..], &[&licence, &recipe]].concat())
-        .succeeded();
+        .summed_up("2 answered");
     let rows: Vec<Vec<&str>> = many
         .stdout
         .lines()
@@ -856,8 +873,8 @@ fn classify_prints_labels_and_confidence() {
         &licence,
     ]);
     let json = json.succeeded().json();
-    assert_eq!(json["labels"], serde_json::json!(["licence"]));
-    assert_ne!(json["reason"], "");
+    assert_eq!(json["response"]["labels"], serde_json::json!(["licence"]));
+    assert_ne!(json["response"]["reason"], "");
 
     let none = service.run(&["classify", &licence]).failed(2);
     assert!(none.reason().contains("--label"), "{none:?}");
@@ -948,8 +965,8 @@ fn each_failure_has_its_exit_code_and_its_line() {
         &missing,
     ];
     let ended = service.run(&cut).failed(1);
-    assert_eq!(ended.stderr.lines().count(), 2, "{ended:?}");
-    assert_eq!(ended.stdout.lines().count(), 1, "{ended:?}");
+    assert_eq!(ended.stderr.lines().count(), 3, "{ended:?}");
+    assert_eq!(ended.stdout.lines().count(), 2, "{ended:?}");
 
     let ended = run(&["generate", "--timeout", "never", "hello"]).failed(2);
     assert!(ended.stderr.contains("--timeout"), "{ended:?}");

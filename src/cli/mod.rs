@@ -32,7 +32,10 @@ Exit codes:
   2  invalid usage, configuration or input
   3  the service is unreachable
   4  the answer was refused or truncated
-  5  a quota is exhausted, or the service or the API is overloaded or down"
+  5  a quota is exhausted, or the service or the API is overloaded or down
+  6  a text has a label in --fail-on
+  7  --max-cost is reached
+  130  a signal stopped the command"
     };
 }
 

@@ -1,21 +1,26 @@
 //! `claude-grpc classify`: classifies texts with a set of labels.
 
-use super::{batch::BatchFlags, connection::ConnectionFlags, input::Source, json::Json};
+use super::{
+    connection::{Connection, ConnectionFlags},
+    input::Source,
+    json::Json,
+    run::{Question, RunFlags, tokens},
+};
 use crate::{
-    cli::{
-        exit::{Failure, one_line},
-        output,
-    },
+    cli::exit::{Failure, one_line},
+    models::Tokens,
     proto::v1::{ClassifyRequest, ClassifyResponse, Label},
 };
+use prost::Message;
+use serde_json::Value;
 use std::path::PathBuf;
+use tonic::Status;
 
 /// Flags of `classify`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Texts to classify, in UTF-8; `-` or none for standard input.
-    #[arg(value_name = "FILE")]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    run: RunFlags,
     /// Label to choose from, optionally with a description; repeat for each.
     #[arg(long = "label", value_name = "NAME[=DESCRIPTION]", value_parser = label)]
     labels: Vec<Label>,
@@ -42,11 +47,10 @@ pub struct Args {
     /// Model id; defaults to that of the service.
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     model: String,
-    /// Print one JSON object per text.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    batch: BatchFlags,
+    /// Label that makes the command fail with exit code 6 if any text has it, after all
+    /// were classified; repeat for more.
+    #[arg(long, value_name = "NAME")]
+    fail_on: Vec<String>,
     #[command(flatten)]
     connection: ConnectionFlags,
 }
@@ -63,43 +67,83 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     if labels.is_empty() {
         return Err(Failure::usage("no labels: pass --label or --labels-file"));
     }
-    let sources = Source::all(args.files)?;
-    let several = sources.len() > 1;
-    let question = ClassifyRequest {
-        labels,
-        multi_label: args.multi,
-        allow_none: args.allow_none,
-        include_reason: args.reason,
-        task: args.task,
-        model: args.model,
-        ..ClassifyRequest::default()
+    let is_label = |name: &String| labels.iter().any(|label| label.name == *name);
+    if let Some(unknown) = args.fail_on.iter().find(|name| !is_label(name)) {
+        return Err(Failure::usage(format!(
+            "--fail-on: unknown label {unknown:?}"
+        )));
+    }
+    let choice = Choice {
+        request: ClassifyRequest {
+            labels,
+            multi_label: args.multi,
+            allow_none: args.allow_none,
+            include_reason: args.reason,
+            task: args.task,
+            model: args.model,
+            ..ClassifyRequest::default()
+        },
+        fail_on: args.fail_on,
     };
-    let connection = args.connection.connect().await?.in_batch(several);
-    let ask = async |source: &Source| {
+    args.run.run()?.ask(&args.connection, &choice).await
+}
+
+/// The labels to choose from, and which of them make the command fail.
+struct Choice {
+    /// The request without its text.
+    request: ClassifyRequest,
+    fail_on: Vec<String>,
+}
+
+impl Question for Choice {
+    type Answer = ClassifyResponse;
+
+    const SEPARATOR: &str = "";
+
+    fn options(&self) -> Vec<u8> {
+        [b"Classify\0", &self.request.encode_to_vec()[..]].concat()
+    }
+
+    async fn ask(&self, connection: &Connection, text: String) -> Result<ClassifyResponse, Status> {
         let request = ClassifyRequest {
-            text: source.text().await?,
-            ..question.clone()
+            text,
+            ..self.request.clone()
         };
         connection
-            .unary(
+            .answer(
                 "claude.v1.ClaudeService/Classify",
                 request,
                 async |mut client, request| client.classify(request).await,
             )
             .await
-    };
-    let json = args.json.then(Json::new);
-    let print = |source: &Source, answer: ClassifyResponse| {
-        let name = source.name();
-        match &json {
-            Some(json) => output::line(&json.line("ClassifyResponse", &answer, Some(&name))),
-            None => {
-                let rows = rows(&answer, several.then_some(name.as_str()), args.reason);
-                rows.iter().try_for_each(|row| output::line(row))
-            }
-        }
-    };
-    args.batch.run(&sources, ask, print).await
+    }
+
+    fn complete(&self, _: &ClassifyResponse) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn labels<'a>(&self, answer: &'a ClassifyResponse) -> &'a [String] {
+        &answer.labels
+    }
+
+    fn fails(&self, labels: &[String]) -> bool {
+        labels.iter().any(|label| self.fail_on.contains(label))
+    }
+
+    fn json(&self, json: &Json, answer: &ClassifyResponse) -> Value {
+        json.value("ClassifyResponse", answer)
+    }
+
+    fn text(&self, file: Option<&str>, answer: &ClassifyResponse) -> String {
+        rows(answer, file, self.request.include_reason)
+            .into_iter()
+            .map(|row| row + "\n")
+            .collect()
+    }
+
+    fn used<'a>(&self, answer: &'a ClassifyResponse) -> (&'a str, Tokens) {
+        (&answer.model, tokens(answer.usage.as_ref()))
+    }
 }
 
 /// The output lines: one per chosen label. With a file name, a text without

@@ -1,6 +1,6 @@
 //! The connection to the service, and the deadline of each call.
 
-use super::failure::failed;
+use super::{backoff::backoff, failure::failed};
 use crate::{
     cli::exit::{Exit, Failure, with_causes},
     config::Environment,
@@ -10,10 +10,13 @@ use crate::{
     telemetry::command,
 };
 use humantime::format_duration;
-use std::{path::PathBuf, time::Duration};
-use tokio::time::timeout;
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+use tokio::time::{sleep, timeout};
 use tonic::{
-    Code, Extensions, Request, Response, Status,
+    Extensions, Request, Response, Status,
     codec::CompressionEncoding::{Gzip, Zstd},
     metadata::{Ascii, MetadataMap, MetadataValue},
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
@@ -23,6 +26,10 @@ use zeroize::Zeroizing;
 
 /// Maximum time to establish a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Maximum time to wait for a service that cannot be reached at the start of a run: it may
+/// be restarting, or the address may be wrong.
+const START_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long to wait beyond the deadline, for the status that the service ends the
 /// call with: it is more specific than ours.
@@ -109,6 +116,32 @@ impl ConnectionFlags {
 }
 
 impl ConnectionFlags {
+    /// Connects to the service, and tries again while it cannot be reached, for this time
+    /// or 10 seconds.
+    ///
+    /// # Errors
+    /// Those of [`connect`](ConnectionFlags::connect).
+    pub async fn connect_within(&self, patience: Duration) -> Result<Connection, Failure> {
+        let end = Instant::now() + patience.min(START_PATIENCE);
+        let mut attempts = 0;
+        loop {
+            let connected = self.connect().await;
+            attempts += 1;
+            let pause = backoff(attempts);
+            let is_unreachable = matches!(
+                connected,
+                Err(Failure::Explained {
+                    exit: Exit::Unreachable,
+                    ..
+                })
+            );
+            if !is_unreachable || Instant::now() + pause > end {
+                return connected;
+            }
+            sleep(pause).await;
+        }
+    }
+
     fn with_tls(&self, endpoint: Endpoint) -> Result<Endpoint, Failure> {
         if endpoint.uri().scheme_str() != Some("https") {
             return Ok(endpoint);
@@ -161,21 +194,21 @@ impl Connection {
     ///
     /// # Errors
     /// When `call` fails, or the deadline expires.
-    pub async fn call<M, T>(
+    pub async fn call<M, T, E: From<Status>>(
         &self,
         method: &'static str,
         message: M,
-        call: impl AsyncFnOnce(GrpcClient, Request<M>) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+        call: impl AsyncFnOnce(GrpcClient, Request<M>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let span = command::call_span(method);
         let request = self.request(message, &span);
         let answered = call(self.client.clone(), request).instrument(span.clone());
         let outcome = match timeout(self.timeout + GRACE, answered).await {
             Ok(answered) => answered,
-            Err(_) => Err(failed(&Status::new(
-                Code::DeadlineExceeded,
-                format!("no response within {}", format_duration(self.timeout)),
-            ))),
+            Err(_) => {
+                let late = format!("no response within {}", format_duration(self.timeout));
+                Err(Status::deadline_exceeded(late).into())
+            }
         };
         if outcome.is_err() {
             command::failed(&span);
@@ -193,11 +226,22 @@ impl Connection {
         message: M,
         call: impl AsyncFnOnce(GrpcClient, Request<M>) -> Result<Response<T>, Status>,
     ) -> Result<T, Failure> {
+        let answered = self.answer(method, message, call).await;
+        answered.map_err(|status| failed(&status))
+    }
+
+    /// Makes a unary call, with its deadline, whose failure is looked at.
+    ///
+    /// # Errors
+    /// When the call fails, or the deadline expires.
+    pub async fn answer<M, T>(
+        &self,
+        method: &'static str,
+        message: M,
+        call: impl AsyncFnOnce(GrpcClient, Request<M>) -> Result<Response<T>, Status>,
+    ) -> Result<T, Status> {
         self.call(method, message, async |client, request| {
-            let response = call(client, request).await;
-            response
-                .map(Response::into_inner)
-                .map_err(|status| failed(&status))
+            call(client, request).await.map(Response::into_inner)
         })
         .await
     }

@@ -18,7 +18,7 @@ pub fn failed(status: &Status) -> Failure {
         return failed(&Status::deadline_exceeded("no response within the timeout"));
     }
     let details = status.get_error_details();
-    let mut line = format!("{}: {}", name(status.code()), status.message());
+    let mut line = format!("{}: {}", code_name(status.code()), status.message());
     for violation in details
         .bad_request()
         .map_or(&[][..], |bad| &bad.field_violations)
@@ -38,6 +38,12 @@ pub fn failed(status: &Status) -> Failure {
     Failure::new(exit(status), line)
 }
 
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        failed(&status)
+    }
+}
+
 fn exit(status: &Status) -> Exit {
     let details = status.get_error_details();
     let reason = details.error_info().map(|info| info.reason.as_str());
@@ -55,7 +61,7 @@ fn exit(status: &Status) -> Exit {
 }
 
 /// The name of a code in the gRPC specification, such as `NOT_FOUND`.
-fn name(code: Code) -> String {
+pub fn code_name(code: Code) -> String {
     let mut name = String::new();
     for letter in format!("{code:?}").chars() {
         if letter.is_ascii_uppercase() && !name.is_empty() {

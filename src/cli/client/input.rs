@@ -2,8 +2,10 @@
 
 use crate::cli::exit::{Exit, Failure};
 use std::{
+    fmt::Write,
     fs,
     io::{self, Read},
+    os::unix::ffi::OsStrExt,
     path::PathBuf,
 };
 use tokio::task::spawn_blocking;
@@ -31,30 +33,21 @@ impl From<PathBuf> for Source {
 }
 
 impl Source {
-    /// The sources for the files of a command line; standard input for none.
-    ///
-    /// # Errors
-    /// When standard input is named more than once.
-    pub fn all(files: Vec<PathBuf>) -> Result<Vec<Source>, Failure> {
-        if files.is_empty() {
-            return Ok(vec![Source::Stdin]);
-        }
-        let sources: Vec<Source> = files.into_iter().map(Source::from).collect();
-        let of_stdin = sources.iter().filter(|source| **source == Source::Stdin);
-        if of_stdin.count() > 1 {
-            return Err(Failure::usage(
-                "standard input (-) must not be given more than once",
-            ));
-        }
-        Ok(sources)
-    }
-
-    /// The name to print, as on the command line.
+    /// The name to print, as on the command line. Bytes that are not UTF-8 are `\xff`, so
+    /// that two files have two names.
     pub fn name(&self) -> String {
-        match self {
-            Source::Stdin => "-".to_owned(),
-            Source::File(path) => path.display().to_string(),
+        let path = match self {
+            Source::Stdin => return "-".to_owned(),
+            Source::File(path) => path.as_os_str(),
+        };
+        let mut name = String::new();
+        for chunk in path.as_bytes().utf8_chunks() {
+            name.push_str(chunk.valid());
+            for byte in chunk.invalid() {
+                let _ = write!(name, "\\x{byte:02x}");
+            }
         }
+        name
     }
 
     /// Prefixes the reasons of a failure with the name of this source.

@@ -40,7 +40,8 @@ impl Json {
         Value::Object(object).to_string()
     }
 
-    fn value(&self, name: &str, message: &impl Message) -> Value {
+    /// A message of the type `name` in the package `claude.v1`.
+    pub fn value(&self, name: &str, message: &impl Message) -> Value {
         let descriptor = self
             .pool
             .get_message_by_name(&format!("claude.v1.{name}"))

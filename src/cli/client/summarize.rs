@@ -1,37 +1,34 @@
 //! `claude-grpc summarize`: summarizes texts.
 
 use super::{
-    batch::BatchFlags,
     connection::{Connection, ConnectionFlags},
     failure::{complete, cut_off, failed},
     input::Source,
+    inputs::Input,
     json::Json,
+    run::{Question, RunFlags, tokens},
 };
 use crate::{
     cli::{exit::Failure, output},
+    models::Tokens,
     proto::v1::{
         SummarizeRequest, SummarizeResponse, SummarizeStreamRequest, SummarizeStreamResponse,
         SummaryFormat, SummaryLength, summarize_request, summarize_stream_response::Event,
     },
 };
 use clap::ValueEnum;
-use std::path::PathBuf;
-use tonic::Streaming;
+use prost::Message;
+use serde_json::Value;
+use std::io::{self, IsTerminal};
+use tonic::{Status, Streaming};
 
 /// Flags of `summarize`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Texts to summarize, in UTF-8; `-` or none for standard input. With several
-    /// files, each summary follows a line with the file name.
-    #[arg(value_name = "FILE")]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    run: RunFlags,
     #[command(flatten)]
     form: Form,
-    /// Print one JSON object per text.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    batch: BatchFlags,
     #[command(flatten)]
     connection: ConnectionFlags,
 }
@@ -89,45 +86,22 @@ enum Format {
     Headline,
 }
 
-/// Prints a summary of each text. A single one is printed as it is generated.
+/// Prints a summary of each text. On a terminal, a single one is printed as it is
+/// generated.
 ///
 /// # Errors
 /// When any summary fails, is refused or is truncated.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let sources = Source::all(args.files)?;
-    let connection = args.connection.connect().await?;
-    match sources.as_slice() {
-        [source] if !args.json => {
-            let streamed = stream(&connection, source, &args.form).await;
-            streamed.map_err(|failure| source.failure(failure))
-        }
-        sources => {
-            let several = sources.len() > 1;
-            let connection = connection.in_batch(several);
-            let ask = async |source: &Source| whole(&connection, source, &args.form).await;
-            let mut printer = Printer {
-                json: args.json.then(Json::new),
-                first: true,
-            };
-            let print = |source: &Source, answer| printer.print(source, &answer);
-            args.batch.run(sources, ask, print).await
-        }
+    let run = args.run.run()?;
+    if let [Input { source, .. }] = &run.inputs[..]
+        && run.is_text()
+        && io::stdout().is_terminal()
+    {
+        let connection = args.connection.connect().await?;
+        let streamed = stream(&connection, source, &args.form).await;
+        return streamed.map_err(|failure| source.failure(failure));
     }
-}
-
-async fn whole(
-    connection: &Connection,
-    source: &Source,
-    form: &Form,
-) -> Result<SummarizeResponse, Failure> {
-    let request = form.request(source.text().await?);
-    connection
-        .unary(
-            "claude.v1.ClaudeService/Summarize",
-            request,
-            async |mut client, request| client.summarize(request).await,
-        )
-        .await
+    run.ask(&args.connection, &args.form).await
 }
 
 async fn stream(connection: &Connection, source: &Source, form: &Form) -> Result<(), Failure> {
@@ -169,27 +143,56 @@ async fn print_events(mut events: Streaming<SummarizeStreamResponse>) -> Result<
     }
 }
 
-/// Prints complete summaries, each below the name of its source.
-struct Printer {
-    json: Option<Json>,
-    first: bool,
-}
+impl Question for Form {
+    type Answer = SummarizeResponse;
 
-impl Printer {
-    fn print(&mut self, source: &Source, answer: &SummarizeResponse) -> Result<(), Failure> {
-        let name = source.name();
-        match &self.json {
-            Some(json) => output::line(&json.line("SummarizeResponse", answer, Some(&name)))?,
-            None => {
-                let gap = if self.first { "" } else { "\n" };
-                output::line(&format!(
-                    "{gap}==> {name} <==\n{}",
-                    answer.summary.trim_end()
-                ))?;
-            }
-        }
-        self.first = false;
+    const SEPARATOR: &str = "\n";
+
+    fn options(&self) -> Vec<u8> {
+        let request = self.request(String::new());
+        [b"Summarize\0", &request.encode_to_vec()[..]].concat()
+    }
+
+    async fn ask(
+        &self,
+        connection: &Connection,
+        text: String,
+    ) -> Result<SummarizeResponse, Status> {
+        connection
+            .answer(
+                "claude.v1.ClaudeService/Summarize",
+                self.request(text),
+                async |mut client, request| client.summarize(request).await,
+            )
+            .await
+    }
+
+    fn complete(&self, answer: &SummarizeResponse) -> Result<(), Failure> {
         complete(answer.stop_reason(), answer.refusal.as_ref())
+    }
+
+    fn labels<'a>(&self, _: &'a SummarizeResponse) -> &'a [String] {
+        &[]
+    }
+
+    fn fails(&self, _: &[String]) -> bool {
+        false
+    }
+
+    fn json(&self, json: &Json, answer: &SummarizeResponse) -> Value {
+        json.value("SummarizeResponse", answer)
+    }
+
+    fn text(&self, file: Option<&str>, answer: &SummarizeResponse) -> String {
+        let summary = answer.summary.trim_end();
+        match file {
+            Some(file) => format!("==> {file} <==\n{summary}\n"),
+            None => format!("{summary}\n"),
+        }
+    }
+
+    fn used<'a>(&self, answer: &'a SummarizeResponse) -> (&'a str, Tokens) {
+        (&answer.model, tokens(answer.usage.as_ref()))
     }
 }
 

@@ -1,0 +1,185 @@
+//! A run: one question about many documents.
+//!
+//! - **Each document has one result**, failures included, and one that fails does not stop
+//!   the others.
+//! - **A call that may succeed later is made again**, so that a restart of the service, or
+//!   a limit of the API, costs time only.
+//! - **What was answered is not asked again**: a run with an output file that stopped, by
+//!   whatever cause, can be resumed.
+
+mod answer_folder;
+mod ask;
+mod journal;
+mod line;
+mod progress;
+mod question;
+mod repeat;
+mod results;
+mod stop;
+mod totals;
+
+pub use question::{Question, tokens};
+
+use super::{
+    connection::ConnectionFlags,
+    input::Source,
+    inputs::{Input, InputFlags},
+};
+use crate::cli::exit::{Exit, Failure};
+use ask::{Asker, Outcome};
+use futures::{Stream, StreamExt, stream};
+use progress::Progress;
+use results::{ResultFlags, Results};
+use std::{path::PathBuf, time::Duration};
+use stop::RunStop;
+use totals::Totals;
+
+/// Flags of commands that ask about documents.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RunFlags {
+    #[command(flatten)]
+    inputs: InputFlags,
+    #[command(flatten)]
+    results: ResultFlags,
+    /// Maximum number of concurrent calls, 1 to 256.
+    #[arg(long, value_name = "NUMBER", default_value_t = 8)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
+    /// How long to repeat calls about a document while they may succeed later; `0s` for not
+    /// at all.
+    #[arg(long, value_name = "TIME", default_value = "5m")]
+    #[arg(value_parser = humantime::parse_duration)]
+    retry_for: Duration,
+    /// RunStop, with exit code 7, once the answers have cost this many US dollars. Calls in
+    /// flight finish, and their cost comes on top.
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    max_cost: Option<f64>,
+}
+
+/// The documents of a run, and where their results go.
+pub struct Run<'a> {
+    flags: &'a RunFlags,
+    /// The documents, in the order of the command line.
+    pub inputs: Vec<Input>,
+}
+
+// === impl RunFlags ===
+
+impl RunFlags {
+    /// Finds the documents.
+    ///
+    /// # Errors
+    /// When there are none, or standard input is named twice.
+    pub fn run(&self) -> Result<Run<'_>, Failure> {
+        let inputs = self.inputs.all(&self.results.written())?;
+        Ok(Run {
+            flags: self,
+            inputs,
+        })
+    }
+}
+
+// === impl Run ===
+
+impl Run<'_> {
+    /// Whether the answers go to standard output as text.
+    pub fn is_text(&self) -> bool {
+        self.flags.results.are_text()
+    }
+
+    /// Asks the question about each document. Text is printed in the order of the
+    /// documents, JSON as it comes.
+    ///
+    /// # Errors
+    /// When any document has no complete answer, after all were asked about: with their
+    /// exit code if it is the same for all. Immediately when a result cannot be written.
+    pub async fn ask<Q: Question>(
+        self,
+        connection: &ConnectionFlags,
+        question: &Q,
+    ) -> Result<(), Failure> {
+        let Run { flags, inputs } = self;
+        let results = flags.results.open(&inputs, Q::SEPARATOR)?;
+        let has_several = inputs.len() > 1;
+        let connection = if has_several {
+            connection.connect_within(flags.retry_for).await?
+        } else {
+            connection.connect().await?
+        };
+        let connection = connection.in_batch(has_several);
+        let stop = RunStop::on_signals()?;
+        let mut asker = Asker::new(question, &connection, stop.clone());
+        asker.retry_for = flags.retry_for;
+        asker.max_cost = flags.max_cost;
+        asker.has_names = has_several && flags.results.are_text();
+        let asked: Vec<_> = inputs
+            .iter()
+            .map(|input| (input, results.earlier(&input.source.name()).cloned()))
+            .collect();
+        let outcomes = stream::iter(asked).map(|(input, earlier)| asker.asked(input, earlier));
+        let jobs = usize::from(flags.jobs);
+        let outcomes = if flags.results.are_text() {
+            outcomes.buffered(jobs).left_stream()
+        } else {
+            outcomes.buffer_unordered(jobs).right_stream()
+        };
+        let collected = collect(outcomes, inputs.len(), results);
+        tokio::select! {
+            biased;
+            () = stop.now.cancelled() => Err(Failure::Reported(Exit::Interrupted)),
+            collected = collected => outcome(&collected?, &stop),
+        }
+    }
+}
+
+/// Writes what becomes of each document.
+async fn collect(
+    outcomes: impl Stream<Item = Outcome>,
+    documents: usize,
+    mut results: Results,
+) -> Result<Totals, Failure> {
+    let mut outcomes = std::pin::pin!(outcomes);
+    let mut totals = Totals::default();
+    let mut progress = Progress::new(documents);
+    while let Some(outcome) = outcomes.next().await {
+        match outcome {
+            Outcome::Earlier { line, fails } => totals.add_earlier(&line, fails),
+            Outcome::NotAsked => totals.add_not_asked(),
+            Outcome::New { line, answer } => {
+                totals.add(&line, answer.as_ref());
+                progress.suspend(|| {
+                    if let Some(failure) = line.failure() {
+                        let source = Source::from(PathBuf::from(&line.file));
+                        source.failure(failure.clone()).print();
+                    }
+                    results.write(&line, answer.as_ref().map(|answer| answer.text.as_str()))
+                })?;
+            }
+        }
+        progress.show(&totals);
+    }
+    results.end()?;
+    progress.end(&totals);
+    Ok(totals)
+}
+
+/// The outcome of a run with these totals, whose failures have been reported.
+fn outcome(totals: &Totals, stop: &RunStop) -> Result<(), Failure> {
+    let (exit, why) = match totals.not_asked() {
+        0 => return totals.outcome(),
+        _ if stop.begun.is_cancelled() => (Exit::Interrupted, "stopped"),
+        _ => (Exit::OverBudget, "--max-cost is reached"),
+    };
+    let not_asked = totals.not_asked();
+    let reason = format!("{why}: {not_asked} documents were not asked about");
+    Err(Failure::new(exit, reason))
+}
+
+/// Parses an amount of US dollars.
+fn dollars(text: &str) -> Result<f64, String> {
+    let amount: f64 = text.parse().map_err(|_| "must be a number".to_owned())?;
+    if amount > 0.0 && amount.is_finite() {
+        return Ok(amount);
+    }
+    Err("must be more than 0".to_owned())
+}

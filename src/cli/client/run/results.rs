@@ -1,0 +1,136 @@
+//! Where the results of a run go: to standard output, to the output file, or to a file
+//! each.
+
+use super::{
+    answer_folder::AnswerFolder,
+    journal::Journal,
+    line::{EarlierLine, ResultLine},
+};
+use crate::cli::{client::inputs::Input, exit::Failure, output};
+use std::path::{Path, PathBuf};
+
+/// Flags for where the results of a run go.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ResultFlags {
+    /// Print one JSON object per document as soon as it is done, failures included.
+    #[arg(long)]
+    json: bool,
+    /// File for the JSON objects, instead of standard output. It must be new or empty,
+    /// unless --resume is given.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Go on with the run that wrote the output file: what it has asked about the same
+    /// content of the same path, with the same options, is not asked again.
+    #[arg(long, requires = "output")]
+    resume: bool,
+    /// Folder for a file with each answer, instead of standard output: a document's path
+    /// below it and `.txt`, or `.json` with --json.
+    #[arg(long, value_name = "FOLDER")]
+    output_dir: Option<PathBuf>,
+}
+
+/// Where the results of a run go.
+pub struct Results {
+    shape: Shape,
+    /// What is between two answers as text.
+    separator: &'static str,
+    is_first: bool,
+    journal: Option<Journal>,
+    folder: Option<AnswerFolder>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Json,
+    Text,
+}
+
+// === impl ResultFlags ===
+
+impl ResultFlags {
+    /// Whether the answers go to standard output as text.
+    pub fn are_text(&self) -> bool {
+        !self.json && self.output.is_none() && self.output_dir.is_none()
+    }
+
+    /// What the run writes, which is none of its documents.
+    pub fn written(&self) -> Vec<&Path> {
+        let both = [&self.output, &self.output_dir];
+        both.into_iter().flatten().map(PathBuf::as_path).collect()
+    }
+
+    /// Opens the files for the answers about these documents. `separator` is between two
+    /// answers as text.
+    ///
+    /// # Errors
+    /// When the output file has something but is not resumed, or is not of a run; when two
+    /// documents would have the same file; when a file cannot be written.
+    pub fn open(&self, inputs: &[Input], separator: &'static str) -> Result<Results, Failure> {
+        let shape = if self.json { Shape::Json } else { Shape::Text };
+        let extension = if self.json { ".json" } else { ".txt" };
+        let folder = self.output_dir.as_deref();
+        let folder = folder.map(|folder| AnswerFolder::new(folder, extension, inputs));
+        let journal = self.output.as_deref().map(|path| {
+            if self.resume {
+                Journal::resume(path)
+            } else {
+                Journal::create(path)
+            }
+        });
+        Ok(Results {
+            shape,
+            separator,
+            is_first: true,
+            folder: folder.transpose()?,
+            journal: journal.transpose()?,
+        })
+    }
+}
+
+// === impl Results ===
+
+impl Results {
+    /// What an earlier run has written about a document.
+    pub fn earlier(&self, file: &str) -> Option<&EarlierLine> {
+        self.journal.as_ref()?.earlier().get(file)
+    }
+
+    /// Writes what became of a document; `text` is its answer as text.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&mut self, line: &ResultLine, text: Option<&str>) -> Result<(), Failure> {
+        // Before the journal has it: a resumed run relies on that.
+        if let (Some(folder), Some(text)) = (&self.folder, text) {
+            match self.shape {
+                Shape::Json => folder.write(&line.file, &format!("{}\n", json(line)))?,
+                Shape::Text => folder.write(&line.file, &format!("{}\n", text.trim_end()))?,
+            }
+        }
+        if let Some(journal) = &mut self.journal {
+            return journal.append(line);
+        }
+        match (self.shape, text) {
+            _ if self.folder.is_some() => Ok(()),
+            (Shape::Json, _) => output::line(&json(line)),
+            (Shape::Text, Some(text)) => {
+                let separator = if self.is_first { "" } else { self.separator };
+                self.is_first = false;
+                output::write(&format!("{separator}{text}"))
+            }
+            (Shape::Text, None) => Ok(()),
+        }
+    }
+
+    /// Completes the output file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn end(self) -> Result<(), Failure> {
+        self.journal.map_or(Ok(()), Journal::end)
+    }
+}
+
+fn json(line: &ResultLine) -> String {
+    serde_json::to_string(line).expect("a line has no keys but texts")
+}
