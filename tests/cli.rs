@@ -4,6 +4,13 @@
 // What a helper cannot have is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+#[path = "cli/completions.rs"]
+mod completions;
+#[path = "cli/prompt.rs"]
+mod prompt;
+#[path = "cli/templates.rs"]
+mod templates;
+
 use claude_grpc::secrets::write_private;
 use std::{
     fs,

@@ -2,9 +2,11 @@
 
 mod client;
 mod clients;
+mod completions;
 mod config_check;
 mod exit;
 mod host_credentials;
+mod man;
 mod observability;
 mod output;
 mod proxies;
@@ -72,6 +74,10 @@ enum Command {
     /// Run the simulator of the Claude API on its own.
     Simulate(simulate::Args),
     /// Answer a prompt, printing the answer as it is generated.
+    ///
+    /// What is piped or redirected into the command comes before the prompt, after
+    /// a blank line. A pipe is read to its end, also one that nothing closes, as
+    /// a job or a loop may pass it on: use `< /dev/null` there.
     #[command(after_help = EXIT_CODES)]
     Generate(client::generate::Args),
     /// Summarize texts.
@@ -88,6 +94,8 @@ enum Command {
     /// Count the input tokens of a prompt without answering it.
     #[command(after_help = EXIT_CODES)]
     CountTokens(client::count_tokens::Args),
+    /// List the templates of prompts, which generate and count-tokens use.
+    Templates(client::templates::Args),
     /// List the models that the service offers.
     #[command(after_help = EXIT_CODES)]
     Models(client::models::Args),
@@ -100,6 +108,10 @@ enum Command {
     /// Validate and print the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the completions of a shell.
+    Completions(completions::Args),
+    /// Print the man page, or write those of all commands.
+    Man(man::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -171,6 +183,9 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Models(args) => {
             client::traced("claude-grpc models", client::models::run(args)).await
         }
+        Command::Templates(args) => client::templates::run(args).await,
+        Command::Completions(args) => completions::run(&args, Cli::command()),
+        Command::Man(args) => man::run(&args, Cli::command()),
         Command::Clients(command) => clients::run(command),
         Command::Secrets(command) => secrets::run(command),
         Command::Config(ConfigCommand::Check(args)) => config_check::run(&args).await,

@@ -27,12 +27,13 @@ const PROTECTING: [&str; 4] = [
 const SEPARATOR: &str = "__";
 
 /// Variables with our prefix that are flags of the command line, not keys.
-const OF_THE_COMMAND_LINE: [&str; 5] = [
+const OF_THE_COMMAND_LINE: [&str; 6] = [
     "CLAUDE_GRPC_CONFIG",
     "CLAUDE_GRPC_ADDR",
     "CLAUDE_GRPC_CLIENT_KEY",
     "CLAUDE_GRPC_CLIENT_KEY_FILE",
     "CLAUDE_GRPC_CA_FILE",
+    "CLAUDE_GRPC_TEMPLATES",
 ];
 
 /// The values that one source sets.

@@ -2,19 +2,19 @@
 
 use super::{
     connection::ConnectionFlags,
+    effort::EffortName,
     failure::{complete, cut_off, failed},
-    input::Source,
     json::Json,
     prompt::PromptArgs,
+    schema,
 };
 use crate::{
     cli::{exit::Failure, output},
     proto::v1::{
-        self, GenerateRequest, GenerateStreamRequest, GenerateStreamResponse,
+        GenerateRequest, GenerateStreamRequest, GenerateStreamResponse,
         generate_stream_response::Event,
     },
 };
-use clap::ValueEnum;
 use std::path::PathBuf;
 use tonic::Streaming;
 
@@ -28,8 +28,8 @@ pub struct Args {
     max_tokens: Option<i32>,
     /// Effort of the model; defaults to that of the model.
     #[arg(long, value_name = "EFFORT")]
-    effort: Option<Effort>,
-    /// File with a JSON Schema that the answer must match.
+    effort: Option<EffortName>,
+    /// File with a JSON Schema that the answer must match; not standard input.
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
     /// Print the complete answer as one JSON object.
@@ -39,29 +39,18 @@ pub struct Args {
     connection: ConnectionFlags,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Effort {
-    Low,
-    Medium,
-    High,
-    Xhigh,
-    Max,
-}
-
 /// Prints the answer to a prompt, as it is generated unless `--json` is given.
 ///
 /// # Errors
 /// When the call fails, or the answer is refused or truncated.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let mut request = args.prompt.request().await?;
-    request.max_tokens = args.max_tokens;
+    request.max_tokens = args.max_tokens.or(request.max_tokens);
     if let Some(effort) = args.effort {
         request.set_effort(effort.into());
     }
     if let Some(path) = args.schema {
-        let source = Source::File(path);
-        let schema = source.text().await;
-        request.output_schema_json = schema.map_err(|failure| source.failure(failure))?;
+        request.output_schema_json = schema::read(path).await?;
     }
     if args.json {
         as_json(&args.connection, request).await
@@ -119,18 +108,6 @@ async fn print(mut events: Streaming<GenerateStreamResponse>) -> Result<(), Fail
                 line.end()?;
                 return Err(failure);
             }
-        }
-    }
-}
-
-impl From<Effort> for v1::Effort {
-    fn from(effort: Effort) -> Self {
-        match effort {
-            Effort::Low => v1::Effort::Low,
-            Effort::Medium => v1::Effort::Medium,
-            Effort::High => v1::Effort::High,
-            Effort::Xhigh => v1::Effort::Xhigh,
-            Effort::Max => v1::Effort::Max,
         }
     }
 }

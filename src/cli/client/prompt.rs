@@ -1,6 +1,10 @@
 //! A prompt with its attachments, for `generate` and `count-tokens`.
 
-use super::input::{self, Source};
+use super::{
+    input::{Source, text as utf8_text},
+    stdin,
+    template::{Template, TemplateFlags},
+};
 use crate::{
     cli::exit::Failure,
     proto::v1::{
@@ -9,23 +13,30 @@ use crate::{
     },
 };
 use bytes::Bytes;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The prompt, its system prompt, model and attachments.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PromptArgs {
-    /// Prompt; `-` or none for standard input.
+    /// Prompt; `-` or none for standard input. Text that is piped or redirected into
+    /// the command comes before the prompt.
     prompt: Option<String>,
     /// System prompt, which sets the role and rules of the model.
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
+    /// File with the system prompt; not standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "system")]
+    system_file: Option<PathBuf>,
     /// Model id; defaults to that of the service.
-    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
-    model: String,
+    #[arg(long, value_name = "ID")]
+    model: Option<String>,
     /// File to attach: PDF, JPEG, PNG, GIF, WebP or UTF-8 text, detected from its
-    /// content; repeat for more.
+    /// content; `-` for standard input, which is then not part of the prompt; repeat
+    /// for more.
     #[arg(long = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    template: TemplateFlags,
 }
 
 impl PromptArgs {
@@ -33,38 +44,111 @@ impl PromptArgs {
     ///
     /// # Errors
     /// [`Exit::Usage`](crate::cli::exit::Exit::Usage) when an input cannot be read,
-    /// or a file has an unknown type.
+    /// a file has an unknown type, there is no prompt, or the template is invalid.
     pub async fn request(self) -> Result<GenerateRequest, Failure> {
-        let mut content = Vec::with_capacity(self.files.len() + 1);
-        for path in self.files {
-            content.push(attachment(&path).await?);
-        }
-        let prompt = match self.prompt {
-            Some(prompt) if prompt != "-" => prompt,
-            _ => {
-                let text = Source::Stdin.text().await;
-                text.map_err(|failure| Source::Stdin.failure(failure))?
-            }
+        let template = self.template.read().await?;
+        let needs_input = match &template {
+            Some(template) => template.needs_input()?,
+            None => true,
         };
+        let sources: Vec<Source> = self.files.into_iter().map(Source::from).collect();
+        let input = input(self.prompt, needs_input, &sources).await?;
+        let template = match template {
+            Some(template) => template.filled(&input, joined)?,
+            None => Template::of_prompt(input),
+        };
+        let prompt = template.prompt.unwrap_or_default();
+        if prompt.trim().is_empty() {
+            return Err(Failure::usage(
+                "the prompt must not be empty: give it as an argument or on standard input",
+            ));
+        }
+        let mut content = Vec::with_capacity(sources.len() + 1);
+        for source in &sources {
+            content.push(attachment(source).await?);
+        }
         content.push(block(Block::Text(text_block(prompt))));
-        Ok(GenerateRequest {
-            model: self.model,
+        let system = match self.system_file {
+            Some(path) => Some(system_of(path).await?),
+            None => self.system.or(template.system),
+        };
+        let mut request = GenerateRequest {
+            model: self.model.or(template.model).unwrap_or_default(),
             messages: vec![Message {
                 role: Role::User.into(),
                 text: String::new(),
                 content,
                 ..Message::default()
             }],
-            system: self.system.map(text_block).into_iter().collect(),
+            system: system.map(text_block).into_iter().collect(),
+            max_tokens: template.max_tokens,
+            output_schema_json: template.schema.unwrap_or_default(),
             ..GenerateRequest::default()
-        })
+        };
+        if let Some(effort) = template.effort {
+            request.set_effort(effort.into());
+        }
+        Ok(request)
     }
 }
 
-async fn attachment(path: &Path) -> Result<ContentBlock, Failure> {
-    let source = Source::File(path.to_owned());
+/// The text of standard input and of the prompt argument, for the template if there
+/// is one.
+async fn input(
+    prompt: Option<String>,
+    needs_input: bool,
+    files: &[Source],
+) -> Result<String, Failure> {
+    let names_stdin = prompt.as_deref() == Some("-");
+    let attached = files.iter().filter(|file| **file == Source::Stdin).count();
+    if attached + usize::from(names_stdin) > 1 {
+        return Err(Failure::usage(
+            "standard input (-) must not be given more than once",
+        ));
+    }
+    match prompt {
+        _ if names_stdin => stdin::text().await,
+        Some(prompt) if attached == 0 => Ok(joined(&stdin::piped_text().await?, &prompt)),
+        Some(prompt) => Ok(prompt),
+        None if attached > 0 => Ok(String::new()),
+        None if needs_input => stdin::text().await,
+        None => stdin::piped_text().await,
+    }
+}
+
+/// A text and what is asked about it: the text first, as the API recommends for long
+/// ones and `llm` does, then a blank line, as `mods` has it, so that the last line
+/// of the text and the prompt stay apart.
+fn joined(text: &str, prompt: &str) -> String {
+    let text = text.trim_end_matches(['\r', '\n']);
+    match (text.is_empty(), prompt.is_empty()) {
+        (true, _) => prompt.to_owned(),
+        (false, true) => text.to_owned(),
+        (false, false) => format!("{text}\n\n{prompt}"),
+    }
+}
+
+async fn system_of(path: PathBuf) -> Result<String, Failure> {
+    if path.as_os_str() == "-" {
+        return Err(Failure::usage(
+            "--system-file: must be a file, not standard input (-)",
+        ));
+    }
+    let source = Source::File(path);
+    let text = source.text().await;
+    text.map_err(|failure| source.failure(failure))
+}
+
+async fn attachment(source: &Source) -> Result<ContentBlock, Failure> {
     let about = |failure| source.failure(failure);
-    let bytes = source.bytes().await.map_err(about)?;
+    let (bytes, title) = match source {
+        Source::Stdin => (stdin::bytes().await?, String::new()),
+        Source::File(path) => {
+            let name = path.file_name().unwrap_or_default();
+            let title = name.to_string_lossy().into_owned();
+            (source.bytes().await.map_err(about)?, title)
+        }
+    };
     if is_image(&bytes) {
         return Ok(block(Block::Image(ImageBlock {
             source: Some(image_block::Source::Data(Bytes::from(bytes))),
@@ -74,17 +158,16 @@ async fn attachment(path: &Path) -> Result<ContentBlock, Failure> {
     let document = if bytes.starts_with(b"%PDF-") {
         document_block::Source::Pdf(Bytes::from(bytes))
     } else {
-        let text = input::text(bytes).map_err(|_| {
+        let text = utf8_text(bytes).map_err(|_| {
             about(Failure::usage(
                 "unknown file type: must be PDF, JPEG, PNG, GIF, WebP or UTF-8 text",
             ))
         })?;
         document_block::Source::Text(text)
     };
-    let title = path.file_name().unwrap_or_default();
     Ok(block(Block::Document(DocumentBlock {
         source: Some(document),
-        title: title.to_string_lossy().into_owned(),
+        title,
         ..DocumentBlock::default()
     })))
 }
