@@ -29,9 +29,19 @@ label() {
 
 answer() {
     local answer
-    answer=$(claude-grpc generate "Which rivers flow through Germany?")
+    answer=$(claude-grpc generate "Which rivers flow through Germany?" </dev/null)
     echo "$answer"
     [[ $answer == "[simulated]"*"Germany"* ]]
+    answer=$(echo "Rhine and Elbe." | claude-grpc generate "Which of these flow through Germany?")
+    echo "$answer"
+    [[ $answer == *"Rhine and Elbe. Which of these"* ]]
+}
+
+template() {
+    local answer
+    answer=$(git log -1 | claude-grpc generate --templates-dir examples/templates --template review --param language=Rust)
+    echo "$answer"
+    [[ $answer == *"Review this change."* ]]
 }
 
 json() {
@@ -44,7 +54,7 @@ exit_codes() {
     claude-grpc classify --label one <"$text" || status=$?
     [ "$status" -eq 2 ]
     status=0
-    claude-grpc generate --addr 127.0.0.1:1 "Hello" || status=$?
+    claude-grpc generate --addr 127.0.0.1:1 "Hello" </dev/null || status=$?
     [ "$status" -eq 3 ]
 }
 
@@ -52,6 +62,7 @@ exit_codes() {
 step "summarize $text" summary
 step "classify $text" label
 step "generate" answer
+step "generate --template" template
 step "count-tokens --json" json
 step "exit codes" exit_codes
 step "SIGTERM ends it with 0" stop "$service"

@@ -77,6 +77,7 @@ def main(binary, policy, *command):
     service, address, log = serve(binary)
     hanging = subprocess.Popen(
         [binary, "generate", "--addr", address, "--timeout", "10m", "hello"],
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -5,7 +5,7 @@ use crate::{
     service::{Running, ask, read_all, streamed},
 };
 use claude_grpc::simulator::Behaviour;
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 use tonic::Request;
 
 const PARENT_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -362,6 +362,7 @@ async fn a_command_is_the_root_of_its_calls() {
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_claude-grpc"))
         .args(["generate", "--addr", &service.address, "hello"])
         .env_clear()
+        .stdin(Stdio::null())
         .env(
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             collector.endpoint(Protocol::Http),

@@ -6,7 +6,7 @@ use crate::{
 };
 use claude_grpc::secrets::write_private;
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A collector that takes connections and never answers.
@@ -156,6 +156,7 @@ async fn a_command_can_show_its_spans_on_the_console() {
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_claude-grpc"))
         .args(["generate", "--addr", &service.address, "hello"])
         .env_clear()
+        .stdin(Stdio::null())
         .env("OTEL_TRACES_EXPORTER", "console")
         .output();
     let output = output.await.unwrap();
