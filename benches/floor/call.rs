@@ -54,11 +54,11 @@ impl Way {
         match self {
             Way::Generate => {
                 let answer = client.generate(request(generate(Some(64)))).await?;
-                Ok(Answer::Generated(answer.into_inner()))
+                Ok(Answer::Generated(Box::new(answer.into_inner())))
             }
             Way::GenerateDefault => {
                 let answer = client.generate(request(generate(None))).await?;
-                Ok(Answer::Generated(answer.into_inner()))
+                Ok(Answer::Generated(Box::new(answer.into_inner())))
             }
             Way::GenerateStream => {
                 let ask = v1::GenerateStreamRequest {
@@ -76,7 +76,7 @@ impl Way {
             }
             Way::Classify => {
                 let answer = client.classify(request(classify())).await?;
-                Ok(Answer::Classified(answer.into_inner()))
+                Ok(Answer::Classified(Box::new(answer.into_inner())))
             }
         }
     }
@@ -85,9 +85,9 @@ impl Way {
 /// What a caller gets.
 #[derive(Debug, PartialEq)]
 pub enum Answer {
-    Generated(v1::GenerateResponse),
+    Generated(Box<v1::GenerateResponse>),
     Streamed(Vec<v1::GenerateStreamResponse>),
-    Classified(v1::ClassifyResponse),
+    Classified(Box<v1::ClassifyResponse>),
 }
 
 /// One connection.

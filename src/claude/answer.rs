@@ -8,6 +8,7 @@ use super::{
     raw::JsonText,
     rest::Rest,
     tool_origin::ToolOrigin,
+    unplaced::Unplaced,
     unreadable::Unreadable,
 };
 use serde::{Serialize, Serializer};
@@ -35,6 +36,9 @@ pub struct Message {
     /// The fields that are unknown here.
     #[serde(skip)]
     pub rest: Option<Box<Rest>>,
+    /// What a stream brought beside the content; empty for a response in one piece.
+    #[serde(skip)]
+    pub unplaced: Unplaced,
 }
 
 impl Message {
@@ -73,6 +77,7 @@ impl Message {
             stop_details: StopDetails::read(object),
             usage: usage.as_ref().map(Usage::read).unwrap_or_default(),
             rest: Rest::read(object, usage.as_ref()),
+            unplaced: Unplaced::default(),
         }
     }
 

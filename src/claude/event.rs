@@ -5,6 +5,7 @@ use super::{
     error::ErrorBody,
     lenient::Object,
     rest::Rest,
+    unplaced::OtherEvent,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -12,7 +13,7 @@ use serde_json::value::RawValue;
 /// One event of a stream, in the order `MessageStart`, then for each block
 /// `BlockStart`, `BlockDelta`…, `BlockStop`, then `MessageDelta` and
 /// `MessageStop`. Several blocks may be open at once, and an error may come at
-/// any time. [`EventReader`](super::event_reader::EventReader) holds the API's
+/// any time. So may events that are unknown here, after `MessageStart`. [`EventReader`](super::event_reader::EventReader) holds the API's
 /// events to this.
 #[derive(Debug, Clone)]
 pub enum StreamEvent {
@@ -41,6 +42,8 @@ pub enum StreamEvent {
     MessageDelta(Box<MessageDelta>),
     /// The response is complete.
     MessageStop,
+    /// An event that is unknown here.
+    Other(OtherEvent),
     /// The API failed after the response had begun.
     Error(Box<ErrorBody>),
 }

@@ -10,6 +10,7 @@
 //!   and a stop of no block are skipped.
 //! - The input of a tool comes in deltas alone, also if the block started with
 //!   it: `{}` when there were none.
+//! - An event that is unknown here and comes before `message_start` follows it.
 //! - Text for a block that is not a text becomes a text block of its own.
 //!
 //! What cannot be settled is an error: content before `message_start` or before
@@ -25,10 +26,14 @@ use super::{
     raw::JsonText,
     sse::{SseDecoder, SseEvent},
     streamed_block::{BlockKind, StreamedBlock},
+    unplaced::OtherEvent,
     unreadable::Unreadable,
 };
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
+
+/// Maximum size of what may come before `message_start`, in bytes.
+const MAX_EARLY_BYTES: usize = 1024 * 1024;
 
 /// Reads events.
 #[derive(Debug, Default)]
@@ -72,6 +77,8 @@ impl EventReader {
 struct EventOrder {
     /// Whether `message_start` came.
     has_begun: bool,
+    /// Unknown events that came before it.
+    early: Vec<OtherEvent>,
     /// The blocks so far, in their order.
     blocks: Vec<StreamedBlock>,
     /// What was read and not yet returned.
@@ -128,9 +135,32 @@ impl EventOrder {
                 | b"message_delta",
                 Err(error),
             ) => Err(Unreadable::not_an_object("an event", &error)),
-            // `ping`, and what the API may add.
-            _ => Ok(()),
+            (b"ping", _) => Ok(()),
+            (name, Ok(event)) => self.other(&event.kind(), name, &data),
+            (name, Err(_)) => self.other("", name, &data),
         }
+    }
+
+    /// What the API may add.
+    fn other(&mut self, kind: &str, name: &[u8], data: &str) -> Result<(), Unreadable> {
+        if kind == "ping" || data.is_empty() {
+            return Ok(());
+        }
+        let kind = match kind {
+            "" => String::from_utf8_lossy(name).into_owned(),
+            kind => kind.to_owned(),
+        };
+        let data = data.to_owned();
+        let event = OtherEvent { kind, data };
+        if self.has_begun {
+            self.ready.push_back(StreamEvent::Other(event));
+            return Ok(());
+        }
+        self.early.push(event);
+        if self.early.iter().map(OtherEvent::size).sum::<usize>() > MAX_EARLY_BYTES {
+            self.must_have_begun()?;
+        }
+        Ok(())
     }
 
     fn message_start(&mut self, event: &Object<'_>) -> Result<(), Unreadable> {
@@ -142,6 +172,8 @@ impl EventOrder {
         let start = message.as_ref().map(Message::without_content);
         let start = Box::new(start.unwrap_or_default());
         self.ready.push_back(StreamEvent::MessageStart(start));
+        let early = self.early.drain(..).map(StreamEvent::Other);
+        self.ready.extend(early);
         let content = message.and_then(|message| message.list("content"));
         for (position, block) in content.unwrap_or_default().into_iter().enumerate() {
             self.start(Some(position as u64), AnswerBlock::read(block, position)?);

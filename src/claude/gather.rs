@@ -31,15 +31,22 @@ impl Gather {
                 self.end = MessageDelta::of_start(&mut self.message);
             }
             StreamEvent::BlockStart { block, .. } => self.message.content.push(block),
-            StreamEvent::BlockDelta { index, delta } => self.append(index as usize, delta),
+            StreamEvent::BlockDelta { index, delta } => self.append(index, delta),
             StreamEvent::MessageDelta(end) => self.end.update(*end),
+            StreamEvent::Other(event) => self.message.unplaced.push_event(event),
             StreamEvent::MessageStop => return Some(self.finish()),
             StreamEvent::BlockStop { .. } | StreamEvent::Error(_) => {}
         }
         None
     }
 
-    fn append(&mut self, position: usize, delta: Delta) {
+    /// How much is kept beside the content, in bytes.
+    pub fn unplaced_size(&self) -> usize {
+        self.message.unplaced.size()
+    }
+
+    fn append(&mut self, index: u32, delta: Delta) {
+        let position = index as usize;
         let Some(block) = self.message.content.get_mut(position) else {
             return;
         };
@@ -59,9 +66,13 @@ impl Gather {
                 merged(&mut self.merged, position, json).push_input(&piece);
             }
             (AnswerBlock::Other { json, .. }, Delta::Other(delta)) => {
-                merged(&mut self.merged, position, json).push(&delta);
+                let has_place = merged(&mut self.merged, position, json).push(&delta);
+                if !has_place {
+                    self.message.unplaced.push_delta(index, delta);
+                }
             }
-            // A delta that is unknown here: the API may add some.
+            (_, Delta::Other(delta)) => self.message.unplaced.push_delta(index, delta),
+            // No reader of events gives a block what it cannot have.
             _ => {}
         }
     }

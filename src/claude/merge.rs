@@ -34,12 +34,14 @@ impl MergedBlock {
     }
 
     /// Merges a delta: a string is appended to the string of the same name, and
-    /// anything fills a field that is missing or `null`.
-    pub fn push(&mut self, delta: &RawValue) {
+    /// anything fills a field that is missing or `null`. Returns whether that was all
+    /// of it.
+    pub fn push(&mut self, delta: &RawValue) -> bool {
         let Ok(delta) = Object::read(delta.get()) else {
-            return;
+            return false;
         };
         self.open();
+        let mut is_whole = true;
         for (name, value) in delta.fields().filter(|(name, _)| *name != "type") {
             let value = value.get();
             match self.field(name) {
@@ -48,10 +50,11 @@ impl MergedBlock {
                     field.pop();
                     field.push_str(&value[1..]);
                 }
-                Some(_) => {}
+                Some(_) => is_whole = false,
                 None => self.fields.push((quoted(name), value.to_owned())),
             }
         }
+        is_whole
     }
 
     /// Whether deltas brought anything.
@@ -115,7 +118,9 @@ mod tests {
 
     fn merged(block: &str, deltas: &[&str], input: &[&str]) -> String {
         let mut merged = MergedBlock::new(raw(block));
-        deltas.iter().for_each(|delta| merged.push(&raw(delta)));
+        deltas.iter().for_each(|delta| {
+            merged.push(&raw(delta));
+        });
         input.iter().for_each(|piece| merged.push_input(piece));
         merged.finish().get().to_owned()
     }
@@ -149,5 +154,14 @@ mod tests {
             r#"{"type":"t","a":"12","b":"x\ud83d\ude00","c":{"d":1},"e":1.50}"#
         );
         assert_eq!(merged("null", &[r#"{"type":"t"}"#], &[]), "null");
+    }
+
+    #[test]
+    fn it_says_whether_a_delta_has_its_place() {
+        let mut merged = MergedBlock::new(raw(r#"{"type":"t","a":"1","b":[]}"#));
+        assert!(merged.push(&raw(r#"{"type":"t_delta","a":"2","c":3}"#)));
+        assert!(!merged.push(&raw(r#"{"type":"t_delta","a":"3","b":[1]}"#)));
+        assert!(!merged.push(&raw(r#"{"type":"t_delta","c":3}"#)));
+        assert!(!merged.push(&raw("7")));
     }
 }

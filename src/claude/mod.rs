@@ -35,6 +35,7 @@ pub mod sse;
 mod streamed_block;
 pub mod tool_origin;
 pub mod tools;
+pub mod unplaced;
 pub mod unreadable;
 mod usage;
 

@@ -45,7 +45,8 @@ pub async fn gathered(grpc: &mut Grpc, request: v1::GenerateRequest) -> v1::Gene
                 Some(Block::Text(block)) => block.citations_json.push(delta.citation_json),
                 other => panic!("a citation for {other:?}"),
             },
-            Event::OtherDelta(delta) => assert!(delta.delta_json.starts_with('{')),
+            Event::OtherEvent(event) => response.other_events.push(event),
+            Event::OtherDelta(delta) => response.other_deltas.push(delta),
             Event::BlockFinished(end) => {
                 let mut block = open.remove(&end.index).expect("it never began");
                 if let Block::Thinking(block) = &mut block {

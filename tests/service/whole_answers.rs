@@ -119,3 +119,135 @@ async fn diagnostics_come_raw_and_an_odd_container_is_kept() {
         assert_eq!(extra_json, extra);
     }
 }
+
+/// A stream with what nothing here knows: deltas of a known and of an unknown block, and
+/// events, of which the first comes before the answer begins.
+const UNKNOWN: &str = r#"event: early
+data: {"type":"early", "n" : 1.0}
+
+event: message_start
+data: {"message":{"id":"m","model":"c","content":[]}}
+
+event: content_block_start
+data: {"index":3,"content_block":{"type":"text","text":""}}
+
+event: content_block_delta
+data: {"index":3,"delta":{"type":"new_delta", "x" : [1e400, -0]}}
+
+event: ping
+data: {"type":"ping"}
+
+event: content_block_delta
+data: {"index":3,"delta":{"type":"text_delta","text":"Hello"}}
+
+event: content_block_stop
+data: {"index":3}
+
+event: new_event
+data: {"index":3,"a":1,"a":2}
+
+event: content_block_start
+data: {"index":4,"content_block":{"type":"new_thing","list":[1]}}
+
+event: content_block_delta
+data: {"index":4,"delta":{"type":"new_delta","text":"x"}}
+
+event: content_block_delta
+data: {"index":4,"delta":{"type":"new_delta","list":[2]}}
+
+event: content_block_stop
+data: {"index":4}
+
+event: text
+data: not JSON
+
+event: message_delta
+data: {"delta":{"stop_reason":"end_turn"}}
+
+event: message_stop
+data: {}
+
+"#;
+
+fn other_delta(index: i32, delta_json: &str) -> v1::OtherDelta {
+    v1::OtherDelta {
+        index,
+        delta_json: delta_json.to_owned(),
+    }
+}
+
+fn other_event(kind: &str, data: &str) -> v1::OtherEvent {
+    v1::OtherEvent {
+        r#type: kind.to_owned(),
+        data: data.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn deltas_and_events_of_unknown_types_are_kept_beside_the_content() {
+    let of_text = other_delta(0, r#"{"type":"new_delta", "x" : [1e400, -0]}"#);
+    let placed = other_delta(1, r#"{"type":"new_delta","text":"x"}"#);
+    let not_placed = other_delta(1, r#"{"type":"new_delta","list":[2]}"#);
+    let other_events = [
+        other_event("early", r#"{"type":"early", "n" : 1.0}"#),
+        other_event("new_event", r#"{"index":3,"a":1,"a":2}"#),
+        other_event("text", "not JSON"),
+    ];
+    let wire = Wire::answering(200, events(UNKNOWN)).await;
+    // The second is streamed although it was not asked for as a stream.
+    for max_tokens in [64_000, 1_000] {
+        let request = v1::GenerateRequest {
+            max_tokens: Some(max_tokens),
+            ..ask("hello")
+        };
+        let gathered = wire.generate(request).await.unwrap();
+        assert_eq!(gathered.other_deltas, [of_text.clone(), not_placed.clone()]);
+        assert_eq!(gathered.other_events, other_events);
+        let content = format!("{:?}", gathered.content);
+        assert!(!content.contains("1e400"), "{content}");
+        assert!(content.contains(r#"\"text\":\"x\""#), "{content}");
+    }
+
+    let (streamed, end) = wire.stream(ask("hello")).await;
+    end.unwrap();
+    assert!(matches!(streamed.first(), Some(Event::Started(_))));
+    assert!(matches!(streamed.last(), Some(Event::Finished(_))));
+    let (mut deltas, mut events) = (Vec::new(), Vec::new());
+    for event in streamed {
+        match event {
+            Event::OtherDelta(delta) => deltas.push(delta),
+            Event::OtherEvent(event) => events.push(event),
+            _ => {}
+        }
+    }
+    assert_eq!(deltas, [of_text, placed, not_placed]);
+    assert_eq!(events, other_events);
+}
+
+#[tokio::test]
+async fn unknown_events_without_end_are_an_error() {
+    let endless = |kind: &str| {
+        let data = "x".repeat(1024 * 1024);
+        format!("event: {kind}\ndata: {data}\n\n").repeat(65)
+    };
+    let start = "event: message_start\ndata: {\"message\":{}}\n\n";
+    let stop = "event: message_stop\ndata: {}\n\n";
+    for (body, what) in [
+        (
+            format!("{start}{}{stop}", endless("new")),
+            "the body is too large",
+        ),
+        (
+            format!("{}{start}{stop}", endless("new")),
+            "message_start is missing",
+        ),
+    ] {
+        let wire = Wire::answering(200, events(&body)).await;
+        let long = v1::GenerateRequest {
+            max_tokens: Some(64_000),
+            ..ask("hello")
+        };
+        let status = wire.generate(long).await.unwrap_err();
+        assert!(status.message().ends_with(what), "{status:?}");
+    }
+}

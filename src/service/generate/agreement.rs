@@ -60,6 +60,9 @@ const UNKNOWN: [&str; 3] = [
     r#"{"type":"other","text":"\udc00"}"#,
 ];
 
+/// Of a known block.
+const UNKNOWN_DELTA: &str = r#"{"type":"new_delta", "data" : [1.0, 1e400]}"#;
+
 const COUNTS: [&str; 12] = [
     "7",
     "\"7\"",
@@ -254,7 +257,8 @@ impl Part {
                 let start = r#"{"type":"server_tool_use","id":"s","input":{}}"#;
                 (start.to_owned(), pieces(input))
             }
-            Part::Redacted | Part::Unknown(_) => (self.whole(), VecDeque::new()),
+            Part::Redacted => (self.whole(), [UNKNOWN_DELTA.to_owned()].into()),
+            Part::Unknown(_) => (self.whole(), VecDeque::new()),
         }
     }
 }
@@ -409,7 +413,14 @@ fn joined(events: &[StreamEvent]) -> v1::GenerateResponse {
                 }
                 (it.index, it.other.map_or(finished, Block::Other))
             }
-            Event::OtherDelta(it) => panic!("{it:?}"),
+            Event::OtherDelta(it) => {
+                answer.other_deltas.push(it);
+                continue;
+            }
+            Event::OtherEvent(it) => {
+                answer.other_events.push(it);
+                continue;
+            }
             Event::Finished(it) => {
                 answer.stop_reason = it.stop_reason;
                 answer.stop_reason_text = it.stop_reason_text;
@@ -432,11 +443,16 @@ proptest! {
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
     ) {
         let events = events(&answer.streamed(), &cuts);
-        let gathered = gathered(&events);
+        let mut gathered = gathered(&events);
         prop_assert_eq!(&joined(&events), &gathered);
+        let redacted = answer.parts.iter().filter(|part| matches!(part, Part::Redacted));
+        prop_assert_eq!(gathered.other_deltas.len(), redacted.count());
         if answer.parts.iter().any(Part::is_cut) {
             return Ok(());
         }
+        // What only a stream has.
+        gathered.other_deltas.clear();
+        gathered.other_events.clear();
         let whole = Message::read(answer.whole().as_bytes()).unwrap();
         prop_assert_eq!(&joined(&as_events(whole.clone())), &gathered);
         prop_assert_eq!(&response(whole, AnswerOrigin::default()), &gathered);

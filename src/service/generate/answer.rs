@@ -5,6 +5,7 @@ use crate::{
         answer::{AnswerBlock, Message},
         extra::Extra,
         rest::{self, Rest},
+        unplaced::OtherEvent,
     },
     proto::v1::{self, content_block::Block},
     service::answer::{refusal, stop_reason, time, usage},
@@ -15,6 +16,8 @@ use serde_json::value::RawValue;
 /// The response for a complete message. Texts are moved, not copied.
 pub fn response(message: Message, origin: AnswerOrigin) -> v1::GenerateResponse {
     let rest = RestFields::of(message.rest);
+    let deltas = message.unplaced.deltas.into_iter();
+    let events = message.unplaced.events.into_iter();
     let stop_reason_text = message.stop_reason.unwrap_or_default();
     v1::GenerateResponse {
         id: message.id,
@@ -30,7 +33,30 @@ pub fn response(message: Message, origin: AnswerOrigin) -> v1::GenerateResponse 
         container: rest.container,
         diagnostics_json: rest.diagnostics_json,
         extra_json: rest.extra_json,
+        other_deltas: deltas.map(|(index, it)| other_delta(index, it)).collect(),
+        other_events: events.map(other_event).collect(),
     }
+}
+
+/// A delta that is unknown here, of the block at an index.
+pub fn other_delta(index: u32, delta: Box<RawValue>) -> v1::OtherDelta {
+    v1::OtherDelta {
+        index: position(index),
+        delta_json: raw_text(delta),
+    }
+}
+
+/// An event that is unknown here.
+pub fn other_event(event: OtherEvent) -> v1::OtherEvent {
+    v1::OtherEvent {
+        r#type: event.kind,
+        data: event.data,
+    }
+}
+
+/// The position of the block at an index.
+pub fn position(index: u32) -> i32 {
+    i32::try_from(index).unwrap_or(i32::MAX)
 }
 
 /// The last fields of an answer.

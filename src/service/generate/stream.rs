@@ -1,6 +1,6 @@
 //! Maps the events of a streamed response.
 
-use super::answer::{RestFields, block, raw_text};
+use super::answer::{RestFields, block, other_delta, other_event, position, raw_text};
 use crate::{
     claude::{
         answer::AnswerBlock,
@@ -68,6 +68,7 @@ impl GenerateTranslator {
                 self.end.update(*end);
                 return None;
             }
+            StreamEvent::Other(event) => Event::OtherEvent(other_event(event)),
             StreamEvent::MessageStop => Event::Finished(self.finished()),
             // The upstream stream ends with an error instead.
             StreamEvent::Error(_) => return None,
@@ -96,7 +97,9 @@ impl GenerateTranslator {
         if let Some(UnknownBlock { merged, .. }) = self.unknown.get_mut(&number) {
             match &delta {
                 Delta::InputJson(piece) => merged.push_input(piece),
-                Delta::Other(delta) => merged.push(delta),
+                Delta::Other(delta) => {
+                    merged.push(delta);
+                }
                 _ => {}
             }
         }
@@ -117,10 +120,7 @@ impl GenerateTranslator {
                 index,
                 citation_json: raw_text(citation),
             }),
-            Delta::Other(delta) => Event::OtherDelta(v1::OtherDelta {
-                index,
-                delta_json: raw_text(delta),
-            }),
+            Delta::Other(delta) => Event::OtherDelta(other_delta(number, delta)),
         })
     }
 
@@ -149,8 +149,4 @@ impl UnknownBlock {
             json: raw_text(self.merged.finish()),
         })
     }
-}
-
-fn position(index: u32) -> i32 {
-    i32::try_from(index).unwrap_or(i32::MAX)
 }

@@ -264,6 +264,9 @@ async fn gathered(
     let mut answer = None;
     while let Some(event) = events.next().await {
         let whole = gather.push(event?);
+        if gather.unplaced_size() > MAX_ANSWER {
+            return Err(UpstreamError::Malformed("the body is too large".into()));
+        }
         answer = answer.or(whole);
     }
     answer.ok_or(UpstreamError::Broken)

@@ -384,7 +384,7 @@ STREAMED = {
     "an unknown event": Odd(streamed(event("new_event", index="0", a="1") + HELLO)),
     "an unknown event that is not JSON": Odd(
         streamed("event: new_event\ndata: not JSON\n\n" + HELLO),
-        "an event that is not known is not read",
+        "an event that is not known is passed on as it came",
         {"content": [text("Hello")]},
         sdk_refuses=True,
     ),
