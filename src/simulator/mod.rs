@@ -28,6 +28,9 @@
 //! - The tools that the API runs itself search, fetch and execute nothing: their
 //!   results have the right shape and say so. They are used when the prompt asks for
 //!   them by name.
+//! - No MCP server is called and no advisor is asked: their results say so, or are made of
+//!   the request's words. A compaction block is made of those of the last turn, and what comes
+//!   before the last one is forgotten. The first of `fallbacks` never refuses.
 //! - Threads and containers are kept within limits of their number and size, until the
 //!   process ends.
 //! - The wording of error messages is close to the API's, not equal to it.

@@ -89,6 +89,16 @@ impl Running {
         answer
     }
 
+    /// The answer to a request with the name of a beta.
+    async fn beta(&self, extra: Value, beta: &str) -> Value {
+        let request = self.request("/v1/messages", &body(extra));
+        let response = request.header("anthropic-beta", beta).send().await.unwrap();
+        let status = response.status();
+        let answer = json_of(response).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        answer
+    }
+
     /// Status, error type and message.
     async fn refused(&self, extra: Value) -> (u16, String, String) {
         error_of(self.ask(extra).await.unwrap()).await

@@ -228,3 +228,59 @@ async fn a_container_belongs_to_its_key() {
         .body(body.to_string());
     assert_eq!(error_of(stranger.send().await.unwrap()).await.0, 404);
 }
+
+#[tokio::test]
+async fn the_advisor_is_a_step_of_its_own() {
+    let simulator = started().await;
+    let tool = json!({
+        "type": "advisor_20260301",
+        "name": "advisor",
+        "model": "claude-opus-5-5",
+        "max_tokens": 4,
+    });
+    let body = asking("What does the advisor say?", json!([tool]));
+    let answer = simulator.beta(body, "advisor-tool-2026-03-01").await;
+    assert_eq!(
+        kinds(&answer),
+        ["server_tool_use", "advisor_tool_result", "text"]
+    );
+    let advice = &answer["content"][1]["content"];
+    assert_eq!(advice["stop_reason"], "max_tokens");
+    let steps = answer["usage"]["iterations"].as_array().unwrap();
+    let kinds: Vec<&Value> = steps.iter().map(|step| &step["type"]).collect();
+    assert_eq!(kinds, ["message", "advisor_message", "message"]);
+    assert_eq!(steps[1]["model"], "claude-opus-5-5");
+    assert_eq!(steps[1]["output_tokens"], 4);
+}
+
+#[tokio::test]
+async fn a_tool_of_an_mcp_server_is_used_if_the_prompt_names_it() {
+    let simulator = started().await;
+    let body = |text: &str, enabled: bool| {
+        let mut body = asking(
+            text,
+            json!([{
+                "type": "mcp_toolset",
+                "mcp_server_name": "harbours",
+                "configs": {"list_piers": {"enabled": enabled}},
+            }]),
+        );
+        body["mcp_servers"] = json!([{
+            "type": "url", "name": "harbours", "url": "https://mcp.example",
+        }]);
+        body
+    };
+    let beta = "mcp-client-2025-11-20";
+    let answer = simulator.beta(body("List the piers.", true), beta).await;
+    assert_eq!(kinds(&answer), ["mcp_tool_use", "mcp_tool_result", "text"]);
+    let [used, result, _] = answer["content"].as_array().unwrap().as_slice() else {
+        unreachable!("there are three blocks");
+    };
+    assert_eq!(used["server_name"], "harbours");
+    assert_eq!(used["name"], "list_piers");
+    assert_eq!(used["id"], result["tool_use_id"]);
+    for (text, enabled) in [("List the ships.", true), ("List the piers.", false)] {
+        let answer = simulator.beta(body(text, enabled), beta).await;
+        assert_eq!(kinds(&answer), ["text"], "{text}");
+    }
+}

@@ -5,6 +5,7 @@ use super::{
         behaviour::{Behaviour, UNKNOWN_BLOCK},
         generate::{self, MARK, PickedTool, Prompt},
     },
+    mcp,
     message::{MessageBlock, raw},
     server_tools,
 };
@@ -21,9 +22,11 @@ use serde_json::{Map, Value, json};
 /// Characters of a token, as [`super::tokens`] estimates them.
 const CHARS_PER_TOKEN: usize = 4;
 
-/// The blocks of the answer and why it stops. `hash` is of the request.
+/// The blocks of the answer and why it stops. `others` are the fields that `request` has
+/// not, and `hash` is of the request.
 pub(super) fn compose(
     request: &MessagesRequest,
+    others: &Map<String, Value>,
     prompt: &Prompt,
     behaviour: Option<&Behaviour>,
     hash: u64,
@@ -44,7 +47,7 @@ pub(super) fn compose(
         }
         _ => {}
     }
-    let (mut blocks, mut stop) = ordinary(request, prompt, hash);
+    let (mut blocks, mut stop) = ordinary(request, others, prompt, hash);
     match behaviour {
         Some(Behaviour::UnknownBlock) => blocks.insert(0, unknown_block()),
         Some(Behaviour::Thinking) => {
@@ -65,13 +68,23 @@ pub(super) fn compose(
     (blocks, stop)
 }
 
-fn ordinary(request: &MessagesRequest, prompt: &Prompt, hash: u64) -> (Vec<MessageBlock>, Stop) {
+fn ordinary(
+    request: &MessagesRequest,
+    others: &Map<String, Value>,
+    prompt: &Prompt,
+    hash: u64,
+) -> (Vec<MessageBlock>, Stop) {
     let mut blocks = Vec::new();
     if let Some(Thinking::Adaptive { display } | Thinking::Enabled { display, .. }) =
         request.thinking
     {
         let omitted = display == Some(ThinkingDisplay::Omitted);
         blocks.push(thinking(prompt, omitted, hash));
+    }
+    let servers = others.get("mcp_servers");
+    if let Some(tool) = generate::pick_mcp_tool(request, servers, prompt) {
+        blocks.extend(mcp::run(&tool, prompt, hash));
+        return (blocks, stop("end_turn"));
     }
     match generate::pick_tool(request, prompt) {
         Some(PickedTool::Custom(tool)) => {

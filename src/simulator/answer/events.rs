@@ -2,7 +2,8 @@
 
 use super::{
     super::{behaviour::UNKNOWN_BLOCK, tokens},
-    message::{MessageBlock, SimulatedMessage},
+    compaction,
+    message::{COMPACTION, MessageBlock, SimulatedMessage, WireUsage},
 };
 use crate::claude::{
     answer::{AnswerBlock, Usage},
@@ -49,12 +50,15 @@ pub(super) fn of(answer: SimulatedMessage) -> BoxedEvents {
             container: answer.container.as_ref(),
         },
         context_management: answer.context_management.as_ref(),
-        usage: Usage {
-            service_tier: None,
-            inference_geo: None,
-            speed: None,
-            cache_creation: None,
-            ..answer.usage
+        usage: WireUsage {
+            usage: &Usage {
+                service_tier: None,
+                inference_geo: None,
+                speed: None,
+                cache_creation: None,
+                ..answer.usage
+            },
+            iterations: answer.iterations.as_ref(),
         },
     });
     let blocks = answer
@@ -84,7 +88,7 @@ struct MessageEnd<'a> {
     delta: DeltaOfEnd<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     context_management: Option<&'a Value>,
-    usage: Usage,
+    usage: WireUsage<'a>,
 }
 
 #[derive(Serialize)]
@@ -162,6 +166,11 @@ fn of_whole(index: usize, kind: &str, block: &RawValue) -> (String, BoxedEvents)
         return (block.get().to_owned(), Box::new(deltas.into_iter()));
     }
     let mut fields: Value = serde_json::from_str(block.get()).unwrap_or_default();
+    if kind == COMPACTION {
+        let delta = compaction::delta(&mut fields).to_string();
+        let delta = delta_event(index, &delta, 0);
+        return (fields.to_string(), Box::new(std::iter::once(delta)));
+    }
     match fields.get_mut("input") {
         Some(input) => {
             let input = std::mem::replace(input, json!({}));

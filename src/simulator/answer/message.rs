@@ -12,13 +12,23 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 
+/// The type of the block that stands for the conversation before it.
+pub(super) const COMPACTION: &str = "compaction";
+
+/// The type of the block between what two models wrote.
+pub(super) const FALLBACK: &str = "fallback";
+
 /// An answer before it is written.
 pub(super) struct SimulatedMessage {
     pub(super) id: String,
     pub(super) model: &'static str,
+    /// The model with which a stream begins: another if that refuses.
+    pub(super) first_model: &'static str,
     pub(super) blocks: Vec<MessageBlock>,
     pub(super) stop: Stop,
     pub(super) usage: Usage,
+    /// The tokens of each step, if there was more than one.
+    pub(super) iterations: Option<Value>,
     /// The container in which code ran.
     pub(super) container: Option<Value>,
     /// Why the prompt cache was not used, if the request asks for that.
@@ -57,7 +67,10 @@ impl SimulatedMessage {
             model: self.model,
             content: &self.blocks,
             stop: &self.stop,
-            usage: &self.usage,
+            usage: WireUsage {
+                usage: &self.usage,
+                iterations: self.iterations.as_ref(),
+            },
             container: self.container.as_ref(),
             diagnostics: self.diagnostics.as_ref(),
             context_management: self.context_management.as_ref(),
@@ -71,14 +84,17 @@ impl SimulatedMessage {
             id: &self.id,
             kind: "message",
             role: "assistant",
-            model: self.model,
+            model: self.first_model,
             content: &[],
             stop: &Stop::default(),
-            usage: &Usage {
-                output_tokens: Some(1.min(self.output_tokens())),
-                output_tokens_details: None,
-                server_tool_use: None,
-                ..self.usage.clone()
+            usage: WireUsage {
+                usage: &Usage {
+                    output_tokens: Some(1.min(self.output_tokens())),
+                    output_tokens_details: None,
+                    server_tool_use: None,
+                    ..self.usage.clone()
+                },
+                iterations: None,
             },
             container: None,
             diagnostics: self.diagnostics.as_ref(),
@@ -99,13 +115,22 @@ struct Wire<'a> {
     content: &'a [MessageBlock],
     #[serde(flatten)]
     stop: &'a Stop,
-    usage: &'a Usage,
+    usage: WireUsage<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     diagnostics: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     context_management: Option<&'a Value>,
+}
+
+/// [`Usage`] on the wire.
+#[derive(Serialize)]
+pub(super) struct WireUsage<'a> {
+    #[serde(flatten)]
+    pub(super) usage: &'a Usage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) iterations: Option<&'a Value>,
 }
 
 impl MessageBlock {
@@ -133,6 +158,16 @@ impl MessageBlock {
         }
     }
 
+    /// Whether it stands for the conversation before it.
+    pub(super) fn is_compaction(&self) -> bool {
+        self.as_whole().is_some_and(|(kind, _)| kind == COMPACTION)
+    }
+
+    /// Whether another model wrote what follows.
+    pub(super) fn is_fallback(&self) -> bool {
+        self.as_whole().is_some_and(|(kind, _)| kind == FALLBACK)
+    }
+
     /// Output tokens of the block.
     pub(super) fn tokens(&self) -> u64 {
         match self {
@@ -148,6 +183,7 @@ impl MessageBlock {
             MessageBlock::Wire(AnswerBlock::ContainerUpload { .. }) => 0,
             // The model reads results, and does not write them.
             MessageBlock::Wire(AnswerBlock::Other { kind, .. }) if kind.ends_with("_result") => 0,
+            MessageBlock::Wire(AnswerBlock::Other { kind, .. }) if kind == FALLBACK => 0,
             MessageBlock::Wire(AnswerBlock::Other { json, .. }) => tokens::of_text(json.get()),
         }
     }

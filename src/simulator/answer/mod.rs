@@ -1,11 +1,17 @@
 //! The answer to a valid request to `/v1/messages`.
 
+mod advisor;
 mod batched;
+mod compaction;
 mod compose;
 mod deliver;
 mod events;
+mod fallback;
+mod iterations;
+mod mcp;
 mod message;
 mod server_tools;
+mod tool_run;
 
 pub(super) use batched::batched;
 pub(super) use deliver::plain;
@@ -23,6 +29,7 @@ use super::{
     tokens,
 };
 use crate::claude::answer::{CacheCreation, OutputTokensDetails, Usage};
+use compaction::Compaction;
 use http::Response;
 use message::{MessageBlock, SimulatedMessage};
 use serde_json::json;
@@ -101,13 +108,35 @@ fn write(
     let mut hasher = DefaultHasher::new();
     (model.id(), request.messages.len(), &prompt).hash(&mut hasher);
     let hash = hasher.finish();
-    let (blocks, stop) = compose::compose(request, &prompt, behaviour, hash);
+    let (mut blocks, mut stop) = compose::compose(request, others, &prompt, behaviour, hash);
+    let host = state.config.host;
+    let fallback = fallback::model(others, host).filter(|_| behaviour == Some(&Behaviour::Refusal));
+    if let Some(to) = fallback {
+        blocks.push(fallback::block(&request.model, to, &stop));
+        let (answer, end) = compose::compose(request, others, &prompt, None, hash);
+        blocks.extend(answer);
+        stop = end;
+    }
+    let compaction = Compaction::asked(others, input).filter(|_| behaviour.is_none());
+    // What follows is told of the block instead of the conversation.
+    let whole_input = input;
+    let (input, cached) = match compaction {
+        Some(compaction) => {
+            compaction.apply(&mut blocks, &mut stop, &prompt, hash);
+            (compaction.input_after(&blocks), CacheUsage::default())
+        }
+        None => (input, cached),
+    };
     let thinking: u64 = blocks
         .iter()
         .filter(|it| it.is_thinking())
         .map(MessageBlock::tokens)
         .sum();
-    let output: u64 = blocks.iter().map(MessageBlock::tokens).sum();
+    let before = blocks
+        .iter()
+        .rposition(|it| it.is_compaction() || it.is_fallback());
+    let written = blocks.iter().skip(before.map_or(0, |before| before + 1));
+    let output: u64 = written.map(MessageBlock::tokens).sum();
     let runs_code = blocks.iter().any(|it| {
         it.as_whole()
             .is_some_and(|(kind, _)| kind.ends_with("code_execution_tool_result"))
@@ -116,7 +145,8 @@ fn write(
     let container = runs_code.then(|| containers.run(key, others.get("container"), number));
     SimulatedMessage {
         id: format!("msg_sim_{hash:016x}{number:08x}"),
-        model: model.id(),
+        model: fallback.unwrap_or(model).id(),
+        first_model: model.id(),
         stop,
         usage: Usage {
             input_tokens: Some(input.saturating_sub(cached.read + cached.written())),
@@ -135,6 +165,7 @@ fn write(
             speed: said("speed"),
             server_tool_use: server_tools::usage(&blocks),
         },
+        iterations: iterations::of(&blocks, request, whole_input, input),
         container,
         // The prompts of earlier answers are not kept.
         diagnostics: others

@@ -3,7 +3,9 @@
 
 use super::{
     super::generate::{self, MARK, Prompt, Purpose},
+    advisor,
     message::{MessageBlock, raw},
+    tool_run::ToolRun,
 };
 use crate::claude::{
     answer::{AnswerBlock, ServerToolUse},
@@ -32,6 +34,7 @@ pub(super) fn run(
         Purpose::WebSearch => web_search(&options, &input, hash),
         Purpose::WebFetch => web_fetch(&options, &input),
         Purpose::CodeExecution => code_execution(tool.kind == PYTHON, prompt),
+        Purpose::Advisor => advisor::run(&options, prompt),
         Purpose::ToolSearch => return Some(tool_search(tool, request, prompt, hash, true)),
         _ => return None,
     };
@@ -94,16 +97,6 @@ fn tool_search(
         blocks.push(MessageBlock::text(text));
     }
     blocks
-}
-
-/// What one of the tools did.
-struct ToolRun {
-    /// Name and input of the use, where they are not those of the tool.
-    name: Option<&'static str>,
-    input: Option<Value>,
-    result: Value,
-    text: String,
-    citation: Option<Value>,
 }
 
 fn web_search(options: &Map<String, Value>, input: &Value, hash: u64) -> ToolRun {

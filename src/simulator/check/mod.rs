@@ -1,6 +1,7 @@
 //! The API's rules for requests.
 
 mod betas;
+mod compacted;
 mod conformity;
 mod content;
 mod model_rules;
@@ -105,16 +106,25 @@ pub(super) fn messages(
         threads::check(&fields)?;
     }
     let thread = state.threads.open(key, &mut fields)?;
-    let (request, others) = reading::split(fields)?;
+    let (mut request, others) = reading::split(fields)?;
     let model = state.config.host.find_model(&request.model)?;
     if !shapes_only {
         let host = state.config.host;
         host.refuse_lacking(&request, &others, headers, model)?;
         rules(&request, model, counts)?;
+        for fallback in others
+            .get("fallbacks")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            host.find_model(fallback["model"].as_str().unwrap_or_default())?;
+        }
         if let Some(unknown) = state.containers.unknown(key, others.get("container")) {
             return Err(ApiError::not_found(format!("container: {unknown}")));
         }
     }
+    compacted::forget(&mut request);
     Ok(CheckedRequest {
         request,
         others,

@@ -24,6 +24,8 @@ pub(in crate::simulator) enum Purpose {
     CodeExecution,
     /// Finds tools of the request, on the side of the API.
     ToolSearch,
+    /// Asks another model, on the side of the API.
+    Advisor,
     /// Runs a command of the caller's shell.
     Bash,
     /// Views and edits files of the caller.
@@ -40,7 +42,7 @@ pub(in crate::simulator) enum Purpose {
 
 /// How the type of a tool begins, its purpose, and the stems of all words by which a
 /// prompt asks for it.
-const PURPOSES: [(&str, Purpose, &[&str]); 10] = [
+const PURPOSES: [(&str, Purpose, &[&str]); 11] = [
     ("web_search_", Purpose::WebSearch, &["web", "search"]),
     ("web_fetch_", Purpose::WebFetch, &["fetch"]),
     (
@@ -53,6 +55,7 @@ const PURPOSES: [(&str, Purpose, &[&str]); 10] = [
         Purpose::ToolSearch,
         &["tool", "search"],
     ),
+    ("advisor_", Purpose::Advisor, &["advisor"]),
     ("bash_", Purpose::Bash, &["bash"]),
     ("text_editor_", Purpose::TextEditor, &["editor"]),
     ("memory_", Purpose::Memory, &["memor"]),
@@ -106,7 +109,7 @@ impl Purpose {
             Purpose::TextEditor => json!({"command": "view", "path": "/"}),
             Purpose::Memory => json!({"command": "view", "path": "/memories"}),
             Purpose::Computer => json!({"action": "screenshot"}),
-            Purpose::ComputerToolset => json!({}),
+            Purpose::ComputerToolset | Purpose::Advisor => json!({}),
         }
     }
 }
@@ -153,6 +156,7 @@ mod tests {
             ("Execute code that adds numbers.", Purpose::CodeExecution),
             ("Try code execution.", Purpose::CodeExecution),
             ("Use the tool search.", Purpose::ToolSearch),
+            ("What does the advisor say?", Purpose::Advisor),
             ("List the files with bash.", Purpose::Bash),
             ("Open it in the text editor.", Purpose::TextEditor),
             ("What is in your memory?", Purpose::Memory),
