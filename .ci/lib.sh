@@ -216,12 +216,12 @@ close() {
         : "${current:=between two steps}"
         record FAILED
     fi
-    summary "$failed" | tee "$cache/last-run"
+    print_result "$failed" | tee "$cache/last-run"
     exit "$status"
 }
 
-# summary FAILED: what took how long, and what is not checked.
-summary() {
+# print_result FAILED: what took how long, and what is not checked.
+print_result() {
     echo
     echo "seconds  outcome  step"
     printf '%s\n' "${table[@]}"
@@ -251,3 +251,7 @@ if [ -n "${CI:-}" ] && [ -z "${CARGO_TARGET_DIR:-}" ]; then
 fi
 target=${CARGO_TARGET_DIR:-$PWD/target}
 export PATH=$target/debug:$PATH
+
+# A step that defines a function of the same name would replace it.
+mapfile -t functions < <(compgen -A function)
+readonly -f "${functions[@]}"

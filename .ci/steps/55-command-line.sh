@@ -4,7 +4,7 @@
 text=/usr/share/common-licenses/GPL-3
 [ -e "$text" ] || text=LICENSE
 
-summary() {
+summarized() {
     local summary
     summary=$(claude-grpc summarize "$text" --sentences 3)
     echo "$summary"
@@ -59,7 +59,7 @@ exit_codes() {
 }
 
 [ -n "${service:-}" ] || step "cargo run -- serve --simulate" start_service
-step "summarize $text" summary
+step "summarize $text" summarized
 step "classify $text" label
 step "generate" answer
 step "generate --template" template

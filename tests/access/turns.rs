@@ -204,8 +204,10 @@ impl World {
         until(|| waiting(count)).await;
         let done = |tenant: &Tenant| tenant.done.load(Ordering::Relaxed);
         let total = || self.tenants.iter().map(done).sum::<u64>();
-        // What began before anybody waited is nobody's share.
-        let began = total() + self.upstream.hosts[0].concurrency_limit.limit() as u64;
+        // What began before anybody waited is nobody's share, nor is what the API rejected
+        // then.
+        let in_flight = self.upstream.hosts[0].concurrency_limit.limit() as u64;
+        let began = total() + in_flight + self.simulator.counts().rate_limited;
         until(|| total() >= began).await;
         let before: Vec<u64> = self.tenants.iter().map(done).collect();
         let weights: u32 = self.tenants.iter().map(|it| it.weight).sum();
