@@ -50,7 +50,7 @@ pub struct RunFlags {
     #[arg(long, value_name = "TIME", default_value = "5m")]
     #[arg(value_parser = humantime::parse_duration)]
     retry_for: Duration,
-    /// RunStop, with exit code 7, once the answers have cost this many US dollars. Calls in
+    /// Stop, with exit code 7, once the answers have cost this many US dollars. Calls in
     /// flight finish, and their cost comes on top.
     #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
     max_cost: Option<f64>,

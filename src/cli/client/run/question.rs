@@ -40,7 +40,8 @@ pub trait Question {
     /// An answer in its JSON mapping.
     fn json(&self, json: &Json, answer: &Self::Answer) -> Value;
 
-    /// An answer as text, in whole lines; `file` is the name of its document where there are several.
+    /// An answer as text, in whole lines; `file` is the name of its document where there are
+    /// several.
     fn text(&self, file: Option<&str>, answer: &Self::Answer) -> String;
 
     /// The model that answered, and what it used.
