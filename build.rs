@@ -4,9 +4,10 @@ use std::{env, fs, path::PathBuf};
 
 use protox::prost::Message as _;
 
-const PROTOS: [&str; 3] = [
+const PROTOS: [&str; 4] = [
     "proto/claude/v1/batch_service.proto",
     "proto/claude/v1/claude_service.proto",
+    "proto/claude/v1/document_service.proto",
     "proto/claude/v1/file_service.proto",
 ];
 

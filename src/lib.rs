@@ -33,11 +33,15 @@ pub mod credentials;
 #[doc(hidden)]
 pub mod dns;
 #[doc(hidden)]
+pub mod documents;
+#[doc(hidden)]
 pub mod files;
 #[doc(hidden)]
 pub mod host_features;
 #[doc(hidden)]
 pub mod layer;
+#[doc(hidden)]
+pub mod memory;
 #[doc(hidden)]
 pub mod models;
 #[doc(hidden)]

@@ -26,6 +26,9 @@ pub const SERVICE_NAME: &str = "claude.v1.ClaudeService";
 /// Full name of the service of batches.
 pub const BATCH_SERVICE_NAME: &str = "claude.v1.BatchService";
 
+/// Full name of the service of documents.
+pub const DOCUMENT_SERVICE_NAME: &str = "claude.v1.DocumentService";
+
 /// Full name of the service of files.
 pub const FILE_SERVICE_NAME: &str = "claude.v1.FileService";
 
@@ -33,7 +36,7 @@ pub const FILE_SERVICE_NAME: &str = "claude.v1.FileService";
 pub const ERROR_DOMAIN: &str = "claude-grpc";
 
 /// The names of the methods of all services. No two have the same.
-pub const METHODS: [&str; 18] = [
+pub const METHODS: [&str; 20] = [
     "SubmitBatch",
     "GetBatch",
     "ListBatches",
@@ -47,6 +50,8 @@ pub const METHODS: [&str; 18] = [
     "Classify",
     "CountTokens",
     "ListModels",
+    "SummarizeDocument",
+    "ClassifyDocument",
     "UploadFile",
     "GetFile",
     "ListFiles",
@@ -56,7 +61,12 @@ pub const METHODS: [&str; 18] = [
 
 /// The name of the method that a path of one of the services refers to.
 pub fn method(path: &str) -> Option<&str> {
-    let services = [SERVICE_NAME, BATCH_SERVICE_NAME, FILE_SERVICE_NAME];
+    let services = [
+        SERVICE_NAME,
+        BATCH_SERVICE_NAME,
+        DOCUMENT_SERVICE_NAME,
+        FILE_SERVICE_NAME,
+    ];
     services
         .into_iter()
         .find_map(|service| method_of(service, path))
@@ -65,6 +75,11 @@ pub fn method(path: &str) -> Option<&str> {
 /// Whether a path is one of the service of batches.
 pub fn is_of_batches(path: &str) -> bool {
     method_of(BATCH_SERVICE_NAME, path).is_some()
+}
+
+/// Whether a path is one of the service of documents.
+pub fn is_of_documents(path: &str) -> bool {
+    method_of(DOCUMENT_SERVICE_NAME, path).is_some()
 }
 
 /// Whether a path is one of the service of files.
@@ -82,8 +97,18 @@ fn method_of<'a>(service: &str, path: &'a str) -> Option<&'a str> {
 pub fn is_stream(method: &str) -> bool {
     matches!(
         method,
-        "GenerateStream" | "SummarizeStream" | "StreamBatchResults" | "DownloadFile"
+        "GenerateStream"
+            | "SummarizeStream"
+            | "StreamBatchResults"
+            | "DownloadFile"
+            | "SummarizeDocument"
+            | "ClassifyDocument"
     )
+}
+
+/// Whether a method is asked with a stream.
+pub fn is_client_stream(method: &str) -> bool {
+    matches!(method, "SummarizeDocument" | "ClassifyDocument")
 }
 
 #[cfg(test)]
@@ -103,6 +128,7 @@ mod tests {
         let services = files.file.iter().flat_map(|file| &file.service);
         for method in services.flat_map(|service| &service.method) {
             assert_eq!(is_stream(method.name()), method.server_streaming());
+            assert_eq!(is_client_stream(method.name()), method.client_streaming());
         }
         assert_eq!(
             method("/claude.v1.ClaudeService/Classify"),

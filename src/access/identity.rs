@@ -4,6 +4,11 @@ use super::{RejectReason, clients::ClientLimits, limits::AccessError};
 use crate::call::Priority;
 use std::{sync::Arc, time::SystemTime};
 
+/// In the extensions of a call whose signature was verified. It covers the message, or the
+/// first one of a stream.
+#[derive(Debug, Clone, Copy)]
+pub struct SignedCall;
+
 /// The client that makes a call: `Arc<Identity>` in the request's extensions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {

@@ -23,5 +23,5 @@ pub use clock::Clock;
 pub use config::{AccessConfig, SignatureConfig};
 pub use credentials::{CREDENTIAL_HEADERS, has_signature, remove_credentials};
 pub use guard::{Access, Credential};
-pub use identity::{Identity, PeerNames};
+pub use identity::{Identity, PeerNames, SignedCall};
 pub use reject_reason::{Refusals, RejectReason};

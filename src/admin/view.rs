@@ -2,8 +2,9 @@
 
 use crate::{
     access::Refusals,
+    memory::MessageBudget,
     secrets::Reload,
-    server::{Drain, MessageBudget},
+    server::Drain,
     store::StoreHealth,
     telemetry::{LogLevel, Telemetry},
     upstream::Upstream,

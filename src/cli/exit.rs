@@ -26,6 +26,15 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The exit code of a command that has only this failure; one whose reader is gone has
+    /// none of its own.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Failure::Explained { exit, .. } | Failure::Reported(exit) => *exit,
+            Failure::PipeClosed => Exit::Failed,
+        }
+    }
+
     /// Makes a failure with a single reason.
     pub fn new(exit: Exit, reason: impl Into<String>) -> Self {
         Failure::Explained {

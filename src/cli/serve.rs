@@ -16,6 +16,7 @@ use crate::{
     batches::Batches,
     config::{Config, Environment},
     files::{Files, Ownership},
+    models::{Day, PriceTable},
     secrets::{ApiKeys, KeySource, Reload, Reloadable, Watcher},
     server::Server,
     service::Rpcs,
@@ -148,7 +149,9 @@ async fn serve(
         security.store.clone(),
     );
     let batches = batches.map_err(|error| unusable(&error))?;
+    let prices = PriceTable::new(&config.limits.prices, Day::today());
     let service = Rpcs::new(upstream.client.clone(), config.service)
+        .with_prices(prices)
         .with_batches(batches.clone())
         .with_files(files.clone());
     let drain_timeout = config.server.drain_timeout;

@@ -9,7 +9,7 @@ use super::{
     body::{DeadlineBody, StreamLimits},
     drain::Drain,
     ended_tasks::EndedTasks,
-    messages::{GatheredBody, MessageBudget, MessageBytes},
+    messages::{GatheredBody, MessageCount},
     outgoing::Held,
     peers::{Peer, PeerCall},
     tenant_calls::share,
@@ -20,6 +20,7 @@ use crate::{
     access::has_signature,
     call::Deadline,
     layer::{Next, Rule},
+    memory::{MessageBudget, MessageBytes},
     proto, status,
     telemetry::CallRecord,
 };
@@ -169,7 +170,12 @@ impl Admission {
         let (parts, body) = request.into_parts();
         let max_bytes = self.max_message_bytes.min(self.messages.capacity());
         let longest_wait = self.messages.longest_wait();
-        let body = GatheredBody::new(body, &parts.headers, bytes, max_bytes, longest_wait);
+        let is_stream = proto::method(parts.uri.path()).is_some_and(proto::is_client_stream);
+        let count = match is_stream {
+            true => MessageCount::Stream(self.messages.clone()),
+            false => MessageCount::One,
+        };
+        let body = GatheredBody::new(body, &parts.headers, count, bytes, max_bytes, longest_wait);
         Request::from_parts(parts, body)
     }
 }

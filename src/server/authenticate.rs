@@ -1,13 +1,13 @@
 //! The layer that authenticates calls.
 
 use super::{
-    messages::gathered_message,
+    messages::{first_gathered_message, gathered_message},
     peers::{PeerAddress, PeerCall},
     signed_calls::SignatureUse,
 };
 use crate::{
     access::{
-        Access, Credential, Identity, RejectReason, remove_credentials,
+        Access, Credential, Identity, RejectReason, SignedCall, remove_credentials,
         signature::{SignatureHeader, framed, remove_encoding},
     },
     layer::{Next, Rule},
@@ -69,24 +69,31 @@ where
     }
 }
 
-/// Reads the message and admits the call if the signature matches.
+/// Reads the message, or the first one of a stream, and admits the call if the signature
+/// matches.
 async fn verified<B>(
     access: &Access,
     header: SignatureHeader,
     request: Request<B>,
 ) -> Result<Request<Body>, Status>
 where
-    B: http_body::Body<Data = Bytes>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<tonic::codegen::StdError>,
 {
-    if proto::method(request.uri().path()).is_none() {
+    let Some(method) = proto::method(request.uri().path()) else {
         let cause = RejectReason::NotSignable;
         return Err(refused(access, cause, request.extensions()));
-    }
+    };
+    let is_stream = proto::is_client_stream(method);
     let (mut parts, body) = request.into_parts();
     // Its peer's, until it is known whose it is.
     let _of_peer = parts.extensions.remove::<Arc<PeerCall>>();
-    let message = gathered_message(body).await?;
+    let (message, body) = if is_stream {
+        first_gathered_message(body).await?
+    } else {
+        let message = gathered_message(body).await?;
+        (message.clone(), framed(message))
+    };
     if let Some(signature_use) = parts.extensions.get::<SignatureUse>() {
         signature_use.begin();
     }
@@ -95,7 +102,8 @@ where
         .await
         .map_err(|cause| refused(access, cause, &parts.extensions))?;
     remove_encoding(&mut parts.headers);
-    let request = Request::from_parts(parts, framed(message));
+    parts.extensions.insert(SignedCall);
+    let request = Request::from_parts(parts, body);
     let_in(access, request, identity)
 }
 

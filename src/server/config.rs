@@ -1,7 +1,6 @@
 //! `[server]`: the gRPC port, its limits, and TLS.
 
-use super::messages::memory_limit;
-use crate::duration_limits;
+use crate::{duration_limits, memory::memory_limit};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::sync::Semaphore;

@@ -42,7 +42,6 @@ mod whole_heads;
 pub use accept::{ConnectionPlace, LimitedListener, NewConnection};
 pub use config::{ServerConfig, TlsConfig};
 pub use drain::Drain;
-pub use messages::MessageBudget;
 pub use open_connections::{OpenRequest, OpenRequests};
 pub use peers::{PeerLimits, Peers};
 pub use tls::{Tls, TlsError};
@@ -50,6 +49,7 @@ pub use tls::{Tls, TlsError};
 use crate::{
     access::Access,
     listener::listen,
+    memory::MessageBudget,
     service::Rpcs,
     telemetry::{
         Telemetry,
@@ -108,11 +108,12 @@ impl Server {
     }
 
     fn new(listener: TcpListener, config: ServerConfig, service: Rpcs) -> Server {
+        let messages = MessageBudget::new(config.bytes_in_flight(), config.bytes_timeout);
         Server {
             listener,
-            messages: MessageBudget::new(config.bytes_in_flight(), config.bytes_timeout),
+            service: service.with_memory(messages.clone()),
+            messages,
             config,
-            service,
             access: None,
             tls: None,
             drain: Drain::default(),

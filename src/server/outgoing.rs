@@ -13,9 +13,9 @@ use super::{
     drain::CallGuard,
     ended_tasks::{EndedTask, EndedTasks},
     last_byte::next_frame,
-    messages::MessageBytes,
     peers::PeerCall,
 };
+use crate::memory::MessageBytes;
 use bytes::Bytes;
 use futures::task::{ArcWake, waker_ref};
 use http_body::{Body as _, Frame};

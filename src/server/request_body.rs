@@ -38,6 +38,9 @@ pub struct RequestBody<B = Incoming> {
 #[derive(Debug)]
 struct Wait {
     timer: Pin<Box<Sleep>>,
+    /// When the service was given something: until it asks for more, it does not wait for
+    /// the peer.
+    paused: Option<Instant>,
     /// Bytes since the last progress.
     received: usize,
     _pending: Option<PendingCall>,
@@ -66,11 +69,16 @@ impl<B> RequestBody<B> {
             };
             self.wait = Some(Wait {
                 timer: Box::pin(sleep(self.timeout)),
+                paused: None,
                 received: 0,
                 _pending: pending,
             });
         }
         if let Some(wait) = &mut self.wait {
+            if let Some(paused) = wait.paused.take() {
+                let end = wait.timer.deadline() + paused.elapsed();
+                wait.timer.as_mut().reset(end);
+            }
             ready!(wait.timer.as_mut().poll(cx));
         }
         Poll::Ready(status::request_stalled(self.timeout))
@@ -84,6 +92,7 @@ impl<B> RequestBody<B> {
                 wait.received = 0;
                 wait.timer.as_mut().reset(Instant::now() + timeout);
             }
+            wait.paused.get_or_insert_with(Instant::now);
         }
     }
 }
@@ -137,8 +146,41 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::{StreamExt, stream};
     use http::HeaderMap;
     use http_body_util::{BodyExt, StreamBody};
+
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// A body of pieces that each take some seconds to arrive.
+    fn slow(pieces: usize, seconds: u64) -> RequestBody<impl Body<Data = Bytes, Error = Status>> {
+        let pieces = stream::iter(0..pieces).then(move |_| async move {
+            sleep(Duration::from_secs(seconds)).await;
+            Ok(Frame::data(Bytes::from_static(b"piece")))
+        });
+        RequestBody::new(StreamBody::new(Box::pin(pieces)), TIMEOUT, None)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_the_service_asks_for_nothing_is_not_the_peers() {
+        let mut body = slow(3, 3);
+        for _ in 0..3 {
+            body.frame().await.unwrap().unwrap();
+            sleep(TIMEOUT * 3).await;
+        }
+        assert!(body.frame().await.is_none());
+        // A peer that sends little is overdue all the same.
+        let mut body = slow(4, 3);
+        let mut frames = 0;
+        let error = loop {
+            match body.frame().await.unwrap() {
+                Ok(_) => frames += 1,
+                Err(status) => break status,
+            }
+        };
+        assert_eq!(frames, 3);
+        assert_eq!(error.code(), tonic::Code::DeadlineExceeded);
+    }
 
     #[tokio::test]
     async fn trailers_of_a_request_are_ignored() {

@@ -3,10 +3,10 @@
 use super::config::ServerConfig;
 use crate::{
     proto::{
-        is_of_batches, is_of_files,
+        is_of_batches, is_of_documents, is_of_files,
         v1::{
             batch_service_server::BatchServiceServer, claude_service_server::ClaudeServiceServer,
-            file_service_server::FileServiceServer,
+            document_service_server::DocumentServiceServer, file_service_server::FileServiceServer,
         },
     },
     service::Rpcs,
@@ -42,6 +42,7 @@ macro_rules! limited {
 pub struct Services {
     claude: ClaudeServiceServer<Rpcs>,
     batches: BatchServiceServer<Rpcs>,
+    documents: DocumentServiceServer<Rpcs>,
     files: FileServiceServer<Rpcs>,
 }
 
@@ -51,6 +52,7 @@ impl Services {
         Services {
             claude: limited!(ClaudeServiceServer, config, rpcs),
             batches: limited!(BatchServiceServer, config, rpcs),
+            documents: limited!(DocumentServiceServer, config, rpcs),
             files: limited!(FileServiceServer, config, rpcs),
         }
     }
@@ -74,6 +76,8 @@ where
         let path = request.uri().path();
         if is_of_batches(path) {
             self.batches.call(request)
+        } else if is_of_documents(path) {
+            self.documents.call(request)
         } else if is_of_files(path) {
             self.files.call(request)
         } else {

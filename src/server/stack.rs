@@ -3,12 +3,13 @@
 use super::{
     admission::Admission, authenticate::Authenticate, call_limits::LimitCalls,
     config::ServerConfig, drain::Drain, ended_tasks::EndedTasks, error_details::AddErrorDetails,
-    health::HealthServices, messages::MessageBudget, metadata_limit::LimitMetadata,
-    only_grpc::OnlyGrpc, public_calls::LimitPublicCalls, reflection, request_body::RequestBody,
-    router::Router, services::Services, signed_calls::ForbidSignedRetries, unread::UnreadResponses,
-    web,
+    health::HealthServices, metadata_limit::LimitMetadata, only_grpc::OnlyGrpc,
+    public_calls::LimitPublicCalls, reflection, request_body::RequestBody, router::Router,
+    services::Services, signed_calls::ForbidSignedRetries, unread::UnreadResponses, web,
 };
-use crate::{access::Access, layer::rule, service::Rpcs, telemetry::Telemetry};
+use crate::{
+    access::Access, layer::rule, memory::MessageBudget, service::Rpcs, telemetry::Telemetry,
+};
 use http::{Request, Response};
 use std::{convert::Infallible, sync::Arc};
 use tokio::sync::Semaphore;

@@ -17,8 +17,39 @@ pub struct ServiceConfig {
     pub summarize: SummarizeConfig,
     /// Defaults of Classify.
     pub classify: ClassifyConfig,
+    /// How long documents are summarized and classified.
+    pub documents: DocumentsConfig,
     /// What callers may say to the API that has no field of ours.
     pub passthrough: PassthroughConfig,
+}
+
+/// How documents are summarized and classified that do not fit one call:
+/// DocumentService. Models and defaults are those of Summarize and Classify.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DocumentsConfig {
+    /// Maximum number of documents at once, in the whole process; at least 1. Each holds a
+    /// document that fits one call, or `parallel` parts, and at most a quarter of
+    /// `server.max_bytes_in_flight`.
+    pub max_documents: usize,
+    /// Maximum number of calls to the API at once for a document, 1 to 256.
+    pub parallel: u32,
+    /// Maximum input tokens of a part, estimated from its characters, 1000 to 500,000. A part
+    /// never has more than fit a call.
+    pub part_tokens: u32,
+    /// About how many words the summary of a part has, 50 to 5000.
+    pub part_words: u32,
+}
+
+impl Default for DocumentsConfig {
+    fn default() -> Self {
+        DocumentsConfig {
+            max_documents: 16,
+            parallel: 8,
+            part_tokens: 50_000,
+            part_words: 400,
+        }
+    }
 }
 
 /// What callers may pass through to the API: features in beta, and what is newer than
@@ -128,6 +159,25 @@ impl Default for ClassifyConfig {
     }
 }
 
+impl DocumentsConfig {
+    fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
+        if self.max_documents == 0 {
+            wrong("documents.max_documents", "must be at least 1".to_owned());
+        }
+        for (key, value, allowed) in [
+            ("parallel", self.parallel, 1..=256),
+            ("part_tokens", self.part_tokens, 1000..=500_000),
+            ("part_words", self.part_words, 50..=5000),
+        ] {
+            if !allowed.contains(&value) {
+                let (least, most) = allowed.into_inner();
+                let problem = format!("must be between {least} and {most}");
+                wrong(&format!("documents.{key}"), problem);
+            }
+        }
+    }
+}
+
 impl ServiceConfig {
     /// Every model that is named here.
     pub fn models(&self) -> impl Iterator<Item = &str> {
@@ -143,6 +193,7 @@ impl ServiceConfig {
     /// Validates what the types do not express. Calls `wrong` with the key and
     /// the problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
+        self.documents.check(wrong);
         for model in &self.allowed_models {
             if !model::is_model_id(model) {
                 wrong("allowed_models", format!("invalid model id {model:?}"));

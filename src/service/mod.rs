@@ -6,6 +6,7 @@ mod call;
 mod classify;
 mod config;
 mod document;
+mod documents;
 mod files;
 mod generate;
 mod model;
@@ -16,18 +17,22 @@ mod text;
 
 pub use call::OPTION_HEADERS;
 pub use config::{
-    ClassifyConfig, GenerateConfig, PassthroughConfig, ServiceConfig, SummarizeConfig,
+    ClassifyConfig, DocumentsConfig, GenerateConfig, PassthroughConfig, ServiceConfig,
+    SummarizeConfig,
 };
 pub use passthrough::{MAX_HEADERS_OF_API, is_of_api};
 
 use crate::{
     batches::Batches,
     files::Files,
+    memory::MessageBudget,
+    models::PriceTable,
     proto::v1::{self, claude_service_server::ClaudeService},
     upstream::Client,
 };
 use futures::{StreamExt, stream::BoxStream};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
 /// The RPCs of all services of `claude.v1`. Cloning is cheap.
@@ -37,6 +42,11 @@ pub struct Rpcs {
     config: Arc<ServiceConfig>,
     batches: Option<Batches>,
     files: Option<Files>,
+    prices: PriceTable,
+    /// What documents hold is drawn from it.
+    memory: MessageBudget,
+    /// The documents that may still be summarized at once.
+    documents: Arc<Semaphore>,
 }
 
 impl Rpcs {
@@ -44,10 +54,25 @@ impl Rpcs {
     pub fn new(claude: Client, config: ServiceConfig) -> Self {
         Rpcs {
             claude,
+            documents: Arc::new(Semaphore::new(config.documents.max_documents)),
             config: Arc::new(config),
             batches: None,
             files: None,
+            prices: PriceTable::default(),
+            memory: MessageBudget::new(usize::MAX, Duration::MAX),
         }
+    }
+
+    /// Says what documents cost at these prices; without them, it is not known.
+    #[must_use]
+    pub fn with_prices(self, prices: PriceTable) -> Self {
+        Rpcs { prices, ..self }
+    }
+
+    /// Draws what documents hold from this budget; without it, they have no limit.
+    #[must_use]
+    pub fn with_memory(self, memory: MessageBudget) -> Self {
+        Rpcs { memory, ..self }
     }
 
     /// Serves batches; without them, BatchService rejects all calls.

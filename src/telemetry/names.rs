@@ -25,7 +25,7 @@ pub const OTHER_LABEL: &str = "other";
 pub const ANONYMOUS: &str = "anonymous";
 
 /// `rpc.method` of each RPC, and the name of its span.
-pub const METHODS: [&str; 18] = [
+pub const METHODS: [&str; 20] = [
     "claude.v1.BatchService/SubmitBatch",
     "claude.v1.BatchService/GetBatch",
     "claude.v1.BatchService/ListBatches",
@@ -39,6 +39,8 @@ pub const METHODS: [&str; 18] = [
     "claude.v1.ClaudeService/Classify",
     "claude.v1.ClaudeService/CountTokens",
     "claude.v1.ClaudeService/ListModels",
+    "claude.v1.DocumentService/SummarizeDocument",
+    "claude.v1.DocumentService/ClassifyDocument",
     "claude.v1.FileService/UploadFile",
     "claude.v1.FileService/GetFile",
     "claude.v1.FileService/ListFiles",

@@ -26,5 +26,6 @@ mod shared_file_faults;
 mod shared_file_limits;
 mod shared_files;
 mod signatures;
+mod signed_documents;
 mod tls;
 mod turns;

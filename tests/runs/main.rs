@@ -6,5 +6,6 @@
 
 mod interrupted;
 mod limited;
+mod long;
 mod measured;
 mod world;

@@ -4,7 +4,7 @@
 use claude_grpc::simulator::{Behaviour, Handle, Simulator, SimulatorConfig};
 use serde_json::Value;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
@@ -123,6 +123,11 @@ impl World {
         timeout(PATIENCE, command).await.unwrap().unwrap()
     }
 
+    /// The peak of the service's memory, in bytes.
+    pub fn service_peak(&self) -> u64 {
+        peak(self.service.as_ref().unwrap())
+    }
+
     /// The lines of an output file, whole or not.
     pub fn lines(&self, file: &str) -> Vec<String> {
         let text = fs::read_to_string(self.path(file)).unwrap_or_default();
@@ -163,6 +168,13 @@ impl World {
         asked
     }
 
+    /// How many requests to the API were the same as an earlier one.
+    pub fn paid_again(&self) -> usize {
+        let requests = self.simulator.requests();
+        let texts: HashSet<_> = requests.iter().map(|request| &request.body).collect();
+        requests.len() - texts.len()
+    }
+
     /// The next requests to the API meet this.
     pub fn next(&self, behaviour: &Behaviour, times: usize) {
         self.simulator.next(vec![behaviour.clone(); times]);
@@ -176,6 +188,15 @@ impl Drop for World {
             let _ = service.wait();
         }
     }
+}
+
+/// The peak of a process's memory, in bytes; 0 if it has ended.
+pub fn peak(process: &Child) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id()));
+    let status = status.unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.map_or(0, |kib| kib.trim().parse::<u64>().unwrap() * 1024)
 }
 
 pub fn signal(process: &Child, name: &str) {

@@ -17,6 +17,7 @@ mod connecting;
 mod corpus;
 mod count_tokens;
 mod defined_tools;
+mod documents;
 mod drain;
 mod failover;
 mod faults;

@@ -1,6 +1,7 @@
 //! One service on one simulator, each on a port of its own.
 
 use claude_grpc::{
+    models::{Day, PriceTable},
     proto::v1::{self, claude_service_client::ClaudeServiceClient},
     server::{Drain, Server, ServerConfig, Tls},
     service::{Rpcs, ServiceConfig},
@@ -111,7 +112,8 @@ impl World {
             Key::new(&name, &SecretString::from(*secret)).unwrap()
         });
         let upstream = Upstream::new(&setup.upstream, Keys::new(keys)).unwrap();
-        let service = Rpcs::new(upstream.client.clone(), setup.service);
+        let prices = PriceTable::new(&[], Day::today());
+        let service = Rpcs::new(upstream.client.clone(), setup.service).with_prices(prices);
         let tls = Tls::load(&setup.server.tls, setup.server.grpc_web);
         let tls = tls.await.unwrap();
         let server = Server::bind(setup.server, service).await.unwrap();

@@ -1,12 +1,12 @@
-//! The single message of a call, as it was received.
+//! The message of a call, or the first one of a stream, as it was received.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use futures::stream;
+use futures::{StreamExt, stream};
 use http::HeaderMap;
 use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, BodyStream, StreamBody};
 use std::{convert::Infallible, io::Read};
-use tonic::body::Body;
+use tonic::{body::Body, codegen::StdError};
 
 /// The prefix of each message: the compression flag and the length.
 const FRAME_HEADER: usize = 5;
@@ -63,6 +63,46 @@ where
         1 => uncompressed(headers, &received, max_bytes),
         _ => Err(Unread::Malformed),
     }
+}
+
+/// Reads the first message of a stream and decompresses it, and returns a body with all of
+/// them as they were. Never holds more than the limit of the first one.
+///
+/// # Errors
+/// [`Unread`].
+pub async fn read_first_message<B>(
+    headers: &HeaderMap,
+    body: B,
+    max_bytes: usize,
+) -> Result<(Bytes, Body), Unread>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<StdError>,
+{
+    let mut body = Box::pin(body);
+    let mut received = BytesMut::new();
+    let length = loop {
+        match announced(&received) {
+            Some(length) if length > max_bytes => return Err(Unread::TooLarge),
+            Some(length) if received.len() >= FRAME_HEADER + length => break length,
+            _ => {}
+        }
+        let frame = body.frame().await.ok_or(Unread::Malformed)?;
+        let frame = frame.map_err(|_| Unread::Malformed)?;
+        if let Ok(data) = frame.into_data() {
+            received.extend_from_slice(&data);
+        }
+    };
+    let received = received.freeze();
+    let first = received.slice(FRAME_HEADER..FRAME_HEADER + length);
+    let message = match received[0] {
+        0 => first,
+        1 => uncompressed(headers, &first, max_bytes)?,
+        _ => return Err(Unread::Malformed),
+    };
+    let rest = BodyStream::new(body.map_err(Into::into));
+    let frames = stream::iter([Ok::<_, StdError>(Frame::data(received))]).chain(rest);
+    Ok((message, Body::new(StreamBody::new(frames))))
 }
 
 /// A message as a body. The codec receives exactly what was verified.

@@ -25,7 +25,7 @@
 //! The message is the protobuf bytes as they are sent, without the five bytes
 //! of the gRPC frame in front and before any compression. They are hashed as
 //! received, never re-encoded: protobuf has more than one encoding of the same
-//! message.
+//! message. Of a stream, it is the first message, which has the SHA-256 of what follows.
 
 mod header;
 mod mac;
@@ -35,7 +35,7 @@ mod sign;
 
 pub use header::SignatureHeader;
 pub use mac::Signed;
-pub use message::{Unread, framed, read_message, remove_encoding};
+pub use message::{Unread, framed, read_first_message, read_message, remove_encoding};
 pub use sign::{Signer, Signing, SigningLayer};
 
 pub(super) use nonces::Nonces;

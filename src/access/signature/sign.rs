@@ -18,8 +18,11 @@
 //! # }
 //! ```
 
-use super::{SignatureHeader, Signed, framed, read_message, remove_encoding};
-use crate::access::Clock;
+use super::{SignatureHeader, Signed, framed, read_first_message, read_message, remove_encoding};
+use crate::{
+    access::Clock,
+    proto::{is_client_stream, method},
+};
 use data_encoding::HEXLOWER;
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
@@ -116,8 +119,8 @@ impl<S> Layer<S> for SigningLayer {
     }
 }
 
-/// Signs each call. Supports calls with one request message, which includes all
-/// of this service. Sends them uncompressed.
+/// Signs each call of the service by its message, which is sent uncompressed, or by the
+/// first one of a stream.
 #[derive(Debug, Clone)]
 pub struct Signing<S> {
     inner: S,
@@ -147,17 +150,23 @@ where
         let signer = self.signer.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let message = read_message(&parts.headers, body, MAX_MESSAGE)
-                .await
-                .map_err(|_| {
-                    Status::internal("only calls with a single request message can be signed")
-                })?;
+            let path = parts.uri.path();
+            let is_stream = method(path).is_some_and(is_client_stream);
+            let read = if is_stream {
+                read_first_message(&parts.headers, body, MAX_MESSAGE).await
+            } else {
+                let message = read_message(&parts.headers, body, MAX_MESSAGE).await;
+                remove_encoding(&mut parts.headers);
+                message.map(|message| (message.clone(), framed(message)))
+            };
+            let (message, body) = read.map_err(|_| {
+                Status::internal("only calls with a single request message can be signed")
+            })?;
             let signature = signer.sign(parts.uri.path(), &message);
             let mut value = HeaderValue::try_from(signature)?;
             value.set_sensitive(true);
             parts.headers.insert("x-signature", value);
-            remove_encoding(&mut parts.headers);
-            let request = Request::from_parts(parts, framed(message));
+            let request = Request::from_parts(parts, body);
             inner.call(request).await.map_err(Into::into)
         })
     }

@@ -9,8 +9,12 @@ use super::{
 use crate::{
     cli::exit::{Failure, one_line},
     models::Tokens,
-    proto::v1::{ClassifyRequest, ClassifyResponse, Label},
+    proto::v1::{
+        ClassifyDocumentRequest, ClassifyDocumentStart, ClassifyRequest, ClassifyResponse, Label,
+        classify_document_request::Content,
+    },
 };
+use bytes::Bytes;
 use prost::Message;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -98,6 +102,8 @@ struct Choice {
 impl Question for Choice {
     type Answer = ClassifyResponse;
 
+    type Rpc = ClassifyDocumentRequest;
+
     const SEPARATOR: &str = "";
 
     fn options(&self) -> Vec<u8> {
@@ -116,6 +122,18 @@ impl Question for Choice {
                 async |mut client, request| client.classify(request).await,
             )
             .await
+    }
+
+    fn start(&self, sha256: Bytes, plan_only: bool) -> ClassifyDocumentRequest {
+        let start = ClassifyDocumentStart {
+            settings: Some(self.request.clone()),
+            plan_only,
+            sha256,
+            ..ClassifyDocumentStart::default()
+        };
+        ClassifyDocumentRequest {
+            content: Some(Content::Start(start)),
+        }
     }
 
     fn complete(&self, _: &ClassifyResponse) -> Result<(), Failure> {

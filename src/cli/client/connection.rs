@@ -5,7 +5,9 @@ use crate::{
     cli::exit::{Exit, Failure, with_causes},
     config::Environment,
     dns,
-    proto::v1::claude_service_client::ClaudeServiceClient,
+    proto::v1::{
+        claude_service_client::ClaudeServiceClient, document_service_client::DocumentServiceClient,
+    },
     secrets::{SecretError, checked_key, read_secret, read_text},
     telemetry::command,
 };
@@ -71,6 +73,7 @@ pub type GrpcClient = ClaudeServiceClient<Channel>;
 #[derive(Debug, Clone)]
 pub struct Connection {
     client: GrpcClient,
+    channel: Channel,
     timeout: Duration,
     batch: bool,
     key: Option<MetadataValue<Ascii>>,
@@ -104,10 +107,11 @@ impl ConnectionFlags {
             Failure::new(Exit::Unreachable, reason)
         })?;
         Ok(Connection {
-            client: ClaudeServiceClient::new(channel)
+            client: ClaudeServiceClient::new(channel.clone())
                 .accept_compressed(Zstd)
                 .accept_compressed(Gzip)
                 .max_decoding_message_size(MAX_ANSWER),
+            channel,
             timeout: self.timeout,
             batch: false,
             key: self.key()?,
@@ -187,6 +191,22 @@ impl Connection {
     pub fn in_batch(mut self, batch: bool) -> Self {
         self.batch = batch;
         self
+    }
+
+    /// The same connection, whose calls have this much time or more.
+    pub fn with_timeout_of_at_least(&self, timeout: Duration) -> Self {
+        Connection {
+            timeout: self.timeout.max(timeout),
+            ..self.clone()
+        }
+    }
+
+    /// The client of the service of documents.
+    pub fn documents(&self) -> DocumentServiceClient<Channel> {
+        DocumentServiceClient::new(self.channel.clone())
+            .accept_compressed(Zstd)
+            .accept_compressed(Gzip)
+            .max_decoding_message_size(MAX_ANSWER)
     }
 
     /// Makes a call, with its deadline. `call` is passed a client and the request

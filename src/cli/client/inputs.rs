@@ -50,7 +50,7 @@ impl InputFlags {
     /// # Errors
     /// When a list or a glob cannot be read, a folder or a glob has no files, or standard
     /// input is named twice.
-    pub fn all(&self, outputs: &[&Path]) -> Result<Vec<Input>, Failure> {
+    pub fn all(&self, outputs: &[PathBuf]) -> Result<Vec<Input>, Failure> {
         let mut paths = self.paths.clone();
         if let Some(list) = &self.files_from {
             paths.extend(listed(list)?);
@@ -250,7 +250,7 @@ mod tests {
             .iter()
             .map(|it| it.replace("DIR", folder.to_str().unwrap()));
         let command = Command::parse_from(std::iter::once("test".to_owned()).chain(arguments));
-        let inputs = command.inputs.all(&[&folder.join("out.jsonl")])?;
+        let inputs = command.inputs.all(&[folder.join("out.jsonl")])?;
         let prefix = format!("{}/", folder.display());
         let name = |input: &Input| {
             let name = input.source.name();

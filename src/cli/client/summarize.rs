@@ -2,6 +2,7 @@
 
 use super::{
     connection::{Connection, ConnectionFlags},
+    document::is_long,
     failure::{complete, cut_off, failed},
     input::Source,
     inputs::Input,
@@ -12,10 +13,12 @@ use crate::{
     cli::{exit::Failure, output},
     models::Tokens,
     proto::v1::{
-        SummarizeRequest, SummarizeResponse, SummarizeStreamRequest, SummarizeStreamResponse,
-        SummaryFormat, SummaryLength, summarize_request, summarize_stream_response::Event,
+        SummarizeDocumentRequest, SummarizeDocumentStart, SummarizeRequest, SummarizeResponse,
+        SummarizeStreamRequest, SummarizeStreamResponse, SummaryFormat, SummaryLength,
+        summarize_document_request::Content, summarize_request, summarize_stream_response::Event,
     },
 };
+use bytes::Bytes;
 use clap::ValueEnum;
 use prost::Message;
 use serde_json::Value;
@@ -95,6 +98,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let run = args.run.run()?;
     if let [Input { source, .. }] = &run.inputs[..]
         && run.is_text()
+        && !is_long(source)
         && io::stdout().is_terminal()
     {
         let connection = args.connection.connect().await?;
@@ -146,6 +150,8 @@ async fn print_events(mut events: Streaming<SummarizeStreamResponse>) -> Result<
 impl Question for Form {
     type Answer = SummarizeResponse;
 
+    type Rpc = SummarizeDocumentRequest;
+
     const SEPARATOR: &str = "\n";
 
     fn options(&self) -> Vec<u8> {
@@ -165,6 +171,18 @@ impl Question for Form {
                 async |mut client, request| client.summarize(request).await,
             )
             .await
+    }
+
+    fn start(&self, sha256: Bytes, plan_only: bool) -> SummarizeDocumentRequest {
+        let start = SummarizeDocumentStart {
+            settings: Some(self.request(String::new())),
+            plan_only,
+            sha256,
+            ..SummarizeDocumentStart::default()
+        };
+        SummarizeDocumentRequest {
+            content: Some(Content::Start(start)),
+        }
     }
 
     fn complete(&self, answer: &SummarizeResponse) -> Result<(), Failure> {

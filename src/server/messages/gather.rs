@@ -1,15 +1,18 @@
-//! The body of a request: one message, gathered before it is read.
+//! The body of a request: messages, each gathered before it is read.
 
 use super::{
-    budget::{MessageBytes, NoRoom},
     chunks::Chunks,
     decompress::{Decompression, Undecompressed},
 };
-use crate::status;
+use crate::{
+    memory::{MessageBudget, MessageBytes, NoRoom},
+    status,
+};
 use bytes::{BufMut, Bytes, BytesMut};
+use futures::{StreamExt, stream};
 use http::HeaderMap;
 use http_body::Frame;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, BodyStream, StreamBody};
 use pin_project_lite::pin_project;
 use std::{
     pin::Pin,
@@ -18,7 +21,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Sleep, sleep};
-use tonic::{Status, codegen::StdError};
+use tonic::{Status, body::Body, codegen::StdError};
 
 /// Length of the header of a message: a flag and the length.
 const HEADER: usize = 5;
@@ -27,8 +30,8 @@ const HEADER: usize = 5;
 const PIECES_A_TURN: usize = 8;
 
 pin_project! {
-    /// A body that yields its message once it has arrived as a whole, uncompressed.
-    /// What it holds is drawn from a budget.
+    /// A body that yields each message once it has arrived as a whole, uncompressed.
+    /// What a message holds is drawn from a budget.
     pub struct GatheredBody<B> {
         #[pin]
         body: B,
@@ -36,13 +39,26 @@ pin_project! {
     }
 }
 
+/// How many messages a body has.
+#[derive(Debug, Clone)]
+pub enum MessageCount {
+    /// A single one.
+    One,
+    /// A stream of them, all but the first drawn from this budget. What one holds
+    /// becomes free when the next one is asked for.
+    Stream(MessageBudget),
+}
+
 struct Message {
+    count: MessageCount,
     headers: Option<HeaderMap>,
     bytes: Arc<MessageBytes>,
     max_bytes: usize,
     longest_wait: Duration,
     gathered: Chunks,
-    /// Arrived or decompressed, and not yet drawn from the budget.
+    /// Arrived, and not yet looked at.
+    arrived: Bytes,
+    /// Arrived for this message or decompressed, and not yet drawn from the budget.
     undrawn: Option<Bytes>,
     waiting: Option<Pin<Box<Sleep>>>,
     state: State,
@@ -56,11 +72,12 @@ enum State {
 }
 
 impl<B> GatheredBody<B> {
-    /// Gathers a message of at most `max_bytes`, as sent and decompressed. Its
-    /// encoding is in these headers.
+    /// Gathers messages of at most `max_bytes` each, as sent and decompressed. Their
+    /// encoding is in these headers. The first one draws `bytes`.
     pub fn new(
         body: B,
         headers: &HeaderMap,
+        count: MessageCount,
         bytes: Arc<MessageBytes>,
         max_bytes: usize,
         longest_wait: Duration,
@@ -69,11 +86,13 @@ impl<B> GatheredBody<B> {
         GatheredBody {
             body,
             message: Message {
+                count,
                 headers: is_encoded.then(|| headers.clone()),
                 bytes,
                 max_bytes,
                 longest_wait,
                 gathered: Chunks::default(),
+                arrived: Bytes::new(),
                 undrawn: None,
                 waiting: None,
                 state: State::Gathers,
@@ -99,22 +118,29 @@ where
         loop {
             ready!(message.poll_drawn(cx))?;
             match &mut message.state {
+                State::Gathers if !message.arrived.is_empty() => message.take_arrived(),
                 State::Gathers => {
                     let Some(frame) = ready!(this.body.as_mut().poll_frame(cx)) else {
-                        // Cut off: the library says so.
-                        message.state = State::Yields;
+                        message.state = match message.gathered.is_empty() {
+                            true => State::Over,
+                            // Cut off: the library says so.
+                            false => State::Yields,
+                        };
                         continue;
                     };
                     let frame = frame.map_err(|error| Status::from_error(error.into()))?;
                     if let Ok(data) = frame.into_data() {
-                        message.undrawn = Some(data).filter(|data| !data.is_empty());
+                        message.arrived = data;
                     }
                 }
                 State::Decompresses(_) => ready!(message.poll_decompressed(cx))?,
                 State::Yields => match message.gathered.pop_front() {
                     Some(chunk) => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
-                    None => message.state = State::Over,
+                    None => message.next(),
                 },
+                State::Over if !message.arrived.is_empty() => {
+                    return Poll::Ready(Some(Err(status::malformed_message())));
+                }
                 State::Over => {
                     return match ready!(this.body.as_mut().poll_frame(cx)) {
                         Some(Ok(frame)) if frame.is_data() => {
@@ -174,6 +200,19 @@ impl Message {
         }
     }
 
+    /// Takes what belongs to this message from what has arrived.
+    fn take_arrived(&mut self) {
+        let needed = match self.gathered.first::<HEADER>() {
+            Some(header) => HEADER + length_in(header) - self.gathered.len(),
+            None => match length_of(&self.arrived).filter(|_| self.gathered.is_empty()) {
+                Some(length) => HEADER.saturating_add(length),
+                None => HEADER - self.gathered.len(),
+            },
+        };
+        let taken = needed.min(self.arrived.len());
+        self.undrawn = Some(self.arrived.split_to(taken));
+    }
+
     /// Files a piece, and goes on if the message has arrived as a whole.
     fn gather(&mut self, piece: Bytes) -> Result<(), Status> {
         let is_all = self.gathered.is_empty()
@@ -190,15 +229,13 @@ impl Message {
         if length > self.max_bytes {
             return Err(status::message_too_large(self.max_bytes));
         }
-        let end = HEADER + length;
-        let received = self.gathered.len();
-        if received > end {
-            return Err(status::malformed_message());
-        }
-        if received < end {
+        if self.gathered.len() < HEADER + length {
             return Ok(());
         }
         let headers = self.headers.take();
+        if matches!(self.count, MessageCount::Stream(_)) {
+            self.headers.clone_from(&headers);
+        }
         self.state = match (header[0], headers) {
             (1, Some(headers)) => {
                 let mut compressed = std::mem::take(&mut self.gathered);
@@ -210,6 +247,17 @@ impl Message {
             _ => self.whole(),
         };
         Ok(())
+    }
+
+    /// Goes on behind a message.
+    fn next(&mut self) {
+        self.state = match &self.count {
+            MessageCount::One => State::Over,
+            MessageCount::Stream(budget) => {
+                self.bytes = Arc::new(budget.message());
+                State::Gathers
+            }
+        };
     }
 
     fn poll_decompressed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
@@ -273,6 +321,32 @@ where
     }
 }
 
+/// The first message of a gathered body, without its header, and a body with all of its
+/// messages, the first one as it was read here.
+///
+/// # Errors
+/// With the status of the body, or when it ends before the message is whole.
+pub async fn first_gathered_message<B>(body: B) -> Result<(Bytes, Body), Status>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<StdError>,
+{
+    let mut body = Box::pin(body.map_err(|error| Status::from_error(error.into())));
+    let mut first = BytesMut::new();
+    // A frame has bytes of one message only.
+    while length_of(&first).is_none_or(|length| first.len() < HEADER + length) {
+        let frame = body.frame().await;
+        let frame = frame.ok_or_else(status::malformed_message)??;
+        if let Ok(data) = frame.into_data() {
+            first.extend_from_slice(&data);
+        }
+    }
+    let first = first.freeze();
+    let message = first.slice(HEADER..);
+    let frames = stream::iter([Ok(Frame::data(first))]).chain(BodyStream::new(body));
+    Ok((message, Body::new(StreamBody::new(frames))))
+}
+
 /// The length in the header of a message, if it is there.
 fn length_of(bytes: &[u8]) -> Option<usize> {
     bytes.first_chunk().copied().map(length_in)
@@ -281,4 +355,105 @@ fn length_of(bytes: &[u8]) -> Option<usize> {
 fn length_in(header: [u8; HEADER]) -> usize {
     let [_flag, length @ ..] = header;
     u32::from_be_bytes(length) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+
+    fn framed(content: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(content.len()).unwrap().to_be_bytes();
+        [&[0], &length[..], content].concat()
+    }
+
+    /// A body that arrives in pieces of this size.
+    fn body(
+        sent: &[u8],
+        piece: usize,
+        count: MessageCount,
+        budget: &MessageBudget,
+    ) -> Pin<Box<impl http_body::Body<Data = Bytes, Error = Status> + Send + use<>>> {
+        let pieces: Vec<_> = sent
+            .chunks(piece)
+            .map(|it| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(it))))
+            .collect();
+        let body = StreamBody::new(stream::iter(pieces));
+        let bytes = Arc::new(budget.message());
+        let longest_wait = Duration::from_secs(1);
+        Box::pin(GatheredBody::new(
+            body,
+            &HeaderMap::new(),
+            count,
+            bytes,
+            100,
+            longest_wait,
+        ))
+    }
+
+    #[tokio::test]
+    async fn each_message_of_a_stream_is_gathered_and_holds_its_own_bytes() {
+        let messages = [b"one".to_vec(), Vec::new(), vec![7; 60], b"four".to_vec()];
+        let sent: Vec<u8> = messages.iter().flat_map(|it| framed(it)).collect();
+        for piece in [1, 2, 5, 7, 64, sent.len()] {
+            let budget = MessageBudget::new(70, Duration::from_secs(1));
+            let count = MessageCount::Stream(budget.clone());
+            let mut body = body(&sent, piece, count, &budget);
+            let mut received = Vec::new();
+            while let Some(frame) = body.frame().await {
+                // The first one is held by the test, as by a call.
+                assert!(budget.in_use() <= 70);
+                received.extend_from_slice(&frame.unwrap().into_data().unwrap());
+            }
+            assert_eq!(received, sent, "{piece}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_message_of_a_stream_is_read_and_passed_on() {
+        let sent = [framed(b"one"), framed(b"two"), framed(b"")].concat();
+        for piece in [1, 5, 9, sent.len()] {
+            let budget = MessageBudget::new(100, Duration::from_secs(1));
+            let stream = MessageCount::Stream(budget.clone());
+            let (first, all) = first_gathered_message(body(&sent, piece, stream, &budget))
+                .await
+                .unwrap();
+            assert_eq!(first, "one");
+            assert_eq!(all.collect().await.unwrap().to_bytes(), sent);
+        }
+        let budget = MessageBudget::new(100, Duration::from_secs(1));
+        let stream = MessageCount::Stream(budget.clone());
+        let cut = first_gathered_message(body(&sent[..7], 7, stream, &budget)).await;
+        assert_eq!(cut.unwrap_err().code(), tonic::Code::Internal);
+    }
+
+    #[tokio::test]
+    async fn a_single_message_is_followed_by_nothing() {
+        let sent = [framed(b"one"), framed(b"")].concat();
+        for piece in [1, 3, 5, 8, sent.len()] {
+            let budget = MessageBudget::new(100, Duration::from_secs(1));
+            let collected = gathered_message(body(&sent, piece, MessageCount::One, &budget)).await;
+            assert_eq!(
+                collected.unwrap_err().code(),
+                tonic::Code::Internal,
+                "{piece}"
+            );
+        }
+        let budget = MessageBudget::new(100, Duration::from_secs(1));
+        let one = body(&framed(b"one"), 3, MessageCount::One, &budget);
+        assert_eq!(gathered_message(one).await.unwrap(), "one");
+    }
+
+    #[tokio::test]
+    async fn a_message_of_a_stream_that_is_cut_off_or_too_large_fails() {
+        let budget = MessageBudget::new(1000, Duration::from_secs(1));
+        let stream = || MessageCount::Stream(budget.clone());
+        let too_large = [framed(b"one"), framed(&[0; 101])].concat();
+        let failed = body(&too_large, 9, stream(), &budget).collect().await;
+        assert_eq!(failed.unwrap_err().code(), tonic::Code::ResourceExhausted);
+        let cut = &framed(b"one")[..7];
+        let collected = body(cut, 9, stream(), &budget).collect().await.unwrap();
+        // The library says that it is cut off.
+        assert_eq!(collected.to_bytes(), cut);
+    }
 }

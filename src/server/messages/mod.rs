@@ -7,12 +7,8 @@
 //! decompression yields, is drawn from one budget. What does not fit waits, and
 //! is rejected if it does not fit in time.
 
-mod budget;
 mod chunks;
 mod decompress;
 mod gather;
-mod memory_limit;
 
-pub use budget::{MessageBudget, MessageBytes};
-pub use gather::{GatheredBody, gathered_message};
-pub use memory_limit::memory_limit;
+pub use gather::{GatheredBody, MessageCount, first_gathered_message, gathered_message};

@@ -6,7 +6,7 @@ mod look;
 mod prompt;
 mod schema;
 
-use super::{Rpcs, answer, call, generate::max_tokens, model, text};
+use super::{Rpcs, ServiceConfig, answer, call, generate::max_tokens, model, text};
 use crate::{
     claude::{
         answer::Message,
@@ -16,7 +16,7 @@ use crate::{
     proto::v1,
     reason::Reason,
     status::{self, Path, Violations},
-    upstream::{KeyChoice, RoutedRpc},
+    upstream::{CallOptions, Client, KeyChoice, RoutedRpc},
 };
 use classification::{Breach, Classification};
 pub(super) use schema::LabelChoice;
@@ -49,49 +49,16 @@ impl Rpcs {
         options.key_choice = KeyChoice::CachedPrefix;
         options.rpc = RoutedRpc::Classify;
         let mut request = request.into_inner();
-        let max_tokens_are_ours = request.max_tokens.is_none();
         let mut wrong = Violations::default();
         let mut upstream = self.classify_upstream(&mut request, &mut wrong);
         wrong.into_result()?;
-
-        let mut usage = v1::Usage::default();
-        let mut model_calls = 0;
-        loop {
-            model_calls += 1;
-            let answered = self
-                .claude
-                .message(&mut upstream, options.clone())
-                .await
-                .map_err(|failed| status::upstream_failed(&failed, PAYLOAD))?;
-            let message = answered.value;
-            answer::add_usage(&mut usage, answer::usage(&message.usage));
-            match classification::read(&message, choice(&request)) {
-                Ok(Classification {
-                    labels,
-                    confidences,
-                    reason,
-                }) => {
-                    return Ok(Response::new(v1::ClassifyResponse {
-                        labels,
-                        confidences,
-                        reason,
-                        usage: Some(usage),
-                        model: message.model,
-                        host: answered.origin.host.to_string(),
-                        request_id: answered.origin.request_id.unwrap_or_default(),
-                        model_calls,
-                    }));
-                }
-                Err(breach) if model_calls < MAX_MODEL_CALLS => {
-                    // A truncated answer would be truncated again, so raise the
-                    // limit, unless the caller set it.
-                    if breach == Breach::Cut && max_tokens_are_ours {
-                        upstream.max_tokens = upstream.max_tokens.map(|tokens| tokens * 2);
-                    }
-                }
-                Err(breach) => return Err(broken(&breach, answered.origin.request_id.as_deref())),
-            }
-        }
+        let classifier = Classifier {
+            client: self.claude.clone(),
+            options,
+            labels: request,
+        };
+        let labels = classifier.classified(&mut upstream, PAYLOAD).await;
+        labels.map(Response::new)
     }
 
     /// Checks a request and maps it to a request of the API.
@@ -100,42 +67,129 @@ impl Rpcs {
         request: &mut v1::ClassifyRequest,
         wrong: &mut Violations,
     ) -> MessagesRequest {
-        let config = &self.config.classify;
         text::required(&request.text, Path::root("text"), wrong);
-        text::at_most(&request.task, MAX_TASK, Path::root("task"), wrong);
-        labels::check(
-            &request.labels,
-            request.multi_label || request.allow_none,
-            wrong,
-        );
-        let model = model::choose(
-            std::mem::take(&mut request.model),
-            &config.model,
-            &self.config.allowed_models,
-            Path::root("model"),
-            wrong,
-        );
-        let effort = config.effort;
-        let effort = effort.and_then(|wanted| catalogue().effort_for(&model, wanted));
-        let count = u32::try_from(request.labels.len()).unwrap_or(u32::MAX);
-        let enough = OTHER_TOKENS.saturating_add(count.saturating_mul(TOKENS_PER_LABEL));
-        let max_tokens = max_tokens(request.max_tokens, 1, config.max_tokens.max(enough), wrong);
         // The text is held only once from here on.
         let message = prompt::message(&std::mem::take(&mut request.text));
-        let choice = choice(request);
         MessagesRequest {
-            model,
-            max_tokens: Some(max_tokens),
-            system: Some(SystemPrompt::Text(prompt::system(choice, &request.task))),
             messages: vec![message],
-            output_config: Some(OutputConfig {
-                effort,
-                format: Some(OutputFormat::JsonSchema {
-                    schema: schema::schema(choice),
-                }),
-            }),
-            ..MessagesRequest::default()
+            ..classify_base(request, &self.config, wrong)
         }
+    }
+}
+
+/// Checks a request but for its text, and maps it to a request of the API without a
+/// message.
+pub(super) fn classify_base(
+    request: &mut v1::ClassifyRequest,
+    service: &ServiceConfig,
+    wrong: &mut Violations,
+) -> MessagesRequest {
+    let config = &service.classify;
+    text::at_most(&request.task, MAX_TASK, Path::root("task"), wrong);
+    labels::check(
+        &request.labels,
+        request.multi_label || request.allow_none,
+        wrong,
+    );
+    let model = model::choose(
+        std::mem::take(&mut request.model),
+        &config.model,
+        &service.allowed_models,
+        Path::root("model"),
+        wrong,
+    );
+    let effort = config.effort;
+    let effort = effort.and_then(|wanted| catalogue().effort_for(&model, wanted));
+    let count = u32::try_from(request.labels.len()).unwrap_or(u32::MAX);
+    let enough = OTHER_TOKENS.saturating_add(count.saturating_mul(TOKENS_PER_LABEL));
+    let max_tokens = max_tokens(request.max_tokens, 1, config.max_tokens.max(enough), wrong);
+    let choice = choice(request);
+    MessagesRequest {
+        model,
+        max_tokens: Some(max_tokens),
+        system: Some(SystemPrompt::Text(prompt::system(choice, &request.task))),
+        output_config: Some(OutputConfig {
+            effort,
+            format: Some(OutputFormat::JsonSchema {
+                schema: schema::schema(choice),
+            }),
+        }),
+        ..MessagesRequest::default()
+    }
+}
+
+/// Makes the calls for labels.
+#[derive(Debug, Clone)]
+pub(super) struct Classifier {
+    /// The client of the API.
+    pub client: Client,
+    /// The options of each call.
+    pub options: CallOptions,
+    /// The labels and what else is wanted, without a text.
+    pub labels: v1::ClassifyRequest,
+}
+
+// === impl Classifier ===
+
+impl Classifier {
+    /// Asks, and once more if the answer is not valid. `payload` is the field that is too
+    /// large if the request is.
+    pub async fn classified(
+        &self,
+        upstream: &mut MessagesRequest,
+        payload: &'static str,
+    ) -> Result<v1::ClassifyResponse, Status> {
+        let mut usage = v1::Usage::default();
+        let mut model_calls = 0;
+        loop {
+            model_calls += 1;
+            let answered = self
+                .client
+                .message(&mut *upstream, self.options.clone())
+                .await
+                .map_err(|failed| status::upstream_failed(&failed, payload))?;
+            let message = answered.value;
+            answer::add_usage(&mut usage, answer::usage(&message.usage));
+            match classification::read(&message, self.choice()) {
+                Ok(Classification {
+                    labels,
+                    confidences,
+                    reason,
+                }) => {
+                    return Ok(v1::ClassifyResponse {
+                        labels,
+                        confidences,
+                        reason,
+                        usage: Some(usage),
+                        model: message.model,
+                        host: answered.origin.host.to_string(),
+                        request_id: answered.origin.request_id.unwrap_or_default(),
+                        model_calls,
+                    });
+                }
+                Err(breach) if model_calls < MAX_MODEL_CALLS => {
+                    // A truncated answer would be truncated again, so raise the
+                    // limit, unless the caller set it.
+                    if breach == Breach::Cut && self.labels.max_tokens.is_none() {
+                        upstream.max_tokens = upstream.max_tokens.map(|tokens| tokens * 2);
+                    }
+                }
+                Err(breach) => return Err(broken(&breach, answered.origin.request_id.as_deref())),
+            }
+        }
+    }
+
+    /// A request about this text, like `base`.
+    pub fn request(base: &MessagesRequest, text: &str) -> MessagesRequest {
+        MessagesRequest {
+            messages: vec![prompt::message(text)],
+            ..base.clone()
+        }
+    }
+
+    /// What an answer may choose.
+    pub fn choice(&self) -> LabelChoice<'_> {
+        choice(&self.labels)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     upstream::{AnswerOrigin, Failed, KeyChoice, RoutedRpc},
 };
 use futures::{Stream, StreamExt};
-use prompt::SummaryRequest;
+pub(super) use prompt::SummaryRequest;
 use tonic::{Request, Response, Status};
 
 /// The largest field of a request, named when the request is too large.
@@ -101,6 +101,14 @@ pub(super) struct CheckedSummary {
     pub characters: usize,
 }
 
+/// The settings of a request that were validated.
+pub(super) struct CheckedSettings {
+    /// What the API is asked, without its message.
+    pub base: MessagesRequest,
+    /// The summary that is wanted.
+    pub wanted: SummaryRequest,
+}
+
 impl CheckedSummary {
     /// Validates a request and maps it to a request of the API.
     pub fn read(
@@ -109,6 +117,25 @@ impl CheckedSummary {
         wrong: &mut Violations,
     ) -> Self {
         text::required(&request.text, Path::root("text"), wrong);
+        let text = std::mem::take(&mut request.text);
+        let CheckedSettings { base, wanted } = CheckedSettings::read(request, config, wrong);
+        CheckedSummary {
+            upstream: MessagesRequest {
+                messages: vec![wanted.message(&text)],
+                ..base
+            },
+            characters: text.chars().count(),
+        }
+    }
+}
+
+impl CheckedSettings {
+    /// Validates a request, but for its text.
+    pub fn read(
+        mut request: v1::SummarizeRequest,
+        config: &ServiceConfig,
+        wrong: &mut Violations,
+    ) -> Self {
         let wanted = SummaryRequest::take(&mut request, wrong);
         let model = model::choose(
             request.model,
@@ -124,20 +151,17 @@ impl CheckedSummary {
             .max_tokens
             .max(wanted.tokens() + ROOM_FOR_THINKING);
         let max_tokens = max_tokens(request.max_tokens, 1, enough, wrong);
-        CheckedSummary {
-            upstream: MessagesRequest {
-                model,
-                max_tokens: Some(max_tokens),
-                system: Some(SystemPrompt::Text(prompt::SYSTEM.to_owned())),
-                messages: vec![wanted.message(&request.text)],
-                output_config: effort.map(|effort| OutputConfig {
-                    effort: Some(effort),
-                    format: None,
-                }),
-                ..MessagesRequest::default()
-            },
-            characters: request.text.chars().count(),
-        }
+        let base = MessagesRequest {
+            model,
+            max_tokens: Some(max_tokens),
+            system: Some(SystemPrompt::Text(prompt::SYSTEM.to_owned())),
+            output_config: effort.map(|effort| OutputConfig {
+                effort: Some(effort),
+                format: None,
+            }),
+            ..MessagesRequest::default()
+        };
+        CheckedSettings { base, wanted }
     }
 }
 

@@ -70,9 +70,26 @@ impl SummaryRequest {
         }
     }
 
+    /// What the summary should concentrate on; empty for the main points.
+    pub fn focus(&self) -> &str {
+        &self.focus
+    }
+
     /// The user message: first the document, then the instructions, the order
     /// that works best for long texts.
     pub fn message(&self, text: &str) -> InputMessage {
+        self.message_with(text, self.instructions())
+    }
+
+    /// The user message about a document of which there are only summaries of its
+    /// consecutive parts.
+    pub fn message_of_parts(&self, summaries: &str) -> InputMessage {
+        let what = "The document above has summaries of the consecutive parts of one long document. \
+                    Its summary must be that of the long document, without a word about parts.";
+        self.message_with(summaries, format!("{what}\n{}", self.instructions()))
+    }
+
+    fn message_with(&self, text: &str, instructions: String) -> InputMessage {
         let block = |text| InputBlock::Text {
             text,
             cache_control: None,
@@ -80,10 +97,7 @@ impl SummaryRequest {
         };
         InputMessage {
             role: Role::User,
-            content: Content::Blocks(vec![
-                block(document::delimited(text)),
-                block(self.instructions()),
-            ]),
+            content: Content::Blocks(vec![block(document::delimited(text)), block(instructions)]),
             extra: None,
         }
     }

@@ -9,16 +9,25 @@ use super::{
 };
 use crate::{
     cli::{
-        client::{connection::Connection, input, inputs::Input, json::Json},
+        client::{
+            connection::Connection,
+            document::DocumentContent,
+            inputs::Input,
+            json::Json,
+            parts_file::{KeptParts, PartsFile, PartsOf},
+        },
         exit::Failure,
     },
     models::{Day, PriceTable},
 };
+use data_encoding::HEXLOWER;
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
+    rc::Rc,
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
+use tonic::Code;
 
 const NANODOLLARS_PER_DOLLAR: f64 = 1e9;
 
@@ -31,6 +40,8 @@ pub struct Asker<'a, Q> {
     pub retry_for: Duration,
     /// After how many US dollars no more calls are made.
     pub max_cost: Option<f64>,
+    /// What is kept of long documents, if anything is.
+    pub parts: Option<Rc<RefCell<PartsFile>>>,
     /// Whether an answer as text says which document it is about.
     pub has_names: bool,
     options: String,
@@ -68,6 +79,7 @@ impl<'a, Q: Question> Asker<'a, Q> {
             stop,
             retry_for: Duration::ZERO,
             max_cost: None,
+            parts: None,
             has_names: false,
             options: digest_of(&question.options()),
             json: Json::new(),
@@ -83,14 +95,14 @@ impl<'a, Q: Question> Asker<'a, Q> {
         }
         let mut line = ResultLine::new(input.source.name(), self.options.clone());
         let answer = match self.read(input, &mut line).await {
-            Ok(text) => {
+            Ok(document) => {
                 let digest = line.digest.as_deref().unwrap_or_default();
                 match earlier {
                     Some(line) if line.answers(digest, &self.options) => {
                         let fails = self.question.fails(line.labels());
                         return Outcome::Earlier { line, fails };
                     }
-                    _ => self.answered(text, &mut line).await,
+                    _ => self.answered(&document, &mut line).await,
                 }
             }
             Err(failure) => {
@@ -104,26 +116,53 @@ impl<'a, Q: Question> Asker<'a, Q> {
         }
     }
 
-    async fn read(&self, input: &Input, line: &mut ResultLine) -> Result<String, Failure> {
+    async fn read(&self, input: &Input, line: &mut ResultLine) -> Result<DocumentContent, Failure> {
         if let Some(problem) = &input.problem {
             return Err(Failure::usage(problem.clone()));
         }
-        let bytes = input.source.bytes().await?;
-        line.digest = Some(digest_of(&bytes));
-        input::text(bytes)
+        let document = DocumentContent::read(&input.source).await?;
+        let digest = HEXLOWER.encode(&document.sha256());
+        line.digest = Some(digest.clone());
+        document.checked(|| match &self.parts {
+            Some(file) => {
+                let options = self.options.clone();
+                KeptParts::of(file, PartsOf { digest, options })
+            }
+            None => KeptParts::default(),
+        })
     }
 
-    /// The answer about a text, by as many calls as it takes.
-    async fn answered(&self, text: String, line: &mut ResultLine) -> Option<Q::Answer> {
-        let began = Instant::now();
+    /// The answer about a document, by as many calls as it takes.
+    async fn answered(
+        &self,
+        document: &DocumentContent,
+        line: &mut ResultLine,
+    ) -> Option<Q::Answer> {
+        let mut began = Instant::now();
+        let mut finished = document.finished_parts();
         loop {
             line.calls += 1;
-            let asked = self.question.ask(self.connection, text.clone()).await;
+            let asked = match document {
+                DocumentContent::Text(text) => {
+                    self.question.ask(self.connection, text.clone()).await
+                }
+                DocumentContent::Long(document) => {
+                    let start = self.question.start(document.sha256(), false);
+                    document.asked(self.connection, start).await
+                }
+            };
             let status = match asked {
                 Ok(answer) => return Some(answer),
                 Err(status) => status,
             };
-            let pause = pause_after(&status, line.calls);
+            let mut pause = pause_after(&status, line.calls);
+            if document.finished_parts() > finished {
+                // It goes on from there, and its time begins again.
+                finished = document.finished_parts();
+                began = Instant::now();
+                let is_late = status.code() == Code::DeadlineExceeded;
+                pause = pause.or_else(|| is_late.then_some(Duration::ZERO));
+            }
             let has_time = |pause: &Duration| began.elapsed() + *pause <= self.retry_for;
             let is_repeated = match pause.filter(has_time) {
                 Some(pause) => tokio::select! {

@@ -2,7 +2,7 @@
 
 use crate::cli::{
     client::failure::{code_name, failed},
-    exit::{Exit, Failure},
+    exit::Failure,
 };
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
@@ -124,16 +124,15 @@ impl ResultLine {
 impl ResultError {
     /// What is not the failure of a call.
     pub fn of(failure: Failure) -> Self {
-        let (message, exit) = match &failure {
-            Failure::Explained { exit, reasons } => (reasons.join("; "), *exit),
-            Failure::Reported(exit) => (String::new(), *exit),
-            Failure::PipeClosed => (String::new(), Exit::Failed),
+        let message = match &failure {
+            Failure::Explained { reasons, .. } => reasons.join("; "),
+            Failure::Reported(_) | Failure::PipeClosed => String::new(),
         };
         ResultError {
             code: None,
             reason: None,
             message,
-            exit: exit as u8,
+            exit: failure.exit() as u8,
             failure,
         }
     }

@@ -9,6 +9,7 @@
 
 mod answer_folder;
 mod ask;
+mod estimate;
 mod journal;
 mod line;
 mod progress;
@@ -27,6 +28,7 @@ use super::{
 };
 use crate::cli::exit::{Exit, Failure};
 use ask::{Asker, Outcome};
+use estimate::Estimate;
 use futures::{Stream, StreamExt, stream};
 use progress::Progress;
 use results::{ResultFlags, Results};
@@ -54,6 +56,10 @@ pub struct RunFlags {
     /// flight finish, and their cost comes on top.
     #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
     max_cost: Option<f64>,
+    /// Print what the run would take, and pay nothing: calls, tokens and US dollars; with
+    /// --json, those of each document.
+    #[arg(long)]
+    estimate: bool,
 }
 
 /// The documents of a run, and where their results go.
@@ -71,7 +77,8 @@ impl RunFlags {
     /// # Errors
     /// When there are none, or standard input is named twice.
     pub fn run(&self) -> Result<Run<'_>, Failure> {
-        let inputs = self.inputs.all(&self.results.written())?;
+        let written = self.results.written();
+        let inputs = self.inputs.all(&written)?;
         Ok(Run {
             flags: self,
             inputs,
@@ -107,10 +114,20 @@ impl Run<'_> {
             connection.connect().await?
         };
         let connection = connection.in_batch(has_several);
+        if flags.estimate {
+            let estimate = Estimate {
+                question,
+                connection: &connection,
+                retry_for: flags.retry_for,
+                is_json: flags.results.are_json(),
+            };
+            return estimate.print(&inputs, &results).await;
+        }
         let stop = RunStop::on_signals()?;
         let mut asker = Asker::new(question, &connection, stop.clone());
         asker.retry_for = flags.retry_for;
         asker.max_cost = flags.max_cost;
+        asker.parts = results.parts();
         asker.has_names = has_several && flags.results.are_text();
         let asked: Vec<_> = inputs
             .iter()
@@ -158,7 +175,7 @@ async fn collect(
         }
         progress.show(&totals);
     }
-    results.end()?;
+    results.end(totals.has_all())?;
     progress.end(&totals);
     Ok(totals)
 }

@@ -2,12 +2,13 @@
 
 use crate::{
     cli::{
-        client::{connection::Connection, json::Json},
+        client::{connection::Connection, document_rpc::DocumentRpc, json::Json},
         exit::Failure,
     },
     models::Tokens,
     proto::v1::Usage,
 };
+use bytes::Bytes;
 use serde_json::Value;
 use tonic::Status;
 
@@ -15,6 +16,9 @@ use tonic::Status;
 pub trait Question {
     /// The response.
     type Answer;
+
+    /// The RPC about documents of any length.
+    type Rpc: DocumentRpc<Answer = Self::Answer>;
 
     /// What is between two answers as text.
     const SEPARATOR: &str;
@@ -24,6 +28,10 @@ pub trait Question {
 
     /// Asks about a text.
     async fn ask(&self, connection: &Connection, text: String) -> Result<Self::Answer, Status>;
+
+    /// The first message about a document with this digest. `plan_only` asks for what the
+    /// calls about it would take.
+    fn start(&self, sha256: Bytes, plan_only: bool) -> Self::Rpc;
 
     /// Whether an answer is complete.
     ///

@@ -6,8 +6,12 @@ use super::{
     journal::Journal,
     line::{EarlierLine, ResultLine},
 };
-use crate::cli::{client::inputs::Input, exit::Failure, output};
-use std::path::{Path, PathBuf};
+use crate::cli::{
+    client::{inputs::Input, parts_file::PartsFile},
+    exit::Failure,
+    output,
+};
+use std::{cell::RefCell, path::PathBuf, rc::Rc};
 
 /// Flags for where the results of a run go.
 #[derive(Debug, Clone, clap::Args)]
@@ -37,6 +41,8 @@ pub struct Results {
     is_first: bool,
     journal: Option<Journal>,
     folder: Option<AnswerFolder>,
+    /// What is kept of long documents while the journal has no answer about them.
+    parts: Option<Rc<RefCell<PartsFile>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,9 +60,15 @@ impl ResultFlags {
     }
 
     /// What the run writes, which is none of its documents.
-    pub fn written(&self) -> Vec<&Path> {
-        let both = [&self.output, &self.output_dir];
-        both.into_iter().flatten().map(PathBuf::as_path).collect()
+    pub fn written(&self) -> Vec<PathBuf> {
+        let parts = self.output.as_deref().map(PartsFile::path);
+        let all = [self.output.clone(), parts, self.output_dir.clone()];
+        all.into_iter().flatten().collect()
+    }
+
+    /// Whether results are JSON.
+    pub fn are_json(&self) -> bool {
+        self.json
     }
 
     /// Opens the files for the answers about these documents. `separator` is between two
@@ -77,12 +89,21 @@ impl ResultFlags {
                 Journal::create(path)
             }
         });
+        let journal = journal.transpose()?;
+        // Behind the lock of the journal.
+        let parts = self.output.as_deref().map(|output| {
+            let path = PartsFile::path(output);
+            let opened = PartsFile::open(path.clone());
+            opened.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+        });
+        let parts = parts.transpose()?.map(RefCell::new).map(Rc::new);
         Ok(Results {
             shape,
             separator,
             is_first: true,
             folder: folder.transpose()?,
-            journal: journal.transpose()?,
+            journal,
+            parts,
         })
     }
 }
@@ -122,11 +143,22 @@ impl Results {
         }
     }
 
-    /// Completes the output file.
+    /// What is kept of long documents, if there is an output file.
+    pub fn parts(&self) -> Option<Rc<RefCell<PartsFile>>> {
+        self.parts.clone()
+    }
+
+    /// Completes the output file. `is_all` is whether all documents have their answers.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn end(self) -> Result<(), Failure> {
+    pub fn end(self, is_all: bool) -> Result<(), Failure> {
+        if let Some(parts) = self.parts
+            && is_all
+        {
+            // What stays is in nobody's way.
+            let _ = parts.borrow().remove();
+        }
         self.journal.map_or(Ok(()), Journal::end)
     }
 }

@@ -76,6 +76,11 @@ impl Totals {
         self.not_asked += 1;
     }
 
+    /// Whether all documents have an answer, complete or not.
+    pub fn has_all(&self) -> bool {
+        self.failed + self.not_asked == 0
+    }
+
     /// The number of documents that the run stopped before.
     pub fn not_asked(&self) -> usize {
         self.not_asked

@@ -3,11 +3,13 @@
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
+    future::poll_fn,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 use thiserror::Error;
+use tokio::time::timeout;
 
 /// A message of up to this number of bytes does not wait behind larger ones, so that
 /// a client with large messages holds up no one with small ones.
@@ -183,6 +185,16 @@ impl MessageBytes {
         state.waiting.insert(own.age, waiter);
         state.advance();
         Poll::Pending
+    }
+
+    /// Draws further bytes, and waits for room as long as a message may.
+    ///
+    /// # Errors
+    /// [`NoRoom`]. The message must be dropped then.
+    pub async fn draw(&self, bytes: usize) -> Result<(), NoRoom> {
+        let drawn = poll_fn(|cx| self.poll_draw(cx, bytes));
+        let in_time = timeout(self.budget.longest_wait(), drawn).await;
+        in_time.unwrap_or(Err(NoRoom::Busy))
     }
 
     /// The message has arrived as a whole, and is decompressed.
