@@ -4,7 +4,7 @@
 //! - **A document that fits goes in one call**: what the model's context window holds, or
 //!   what it takes at its lower price.
 //! - **What does not fit is split** into parts of about the same size, each ending where a
-//!   reader would pause ([`border`]). Put together, the parts are the document.
+//!   reader would pause (`border`). Put together, the parts are the document.
 //! - **Memory is bounded**: of a document that arrives in chunks, the [`Splitter`] holds one
 //!   part and one chunk.
 //! - **Parts become one summary level by level** ([`merge_groups`]): neighbours are merged
