@@ -1,11 +1,58 @@
 //! What every part of the service knows about a call: how long its caller
 //! waits, how urgent it is, and with whom it takes turns.
 
+use parking_lot::Mutex;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Who shares responses, usage and turns; `None` without access control.
 pub type Tenant = Option<Arc<str>>;
+
+/// The items of a stream that are in flight: while there are some, its caller may wait for
+/// their results, and need send nothing.
+#[derive(Debug, Clone, Default)]
+pub struct ItemsInFlight(Arc<Mutex<ItemCount>>);
+
+#[derive(Debug, Default)]
+struct ItemCount {
+    in_flight: usize,
+    /// When the last one ended.
+    idle_since: Option<Instant>,
+}
+
+/// An item in flight, until it is dropped.
+#[derive(Debug)]
+pub struct ItemInFlight(ItemsInFlight);
+
+impl ItemsInFlight {
+    /// Counts one more.
+    pub fn begin(&self) -> ItemInFlight {
+        self.0.lock().in_flight += 1;
+        ItemInFlight(self.clone())
+    }
+
+    /// Until when the caller may send nothing, if it may do so for this time when none is in
+    /// flight; `None` if that has passed.
+    pub fn quiet_until(&self, patience: Duration) -> Option<Instant> {
+        let count = self.0.lock();
+        let now = Instant::now();
+        if count.in_flight > 0 {
+            return Some(now + patience);
+        }
+        let end = count.idle_since? + patience;
+        (end > now).then_some(end)
+    }
+}
+
+impl Drop for ItemInFlight {
+    fn drop(&mut self) {
+        let mut count = self.0.0.lock();
+        count.in_flight -= 1;
+        if count.in_flight == 0 {
+            count.idle_since = Some(Instant::now());
+        }
+    }
+}
 
 /// The point in time at which the caller stops waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

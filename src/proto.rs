@@ -36,7 +36,7 @@ pub const FILE_SERVICE_NAME: &str = "claude.v1.FileService";
 pub const ERROR_DOMAIN: &str = "claude-grpc";
 
 /// The names of the methods of all services. No two have the same.
-pub const METHODS: [&str; 20] = [
+pub const METHODS: [&str; 21] = [
     "SubmitBatch",
     "GetBatch",
     "ListBatches",
@@ -48,6 +48,7 @@ pub const METHODS: [&str; 20] = [
     "Summarize",
     "SummarizeStream",
     "Classify",
+    "ProcessItems",
     "CountTokens",
     "ListModels",
     "SummarizeDocument",
@@ -77,6 +78,9 @@ pub fn is_of_batches(path: &str) -> bool {
     method_of(BATCH_SERVICE_NAME, path).is_some()
 }
 
+/// The method whose items each count as a call.
+pub const PROCESS_ITEMS: &str = "ProcessItems";
+
 /// Whether a path is one of the service of documents.
 pub fn is_of_documents(path: &str) -> bool {
     method_of(DOCUMENT_SERVICE_NAME, path).is_some()
@@ -103,12 +107,16 @@ pub fn is_stream(method: &str) -> bool {
             | "DownloadFile"
             | "SummarizeDocument"
             | "ClassifyDocument"
+            | "ProcessItems"
     )
 }
 
 /// Whether a method is asked with a stream.
 pub fn is_client_stream(method: &str) -> bool {
-    matches!(method, "SummarizeDocument" | "ClassifyDocument")
+    matches!(
+        method,
+        "SummarizeDocument" | "ClassifyDocument" | "ProcessItems"
+    )
 }
 
 #[cfg(test)]

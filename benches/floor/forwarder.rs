@@ -13,7 +13,7 @@ use futures::stream::BoxStream;
 use std::process::ExitCode;
 use tokio::net::TcpListener;
 use tonic::{
-    Request, Response, Status,
+    Request, Response, Status, Streaming,
     transport::{Server, server::TcpIncoming},
 };
 
@@ -53,6 +53,7 @@ async fn serve(api: impl Api) {
 #[tonic::async_trait]
 impl<A: Api> ClaudeService for Forwarder<A> {
     type GenerateStreamStream = BoxStream<'static, Result<v1::GenerateStreamResponse, Status>>;
+    type ProcessItemsStream = BoxStream<'static, Result<v1::ProcessItemsResponse, Status>>;
     type SummarizeStreamStream = BoxStream<'static, Result<v1::SummarizeStreamResponse, Status>>;
 
     async fn generate(
@@ -98,6 +99,13 @@ impl<A: Api> ClaudeService for Forwarder<A> {
         &self,
         _: Request<v1::SummarizeStreamRequest>,
     ) -> Result<Response<Self::SummarizeStreamStream>, Status> {
+        Err(not_forwarded())
+    }
+
+    async fn process_items(
+        &self,
+        _: Request<Streaming<v1::ProcessItemsRequest>>,
+    ) -> Result<Response<Self::ProcessItemsStream>, Status> {
         Err(not_forwarded())
     }
 

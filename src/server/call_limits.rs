@@ -5,10 +5,10 @@ use super::{drain::Drain, held::until_sent, tenant_calls::TenantCalls};
 use crate::{
     access::{
         Identity,
-        limits::{UsageReservation, UsageStore},
+        limits::{CallInFlight, ItemLimits, UsageStore},
     },
     layer::{Next, Rule},
-    status,
+    proto, status,
 };
 use http::{Request, Response};
 use std::{convert::Infallible, sync::Arc};
@@ -37,14 +37,6 @@ impl LimitCalls {
     }
 }
 
-struct InFlightCall(UsageReservation);
-
-impl Drop for InFlightCall {
-    fn drop(&mut self) {
-        self.0.release();
-    }
-}
-
 impl Rule<Request<Body>> for LimitCalls {
     type Inner = Request<Body>;
     type Response = Response<Body>;
@@ -52,7 +44,7 @@ impl Rule<Request<Body>> for LimitCalls {
 
     async fn call(
         &self,
-        request: Request<Body>,
+        mut request: Request<Body>,
         mut next: impl Next<Request<Body>, Response<Body>, Infallible>,
     ) -> Result<Response<Body>, Infallible> {
         let identity = request.extensions().get::<Arc<Identity>>().cloned();
@@ -65,10 +57,16 @@ impl Rule<Request<Body>> for LimitCalls {
         };
         let limits = &identity.limits;
         let is_limited = limits.requests_per_minute.is_some() || limits.calls_in_flight.is_some();
+        let is_by_item = proto::method(request.uri().path()) == Some(proto::PROCESS_ITEMS);
         let of_client = match is_limited {
             false => None,
+            true if is_by_item => {
+                let limits = ItemLimits::new(usage_store.clone(), identity);
+                request.extensions_mut().insert(limits);
+                None
+            }
             true => match Box::pin(usage_store.reserve_call(&identity)).await {
-                Ok(reservation) => Some(InFlightCall(reservation)),
+                Ok(reservation) => Some(CallInFlight::from(reservation)),
                 Err(refused) => return Ok(status::denied(&refused).into_http()),
             },
         };

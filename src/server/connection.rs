@@ -15,7 +15,7 @@ use super::{
     stack::{ConnectionStack, Inbound},
     tls::Tls,
 };
-use crate::{access::PeerNames, proto};
+use crate::{access::PeerNames, call::ItemsInFlight, proto};
 use http::Request;
 use hyper::body::Incoming;
 use hyper_util::{
@@ -260,7 +260,16 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
         let is_call = proto::method(request.uri().path()).is_some();
         let pending = is_call.then(|| Arc::clone(&self.peer));
         let timeout = self.body_timeout;
-        let request = request.map(|body| RequestBody::new(body, timeout, pending));
+        let mut in_flight = None;
+        if proto::method(request.uri().path()) == Some(proto::PROCESS_ITEMS) {
+            let items = ItemsInFlight::default();
+            request.extensions_mut().insert(items.clone());
+            in_flight = Some(items);
+        }
+        let request = request.map(|body| {
+            let body = RequestBody::new(body, timeout, pending);
+            body.with_items(in_flight)
+        });
         self.stack.clone().oneshot(request)
     }
 }

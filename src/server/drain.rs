@@ -44,6 +44,11 @@ impl Drain {
         self.begun.is_cancelled()
     }
 
+    /// Is cancelled when the drain begins.
+    pub fn begun_token(&self) -> CancellationToken {
+        self.begun.clone()
+    }
+
     /// Waits until the drain begins.
     pub fn begun(&self) -> WaitForCancellationFutureOwned {
         self.begun.clone().cancelled_owned()

@@ -109,14 +109,17 @@ impl Server {
 
     fn new(listener: TcpListener, config: ServerConfig, service: Rpcs) -> Server {
         let messages = MessageBudget::new(config.bytes_in_flight(), config.bytes_timeout);
+        let drain = Drain::default();
         Server {
             listener,
-            service: service.with_memory(messages.clone()),
+            service: service
+                .with_memory(messages.clone())
+                .with_drain(drain.begun_token()),
             messages,
             config,
             access: None,
             tls: None,
-            drain: Drain::default(),
+            drain,
             telemetry: Telemetry::default(),
         }
     }

@@ -5,7 +5,7 @@
 //! those of most calls are, costs nothing: only waiting starts a timer.
 
 use super::peers::{Peer, PendingCall};
-use crate::status;
+use crate::{call::ItemsInFlight, status};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -31,6 +31,8 @@ pub struct RequestBody<B = Incoming> {
     timeout: Duration,
     /// The peer whose pending calls this one counts as.
     peer: Option<Arc<Peer>>,
+    /// While there are some, the peer may wait for their results.
+    items: Option<ItemsInFlight>,
     /// Set once the body was waited for.
     wait: Option<Wait>,
 }
@@ -54,8 +56,15 @@ impl<B> RequestBody<B> {
             body,
             timeout,
             peer,
+            items: None,
             wait: None,
         }
+    }
+
+    /// Does not end while some of these items are in flight.
+    #[must_use]
+    pub fn with_items(self, items: Option<ItemsInFlight>) -> Self {
+        RequestBody { items, ..self }
     }
 
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
@@ -80,6 +89,11 @@ impl<B> RequestBody<B> {
                 wait.timer.as_mut().reset(end);
             }
             ready!(wait.timer.as_mut().poll(cx));
+            let items = self.items.as_ref();
+            while let Some(end) = items.and_then(|items| items.quiet_until(self.timeout)) {
+                wait.timer.as_mut().reset(end);
+                ready!(wait.timer.as_mut().poll(cx));
+            }
         }
         Poll::Ready(status::request_stalled(self.timeout))
     }

@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 use tonic::{Request, Status, metadata::MetadataMap};
 
 /// Metadata: `interactive` (the default) or `batch`.
-const PRIORITY: &str = "claude-priority";
+pub const PRIORITY: &str = "claude-priority";
 
 /// Metadata: `true` lets this call share the upstream call of an identical one
 /// in flight, `false` forbids it.

@@ -19,8 +19,24 @@ pub struct ServiceConfig {
     pub classify: ClassifyConfig,
     /// How long documents are summarized and classified.
     pub documents: DocumentsConfig,
+    /// Items in streams: ProcessItems.
+    pub items: ItemsConfig,
     /// What callers may say to the API that has no field of ours.
     pub passthrough: PassthroughConfig,
+}
+
+/// Items in streams: ProcessItems.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ItemsConfig {
+    /// Maximum number of items of a stream at once, 1 to 1024.
+    pub parallel: u32,
+}
+
+impl Default for ItemsConfig {
+    fn default() -> Self {
+        ItemsConfig { parallel: 32 }
+    }
 }
 
 /// How documents are summarized and classified that do not fit one call:
@@ -194,6 +210,9 @@ impl ServiceConfig {
     /// the problem of each fault.
     pub fn check(&self, wrong: &mut dyn FnMut(&str, String)) {
         self.documents.check(wrong);
+        if !(1..=1024).contains(&self.items.parallel) {
+            wrong("items.parallel", "must be between 1 and 1024".to_owned());
+        }
         for model in &self.allowed_models {
             if !model::is_model_id(model) {
                 wrong("allowed_models", format!("invalid model id {model:?}"));

@@ -9,6 +9,7 @@ mod document;
 mod documents;
 mod files;
 mod generate;
+mod items;
 mod model;
 mod models;
 mod passthrough;
@@ -17,7 +18,7 @@ mod text;
 
 pub use call::OPTION_HEADERS;
 pub use config::{
-    ClassifyConfig, DocumentsConfig, GenerateConfig, PassthroughConfig, ServiceConfig,
+    ClassifyConfig, DocumentsConfig, GenerateConfig, ItemsConfig, PassthroughConfig, ServiceConfig,
     SummarizeConfig,
 };
 pub use passthrough::{MAX_HEADERS_OF_API, is_of_api};
@@ -33,7 +34,8 @@ use crate::{
 use futures::{StreamExt, stream::BoxStream};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
-use tonic::{Request, Response, Status};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
 
 /// The RPCs of all services of `claude.v1`. Cloning is cheap.
 #[derive(Clone)]
@@ -43,8 +45,10 @@ pub struct Rpcs {
     batches: Option<Batches>,
     files: Option<Files>,
     prices: PriceTable,
-    /// What documents hold is drawn from it.
+    /// What documents and items hold is drawn from it.
     memory: MessageBudget,
+    /// Cancelled when the server shuts down.
+    drain: CancellationToken,
     /// The documents that may still be summarized at once.
     documents: Arc<Semaphore>,
 }
@@ -60,6 +64,7 @@ impl Rpcs {
             files: None,
             prices: PriceTable::default(),
             memory: MessageBudget::new(usize::MAX, Duration::MAX),
+            drain: CancellationToken::new(),
         }
     }
 
@@ -69,10 +74,16 @@ impl Rpcs {
         Rpcs { prices, ..self }
     }
 
-    /// Draws what documents hold from this budget; without it, they have no limit.
+    /// Draws what documents and items hold from this budget; without it, they have no limit.
     #[must_use]
     pub fn with_memory(self, memory: MessageBudget) -> Self {
         Rpcs { memory, ..self }
+    }
+
+    /// Reads no more items once this is cancelled.
+    #[must_use]
+    pub fn with_drain(self, drain: CancellationToken) -> Self {
+        Rpcs { drain, ..self }
     }
 
     /// Serves batches; without them, BatchService rejects all calls.
@@ -97,6 +108,7 @@ type Events<T> = BoxStream<'static, Result<T, Status>>;
 #[tonic::async_trait]
 impl ClaudeService for Rpcs {
     type GenerateStreamStream = Events<v1::GenerateStreamResponse>;
+    type ProcessItemsStream = Events<v1::ProcessItemsResponse>;
     type SummarizeStreamStream = Events<v1::SummarizeStreamResponse>;
 
     async fn generate(
@@ -136,6 +148,14 @@ impl ClaudeService for Rpcs {
         request: Request<v1::ClassifyRequest>,
     ) -> Result<Response<v1::ClassifyResponse>, Status> {
         Rpcs::classify(self, request).await.map(compressed_if_large)
+    }
+
+    async fn process_items(
+        &self,
+        request: Request<Streaming<v1::ProcessItemsRequest>>,
+    ) -> Result<Response<Self::ProcessItemsStream>, Status> {
+        let results = Rpcs::process_items(self, request).await?;
+        Ok(Response::new(results.boxed()))
     }
 
     async fn count_tokens(

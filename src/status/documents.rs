@@ -1,7 +1,7 @@
 //! Statuses of documents.
 
-use super::invalid_answer;
-use crate::reason::Reason;
+use super::{Violations, invalid_answer, item_error};
+use crate::{proto::v1, reason::Reason};
 use std::time::Duration;
 use tonic::Status;
 use tonic_types::StatusExt;
@@ -18,6 +18,30 @@ pub fn in_part(status: &Status, level: i32, number: usize) -> Status {
         status.details().to_vec().into(),
         status.metadata().clone(),
     )
+}
+
+/// A stream of items, of which a signature covers the first only.
+pub fn items_cannot_be_signed() -> Status {
+    let mut wrong = Violations::default();
+    let problem = "must not be set: a signature covers the first item only; use a client key";
+    wrong.add("metadata.x-signature", problem);
+    wrong.into_status()
+}
+
+/// The error of an item.
+pub fn failed_item(status: &Status) -> v1::ItemError {
+    let v1::BatchItemError {
+        reason,
+        code,
+        message,
+    } = item_error(status);
+    let retry_delay = retry_delay(status).and_then(|delay| delay.try_into().ok());
+    v1::ItemError {
+        reason,
+        code,
+        message,
+        retry_delay,
+    }
 }
 
 /// When a failed call may succeed, if that is known.

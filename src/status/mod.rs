@@ -24,7 +24,7 @@ pub use batches::{
     batch_failed, batches_disabled, item_canceled, item_error, item_expired, item_failed,
     item_unreadable,
 };
-pub use documents::{complete_part, in_part, retry_delay};
+pub use documents::{complete_part, failed_item, in_part, items_cannot_be_signed, retry_delay};
 pub use files::{file_failed, files_disabled};
 pub use server::{
     deadline_exceeded, detailed, draining, invalid_timeout, malformed_message, message_too_large,

@@ -25,7 +25,7 @@ pub const OTHER_LABEL: &str = "other";
 pub const ANONYMOUS: &str = "anonymous";
 
 /// `rpc.method` of each RPC, and the name of its span.
-pub const METHODS: [&str; 20] = [
+pub const METHODS: [&str; 21] = [
     "claude.v1.BatchService/SubmitBatch",
     "claude.v1.BatchService/GetBatch",
     "claude.v1.BatchService/ListBatches",
@@ -37,6 +37,7 @@ pub const METHODS: [&str; 20] = [
     "claude.v1.ClaudeService/Summarize",
     "claude.v1.ClaudeService/SummarizeStream",
     "claude.v1.ClaudeService/Classify",
+    "claude.v1.ClaudeService/ProcessItems",
     "claude.v1.ClaudeService/CountTokens",
     "claude.v1.ClaudeService/ListModels",
     "claude.v1.DocumentService/SummarizeDocument",

@@ -7,6 +7,7 @@ mod certificates;
 mod file_world;
 mod harness;
 mod hosts;
+mod items;
 mod keys;
 mod limits;
 #[path = "../replicas/process.rs"]

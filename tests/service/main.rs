@@ -36,6 +36,7 @@ mod host_world;
 mod hosts;
 mod invalid;
 mod invalid_answers;
+mod items;
 mod json_passthrough;
 mod key_affinity;
 mod limits;

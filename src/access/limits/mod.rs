@@ -8,6 +8,7 @@
 mod amounts;
 mod budgets;
 mod calendar;
+mod calls;
 mod charges;
 mod config;
 mod exceeded;
@@ -16,6 +17,7 @@ mod redis;
 mod usage_store;
 
 pub use crate::store::{RedisConfig, StoreAddress, StoreFailureMode, StoreHealth};
+pub use calls::{CallInFlight, ItemLimits};
 pub use charges::StoredCharge;
 pub use config::LimitsConfig;
 pub use exceeded::{AccessError, LIMITS, Limit, LimitExceeded};

@@ -58,6 +58,10 @@ pub struct CallObserver {
     pub subscriber: Box<dyn CallSubscriber>,
 }
 
+/// Maximum number of attempts of a call that spans show: a call about many items has as
+/// many as it likes.
+const MAX_SPANS: usize = 1000;
+
 /// The data of one call.
 pub struct CallData {
     pub(in crate::telemetry) observer: Arc<CallObserver>,
@@ -314,7 +318,9 @@ impl CallData {
             return;
         }
         if !state.finished {
-            state.spans.push(attempt());
+            if state.spans.len() < MAX_SPANS {
+                state.spans.push(attempt());
+            }
             return;
         }
         drop(state);
