@@ -14,7 +14,8 @@ scripts() {
         deploy/build-static deploy/image/{build,root} deploy/debian/build \
         k8s/components/monitoring/generate tests/deployment/lib.sh \
         tests/deployment/{api-server,deb,image,manifests,rolling-restart,sizing,systemd} \
-        tests/deployment/kube-apiserver/{build,generate}
+        tests/deployment/kube-apiserver/{build,generate} tests/pipelines/run \
+        examples/pipelines/{summarize-changes,label-github-issue,label-gitlab-issues}
 }
 
 workflows() {
@@ -22,7 +23,7 @@ workflows() {
     local actionlint=$cache/tools/actionlint-1.7.12
     [ -x "$actionlint/actionlint" ] ||
         GOBIN=$actionlint GOFLAGS='' go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
-    "$actionlint/actionlint" -shellcheck "$venv/bin/shellcheck"
+    "$actionlint/actionlint" -shellcheck "$venv/bin/shellcheck" .github/workflows/*.yml examples/pipelines/github/*.yml
 }
 
 step "cargo fmt --check" cargo fmt --check

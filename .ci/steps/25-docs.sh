@@ -22,5 +22,5 @@ book() {
 
 step "links and words of README and docs" \
     python3 .ci/docs.py README.md ARCHITECTURE.md CHANGELOG.md CODE_STYLE.md CONTRIBUTING.md SECURITY.md \
-    docs/*.md docs/*/*.md
+    docs/*.md docs/*/*.md examples/pipelines/README.md
 step "mdbook build" book
