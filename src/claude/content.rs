@@ -220,6 +220,35 @@ pub struct Citations {
     pub enabled: bool,
 }
 
+impl InputBlock {
+    /// Its mark of what the API caches. That of what is carried as JSON is not looked for.
+    pub fn cache_control(&self) -> Option<CacheControl> {
+        match self {
+            InputBlock::Text { cache_control, .. }
+            | InputBlock::Image { cache_control, .. }
+            | InputBlock::Document { cache_control, .. }
+            | InputBlock::SearchResult { cache_control, .. }
+            | InputBlock::ToolUse { cache_control, .. }
+            | InputBlock::ToolResult { cache_control, .. } => *cache_control,
+            InputBlock::Thinking { .. }
+            | InputBlock::RedactedThinking { .. }
+            | InputBlock::Other(_) => None,
+        }
+    }
+
+    /// Its text, if it is nothing but text.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            InputBlock::Text {
+                text,
+                citations: None,
+                ..
+            } => Some(text),
+            _ => None,
+        }
+    }
+}
+
 fn is_false(value: &bool) -> bool {
     !value
 }

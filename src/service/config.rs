@@ -141,6 +141,10 @@ pub struct ClassifyConfig {
     /// Whether identical concurrent unary calls share one upstream call. The
     /// metadata `claude-coalesce` overrides it per call.
     pub coalesce: bool,
+    /// Whether the API caches the labels, with their descriptions and examples, where
+    /// the model caches a prompt of that length. A second call with the same labels
+    /// within five minutes pays for the first one's writing.
+    pub cache_prompt: bool,
 }
 
 impl Default for GenerateConfig {
@@ -171,6 +175,7 @@ impl Default for ClassifyConfig {
             max_tokens: 1024,
             effort: Some(Effort::Low),
             coalesce: true,
+            cache_prompt: true,
         }
     }
 }

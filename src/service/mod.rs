@@ -13,6 +13,7 @@ mod items;
 mod model;
 mod models;
 mod passthrough;
+mod prompt_cache;
 mod summarize;
 mod text;
 

@@ -1,9 +1,24 @@
 //! Selects the model of a call.
 
-use crate::status::{Path, Violations};
+use crate::{
+    documents::TextMeasure,
+    models::catalogue,
+    status::{Path, Violations},
+};
 
 /// Maximum length of a model id; the API's are shorter than 64 characters.
 const MAX_LEN: usize = 256;
+
+/// Characters for each token of a model that the catalogue does not know: the fewest.
+const UNKNOWN_CHARACTERS_PER_TOKEN: f64 = 2.5;
+
+/// Estimates the tokens of texts for a model.
+pub fn measure(model: &str) -> TextMeasure {
+    let families = catalogue().tokenizers();
+    let family = catalogue().find(model);
+    let family = family.and_then(|model| families.get(&model.tokenizer));
+    TextMeasure::new(family.map_or(UNKNOWN_CHARACTERS_PER_TOKEN, |it| it.characters_per_token))
+}
 
 /// The requested model, or the default if none is set.
 pub fn choose(

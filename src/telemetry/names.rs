@@ -125,6 +125,8 @@ pub mod event {
     pub const WAIT_RATE_LIMIT: &str = "claude_grpc.wait.rate_limit";
     /// An attempt waited for a permit of the concurrency limit.
     pub const WAIT_PERMIT: &str = "claude_grpc.wait.permit";
+    /// An attempt waited for the first call with the same prefix.
+    pub const WAIT_PROMPT_CACHE: &str = "claude_grpc.wait.prompt_cache";
     /// The first chunk of the response arrived.
     pub const FIRST_CHUNK: &str = "gen_ai.first_chunk";
 }
@@ -213,7 +215,9 @@ pub mod attribute {
     pub const WAIT_RATE_LIMIT: &str = "claude_grpc.wait.rate_limit";
     /// Seconds waited for a permit of the concurrency limit.
     pub const WAIT_PERMIT: &str = "claude_grpc.wait.permit";
-    /// What an attempt waited for: `rate_limit`, `permit` or `backoff`.
+    /// Seconds waited for the first call with the same prefix.
+    pub const WAIT_PROMPT_CACHE: &str = "claude_grpc.wait.prompt_cache";
+    /// What an attempt waited for: `prompt_cache`, `rate_limit`, `permit` or `backoff`.
     pub const WAIT: &str = "claude_grpc.wait";
     /// Why a call failed: the reason in its `ErrorInfo`.
     pub const REASON: &str = "claude_grpc.reason";

@@ -1,7 +1,8 @@
 //! One attempt of a call, with the key that was selected for it.
 
 use super::{
-    Call, http::Reservation, keys::Key, limits::RateLimitObserver, usage_meter::UsageMeter,
+    Call, http::Reservation, keys::Key, limits::RateLimitObserver, prefix_warmup::PrefixLead,
+    usage_meter::UsageMeter,
 };
 use http::HeaderValue;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub struct Attempt {
     pub meter: UsageMeter,
     /// The stream on which it is made; `None` over HTTP/1.1.
     pub reservation: Option<Reservation>,
+    /// Is told when the answer begins, if this is the first call of its prefix.
+    pub lead: Option<Arc<PrefixLead>>,
     /// Passes the trace on to the API.
     pub traceparent: Option<HeaderValue>,
     /// Vendor data of the trace.

@@ -1,7 +1,8 @@
 //! One call to the API.
 
 use super::{
-    ApiHeaders, Attempts, BatchCall, FileCall, Fingerprint, KeyAffinity, RequestShape, RoutedRpc,
+    ApiHeaders, Attempts, BatchCall, CachedPrefix, FileCall, Fingerprint, KeyAffinity,
+    RequestShape, RoutedRpc,
 };
 use crate::{
     access::{Identity, limits::AttemptedModel},
@@ -47,6 +48,8 @@ pub struct CallParts {
     pub coalesce: bool,
     /// Which calls should be made with the same API key.
     pub affinity: KeyAffinity,
+    /// What the API caches of the request, if it marks that.
+    pub prefix: Option<CachedPrefix>,
     /// The API key whose workspace has what the call is about. While it is configured,
     /// no other key is used.
     pub key: Option<Fingerprint>,
@@ -161,6 +164,7 @@ impl CallParts {
             headers: None,
             coalesce: false,
             affinity: KeyAffinity::named(None, ""),
+            prefix: None,
             key: None,
             host: None,
             rpc: RoutedRpc::default(),

@@ -3,7 +3,8 @@
 use super::{
     ApiHeaders, Attempts, Body, BoxStack, Call, CallParts, EventStream, Fingerprint, KeyAffinity,
     KeyChoice, ModelsQuery, Payload, Reply, RequestShape, RoutedRpc, Transport, UpstreamError,
-    call::longest_answer, serialize, unpriced::unpriced_feature,
+    cached_prefix::CachedPrefix, call::longest_answer, prefix_warmup::PrefixTable, serialize,
+    unpriced::unpriced_feature,
 };
 use crate::access::Identity;
 use crate::call::{Deadline, Priority, Tenant};
@@ -32,6 +33,8 @@ pub struct Client {
     stack: BoxStack,
     /// Whether some host lacks a feature, so that the needs of calls matter.
     finds_needs: bool,
+    /// The prefixes that the API caches.
+    prefixes: PrefixTable,
 }
 
 /// Options of one call.
@@ -125,6 +128,7 @@ impl Client {
         Client {
             stack,
             finds_needs: false,
+            prefixes: PrefixTable::default(),
         }
     }
 
@@ -135,6 +139,12 @@ impl Client {
             finds_needs,
             ..self
         }
+    }
+
+    /// The client, if calls wait for the first one of their prefix.
+    #[must_use]
+    pub fn warming_up(self, prefixes: PrefixTable) -> Self {
+        Client { prefixes, ..self }
     }
 
     /// The same client, with a layer on top of its stack.
@@ -159,13 +169,14 @@ impl Client {
         mut request: impl BorrowMut<MessagesRequest>,
         options: CallOptions,
     ) -> Result<Answered<Message>, Failed> {
-        let transport = {
+        let (transport, prefix) = {
             let request = request.borrow_mut();
-            let transport = transport(request);
+            let prefix = prefix(request, &options);
+            let transport = self.transport(request, prefix);
             request.stream = transport != Transport::Whole;
-            transport
+            (transport, prefix)
         };
-        let call = self.messages(request.borrow(), transport, options)?;
+        let call = self.messages(request.borrow(), transport, prefix, options)?;
         drop(request);
         let answered = self.answered(call).await?;
         answered.expect(|body| match body {
@@ -184,7 +195,8 @@ impl Client {
         options: CallOptions,
     ) -> Result<Answered<EventStream>, Failed> {
         request.stream = true;
-        let call = self.messages(&request, Transport::Events, options)?;
+        let prefix = prefix(&request, &options);
+        let call = self.messages(&request, Transport::Events, prefix, options)?;
         drop(request);
         let answered = self.answered(call).await?;
         answered.expect(|body| match body {
@@ -236,11 +248,26 @@ impl Client {
         &self,
         request: &MessagesRequest,
         transport: Transport,
+        prefix: Option<CachedPrefix>,
         options: CallOptions,
     ) -> Result<Call, Failed> {
         let body = body(request)?;
         let payload = Payload::Messages { body, transport };
-        Ok(self.call(payload, request, options))
+        let mut call = self.call(payload, request, options);
+        call.prefix = prefix;
+        Ok(call)
+    }
+
+    /// How a response that the caller wants in one piece is transferred. Reading it
+    /// whole costs a fraction of reading its events, but the API is silent until it
+    /// is complete; of a call that others may wait for, its beginning must be seen.
+    fn transport(&self, request: &MessagesRequest, prefix: Option<CachedPrefix>) -> Transport {
+        let is_long = longest_answer(request.max_tokens.unwrap_or(0)) > LONGEST_WHOLE;
+        if is_long || prefix.is_some_and(|prefix| !self.prefixes.has(prefix)) {
+            Transport::Gathered
+        } else {
+            Transport::Whole
+        }
     }
 
     /// A call with its needs.
@@ -299,6 +326,7 @@ pub(super) fn call(payload: Payload, request: &MessagesRequest, options: CallOpt
         headers: options.headers,
         coalesce: options.coalesce,
         affinity,
+        prefix: None,
         key: options.key,
         host: options.host,
         rpc: options.rpc,
@@ -328,15 +356,10 @@ fn body(request: &MessagesRequest) -> Result<Bytes, Failed> {
     serialize::body(request).map_err(|error| Failed { error, attempts: 0 })
 }
 
-/// How a response that the caller wants in one piece is transferred. Reading it
-/// whole costs a fraction of reading its events, but the API is silent until it
-/// is complete.
-fn transport(request: &MessagesRequest) -> Transport {
-    if longest_answer(request.max_tokens.unwrap_or(0)) <= LONGEST_WHOLE {
-        Transport::Whole
-    } else {
-        Transport::Gathered
-    }
+/// What the API caches of a request.
+fn prefix(request: &MessagesRequest, options: &CallOptions) -> Option<CachedPrefix> {
+    let headers = options.headers.as_deref();
+    CachedPrefix::of(request, options.tenant.as_deref(), headers)
 }
 
 impl Answered<Body> {

@@ -84,6 +84,12 @@ pub struct UpstreamConfig {
     /// Time after which an idle connection is closed.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
+    /// Maximum time that a call whose prompt begins with a marked prefix waits for the
+    /// first call with the same one, so that it reads from the prompt cache what that
+    /// has written. It is never longer than half of the time that the call has left.
+    /// `0s` lets all calls go at once.
+    #[serde(with = "humantime_serde")]
+    pub prompt_cache_wait: Duration,
     /// Retries of failed attempts.
     pub retry: RetryConfig,
     /// Circuit breaker, which fails calls fast during an outage of the API.
@@ -169,6 +175,7 @@ impl Default for UpstreamConfig {
             max_connections: 200,
             max_idle_connections: 50,
             idle_timeout: Duration::from_secs(300),
+            prompt_cache_wait: Duration::from_secs(10),
             retry: RetryConfig::default(),
             breaker: BreakerConfig::default(),
             pacing: true,
@@ -259,6 +266,7 @@ impl UpstreamConfig {
             ("write_timeout", self.write_timeout, false),
             ("read_timeout", self.read_timeout, false),
             ("idle_timeout", self.idle_timeout, true),
+            ("prompt_cache_wait", self.prompt_cache_wait, true),
             ("retry.initial_backoff", self.retry.initial_backoff, true),
             ("retry.max_backoff", self.retry.max_backoff, true),
             ("retry.max_retry_after", self.retry.max_retry_after, true),

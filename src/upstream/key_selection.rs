@@ -112,6 +112,7 @@ impl Rule<Call> for SelectKey {
         loop {
             let attempt = Attempt {
                 reservation: None,
+                lead: None,
                 traceparent: None,
                 tracestate: None,
                 call: call.clone(),

@@ -12,6 +12,7 @@ use super::{
     key_selection::SelectKey,
     keys::Keys,
     pacing::{AssumedLimits, Pace, RateLimiter},
+    prefix_warmup::{PrefixTable, WarmPrefix},
     retry::RetryPolicy,
     trace::{TraceAttempt, waits_for},
 };
@@ -67,7 +68,11 @@ impl Upstream {
     ) -> Result<Self, HttpConfigError> {
         let keys = keys.into();
         let hosts = config.all_hosts().into_iter();
-        let hosts = hosts.map(|host| of_host(host, config, &keys, proxies, store.clone()));
+        let prefixes = PrefixTable::default();
+        let hosts = hosts.map(|host| {
+            let (store, prefixes) = (store.clone(), prefixes.clone());
+            of_host(host, config, &keys, proxies, store, prefixes)
+        });
         let hosts: Arc<[Host]> = hosts.collect::<Result<_, _>>()?;
         let routes = Routes::new(&config.routes, &hosts);
         let coalesced = Coalesced::default();
@@ -89,7 +94,9 @@ impl Upstream {
             // The stack of a host, and that of the next one when it fails.
             .service(failover);
         Ok(Upstream {
-            client: Client::new(BoxStack::new(stack)).finding_needs(finds_needs),
+            client: Client::new(BoxStack::new(stack))
+                .finding_needs(finds_needs)
+                .warming_up(prefixes),
             hosts,
             coalesced,
         })
@@ -103,6 +110,7 @@ fn of_host(
     keys: &HostKeys,
     proxies: &ProxyVariables,
     store: Option<Store>,
+    prefixes: PrefixTable,
 ) -> Result<Host, HttpConfigError> {
     let http = HttpApi::new(&host, config, proxies)?;
     let keys = keys.of(&host);
@@ -124,6 +132,9 @@ fn of_host(
         // A key that the API rejects is replaced without counting as a
         // retry.
         .layer(rule(SelectKey::new(keys.clone(), rate_limiter.clone())))
+        // Each account has a prompt cache of its own; who waits for the first
+        // call of a prefix holds no reservation.
+        .layer(rule(WarmPrefix::new(prefixes, config.prompt_cache_wait)))
         .map_request(waits_for(Wait::RateLimit))
         // Each key has limits of its own; waiting for them holds no permit.
         .layer(rule(Pace::new(rate_limiter.clone(), config.pacing)))

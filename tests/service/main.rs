@@ -46,6 +46,7 @@ mod odd_answers;
 mod one_caller;
 mod overload;
 mod passthrough;
+mod prompt_costs;
 mod raw_grpc;
 mod sample_blocks;
 mod sample_requests;

@@ -6,11 +6,13 @@ mod look;
 mod prompt;
 mod schema;
 
-use super::{Rpcs, ServiceConfig, answer, call, generate::max_tokens, model, text};
+use super::{
+    Rpcs, ServiceConfig, answer, call, generate::max_tokens, model, prompt_cache::shared_system, text,
+};
 use crate::{
     claude::{
         answer::Message,
-        request::{MessagesRequest, OutputConfig, OutputFormat, SystemPrompt},
+        request::{MessagesRequest, OutputConfig, OutputFormat},
     },
     models::catalogue,
     proto::v1,
@@ -104,10 +106,11 @@ pub(super) fn classify_base(
     let enough = OTHER_TOKENS.saturating_add(count.saturating_mul(TOKENS_PER_LABEL));
     let max_tokens = max_tokens(request.max_tokens, 1, config.max_tokens.max(enough), wrong);
     let choice = choice(request);
+    let system = prompt::system(choice, &request.task);
     MessagesRequest {
+        system: Some(shared_system(system, &model, config.cache_prompt)),
         model,
         max_tokens: Some(max_tokens),
-        system: Some(SystemPrompt::Text(prompt::system(choice, &request.task))),
         output_config: Some(OutputConfig {
             effort,
             format: Some(OutputFormat::JsonSchema {

@@ -85,11 +85,8 @@ fn confidences(labels: &[v1::Label]) -> Value {
         .iter()
         .enumerate()
         .map(|(index, label)| {
-            let of = match label.description.as_str() {
-                "" => label.name.clone(),
-                description => format!("{}: {description}", label.name),
-            };
-            let schema = json!({"type": "number", "description": of});
+            // What the label means is in the prompt, and paid for once.
+            let schema = json!({"type": "number", "description": label.name});
             (confidence_key(index), schema)
         })
         .collect();
@@ -140,8 +137,8 @@ mod tests {
                 "confidences": {
                     "type": "object",
                     "properties": {
-                        "label_1": {"type": "number", "description": "billing: about billing"},
-                        "label_2": {"type": "number", "description": "bug: about bug"},
+                        "label_1": {"type": "number", "description": "billing"},
+                        "label_2": {"type": "number", "description": "bug"},
                     },
                     "required": ["label_1", "label_2"],
                     "additionalProperties": false,

@@ -1,5 +1,6 @@
 //! How much of a document a call to a model takes.
 
+use super::super::model;
 use crate::{
     documents::TextMeasure,
     models::{Day, KnownModel, catalogue},
@@ -7,9 +8,6 @@ use crate::{
 
 /// The context window of a model that the catalogue does not know: the smallest one there.
 const UNKNOWN_WINDOW: u64 = 200_000;
-
-/// Characters for each token of a model that the catalogue does not know: the fewest.
-const UNKNOWN_CHARACTERS_PER_TOKEN: f64 = 2.5;
 
 /// Tokens of the prompt around a text.
 const PROMPT: u64 = 2_000;
@@ -40,14 +38,14 @@ impl CallSizes {
     /// For calls to a model with these `max_tokens`, and parts of `part_tokens` or fewer.
     /// `prompt` is the text of the caller that each call has as well.
     pub fn of(model: &str, max_tokens: u32, part_tokens: u64, prompt: &str, today: Day) -> Self {
-        let known = catalogue().resolve(model).map(|on_host| on_host.model);
+        let known = catalogue().find(model);
         let window = known.map_or(UNKNOWN_WINDOW, |model| model.limits.context_window);
         let window = window.saturating_sub(u64::from(max_tokens));
         let cheapest = known.and_then(|model| threshold(model, today));
         let input = window
             .min(cheapest.unwrap_or(window))
             .saturating_sub(PROMPT);
-        let measure = TextMeasure::new(known.map_or(UNKNOWN_CHARACTERS_PER_TOKEN, density));
+        let measure = model::measure(model);
         let prompt = measure.tokens(prompt);
         let whole = ((input as f64 / MARGIN) as u64)
             .saturating_sub(prompt)
@@ -95,11 +93,6 @@ fn threshold(model: &KnownModel, today: Day) -> Option<u64> {
     begun
         .or_else(|| model.prices.first())?
         .long_context_threshold
-}
-
-fn density(model: &KnownModel) -> f64 {
-    let family = catalogue().tokenizers().get(&model.tokenizer);
-    family.map_or(UNKNOWN_CHARACTERS_PER_TOKEN, |it| it.characters_per_token)
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ pub(in crate::simulator) fn batched(
     checked: &CheckedRequest,
 ) -> String {
     let minimum = checked.model.limits.cache_minimum;
-    let cached = state.cache.pass(key, &checked.request, minimum);
+    let (cached, writes) = state.cache.read(key, &checked.request, minimum);
+    state.cache.write(writes);
     let input = tokens::of_request(&checked.request);
     let mut message = write(state, key, state.number(), None, checked, input, cached);
     message.usage.service_tier = Some("batch".to_owned());

@@ -5,6 +5,7 @@ use super::{
     super::{
         behaviour::Behaviour,
         body::{AnswerBody, BrokenOff, Pieces, Whole, respond},
+        cache::CacheWrites,
         config::SimulatorConfig,
         error::ApiError,
         exchange::{Exchange, ExchangeError},
@@ -34,12 +35,14 @@ pub(super) async fn deliver(
     answer: SimulatedMessage,
     streams: bool,
     mut reservation: OutputReservation,
+    writes: CacheWrites,
 ) -> Result<Response<AnswerBody>, ExchangeError> {
     reservation.used = answer.output_tokens();
     let config = &exchange.state.config;
     if !config.time_to_first_token.is_zero() {
         sleep(config.time_to_first_token).await;
     }
+    exchange.state.cache.write(writes);
     if streams {
         let framing = StreamFraming {
             host: config.host,

@@ -43,9 +43,9 @@ pub(super) async fn respond(
     let state = &exchange.state;
     let CheckedRequest { request, model, .. } = checked;
     let input = tokens::of_request(request);
-    let cached = state
+    let (cached, writes) = state
         .cache
-        .pass(&exchange.key, request, model.limits.cache_minimum);
+        .read(&exchange.key, request, model.limits.cache_minimum);
     let max_tokens = u64::from(request.max_tokens.unwrap_or(0));
     let reserved =
         state
@@ -69,7 +69,8 @@ pub(super) async fn respond(
         let kept = state.threads.keep(turn, &answer.id, answer.content());
         kept.map_err(ApiError::from)?;
     }
-    let mut response = deliver::deliver(exchange, answer, request.stream, reservation).await?;
+    let mut response =
+        deliver::deliver(exchange, answer, request.stream, reservation, writes).await?;
     remaining.write(response.headers_mut());
     Ok(response)
 }

@@ -177,7 +177,14 @@ fn events(began: SystemTime, state: &CallState, attempts: &[AttemptData]) -> Vec
         let ready = began + attempt.began;
         let permit = attempt.waited(Wait::Permit);
         let rate_limit = attempt.waited(Wait::RateLimit);
+        let prompt_cache = attempt.waited(Wait::PromptCache);
         let waits = [
+            (
+                event::WAIT_PROMPT_CACHE,
+                a::WAIT_PROMPT_CACHE,
+                prompt_cache,
+                permit + rate_limit + prompt_cache,
+            ),
             (
                 event::WAIT_RATE_LIMIT,
                 a::WAIT_RATE_LIMIT,
@@ -203,8 +210,9 @@ fn events(began: SystemTime, state: &CallState, attempts: &[AttemptData]) -> Vec
 }
 
 fn attempt_attributes(attempt: AttemptData) -> Attributes {
-    let [backoff, rate_limit, permit] =
-        [Wait::Backoff, Wait::RateLimit, Wait::Permit].map(|wait| attempt.waited(wait));
+    let waited = |wait| attempt.waited(wait);
+    let [backoff, rate_limit] = [Wait::Backoff, Wait::RateLimit].map(waited);
+    let [permit, prompt_cache] = [Wait::Permit, Wait::PromptCache].map(waited);
     let shown = attempt.answer.as_ref();
     let shown = shown.map(|answer| content::of_answer(answer, &attempt));
     let request = attempt.request;
@@ -245,6 +253,7 @@ fn attempt_attributes(attempt: AttemptData) -> Attributes {
     all.text(a::ERROR_TYPE, attempt.error.map_or("", ErrorType::name));
     all.text(a::RETRY_REASON, attempt.cause.map_or("", ErrorType::name));
     all.seconds(a::BACKOFF, backoff);
+    all.seconds(a::WAIT_PROMPT_CACHE, prompt_cache);
     all.seconds(a::WAIT_RATE_LIMIT, rate_limit);
     all.seconds(a::WAIT_PERMIT, permit);
     all.text(a::HOST, request.host);

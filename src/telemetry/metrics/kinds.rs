@@ -85,10 +85,12 @@ pub enum Wait {
     RateLimit,
     /// For a permit of the concurrency limit.
     Permit,
+    /// For the first call with the same prefix, which writes it to the prompt cache.
+    PromptCache,
 }
 
 /// Label values, indexed by [`Wait`].
-pub const WAITS: [&str; 3] = ["backoff", "rate_limit", "permit"];
+pub const WAITS: [&str; 4] = ["backoff", "rate_limit", "permit", "prompt_cache"];
 
 /// A kind of exported item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

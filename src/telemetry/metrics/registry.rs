@@ -63,7 +63,7 @@ pub struct Metrics {
     pub(super) failures: SeriesMap<FailureKey, AtomicU64>,
     pub(super) rejections: SeriesMap<&'static str, AtomicU64>,
     pub(super) retries: [AtomicU64; names::ERROR_TYPES.len()],
-    pub(super) waits: [AtomicU64; 3],
+    pub(super) waits: [AtomicU64; 4],
     pub(super) exports: [[AtomicU64; 3]; 4],
     pub(super) sources: RwLock<Vec<MetricSource>>,
     /// The histograms of the SDK, if metrics are pushed.
@@ -217,7 +217,7 @@ impl Metrics {
     }
 
     /// Adds the waits of an attempt, by [`Wait`](super::Wait).
-    pub fn waited_for(&self, waits: [Duration; 3]) {
+    pub fn waited_for(&self, waits: [Duration; 4]) {
         for (counter, time) in self.waits.iter().zip(waits) {
             if !time.is_zero() {
                 counter.fetch_add(histogram::nanos(time), Relaxed);

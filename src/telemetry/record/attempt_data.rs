@@ -16,7 +16,7 @@ pub struct AttemptData {
     pub(in crate::telemetry) began: Duration,
     pub(in crate::telemetry) took: Duration,
     /// Waits before the attempt, by [`Wait`].
-    pub(in crate::telemetry) waits: [Duration; 3],
+    pub(in crate::telemetry) waits: [Duration; 4],
     /// Error of the previous attempt, if this one is a retry.
     pub(in crate::telemetry) cause: Option<ErrorType>,
     pub(in crate::telemetry) error: Option<ErrorType>,

@@ -92,7 +92,7 @@ pub struct CallEnd {
 /// What is known when an attempt starts.
 pub(in crate::telemetry) struct AttemptStart {
     pub(in crate::telemetry) number: u32,
-    pub(in crate::telemetry) waits: [Duration; 3],
+    pub(in crate::telemetry) waits: [Duration; 4],
     pub(in crate::telemetry) cause: Option<ErrorType>,
 }
 

@@ -27,7 +27,7 @@ pub(in crate::telemetry) struct CallState {
     /// Time in which an attempt was in flight, until its first response byte.
     pub(in crate::telemetry) upstream: Duration,
     /// Waits of the next attempt, by [`Wait`].
-    pub(super) waits: [Duration; 3],
+    pub(super) waits: [Duration; 4],
     pub(super) waiting: Option<(Wait, Instant)>,
     /// Error and time of the last attempt, if it failed.
     pub(super) failed: Option<(ErrorType, Instant)>,
@@ -55,7 +55,7 @@ impl CallState {
         }
         // The time since the last attempt failed was the backoff.
         if let Some((_, failed)) = self.failed
-            && self.waits == [Duration::ZERO; 3]
+            && self.waits == [Duration::ZERO; 4]
         {
             self.waits[Wait::Backoff as usize] = now - failed;
         }

@@ -61,7 +61,13 @@ impl HttpApi {
                 | (
                     Transport::Gathered,
                     BodyFormat::Events | BodyFormat::Frames | BodyFormat::Other,
-                ) => Body::Message(gathered(events(response)?).await?),
+                ) => {
+                    let events = events(response)?.begun().await?;
+                    if let Some(lead) = &attempt.lead {
+                        lead.begun();
+                    }
+                    Body::Message(gathered(events).await?)
+                }
                 (Transport::Whole, BodyFormat::Json | BodyFormat::Other)
                 | (Transport::Gathered, BodyFormat::Json) => {
                     Body::Message(self.whole(response, &attempt.meter).await?)
