@@ -45,6 +45,8 @@ pub mod memory;
 #[doc(hidden)]
 pub mod models;
 #[doc(hidden)]
+pub mod response_cache;
+#[doc(hidden)]
 pub mod secrets;
 #[doc(hidden)]
 pub mod server;

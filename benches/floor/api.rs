@@ -171,7 +171,7 @@ impl Message {
             model: self.model,
             request_id,
             model_calls: 1,
-            host: String::new(),
+            ..v1::ClassifyResponse::default()
         })
     }
 }

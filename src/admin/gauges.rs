@@ -4,6 +4,7 @@
 use super::view::ServiceView;
 use crate::{
     access::Refusals,
+    response_cache::ResponseCache,
     telemetry::{
         metrics::Family,
         names::{Metric, OTHER_LABEL, attribute as a, metric as m},
@@ -110,6 +111,20 @@ fn http2(hosts: &[Host]) -> [Family; 4] {
     ]
 }
 
+/// The cache of responses.
+fn kept_responses(cache: &ResponseCache) -> [Family; 3] {
+    let figures = cache.figures();
+    let mut lookups = Family::new(&m::CACHE_LOOKUPS);
+    for (result, count) in [("hit", figures.hits), ("miss", figures.misses)] {
+        lookups.number(&[(a::CACHE_RESULT, result)], count as f64);
+    }
+    [
+        lookups,
+        Family::single(&m::CACHE_EVICTIONS, figures.evictions as f64),
+        Family::single(&m::CACHE_SIZE, figures.bytes as f64),
+    ]
+}
+
 /// The circuits of each host.
 fn circuits(hosts: &[Host]) -> Family {
     let mut breaker = Family::new(&m::BREAKER);
@@ -185,6 +200,7 @@ fn read(view: &ServiceView, families: &mut Vec<Family>) {
         queued(view),
     ]);
     families.extend(http2(hosts));
+    families.extend(view.responses.iter().flat_map(kept_responses));
     let mut reloads = Family::new(&m::RELOADS);
     for reload in &view.reloads {
         let counts = reload.counts();

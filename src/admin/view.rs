@@ -2,6 +2,7 @@
 
 use crate::{
     access::Refusals,
+    response_cache::ResponseCache,
     memory::MessageBudget,
     secrets::Reload,
     server::Drain,
@@ -28,6 +29,8 @@ pub struct ServiceView {
     pub reloads: Vec<Arc<dyn Reload>>,
     /// Counts of rejected callers, when callers must authenticate.
     pub refusals: Option<Refusals>,
+    /// The responses that are kept, if any are.
+    pub responses: Option<ResponseCache>,
     /// Health of the store that replicas share; always healthy in memory.
     pub store: StoreHealth,
 }

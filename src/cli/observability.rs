@@ -6,6 +6,7 @@ use crate::{
     admin::{self, Admin, AdminConfig},
     config::{Config, Environment},
     models::{Day, PriceTable},
+    response_cache::ResponseCache,
     secrets::Reload,
     server::Server,
     store::StoreHealth,
@@ -69,6 +70,7 @@ impl Observability {
         reloads: Vec<Arc<dyn Reload>>,
         refusals: Option<Refusals>,
         store: Option<StoreHealth>,
+        responses: Option<ResponseCache>,
     ) -> admin::ServiceView {
         admin::ServiceView {
             telemetry: self.telemetry.clone(),
@@ -78,6 +80,7 @@ impl Observability {
             log_level: Some(self.logs.level()),
             reloads,
             refusals,
+            responses,
             store: store.unwrap_or_default(),
         }
     }

@@ -17,6 +17,7 @@ use crate::{
     config::{Config, Environment},
     files::{Files, Ownership},
     models::{Day, PriceTable},
+    response_cache::ResponseCache,
     secrets::{ApiKeys, KeySource, Reload, Reloadable, Watcher},
     server::Server,
     service::Rpcs,
@@ -150,8 +151,11 @@ async fn serve(
     );
     let batches = batches.map_err(|error| unusable(&error))?;
     let prices = PriceTable::new(&config.limits.prices, Day::today());
+    let responses = ResponseCache::open(&config.response_cache, security.store.as_ref());
+    let responses = responses.map_err(|error| unusable(&error))?;
     let service = Rpcs::new(upstream.client.clone(), config.service)
         .with_prices(prices)
+        .with_responses(responses.clone())
         .with_batches(batches.clone())
         .with_files(files.clone());
     let drain_timeout = config.server.drain_timeout;
@@ -184,7 +188,14 @@ async fn serve(
     });
     drop(start);
     let drain = server.drain();
-    let observed = observability.of(upstream, &server, reloads, refusals, store_health);
+    let observed = observability.of(
+        upstream,
+        &server,
+        reloads,
+        refusals,
+        store_health,
+        responses,
+    );
     let admin = observability.admin(&config.admin, observed).await?;
     // The port accepts connections since it was bound, so anyone who waits for
     // this line can call. The service runs even if nobody reads it.

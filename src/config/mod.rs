@@ -19,6 +19,7 @@ use crate::{
     admin::AdminConfig,
     batches::BatchesConfig,
     files::FilesConfig,
+    response_cache::ResponseCacheConfig,
     secrets::SecretsConfig,
     server::ServerConfig,
     service::ServiceConfig,
@@ -49,6 +50,9 @@ pub struct Config {
     pub batches: BatchesConfig,
     /// Files at the API, and whom they belong to.
     pub files: FilesConfig,
+    /// Responses that are kept for exactly the same request of the same tenant. Nothing is
+    /// kept unless a call asks for it.
+    pub response_cache: ResponseCacheConfig,
     /// Access control.
     pub access: AccessConfig,
     /// The usage store and the prices of tokens.
@@ -117,6 +121,10 @@ impl Config {
         self.batches.check(&self.limits.store, &mut |key, problem| {
             wrong(&format!("batches.{key}"), problem)
         });
+        self.response_cache
+            .check(&self.limits.store, &mut |key, problem| {
+                wrong(&format!("response_cache.{key}"), problem)
+            });
         self.access
             .check(&mut |key, problem| wrong(&format!("access.{key}"), problem));
         self.limits
@@ -189,6 +197,7 @@ impl Layers {
         let service = self.section("service", faults);
         let batches = self.section("batches", faults);
         let files = self.section("files", faults);
+        let response_cache = self.section("response_cache", faults);
         let access = self.section("access", faults);
         let limits = self.section("limits", faults);
         let secrets = self.section("secrets", faults);
@@ -202,6 +211,7 @@ impl Layers {
             service: service?,
             batches: batches?,
             files: files?,
+            response_cache: response_cache?,
             access: access?,
             limits: limits?,
             secrets: secrets?,

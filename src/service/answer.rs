@@ -26,6 +26,8 @@ pub fn usage(usage: &Usage) -> v1::Usage {
         web_fetch_requests: figure(tools.map(|it| it.web_fetch_requests)),
         inference_geo: usage.inference_geo.clone().unwrap_or_default(),
         speed: usage.speed.clone().unwrap_or_default(),
+        saved_input_tokens: 0,
+        saved_output_tokens: 0,
     }
 }
 

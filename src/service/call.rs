@@ -26,8 +26,15 @@ const CONVERSATION: &str = "claude-conversation";
 /// answered earlier in the conversation.
 const HOST: &str = "claude-host";
 
+/// Metadata: how old a response may be that is kept of an earlier call, in seconds. 0
+/// accepts none, and keeps none.
+const CACHE_MAX_AGE: &str = "claude-cache-max-age";
+
 /// The metadata with call options.
-pub const OPTION_HEADERS: [&str; 4] = [PRIORITY, COALESCE, CONVERSATION, HOST];
+pub const OPTION_HEADERS: [&str; 5] = [PRIORITY, COALESCE, CONVERSATION, HOST, CACHE_MAX_AGE];
+
+/// Maximum of [`CACHE_MAX_AGE`]: a year.
+const LONGEST_MAX_AGE: u64 = 365 * 24 * 60 * 60;
 
 /// Maximum length of [`CONVERSATION`].
 const MAX_CONVERSATION: usize = 128;
@@ -95,6 +102,27 @@ pub fn options<T>(
         record,
         ..CallOptions::new(deadline)
     })
+}
+
+/// How old a response may be that is kept of an earlier call; zero if the call accepts none.
+/// `default` is the setting of its RPC.
+///
+/// # Errors
+/// INVALID_ARGUMENT when the metadata is not a number of seconds.
+pub fn cache_max_age<T>(request: &Request<T>, default: Duration) -> Result<Duration, Status> {
+    let Some(value) = request.metadata().get(CACHE_MAX_AGE) else {
+        return Ok(default);
+    };
+    let seconds = value.to_str().ok().and_then(|it| it.parse::<u64>().ok());
+    match seconds.filter(|seconds| *seconds <= LONGEST_MAX_AGE) {
+        Some(seconds) => Ok(Duration::from_secs(seconds)),
+        None => {
+            let mut wrong = Violations::default();
+            let problem = format!("must be a number of seconds, at most {LONGEST_MAX_AGE}");
+            wrong.add(format_args!("metadata.{CACHE_MAX_AGE}"), problem);
+            Err(wrong.into_status())
+        }
+    }
 }
 
 fn conversation(metadata: &MetadataMap, wrong: &mut Violations) -> Option<String> {

@@ -1,8 +1,9 @@
 //! `[service]`: models and defaults of the RPCs.
 
 use super::model;
-use crate::claude::request::Effort;
+use crate::{claude::request::Effort, duration_limits};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Models and defaults of the RPCs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +104,11 @@ pub struct GenerateConfig {
     /// Whether identical concurrent unary calls share one upstream call. The
     /// metadata `claude-coalesce` overrides it per call.
     pub coalesce: bool,
+    /// How old a response may be that the cache has of an earlier call with exactly the same
+    /// request (`[response_cache]`). `0s` accepts none, and keeps none. The metadata
+    /// `claude-cache-max-age`, in seconds, overrides it per call. Unary calls only.
+    #[serde(with = "humantime_serde")]
+    pub cache_max_age: Duration,
 }
 
 /// Defaults of Summarize and SummarizeStream.
@@ -122,6 +128,11 @@ pub struct SummarizeConfig {
     /// Whether identical concurrent unary calls share one upstream call. The
     /// metadata `claude-coalesce` overrides it per call.
     pub coalesce: bool,
+    /// How old a response may be that the cache has of an earlier call with exactly the same
+    /// request (`[response_cache]`). `0s` accepts none, and keeps none. The metadata
+    /// `claude-cache-max-age`, in seconds, overrides it per call. Unary calls only.
+    #[serde(with = "humantime_serde")]
+    pub cache_max_age: Duration,
 }
 
 /// Defaults of Classify.
@@ -141,6 +152,11 @@ pub struct ClassifyConfig {
     /// Whether identical concurrent unary calls share one upstream call. The
     /// metadata `claude-coalesce` overrides it per call.
     pub coalesce: bool,
+    /// How old a response may be that the cache has of an earlier call with exactly the same
+    /// request (`[response_cache]`). `0s` accepts none, and keeps none. The metadata
+    /// `claude-cache-max-age`, in seconds, overrides it per call. Unary calls only.
+    #[serde(with = "humantime_serde")]
+    pub cache_max_age: Duration,
     /// Whether the API caches the labels, with their descriptions and examples, where
     /// the model caches a prompt of that length. A second call with the same labels
     /// within five minutes pays for the first one's writing.
@@ -153,6 +169,7 @@ impl Default for GenerateConfig {
             model: "claude-sonnet-5-5".to_owned(),
             max_tokens: 4096,
             coalesce: false,
+            cache_max_age: Duration::ZERO,
         }
     }
 }
@@ -164,6 +181,7 @@ impl Default for SummarizeConfig {
             max_tokens: 2048,
             effort: Some(Effort::Low),
             coalesce: true,
+            cache_max_age: Duration::ZERO,
         }
     }
 }
@@ -175,6 +193,7 @@ impl Default for ClassifyConfig {
             max_tokens: 1024,
             effort: Some(Effort::Low),
             coalesce: true,
+            cache_max_age: Duration::ZERO,
             cache_prompt: true,
         }
     }
@@ -218,6 +237,16 @@ impl ServiceConfig {
         if !(1..=1024).contains(&self.items.parallel) {
             wrong("items.parallel", "must be between 1 and 1024".to_owned());
         }
+        let ages = [
+            ("generate.cache_max_age", self.generate.cache_max_age, true),
+            (
+                "summarize.cache_max_age",
+                self.summarize.cache_max_age,
+                true,
+            ),
+            ("classify.cache_max_age", self.classify.cache_max_age, true),
+        ];
+        duration_limits::check(ages, wrong);
         for model in &self.allowed_models {
             if !model::is_model_id(model) {
                 wrong("allowed_models", format!("invalid model id {model:?}"));

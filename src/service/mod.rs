@@ -10,6 +10,7 @@ mod documents;
 mod files;
 mod generate;
 mod items;
+mod kept_responses;
 mod model;
 mod models;
 mod passthrough;
@@ -30,6 +31,7 @@ use crate::{
     memory::MessageBudget,
     models::PriceTable,
     proto::v1::{self, claude_service_server::ClaudeService},
+    response_cache::ResponseCache,
     upstream::Client,
 };
 use futures::{StreamExt, stream::BoxStream};
@@ -50,6 +52,7 @@ pub struct Rpcs {
     memory: MessageBudget,
     /// Cancelled when the server shuts down.
     drain: CancellationToken,
+    responses: Option<ResponseCache>,
     /// The documents that may still be summarized at once.
     documents: Arc<Semaphore>,
 }
@@ -66,6 +69,7 @@ impl Rpcs {
             prices: PriceTable::default(),
             memory: MessageBudget::new(usize::MAX, Duration::MAX),
             drain: CancellationToken::new(),
+            responses: None,
         }
     }
 
@@ -85,6 +89,12 @@ impl Rpcs {
     #[must_use]
     pub fn with_drain(self, drain: CancellationToken) -> Self {
         Rpcs { drain, ..self }
+    }
+
+    /// Keeps responses for calls that ask for it; without a cache, for none.
+    #[must_use]
+    pub fn with_responses(self, responses: Option<ResponseCache>) -> Self {
+        Rpcs { responses, ..self }
     }
 
     /// Serves batches; without them, BatchService rejects all calls.

@@ -199,6 +199,10 @@ pub mod attribute {
     pub const COST: &str = "claude_grpc.cost";
     /// Gateway overhead before the first response byte, in seconds.
     pub const OVERHEAD_DURATION: &str = "claude_grpc.overhead.duration";
+    /// Whether the response is from the cache of the service.
+    pub const CACHED: &str = "claude_grpc.cached";
+    /// What a call found in the cache of responses: `hit` or `miss`.
+    pub const CACHE_RESULT: &str = "claude_grpc.cache.result";
     /// Whether the call shared the response of another call.
     pub const COALESCED: &str = "claude_grpc.coalesced";
     /// The API's id of the request.
@@ -357,6 +361,12 @@ metrics! {
         "Configured API keys.";
     COALESCED: Counter "claude_grpc.upstream.coalesced" in "{call}",
         "Calls that shared the response of another call.";
+    CACHE_LOOKUPS: Counter "claude_grpc.response_cache.lookups" in "{call}",
+        "Calls that accept a response of an earlier call, by what they found: `hit` or `miss`.";
+    CACHE_EVICTIONS: Counter "claude_grpc.response_cache.evictions" in "{response}",
+        "Responses that were dropped because `response_cache.max_bytes` was reached.";
+    CACHE_SIZE: Gauge "claude_grpc.response_cache.size" in "By",
+        "Size of the responses that are kept in memory.";
     REFUSALS: Counter "claude_grpc.access.refusals" in "{call}",
         "Rejected callers, by cause.";
     CONNECTIONS: Gauge "claude_grpc.connections.open" in "{connection}",

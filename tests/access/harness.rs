@@ -13,6 +13,7 @@ use claude_grpc::{
         models::ModelPage,
     },
     proto::v1::{self, claude_service_client::ClaudeServiceClient},
+    response_cache::{ResponseCache, ResponseCacheConfig},
     secrets::Reloadable,
     server::{Drain, Server, ServerConfig, Tls},
     service::{Rpcs, ServiceConfig},
@@ -295,7 +296,9 @@ impl Setup {
         let api = Api::default();
         let stack = charging(api.stack(), &access);
         let upstream = Client::new(stack);
+        let responses = ResponseCache::open(&ResponseCacheConfig::default(), None);
         let service = Rpcs::new(upstream, ServiceConfig::default());
+        let service = service.with_responses(responses.unwrap());
         let tls = Tls::load(&self.server.tls, self.server.grpc_web)
             .await
             .unwrap();

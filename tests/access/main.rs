@@ -8,6 +8,7 @@ mod file_world;
 mod harness;
 mod hosts;
 mod items;
+mod kept_responses;
 mod keys;
 mod limits;
 #[path = "../replicas/process.rs"]

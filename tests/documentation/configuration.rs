@@ -31,6 +31,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("batches.key_file", "\"/etc/claude-grpc/batches.key\""),
     ("files.state_file", "\"/var/lib/claude-grpc/files\""),
     ("files.key_file", "\"/etc/claude-grpc/files.key\""),
+    (
+        "response_cache.key_file",
+        "\"/etc/claude-grpc/responses.key\"",
+    ),
     ("access.clients_file", "\"/etc/claude-grpc/clients.toml\""),
     (
         "limits.budget_file",

@@ -48,6 +48,7 @@ mod overload;
 mod passthrough;
 mod prompt_costs;
 mod raw_grpc;
+mod response_cache;
 mod sample_blocks;
 mod sample_requests;
 mod sample_texts;

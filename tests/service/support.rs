@@ -3,6 +3,7 @@
 use claude_grpc::{
     models::{Day, PriceTable},
     proto::v1::{self, claude_service_client::ClaudeServiceClient},
+    response_cache::{ResponseCache, ResponseCacheConfig},
     server::{Drain, Server, ServerConfig, Tls},
     service::{Rpcs, ServiceConfig},
     simulator::{Handle, Simulator, SimulatorConfig},
@@ -113,7 +114,10 @@ impl World {
         });
         let upstream = Upstream::new(&setup.upstream, Keys::new(keys)).unwrap();
         let prices = PriceTable::new(&[], Day::today());
-        let service = Rpcs::new(upstream.client.clone(), setup.service).with_prices(prices);
+        let responses = ResponseCache::open(&ResponseCacheConfig::default(), None);
+        let service = Rpcs::new(upstream.client.clone(), setup.service)
+            .with_prices(prices)
+            .with_responses(responses.unwrap());
         let tls = Tls::load(&setup.server.tls, setup.server.grpc_web);
         let tls = tls.await.unwrap();
         let server = Server::bind(setup.server, service).await.unwrap();

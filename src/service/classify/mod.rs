@@ -7,7 +7,8 @@ mod prompt;
 mod schema;
 
 use super::{
-    Rpcs, ServiceConfig, answer, call, generate::max_tokens, model, prompt_cache::shared_system, text,
+    Rpcs, ServiceConfig, answer, call, generate::max_tokens, kept_responses::FoundResponse, model,
+    prompt_cache::shared_system, text,
 };
 use crate::{
     claude::{
@@ -50,17 +51,25 @@ impl Rpcs {
         )?;
         options.key_choice = KeyChoice::CachedPrefix;
         options.rpc = RoutedRpc::Classify;
+        let max_age = call::cache_max_age(&request, self.config.classify.cache_max_age)?;
         let mut request = request.into_inner();
         let mut wrong = Violations::default();
         let mut upstream = self.classify_upstream(&mut request, &mut wrong);
         wrong.into_result()?;
+        let keep_as = match self.kept(&upstream, &options, max_age).await {
+            FoundResponse::Kept(response) => return Ok(Response::new(response)),
+            FoundResponse::Missing(keep_as) => keep_as,
+        };
         let classifier = Classifier {
             client: self.claude.clone(),
             options,
             labels: request,
         };
-        let labels = classifier.classified(&mut upstream, PAYLOAD).await;
-        labels.map(Response::new)
+        let response = classifier.classified(&mut upstream, PAYLOAD).await?;
+        if let Some(keep_as) = keep_as {
+            keep_as.keep(&response).await;
+        }
+        Ok(Response::new(response))
     }
 
     /// Checks a request and maps it to a request of the API.
@@ -168,6 +177,7 @@ impl Classifier {
                         host: answered.origin.host.to_string(),
                         request_id: answered.origin.request_id.unwrap_or_default(),
                         model_calls,
+                        cached: false,
                     });
                 }
                 Err(breach) if model_calls < MAX_MODEL_CALLS => {
@@ -212,6 +222,7 @@ pub(super) fn response_in_batch(
         request_id: String::new(),
         host: String::new(),
         model_calls: 1,
+        cached: false,
     })
 }
 

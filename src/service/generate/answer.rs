@@ -35,6 +35,7 @@ pub fn response(message: Message, origin: AnswerOrigin) -> v1::GenerateResponse 
         extra_json: rest.extra_json,
         other_deltas: deltas.map(|(index, it)| other_delta(index, it)).collect(),
         other_events: events.map(other_event).collect(),
+        cached: false,
     }
 }
 

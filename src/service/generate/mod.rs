@@ -19,7 +19,7 @@ mod tools;
 pub use answer::response;
 pub use request::{max_tokens, messages_request};
 
-use super::{Rpcs, call};
+use super::{Rpcs, call, kept_responses::FoundResponse};
 use crate::{
     claude::request::MessagesRequest,
     proto::v1,
@@ -45,9 +45,14 @@ impl Rpcs {
             self.config.generate.coalesce,
             &self.config.passthrough,
         )?;
+        let max_age = call::cache_max_age(&request, self.config.generate.cache_max_age)?;
         let mut wrong = Violations::default();
         let upstream = request::messages_request(request.into_inner(), &self.config, &mut wrong);
         wrong.into_result()?;
+        let keep_as = match self.kept(&upstream, &options, max_age).await {
+            FoundResponse::Kept(response) => return Ok(Response::new(response)),
+            FoundResponse::Missing(keep_as) => keep_as,
+        };
 
         let answered = self
             .claude
@@ -55,6 +60,9 @@ impl Rpcs {
             .await
             .map_err(|failed| status::upstream_failed(&failed, PAYLOAD))?;
         let response = answer::response(answered.value, answered.origin);
+        if let Some(keep_as) = keep_as {
+            keep_as.keep(&response).await;
+        }
         Ok(Response::new(response))
     }
 

@@ -3,7 +3,10 @@
 mod prompt;
 mod stream;
 
-use super::{Rpcs, ServiceConfig, answer, call, generate::max_tokens, model, text};
+use super::{
+    Rpcs, ServiceConfig, answer, call, generate::max_tokens, kept_responses::FoundResponse, model,
+    text,
+};
 use crate::{
     claude::{
         answer::Message,
@@ -40,9 +43,14 @@ impl Rpcs {
         )?;
         options.key_choice = KeyChoice::CachedPrefix;
         options.rpc = RoutedRpc::Summarize;
+        let max_age = call::cache_max_age(&request, self.config.summarize.cache_max_age)?;
         let mut wrong = Violations::default();
         let checked = CheckedSummary::read(request.into_inner(), &self.config, &mut wrong);
         wrong.into_result()?;
+        let keep_as = match self.kept(&checked.upstream, &options, max_age).await {
+            FoundResponse::Kept(response) => return Ok(Response::new(response)),
+            FoundResponse::Missing(keep_as) => keep_as,
+        };
 
         let answered = self
             .claude
@@ -50,6 +58,9 @@ impl Rpcs {
             .await
             .map_err(|failed| status::upstream_failed(&failed, PAYLOAD))?;
         let response = response(answered.value, answered.origin, checked.characters);
+        if let Some(keep_as) = keep_as {
+            keep_as.keep(&response).await;
+        }
         Ok(Response::new(response))
     }
 
@@ -189,5 +200,6 @@ pub(super) fn response(
         model: message.model,
         host: origin.host.to_string(),
         request_id: origin.request_id.unwrap_or_default(),
+        cached: false,
     }
 }

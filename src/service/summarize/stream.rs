@@ -104,6 +104,7 @@ impl SummaryTranslator {
             model: std::mem::take(&mut self.model),
             request_id: origin.request_id.unwrap_or_default(),
             host: origin.host.to_string(),
+            cached: false,
         }
     }
 }

@@ -159,6 +159,9 @@ fn call_attributes(call: &CallData, end: &CallEnd) -> Attributes {
     if state.cost > 0 {
         attributes.number(a::COST, state.cost as f64 / 1e9);
     }
+    if state.found {
+        attributes.boolean(a::CACHED, true);
+    }
     if state.joined.is_some() {
         attributes.boolean(a::COALESCED, true);
     }

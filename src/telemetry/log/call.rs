@@ -36,6 +36,7 @@ macro_rules! line {
             cost_usd = some($state.cost).map(|it| it as f64 / 1e9),
             attempts = $state.attempts,
             coalesced = $state.joined.map(|_| true),
+            cached = $state.found.then_some(true),
             "call"
         )
     };

@@ -164,6 +164,14 @@ impl CallRecord {
         state.model = Some(Arc::clone(model));
     }
 
+    /// The response is from the cache, for a request to this model.
+    pub fn found(&self, model: &str) {
+        self.model(&Arc::from(model));
+        if let Some(call) = &self.0 {
+            call.state().found = true;
+        }
+    }
+
     /// The next attempt starts to wait for `wait`, which ends any previous
     /// wait.
     pub fn waits(&self, wait: Wait) {

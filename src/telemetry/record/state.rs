@@ -39,6 +39,8 @@ pub(in crate::telemetry) struct CallState {
     pub(in crate::telemetry) overhead: Option<Duration>,
     /// The call whose response this one shares.
     pub(in crate::telemetry) joined: Option<(TraceId, SpanId)>,
+    /// Whether the response is from the cache.
+    pub(in crate::telemetry) found: bool,
     /// The attempts that ended, if the call is sampled.
     pub(in crate::telemetry) spans: Vec<AttemptData>,
     pub(super) finished: bool,
