@@ -166,7 +166,7 @@ pub fn run(cli: Cli) -> ExitCode {
 
 async fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Serve(args) => serve::run(args).await,
+        Command::Serve(args) => Box::pin(serve::run(args)).await,
         Command::Simulate(args) => simulate::run(args).await,
         Command::Generate(args) => {
             client::traced("claude-grpc generate", client::generate::run(args)).await
