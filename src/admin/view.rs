@@ -2,8 +2,8 @@
 
 use crate::{
     access::Refusals,
-    response_cache::ResponseCache,
     memory::MessageBudget,
+    response_cache::ResponseCache,
     secrets::Reload,
     server::Drain,
     store::StoreHealth,
