@@ -172,6 +172,7 @@ async fn reflection_lists_the_services_in_both_versions() {
                 "Summarize",
                 "SummarizeStream",
                 "Classify",
+                "ProcessItems",
                 "CountTokens",
                 "ListModels",
             ]
