@@ -39,6 +39,8 @@ pub mod files;
 #[doc(hidden)]
 pub mod host_features;
 #[doc(hidden)]
+pub mod kinds;
+#[doc(hidden)]
 pub mod layer;
 #[doc(hidden)]
 pub mod memory;

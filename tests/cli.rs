@@ -942,10 +942,10 @@ fn each_failure_has_its_exit_code_and_its_line() {
     assert!(wrong.reason().contains("sentences"), "{wrong:?}");
     assert!(!wrong.stderr.contains("licence"), "{wrong:?}");
 
-    let bytes = service.run_on(&["summarize"], b"gr\xfc\xdfe").failed(2);
+    let bytes = service.run_on(&["summarize"], b"gr\0\xdfe").failed(2);
     assert_eq!(
         bytes.reason(),
-        "standard input: must be UTF-8: invalid byte at offset 2"
+        "standard input: failed to read it: it is binary"
     );
 
     let cut = service

@@ -10,6 +10,7 @@ mod man;
 mod observability;
 mod output;
 mod proxies;
+mod read_document;
 mod secrets;
 mod security;
 mod serve;
@@ -112,6 +113,9 @@ enum Command {
     Completions(completions::Args),
     /// Print the man page, or write those of all commands.
     Man(man::Args),
+    /// Write the text of a document, within limits. The client commands call it.
+    #[command(hide = true)]
+    ReadDocument(read_document::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -146,9 +150,21 @@ fn without_empty_variables(command: clap::Command, environment: &Environment) ->
 /// Runs the command. Reports failures on stderr, one per line, and returns the
 /// exit code.
 pub fn run(cli: Cli) -> ExitCode {
-    let outcome = match Runtime::new() {
+    let outcome = match cli.command {
+        // The threads of a runtime would take from the memory that it may have.
+        Command::ReadDocument(args) => read_document::run(args),
+        command => run_async(command),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run_async(command: Command) -> Result<(), Failure> {
+    match Runtime::new() {
         Ok(runtime) => {
-            let outcome = runtime.block_on(dispatch(cli.command));
+            let outcome = runtime.block_on(dispatch(command));
             // A blocking read of standard input cannot be cancelled.
             runtime.shutdown_background();
             outcome
@@ -157,10 +173,6 @@ pub fn run(cli: Cli) -> ExitCode {
             Exit::Failed,
             format!("failed to start the async runtime: {error}"),
         )),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
     }
 }
 
@@ -186,6 +198,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Templates(args) => client::templates::run(args).await,
         Command::Completions(args) => completions::run(&args, Cli::command()),
         Command::Man(args) => man::run(&args, Cli::command()),
+        Command::ReadDocument(args) => read_document::run(args),
         Command::Clients(command) => clients::run(command),
         Command::Secrets(command) => secrets::run(command),
         Command::Config(ConfigCommand::Check(args)) => config_check::run(&args).await,

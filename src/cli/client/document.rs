@@ -5,9 +5,11 @@ use super::{
     document_rpc::{DocumentEvent, DocumentRpc},
     input::{self, Source},
     parts_file::KeptParts,
+    reader::{self, DocumentReader, LONGEST_MESSAGE, ReadText},
 };
 use crate::{
     cli::exit::{Exit, Failure},
+    kinds::{HEAD, Kind, Reading, UnreadableDocument, Utf8Check, kind_of},
     proto::v1::DocumentPlan,
 };
 use async_stream::stream;
@@ -17,15 +19,13 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 use std::{
     fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
+    io::{self, Read, Seek},
+    os::unix::fs::FileExt,
+    sync::Arc,
     time::Duration,
 };
-use tokio::{io::AsyncReadExt, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 use tonic::Status;
-
-/// Files that are larger are sent in chunks, in bytes.
-const LONGEST_MESSAGE: u64 = 1024 * 1024;
 
 /// Size of a chunk, in bytes.
 const CHUNK: usize = 256 * 1024;
@@ -41,14 +41,14 @@ const LONG_TIMEOUT: Duration = Duration::from_secs(600);
 pub enum DocumentContent {
     /// A text.
     Text(String),
-    /// A file.
+    /// A text in a file.
     Long(LongDocument),
 }
 
-/// A file that is sent in chunks.
+/// A text in a file that is sent in chunks.
 #[derive(Debug)]
 pub struct LongDocument {
-    path: PathBuf,
+    file: Arc<File>,
     sha256: Bytes,
     /// The parts that are done, from which the next call goes on.
     parts: KeptParts,
@@ -57,27 +57,47 @@ pub struct LongDocument {
 // === impl DocumentContent ===
 
 impl DocumentContent {
-    /// Reads a document, and returns its digest with it. A large file is left where it is.
+    /// Opens a document, and finds out what it is.
     ///
     /// # Errors
     /// [`Exit::Usage`] when it cannot be read.
     pub async fn read(source: &Source) -> Result<Unchecked, Failure> {
-        let Source::File(path) = source else {
-            return source.bytes().await.map(Unchecked::Bytes);
-        };
-        if !is_long(source) {
-            return source.bytes().await.map(Unchecked::Bytes);
-        }
-        let path = path.clone();
-        let hashed = spawn_blocking(move || sha256_of(&path).map(|sha256| (path, sha256)));
-        match hashed.await {
-            Ok(Ok((path, sha256))) => Ok(Unchecked::Long(LongDocument {
-                path,
-                sha256,
-                parts: KeptParts::default(),
-            })),
+        let source = source.clone();
+        match spawn_blocking(move || Unchecked::open(&source)).await {
+            Ok(Ok(document)) => Ok(document),
             Ok(Err(error)) => Err(Failure::usage(format!("failed to read: {error}"))),
             Err(_) => Err(Failure::new(Exit::Failed, "reading was cancelled")),
+        }
+    }
+
+    /// All of its text.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn text(self) -> Result<String, Failure> {
+        let document = match self {
+            DocumentContent::Text(text) => return Ok(text),
+            DocumentContent::Long(document) => document,
+        };
+        let file = Arc::clone(&document.file);
+        let read = spawn_blocking(move || {
+            let mut text = String::new();
+            (&*file).rewind()?;
+            (&*file).read_to_string(&mut text)?;
+            Ok::<_, io::Error>(text)
+        });
+        match read.await {
+            Ok(Ok(text)) => Ok(text),
+            Ok(Err(error)) => Err(Failure::usage(format!("failed to read: {error}"))),
+            Err(_) => Err(Failure::new(Exit::Failed, "reading was cancelled")),
+        }
+    }
+
+    /// SHA-256 of its text.
+    pub fn sha256(&self) -> Bytes {
+        match self {
+            DocumentContent::Text(text) => sha256_of(text.as_bytes()),
+            DocumentContent::Long(document) => document.sha256(),
         }
     }
 
@@ -107,7 +127,7 @@ impl DocumentContent {
                 futures::stream::iter(all).left_stream()
             }
             DocumentContent::Long(document) => {
-                messages(start, Vec::new(), document.path.clone()).right_stream()
+                messages(start, Vec::new(), Arc::clone(&document.file)).right_stream()
             }
         };
         let connection = connection.with_timeout_of_at_least(LONG_TIMEOUT);
@@ -124,45 +144,162 @@ impl DocumentContent {
     }
 }
 
-/// Whether a document is sent in chunks.
-pub fn is_long(source: &Source) -> bool {
-    match source {
-        Source::Stdin => false,
-        Source::File(path) => path.metadata().is_ok_and(|it| it.len() > LONGEST_MESSAGE),
-    }
-}
-
 /// A document that may not be text.
 #[derive(Debug)]
-pub enum Unchecked {
+pub struct Unchecked {
+    /// The last part of its path.
+    name: String,
+    body: Body,
+    sha256: Bytes,
+    kind: Result<Kind, UnreadableDocument>,
+    /// Whether it is UTF-8 without a mark and without zeros.
+    is_utf8: bool,
+}
+
+#[derive(Debug)]
+enum Body {
     /// All of it.
     Bytes(Vec<u8>),
-    /// A file, which the service checks.
-    Long(LongDocument),
+    /// A file, at its beginning.
+    File(File),
 }
 
 // === impl Unchecked ===
 
 impl Unchecked {
-    /// SHA-256 of its content.
-    pub fn sha256(&self) -> Bytes {
-        match self {
-            Unchecked::Bytes(bytes) => digest(Sha256::new_with_prefix(bytes)),
-            Unchecked::Long(document) => document.sha256.clone(),
+    fn open(source: &Source) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        let file = match source {
+            Source::Stdin => {
+                io::stdin().lock().read_to_end(&mut bytes)?;
+                None
+            }
+            Source::File(path) => {
+                let mut file = File::open(path)?;
+                let is_file = file.metadata()?.is_file();
+                if !is_file {
+                    file.read_to_end(&mut bytes)?;
+                }
+                is_file.then_some(file)
+            }
+        };
+        let name = match source {
+            Source::Stdin => None,
+            Source::File(path) => path.file_name(),
+        };
+        let name = name.unwrap_or_default().to_string_lossy().into_owned();
+        let Some(mut file) = file else {
+            return Ok(Unchecked::new(
+                name,
+                Seen::of(&mut &bytes[..])?,
+                Body::Bytes(bytes),
+            ));
+        };
+        let seen = Seen::of(&mut file)?;
+        file.rewind()?;
+        if seen.length <= LONGEST_MESSAGE && seen.check.passed() {
+            file.read_to_end(&mut bytes)?;
+            return Ok(Unchecked::new(name, seen, Body::Bytes(bytes)));
+        }
+        Ok(Unchecked::new(name, seen, Body::File(file)))
+    }
+
+    fn new(name: String, seen: Seen, body: Body) -> Self {
+        Unchecked {
+            kind: kind_of(&seen.head, &name),
+            is_utf8: seen.check.passed(),
+            sha256: digest(seen.sha256),
+            name,
+            body,
         }
     }
 
-    /// The document, if it is text. What is done of a long one is kept in `parts`.
+    /// SHA-256 of its content, whatever it is.
+    pub fn sha256(&self) -> Bytes {
+        self.sha256.clone()
+    }
+
+    /// A document of this file name that is in memory.
+    pub fn of_bytes(bytes: Vec<u8>, name: &str) -> Self {
+        let seen = Seen::of(&mut &bytes[..]).expect("memory can be read");
+        Unchecked::new(name.to_owned(), seen, Body::Bytes(bytes))
+    }
+
+    /// The document as text, and what it was. What is done of a long one is kept in
+    /// `parts`.
     ///
     /// # Errors
-    /// [`Exit::Usage`] when it is not.
-    pub fn checked(self, parts: impl FnOnce() -> KeptParts) -> Result<DocumentContent, Failure> {
-        match self {
-            Unchecked::Bytes(bytes) => input::text(bytes).map(DocumentContent::Text),
-            Unchecked::Long(document) => Ok(DocumentContent::Long(LongDocument {
+    /// [`Exit::Usage`] when it cannot be read.
+    pub async fn checked(
+        self,
+        reader: &DocumentReader,
+        parts: impl FnOnce() -> KeptParts,
+    ) -> Result<(DocumentContent, Reading), Failure> {
+        let kind = self
+            .kind
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        if !(kind.is_plain() && self.is_utf8) {
+            let file = match self.body {
+                Body::File(file) => file,
+                Body::Bytes(bytes) => reader::in_file(bytes).await?,
+            };
+            let read = reader.read(file, &self.name, kind).await?;
+            let content = match read.text {
+                ReadText::Text(text) => DocumentContent::Text(text),
+                ReadText::File { file, sha256 } => DocumentContent::Long(LongDocument {
+                    file: Arc::new(file),
+                    sha256,
+                    parts: parts(),
+                }),
+            };
+            return Ok((content, read.reading));
+        }
+        let content = match self.body {
+            Body::Bytes(bytes) => input::text(bytes).map(DocumentContent::Text)?,
+            Body::File(file) => DocumentContent::Long(LongDocument {
+                file: Arc::new(file),
+                sha256: self.sha256,
                 parts: parts(),
-                ..document
-            })),
+            }),
+        };
+        let reading = Reading {
+            kind: kind.name().to_owned(),
+            encoding: Some("UTF-8".to_owned()),
+            notes: Vec::new(),
+        };
+        Ok((content, reading))
+    }
+}
+
+/// What is known of a document after all of it was seen.
+struct Seen {
+    head: Vec<u8>,
+    sha256: Sha256,
+    check: Utf8Check,
+    length: u64,
+}
+
+// === impl Seen ===
+
+impl Seen {
+    fn of(input: &mut dyn Read) -> io::Result<Self> {
+        let mut seen = Seen {
+            head: Vec::new(),
+            sha256: Sha256::new(),
+            check: Utf8Check::default(),
+            length: 0,
+        };
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let piece = match input.read(&mut buffer)? {
+                0 => return Ok(seen),
+                length => &buffer[..length],
+            };
+            let wanted = HEAD.saturating_sub(seen.head.len()).min(piece.len());
+            seen.head.extend_from_slice(&piece[..wanted]);
+            seen.sha256.update(piece);
+            seen.check.add(piece);
+            seen.length += piece.len() as u64;
         }
     }
 }
@@ -170,7 +307,7 @@ impl Unchecked {
 // === impl LongDocument ===
 
 impl LongDocument {
-    /// SHA-256 of the file.
+    /// SHA-256 of the text.
     pub fn sha256(&self) -> Bytes {
         self.sha256.clone()
     }
@@ -186,7 +323,7 @@ impl LongDocument {
         start: R,
     ) -> Result<R::Answer, Status> {
         let finished = self.parts.all::<R::Part>();
-        let messages = messages(start, finished, self.path.clone());
+        let messages = messages(start, finished, Arc::clone(&self.file));
         let connection = connection.with_timeout_of_at_least(LONG_TIMEOUT);
         let answered = connection.call(R::METHOD, messages, async |_, request| {
             let mut events = R::call(connection.documents(), request).await?.into_inner();
@@ -211,7 +348,7 @@ impl LongDocument {
 fn messages<R: DocumentRpc>(
     start: R,
     finished: Vec<R::Part>,
-    path: PathBuf,
+    file: Arc<File>,
 ) -> impl Stream<Item = R> + Send + 'static {
     stream! {
         yield start;
@@ -223,29 +360,31 @@ fn messages<R: DocumentRpc>(
             }
             yield R::finished_part(part);
         }
-        let Ok(mut file) = tokio::fs::File::open(path).await else {
-            return;
-        };
+        let mut offset = 0;
         loop {
-            let mut chunk = vec![0; CHUNK];
-            match file.read(&mut chunk).await {
-                Ok(0) | Err(_) => return,
-                Ok(length) => chunk.truncate(length),
+            let file = Arc::clone(&file);
+            // A call that failed may still be reading: each has its own position.
+            let read = spawn_blocking(move || chunk_at(&file, offset)).await;
+            match read {
+                Ok(Ok(chunk)) if !chunk.is_empty() => {
+                    offset += chunk.len() as u64;
+                    yield R::chunk(chunk.into());
+                }
+                _ => return,
             }
-            yield R::chunk(chunk.into());
         }
     }
 }
 
-fn sha256_of(path: &Path) -> io::Result<Bytes> {
-    let mut file = File::open(path)?;
-    let (mut sha256, mut buffer) = (Sha256::new(), vec![0; CHUNK]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(digest(sha256)),
-            length => sha256.update(&buffer[..length]),
-        }
-    }
+fn chunk_at(file: &File, offset: u64) -> io::Result<Vec<u8>> {
+    let mut chunk = vec![0; CHUNK];
+    let length = file.read_at(&mut chunk, offset)?;
+    chunk.truncate(length);
+    Ok(chunk)
+}
+
+fn sha256_of(bytes: &[u8]) -> Bytes {
+    digest(Sha256::new_with_prefix(bytes))
 }
 
 fn digest(sha256: Sha256) -> Bytes {

@@ -15,6 +15,7 @@ mod json;
 pub mod models;
 mod parts_file;
 mod prompt;
+mod reader;
 mod run;
 mod schema;
 mod stdin;

@@ -1,7 +1,10 @@
 //! A prompt with its attachments, for `generate` and `count-tokens`.
 
 use super::{
+    document::Unchecked,
     input::{Source, text as utf8_text},
+    parts_file::KeptParts,
+    reader::DocumentReader,
     stdin,
     template::{Template, TemplateFlags},
 };
@@ -30,9 +33,9 @@ pub struct PromptArgs {
     /// Model id; defaults to that of the service.
     #[arg(long, value_name = "ID")]
     model: Option<String>,
-    /// File to attach: PDF, JPEG, PNG, GIF, WebP or UTF-8 text, detected from its
-    /// content; `-` for standard input, which is then not part of the prompt; repeat
-    /// for more.
+    /// File to attach: PDF, JPEG, PNG, GIF, WebP, or a document that can be read as text,
+    /// detected from its content; `-` for standard input, which is then not part of the
+    /// prompt; repeat for more.
     #[arg(long = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -158,18 +161,25 @@ async fn attachment(source: &Source) -> Result<ContentBlock, Failure> {
     let document = if bytes.starts_with(b"%PDF-") {
         document_block::Source::Pdf(Bytes::from(bytes))
     } else {
-        let text = utf8_text(bytes).map_err(|_| {
-            about(Failure::usage(
-                "unknown file type: must be PDF, JPEG, PNG, GIF, WebP or UTF-8 text",
-            ))
-        })?;
-        document_block::Source::Text(text)
+        document_block::Source::Text(text_of(bytes, &title).await.map_err(about)?)
     };
     Ok(block(Block::Document(DocumentBlock {
         source: Some(document),
         title,
         ..DocumentBlock::default()
     })))
+}
+
+/// The text of an attachment: UTF-8 as it is, also of a page of HTML, and else what can be
+/// read of it.
+async fn text_of(bytes: Vec<u8>, name: &str) -> Result<String, Failure> {
+    if std::str::from_utf8(&bytes).is_ok() {
+        return utf8_text(bytes);
+    }
+    let document = Unchecked::of_bytes(bytes, name);
+    let reader = DocumentReader::default();
+    let (content, _) = document.checked(&reader, KeptParts::default).await?;
+    content.text().await
 }
 
 /// Whether the first bytes are those of an image format that the API accepts.

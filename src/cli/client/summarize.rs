@@ -2,11 +2,13 @@
 
 use super::{
     connection::{Connection, ConnectionFlags},
-    document::is_long,
+    document::DocumentContent,
     failure::{complete, cut_off, failed},
     input::Source,
     inputs::Input,
     json::Json,
+    parts_file::KeptParts,
+    reader::DocumentReader,
     run::{Question, RunFlags, tokens},
 };
 use crate::{
@@ -98,19 +100,33 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let run = args.run.run()?;
     if let [Input { source, .. }] = &run.inputs[..]
         && run.is_text()
-        && !is_long(source)
+        && *source != Source::Stdin
         && io::stdout().is_terminal()
+        && let Some(text) = short_text(source).await?
     {
         let connection = args.connection.connect().await?;
-        let streamed = stream(&connection, source, &args.form).await;
+        let streamed = stream(&connection, text, &args.form).await;
         return streamed.map_err(|failure| source.failure(failure));
     }
     run.ask(&args.connection, &args.form).await
 }
 
-async fn stream(connection: &Connection, source: &Source, form: &Form) -> Result<(), Failure> {
+/// The text of a document, unless it is long.
+async fn short_text(source: &Source) -> Result<Option<String>, Failure> {
+    let read = async {
+        let document = DocumentContent::read(source).await?;
+        let reader = DocumentReader::default();
+        document.checked(&reader, KeptParts::default).await
+    };
+    match read.await.map_err(|failure| source.failure(failure))? {
+        (DocumentContent::Text(text), _) => Ok(Some(text)),
+        (DocumentContent::Long(_), _) => Ok(None),
+    }
+}
+
+async fn stream(connection: &Connection, text: String, form: &Form) -> Result<(), Failure> {
     let request = SummarizeStreamRequest {
-        request: Some(form.request(source.text().await?)),
+        request: Some(form.request(text)),
     };
     connection
         .call(

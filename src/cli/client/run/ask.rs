@@ -11,10 +11,11 @@ use crate::{
     cli::{
         client::{
             connection::Connection,
-            document::DocumentContent,
+            document::{DocumentContent, Unchecked},
             inputs::Input,
             json::Json,
             parts_file::{KeptParts, PartsFile, PartsOf},
+            reader::DocumentReader,
         },
         exit::Failure,
     },
@@ -45,6 +46,7 @@ pub struct Asker<'a, Q> {
     /// Whether an answer as text says which document it is about.
     pub has_names: bool,
     options: String,
+    reader: DocumentReader,
     json: Json,
     prices: PriceTable,
     /// What the answers have cost so far, in US dollars.
@@ -82,6 +84,7 @@ impl<'a, Q: Question> Asker<'a, Q> {
             parts: None,
             has_names: false,
             options: digest_of(&question.options()),
+            reader: DocumentReader::default(),
             json: Json::new(),
             prices: PriceTable::new(&[], Day::today()),
             dollars: Cell::new(0.0),
@@ -94,7 +97,7 @@ impl<'a, Q: Question> Asker<'a, Q> {
             return Outcome::NotAsked;
         }
         let mut line = ResultLine::new(input.source.name(), self.options.clone());
-        let answer = match self.read(input, &mut line).await {
+        let answer = match self.opened(input, &mut line).await {
             Ok(document) => {
                 let digest = line.digest.as_deref().unwrap_or_default();
                 match earlier {
@@ -102,9 +105,13 @@ impl<'a, Q: Question> Asker<'a, Q> {
                         let fails = self.question.fails(line.labels());
                         return Outcome::Earlier { line, fails };
                     }
-                    _ => self.answered(&document, &mut line).await,
+                    _ => self.read(document, &mut line).await,
                 }
             }
+            Err(failure) => Err(failure),
+        };
+        let answer = match answer {
+            Ok(document) => self.answered(&document, &mut line).await,
             Err(failure) => {
                 line.error = Some(ResultError::of(failure));
                 None
@@ -116,20 +123,31 @@ impl<'a, Q: Question> Asker<'a, Q> {
         }
     }
 
-    async fn read(&self, input: &Input, line: &mut ResultLine) -> Result<DocumentContent, Failure> {
+    async fn opened(&self, input: &Input, line: &mut ResultLine) -> Result<Unchecked, Failure> {
         if let Some(problem) = &input.problem {
             return Err(Failure::usage(problem.clone()));
         }
         let document = DocumentContent::read(&input.source).await?;
-        let digest = HEXLOWER.encode(&document.sha256());
-        line.digest = Some(digest.clone());
-        document.checked(|| match &self.parts {
+        line.digest = Some(HEXLOWER.encode(&document.sha256()));
+        Ok(document)
+    }
+
+    async fn read(
+        &self,
+        document: Unchecked,
+        line: &mut ResultLine,
+    ) -> Result<DocumentContent, Failure> {
+        let digest = line.digest.clone().unwrap_or_default();
+        let parts = || match &self.parts {
             Some(file) => {
                 let options = self.options.clone();
                 KeptParts::of(file, PartsOf { digest, options })
             }
             None => KeptParts::default(),
-        })
+        };
+        let (content, reading) = document.checked(&self.reader, parts).await?;
+        line.reading = Some(reading);
+        Ok(content)
     }
 
     /// The answer about a document, by as many calls as it takes.

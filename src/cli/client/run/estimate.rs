@@ -10,7 +10,7 @@ use crate::{
     cli::{
         client::{
             connection::Connection, document::DocumentContent, failure::failed, input::Source,
-            inputs::Input, parts_file::KeptParts,
+            inputs::Input, parts_file::KeptParts, reader::DocumentReader,
         },
         exit::{Exit, Failure},
         output,
@@ -91,11 +91,12 @@ impl<Q: Question> Estimate<'_, Q> {
     /// When a document cannot be read, or a call fails, after all were tried.
     pub async fn print(&self, inputs: &[Input], results: &Results) -> Result<(), Failure> {
         let options = digest_of(&self.question.options());
+        let reader = DocumentReader::default();
         let planned: Vec<_> = inputs
             .iter()
             .map(|input| {
                 let earlier = results.earlier(&input.source.name()).cloned();
-                self.plan(input, earlier, &options)
+                self.plan(&reader, input, earlier, &options)
             })
             .collect();
         let mut plans = stream::iter(planned).buffered(AT_ONCE);
@@ -120,6 +121,7 @@ impl<Q: Question> Estimate<'_, Q> {
     /// The plan of a document; `None` if an earlier run has asked about it.
     async fn plan(
         &self,
+        reader: &DocumentReader,
         input: &Input,
         earlier: Option<EarlierLine>,
         options: &str,
@@ -132,10 +134,11 @@ impl<Q: Question> Estimate<'_, Q> {
         if earlier.is_some_and(|it| it.answers(&HEXLOWER.encode(&digest), options)) {
             return Ok(None);
         }
-        let document = document.checked(KeptParts::default)?;
+        let (document, _) = document.checked(reader, KeptParts::default).await?;
+        let sha256 = document.sha256();
         let (began, mut calls) = (Instant::now(), 0);
         loop {
-            let start = self.question.start(digest.clone(), true);
+            let start = self.question.start(sha256.clone(), true);
             let status = match document.plan(self.connection, start).await {
                 Ok(plan) => return Ok(Some(Plan::from(plan))),
                 Err(status) => status,

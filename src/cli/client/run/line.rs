@@ -4,6 +4,7 @@ use crate::cli::{
     client::failure::{code_name, failed},
     exit::Failure,
 };
+use crate::kinds::Reading;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -30,6 +31,9 @@ pub struct ResultLine {
     pub digest: Option<String>,
     /// SHA-256 of the request without its text.
     pub options: String,
+    /// What was read, and what was left out; absent if it could not be read.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
     /// The response of the RPC in its JSON mapping.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<Value>,
@@ -105,6 +109,7 @@ impl ResultLine {
             status: ResultStatus::Failed,
             digest: None,
             options,
+            reading: None,
             response: None,
             dollars: None,
             calls: 0,

@@ -1,0 +1,181 @@
+//! Documents that are zip archives: which one it is, and its members within bounds.
+
+use super::{
+    bounds::{Unpacked, UnreadableDocument},
+    docx, epub,
+    layout::Layout,
+    odt,
+    reading::Reading,
+};
+use std::{
+    cell::Cell,
+    io::{Cursor, Read},
+    rc::Rc,
+};
+use zip::ZipArchive;
+
+/// Maximum number of members.
+const MAX_MEMBERS: usize = 10_000;
+
+const UNPACK: &str = "unpack it with `unzip`";
+
+/// A zip archive.
+pub struct Members {
+    archive: ZipArchive<Cursor<Vec<u8>>>,
+    /// Its size, in bytes.
+    size: Rc<Cell<u64>>,
+    /// How much of it has been unpacked, in bytes.
+    unpacked: u64,
+}
+
+/// Reads a document.
+///
+/// # Errors
+/// When it is none, is damaged, or exceeds a bound.
+pub fn read(bytes: Vec<u8>, layout: &mut Layout) -> Result<Reading, UnreadableDocument> {
+    let mut members = Members::new(bytes)?;
+    let kind = members.text("mimetype").unwrap_or_default();
+    let kind = kind.trim();
+    if members.has("word/document.xml") {
+        return docx::read(&mut members, layout).map_err(|error| error.of("docx"));
+    }
+    if kind.starts_with("application/vnd.oasis.opendocument.text") {
+        return odt::read(&mut members, layout).map_err(|error| error.of("odt"));
+    }
+    if kind.starts_with("application/epub+zip") || members.has("META-INF/container.xml") {
+        return epub::read(&mut members, layout).map_err(|error| error.of("epub"));
+    }
+    let (what, advice) = if members.has("xl/workbook.xml") || kind.contains("spreadsheet") {
+        ("a spreadsheet", "export it as CSV")
+    } else if members.has("ppt/presentation.xml") || kind.contains("opendocument") {
+        ("a presentation or drawing", "export it as PDF")
+    } else {
+        ("an archive", UNPACK)
+    };
+    Err(UnreadableDocument::new(format!("it is {what}"), advice))
+}
+
+// === impl Members ===
+
+impl Members {
+    fn new(bytes: Vec<u8>) -> Result<Self, UnreadableDocument> {
+        let size = bytes.len() as u64;
+        let archive = ZipArchive::new(Cursor::new(bytes));
+        let archive =
+            archive.map_err(|_| UnreadableDocument::new("it is damaged or truncated", ""))?;
+        if archive.len() > MAX_MEMBERS {
+            let reason = format!("it has more than {MAX_MEMBERS} members");
+            return Err(UnreadableDocument::new(reason, UNPACK));
+        }
+        Ok(Members {
+            archive,
+            size: Rc::new(Cell::new(size)),
+            unpacked: 0,
+        })
+    }
+
+    /// Whether there is a member of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.archive.index_for_name(name).is_some()
+    }
+
+    /// Calls `read` with a member. All that is unpacked counts.
+    ///
+    /// # Errors
+    /// When there is none of this name, or `read` fails.
+    pub fn with<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut dyn Read) -> Result<T, UnreadableDocument>,
+    ) -> Result<T, UnreadableDocument> {
+        let member = self.archive.by_name(name).map_err(|error| match error {
+            zip::result::ZipError::FileNotFound => {
+                UnreadableDocument::new(format!("it has no {name:?}"), "")
+            }
+            _ => UnreadableDocument::new("it is damaged, or needs a password", ""),
+        })?;
+        let unpacked = Unpacked::new(member, Rc::clone(&self.size), UNPACK);
+        let mut unpacked = unpacked.after(self.unpacked);
+        let read = read(&mut unpacked);
+        self.unpacked = unpacked.unpacked();
+        read
+    }
+
+    /// A small member as text, if there is one.
+    fn text(&mut self, name: &str) -> Option<String> {
+        let read = self.with(name, |member| {
+            let mut text = Vec::new();
+            member.take(256).read_to_end(&mut text)?;
+            Ok(text)
+        });
+        String::from_utf8(read.ok()?).ok()
+    }
+}
+
+/// What a document of images and others says of them.
+pub fn notes(images: u32, others: &[(u32, &str)]) -> Vec<String> {
+    let counts = std::iter::once((images, "images")).chain(others.iter().copied());
+    counts
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what} were left out"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::bounds::TextSink;
+    use std::io::Write;
+    use zip::{ZipWriter, write::SimpleFileOptions};
+
+    fn text_of(members: &[(&str, &str)]) -> Result<(String, Reading), String> {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, text) in members {
+            writer
+                .start_file(*name, SimpleFileOptions::default())
+                .unwrap();
+            writer.write_all(text.as_bytes()).unwrap();
+        }
+        let bytes = writer.finish().unwrap().into_inner();
+        let mut text = Vec::new();
+        let mut sink = TextSink::new(&mut text);
+        let reading = read(bytes, &mut Layout::new(&mut sink));
+        let reading = reading.map_err(|error| error.to_string())?;
+        Ok((String::from_utf8(text).unwrap(), reading))
+    }
+
+    #[test]
+    fn a_docx_is_read() {
+        let document = r#"<w:document xmlns:w="w"><w:body>
+            <w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr><w:r><w:t>Title</w:t></w:r></w:p>
+            <w:p><w:r><w:t xml:space="preserve">One </w:t></w:r><w:r><w:t>&amp; two</w:t></w:r>
+            <w:del><w:r><w:delText>gone</w:delText></w:r></w:del></w:p>
+            <w:p><w:pPr><w:numPr/></w:pPr><w:r><w:t>Point</w:t><w:drawing/></w:r></w:p>
+            <w:tbl><w:tr><w:tc><w:p><w:r><w:t>a</w:t></w:r></w:p></w:tc>
+            <w:tc><w:p><w:r><w:t>b</w:t></w:r></w:p></w:tc></w:tr></w:tbl>
+            </w:body></w:document>"#;
+        let (text, reading) = text_of(&[("word/document.xml", document)]).unwrap();
+        assert_eq!(text, "# Title\n\nOne & two\n\n- Point\n\na | b\n");
+        assert_eq!(reading.kind, "docx");
+        assert_eq!(reading.notes, ["1 images were left out"]);
+    }
+
+    #[test]
+    fn an_odt_is_read() {
+        let content = r#"<o xmlns:text="t" xmlns:table="b"><text:h text:outline-level="2">Title</text:h>
+            <text:p>One<text:s text:c="2"/>two<text:note><text:note-body><text:p>a note</text:p>
+            </text:note-body></text:note></text:p><text:list><text:list-item><text:p>Point</text:p>
+            </text:list-item></text:list></o>"#;
+        let kind = "application/vnd.oasis.opendocument.text";
+        let (text, _) = text_of(&[("mimetype", kind), ("content.xml", content)]).unwrap();
+        assert_eq!(text, "## Title\n\nOne two (a note)\n\n- Point\n");
+    }
+
+    #[test]
+    fn other_archives_are_named() {
+        let error = text_of(&[("xl/workbook.xml", "<x/>")]).unwrap_err();
+        assert!(error.contains("a spreadsheet; export it as CSV"), "{error}");
+        let error = text_of(&[("a.txt", "a")]).unwrap_err();
+        assert!(error.contains("an archive; unpack it"), "{error}");
+    }
+}
