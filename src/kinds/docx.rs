@@ -3,7 +3,7 @@
 use super::{
     bounds::UnreadableDocument,
     layout::Layout,
-    office::{Members, notes},
+    members::{Members, notes},
     reading::Reading,
     xml::{self, XmlEvent},
 };

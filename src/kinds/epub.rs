@@ -6,7 +6,7 @@ use super::{
     bounds::UnreadableDocument,
     html,
     layout::Layout,
-    office::{Members, notes},
+    members::{Members, notes},
     reading::Reading,
     xml::{self, XmlEvent},
 };

@@ -12,6 +12,7 @@ mod epub;
 mod html;
 mod layout;
 mod mail;
+mod members;
 mod odt;
 mod office;
 mod packed;
