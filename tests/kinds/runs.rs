@@ -162,7 +162,7 @@ fn write_document(world: &World, name: &str, megabytes: usize) {
     while written < megabytes * 1_000_000 {
         let noise = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let section = format!(
-            "# Abschnitt {number}\n\nFür jede Größe {noise:x}: \u{e4}\u{f6} {:x}\n\n",
+            "# Abschnitt {number}\n\nF\u{fc}r jede Gr\u{f6}\u{df}e gibt es Zahlen. Hier: {noise:x} und {:x}.\n\n",
             noise.rotate_left(31)
         );
         let latin1: Vec<u8> = section.chars().map(|it| it as u8).collect();
@@ -194,8 +194,8 @@ async fn a_long_text_in_latin_1_or_gzip_is_not_held_by_the_client() {
             peak_of_children(&run, &mut of_children);
             sleep(Duration::from_millis(5)).await;
         }
-        assert_eq!(ended(&mut run).await, Some(0));
         println!("{name}, {megabytes} MB: client {of_client} bytes, child {of_children} bytes");
+        assert_eq!(ended(&mut run).await, Some(0));
         assert!(of_client < 100_000_000, "{of_client}");
         let results: HashMap<_, _> = world.results(OUTPUT);
         assert_eq!(results[name]["status"], "ok");
