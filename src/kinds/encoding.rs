@@ -12,13 +12,13 @@ use std::io::{self, Read};
 /// How much is decoded at once, in bytes.
 const BLOCK: usize = 256 * 1024;
 
-/// Of so many bytes, one may be a control character; more are not text.
+/// In a text, at most one byte in this many is a control character.
 const BYTES_PER_CONTROL: usize = 20;
 
-/// A text of so few bytes is too short to judge.
+/// A text of at most this many bytes is too short to judge.
 const TOO_SHORT: usize = 16;
 
-/// Of so many characters of UTF-8, one may be in another encoding.
+/// In UTF-8, at most one character in this many may be in another encoding.
 const CHARACTERS_PER_STRAY: usize = 10;
 
 /// A reader that decodes.

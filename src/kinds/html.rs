@@ -11,7 +11,7 @@ use std::io::{self, Cursor, Read};
 /// How far the encoding is looked for, in bytes; as browsers do.
 const DECLARATION: u64 = 1024;
 
-/// How deep lists are told apart.
+/// Maximum depth of indentation of lists.
 const DEEPEST_LIST: usize = 32;
 
 /// Reads a page.

@@ -6,6 +6,8 @@
 //! `&lt;`. This protects the boundary; it does not guarantee that no text can
 //! influence a model.
 
+use crate::claude::request::{Content, InputBlock, InputMessage, Role};
+
 /// The name of the delimiter.
 const TAG: &str = "document";
 
@@ -24,6 +26,21 @@ pub fn delimited(text: &str) -> String {
     wrapped.push('\n');
     wrapped.push_str(CLOSE);
     wrapped
+}
+
+/// The user message about a text: first the text, then the instructions, the order that
+/// works best for long texts.
+pub fn message(text: &str, instructions: String) -> InputMessage {
+    let block = |text| InputBlock::Text {
+        text,
+        cache_control: None,
+        citations: None,
+    };
+    InputMessage {
+        role: Role::User,
+        content: Content::Blocks(vec![block(delimited(text)), block(instructions)]),
+        extra: None,
+    }
 }
 
 /// The text without anything that reads as a delimiter.

@@ -123,7 +123,7 @@ impl KeptParts {
         self.parts.borrow().len()
     }
 
-    /// All of them. What is no such message is of another version, and left out.
+    /// All of them, without those that cannot be decoded: another version wrote them.
     pub fn all<P: Message + Default>(&self) -> Vec<P> {
         let parts = self.parts.borrow();
         let parts = parts.iter().filter_map(|part| P::decode(&part[..]).ok());

@@ -129,7 +129,7 @@ impl DocumentReader {
 /// A file without a name that has these bytes.
 ///
 /// # Errors
-/// When there is no room for it.
+/// When it cannot be written.
 pub async fn in_file(bytes: Vec<u8>) -> Result<File, Failure> {
     let written = spawn_blocking(move || {
         let mut file = tempfile::tempfile()?;

@@ -4,7 +4,7 @@ use super::{arguments::arguments, escapes::Strings, mdoc_line::MdocLine};
 use crate::kinds::layout::Layout;
 use std::io;
 
-/// How deep lists are told apart.
+/// Maximum depth of indentation of lists.
 const DEEPEST_LIST: usize = 32;
 
 /// The state of a page in these macros.

@@ -1,10 +1,7 @@
 //! The prompts for parts of a document, and for merging their summaries.
 
-use super::super::document;
-use crate::claude::request::{Content, InputBlock, InputMessage, Role};
-
-/// Tokens of a long word, in languages that tokenize badly.
-const TOKENS_PER_WORD: u64 = 4;
+use super::super::{document, summarize::TOKENS_PER_WORD};
+use crate::claude::request::InputMessage;
 
 /// What is asked about the parts of a document, and about their summaries until one call
 /// can merge them.
@@ -21,7 +18,7 @@ pub struct PartPrompt {
 impl PartPrompt {
     /// Maximum tokens of an answer, without thinking.
     pub fn tokens(&self) -> u64 {
-        u64::from(self.words) * TOKENS_PER_WORD
+        u64::from(self.words) * u64::from(TOKENS_PER_WORD)
     }
 
     /// Asks about a part of the document.
@@ -48,24 +45,11 @@ impl PartPrompt {
             instructions.push_str(&self.focus);
         }
         instructions.push_str("\nWrite in the language of the document.");
-        message(document::delimited(text), instructions)
+        document::message(text, instructions)
     }
 }
 
 /// Summaries of consecutive parts as one text.
 pub fn joined(summaries: &[&str]) -> String {
     summaries.join("\n\n")
-}
-
-fn message(document: String, instructions: String) -> InputMessage {
-    let block = |text| InputBlock::Text {
-        text,
-        cache_control: None,
-        citations: None,
-    };
-    InputMessage {
-        role: Role::User,
-        content: Content::Blocks(vec![block(document), block(instructions)]),
-        extra: None,
-    }
 }

@@ -18,7 +18,7 @@ use crate::{
     upstream::{AnswerOrigin, Failed, KeyChoice, RoutedRpc},
 };
 use futures::{Stream, StreamExt};
-pub(super) use prompt::SummaryRequest;
+pub(super) use prompt::{SummaryRequest, TOKENS_PER_WORD};
 use tonic::{Request, Response, Status};
 
 /// The largest field of a request, named when the request is too large.

@@ -2,7 +2,7 @@
 
 use super::super::{document, text};
 use crate::{
-    claude::request::{Content, InputBlock, InputMessage, Role},
+    claude::request::InputMessage,
     proto::v1::{self, summarize_request::Length},
     status::{Path, Violations},
 };
@@ -26,7 +26,7 @@ const WORDS: std::ops::RangeInclusive<i32> = 5..=5000;
 const TOKENS_PER_SENTENCE: u32 = 60;
 
 /// Tokens of a long word, in languages that tokenize badly.
-const TOKENS_PER_WORD: u32 = 4;
+pub const TOKENS_PER_WORD: u32 = 4;
 
 /// The checked settings of a summary.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl SummaryRequest {
     /// The user message: first the document, then the instructions, the order
     /// that works best for long texts.
     pub fn message(&self, text: &str) -> InputMessage {
-        self.message_with(text, self.instructions())
+        document::message(text, self.instructions())
     }
 
     /// The user message about a document of which there are only summaries of its
@@ -86,20 +86,7 @@ impl SummaryRequest {
     pub fn message_of_parts(&self, summaries: &str) -> InputMessage {
         let what = "The document above has summaries of the consecutive parts of one long document. \
                     Its summary must be that of the long document, without a word about parts.";
-        self.message_with(summaries, format!("{what}\n{}", self.instructions()))
-    }
-
-    fn message_with(&self, text: &str, instructions: String) -> InputMessage {
-        let block = |text| InputBlock::Text {
-            text,
-            cache_control: None,
-            citations: None,
-        };
-        InputMessage {
-            role: Role::User,
-            content: Content::Blocks(vec![block(document::delimited(text)), block(instructions)]),
-            extra: None,
-        }
+        document::message(summaries, format!("{what}\n{}", self.instructions()))
     }
 
     fn instructions(&self) -> String {
