@@ -5,6 +5,7 @@ use super::{
     input::Source,
     json::Json,
     run::{Question, RunFlags, tokens},
+    short_document::ShortDocument,
 };
 use crate::{
     cli::exit::{Failure, one_line},
@@ -78,7 +79,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         )));
     }
     let choice = Choice {
-        request: ClassifyRequest {
+        settings: ClassifyRequest {
             labels,
             multi_label: args.multi,
             allow_none: args.allow_none,
@@ -94,9 +95,21 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 
 /// The labels to choose from, and which of them make the command fail.
 struct Choice {
-    /// The request without its text.
-    request: ClassifyRequest,
+    /// The request without its document.
+    settings: ClassifyRequest,
     fail_on: Vec<String>,
+}
+
+// === impl Choice ===
+
+impl Choice {
+    /// The request about a document.
+    fn request(&self, document: ShortDocument) -> ClassifyRequest {
+        ClassifyRequest {
+            text: document.into_text(),
+            ..self.settings.clone()
+        }
+    }
 }
 
 impl Question for Choice {
@@ -107,18 +120,18 @@ impl Question for Choice {
     const SEPARATOR: &str = "";
 
     fn options(&self) -> Vec<u8> {
-        [b"Classify\0", &self.request.encode_to_vec()[..]].concat()
+        [b"Classify\0", &self.settings.encode_to_vec()[..]].concat()
     }
 
-    async fn ask(&self, connection: &Connection, text: String) -> Result<ClassifyResponse, Status> {
-        let request = ClassifyRequest {
-            text,
-            ..self.request.clone()
-        };
+    async fn ask(
+        &self,
+        connection: &Connection,
+        document: ShortDocument,
+    ) -> Result<ClassifyResponse, Status> {
         connection
             .answer(
                 "claude.v1.ClaudeService/Classify",
-                request,
+                self.request(document),
                 async |mut client, request| client.classify(request).await,
             )
             .await
@@ -126,7 +139,7 @@ impl Question for Choice {
 
     fn start(&self, sha256: Bytes, plan_only: bool) -> ClassifyDocumentRequest {
         let start = ClassifyDocumentStart {
-            settings: Some(self.request.clone()),
+            settings: Some(self.settings.clone()),
             plan_only,
             sha256,
             ..ClassifyDocumentStart::default()
@@ -153,7 +166,7 @@ impl Question for Choice {
     }
 
     fn text(&self, file: Option<&str>, answer: &ClassifyResponse) -> String {
-        rows(answer, file, self.request.include_reason)
+        rows(answer, file, self.settings.include_reason)
             .into_iter()
             .map(|row| row + "\n")
             .collect()

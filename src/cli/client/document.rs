@@ -1,4 +1,5 @@
-//! A document that a command asks about: a text, or a file that is too long for one message.
+//! A document that a command asks about: one that goes in one message, or a file that is too
+//! long for that.
 
 use super::{
     connection::Connection,
@@ -6,6 +7,7 @@ use super::{
     input::{self, Source},
     parts_file::KeptParts,
     reader::{self, DocumentReader, LONGEST_MESSAGE, ReadText},
+    short_document::ShortDocument,
 };
 use crate::{
     cli::exit::{Exit, Failure},
@@ -39,8 +41,8 @@ const LONG_TIMEOUT: Duration = Duration::from_secs(600);
 /// A document that a command asks about.
 #[derive(Debug)]
 pub enum DocumentContent {
-    /// A text.
-    Text(String),
+    /// What goes in one message.
+    Short(ShortDocument),
     /// A text in a file.
     Long(LongDocument),
 }
@@ -76,7 +78,7 @@ impl DocumentContent {
     /// When it cannot be read.
     pub async fn text(self) -> Result<String, Failure> {
         let document = match self {
-            DocumentContent::Text(text) => return Ok(text),
+            DocumentContent::Short(document) => return Ok(document.into_text()),
             DocumentContent::Long(document) => document,
         };
         let file = Arc::clone(&document.file);
@@ -96,7 +98,7 @@ impl DocumentContent {
     /// SHA-256 of its text.
     pub fn sha256(&self) -> Bytes {
         match self {
-            DocumentContent::Text(text) => sha256_of(text.as_bytes()),
+            DocumentContent::Short(ShortDocument::Text(text)) => sha256_of(text.as_bytes()),
             DocumentContent::Long(document) => document.sha256(),
         }
     }
@@ -104,7 +106,7 @@ impl DocumentContent {
     /// How many parts of it are done so far.
     pub fn finished_parts(&self) -> usize {
         match self {
-            DocumentContent::Text(_) => 0,
+            DocumentContent::Short(_) => 0,
             DocumentContent::Long(document) => document.parts.count(),
         }
     }
@@ -120,7 +122,7 @@ impl DocumentContent {
         start: R,
     ) -> Result<DocumentPlan, Status> {
         let messages = match self {
-            DocumentContent::Text(text) => {
+            DocumentContent::Short(ShortDocument::Text(text)) => {
                 let chunks = text.as_bytes().chunks(CHUNK);
                 let chunks = chunks.map(|chunk| R::chunk(Bytes::copy_from_slice(chunk)));
                 let all: Vec<R> = std::iter::once(start).chain(chunks).collect();
@@ -245,7 +247,7 @@ impl Unchecked {
             };
             let read = reader.read(file, &self.name, kind).await?;
             let content = match read.text {
-                ReadText::Text(text) => DocumentContent::Text(text),
+                ReadText::Text(text) => DocumentContent::Short(ShortDocument::Text(text)),
                 ReadText::File { file, sha256 } => DocumentContent::Long(LongDocument {
                     file: Arc::new(file),
                     sha256,
@@ -255,7 +257,7 @@ impl Unchecked {
             return Ok((content, read.reading));
         }
         let content = match self.body {
-            Body::Bytes(bytes) => input::text(bytes).map(DocumentContent::Text)?,
+            Body::Bytes(bytes) => DocumentContent::Short(ShortDocument::Text(input::text(bytes)?)),
             Body::File(file) => DocumentContent::Long(LongDocument {
                 file: Arc::new(file),
                 sha256: self.sha256,

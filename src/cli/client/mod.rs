@@ -18,6 +18,7 @@ mod prompt;
 mod reader;
 mod run;
 mod schema;
+mod short_document;
 mod stdin;
 pub mod summarize;
 mod template;

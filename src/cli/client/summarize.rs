@@ -10,6 +10,7 @@ use super::{
     parts_file::KeptParts,
     reader::DocumentReader,
     run::{Question, RunFlags, tokens},
+    short_document::ShortDocument,
 };
 use crate::{
     cli::{exit::Failure, output},
@@ -102,31 +103,35 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         && run.is_text()
         && *source != Source::Stdin
         && io::stdout().is_terminal()
-        && let Some(text) = short_text(source).await?
+        && let Some(document) = short_document(source).await?
     {
         let connection = args.connection.connect().await?;
-        let streamed = stream(&connection, text, &args.form).await;
+        let streamed = stream(&connection, document, &args.form).await;
         return streamed.map_err(|failure| source.failure(failure));
     }
     run.ask(&args.connection, &args.form).await
 }
 
-/// The text of a document, unless it is long.
-async fn short_text(source: &Source) -> Result<Option<String>, Failure> {
+/// A document, unless it is long.
+async fn short_document(source: &Source) -> Result<Option<ShortDocument>, Failure> {
     let read = async {
         let document = DocumentContent::read(source).await?;
         let reader = DocumentReader::default();
         document.checked(&reader, KeptParts::default).await
     };
     match read.await.map_err(|failure| source.failure(failure))? {
-        (DocumentContent::Text(text), _) => Ok(Some(text)),
+        (DocumentContent::Short(document), _) => Ok(Some(document)),
         (DocumentContent::Long(_), _) => Ok(None),
     }
 }
 
-async fn stream(connection: &Connection, text: String, form: &Form) -> Result<(), Failure> {
+async fn stream(
+    connection: &Connection,
+    document: ShortDocument,
+    form: &Form,
+) -> Result<(), Failure> {
     let request = SummarizeStreamRequest {
-        request: Some(form.request(text)),
+        request: Some(form.request(document)),
     };
     connection
         .call(
@@ -171,19 +176,19 @@ impl Question for Form {
     const SEPARATOR: &str = "\n";
 
     fn options(&self) -> Vec<u8> {
-        let request = self.request(String::new());
+        let request = self.settings();
         [b"Summarize\0", &request.encode_to_vec()[..]].concat()
     }
 
     async fn ask(
         &self,
         connection: &Connection,
-        text: String,
+        document: ShortDocument,
     ) -> Result<SummarizeResponse, Status> {
         connection
             .answer(
                 "claude.v1.ClaudeService/Summarize",
-                self.request(text),
+                self.request(document),
                 async |mut client, request| client.summarize(request).await,
             )
             .await
@@ -191,7 +196,7 @@ impl Question for Form {
 
     fn start(&self, sha256: Bytes, plan_only: bool) -> SummarizeDocumentRequest {
         let start = SummarizeDocumentStart {
-            settings: Some(self.request(String::new())),
+            settings: Some(self.settings()),
             plan_only,
             sha256,
             ..SummarizeDocumentStart::default()
@@ -231,9 +236,17 @@ impl Question for Form {
 }
 
 impl Form {
-    fn request(&self, text: String) -> SummarizeRequest {
+    /// The request about a document.
+    fn request(&self, document: ShortDocument) -> SummarizeRequest {
+        SummarizeRequest {
+            text: document.into_text(),
+            ..self.settings()
+        }
+    }
+
+    /// The request without its document.
+    fn settings(&self) -> SummarizeRequest {
         let mut request = SummarizeRequest {
-            text,
             model: self.model.clone(),
             focus: self.focus.clone(),
             language: self.language.clone(),
@@ -250,6 +263,7 @@ impl Form {
         }
         request
     }
+
     fn size(&self) -> Option<summarize_request::Length> {
         if let Some(sentences) = self.sentences {
             return Some(summarize_request::Length::Sentences(sentences));

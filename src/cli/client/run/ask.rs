@@ -161,8 +161,8 @@ impl<'a, Q: Question> Asker<'a, Q> {
         loop {
             line.calls += 1;
             let asked = match document {
-                DocumentContent::Text(text) => {
-                    self.question.ask(self.connection, text.clone()).await
+                DocumentContent::Short(document) => {
+                    self.question.ask(self.connection, document.clone()).await
                 }
                 DocumentContent::Long(document) => {
                     let start = self.question.start(document.sha256(), false);

@@ -2,7 +2,10 @@
 
 use crate::{
     cli::{
-        client::{connection::Connection, document_rpc::DocumentRpc, json::Json},
+        client::{
+            connection::Connection, document_rpc::DocumentRpc, json::Json,
+            short_document::ShortDocument,
+        },
         exit::Failure,
     },
     models::Tokens,
@@ -23,11 +26,15 @@ pub trait Question {
     /// What is between two answers as text.
     const SEPARATOR: &str;
 
-    /// All that changes an answer but the text, in bytes that are the same in each run.
+    /// All that changes an answer but the document, in bytes that are the same in each run.
     fn options(&self) -> Vec<u8>;
 
-    /// Asks about a text.
-    async fn ask(&self, connection: &Connection, text: String) -> Result<Self::Answer, Status>;
+    /// Asks about a document that goes in one message.
+    async fn ask(
+        &self,
+        connection: &Connection,
+        document: ShortDocument,
+    ) -> Result<Self::Answer, Status>;
 
     /// The first message about a document with this digest. `plan_only` asks for what the
     /// calls about it would take.
