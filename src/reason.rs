@@ -33,6 +33,8 @@ pub enum Exit {
     Found = 6,
     /// `--max-cost` is reached.
     OverBudget = 7,
+    /// Batches have not ended yet.
+    Waiting = 8,
     /// A signal stopped the command.
     Interrupted = 130,
 }

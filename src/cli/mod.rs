@@ -38,6 +38,7 @@ Exit codes:
   5  a quota is exhausted, or the service or the API is overloaded or down
   6  a text has a label in --fail-on
   7  --max-cost is reached
+  8  batches have not ended within --wait-for
   130  a signal stopped the command"
     };
 }

@@ -49,7 +49,7 @@ pub use known_model::{
 };
 pub use model_needs::ModelNeeds;
 pub use price_table::PriceTable;
-pub use pricing::{ModelPrice, Nanodollars, Price, Rates};
+pub use pricing::{ModelPrice, Nanodollars, Price, Rates, in_dollars};
 pub use tokens::Tokens;
 
 #[cfg(test)]

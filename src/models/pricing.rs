@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 /// A billionth of a US dollar: the cheapest token costs ten.
 pub type Nanodollars = u64;
 
+/// A cost in US dollars.
+pub fn in_dollars(cost: Nanodollars) -> f64 {
+    cost as f64 / 1e9
+}
+
 /// The price of a model, in US dollars per million tokens. Overrides the price in the
 /// catalogue, or adds a model to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,8 +6,10 @@
 
 use super::model;
 use crate::{
-    claude::request::{CacheControl, InputBlock, SystemPrompt},
+    claude::request::{CacheControl, CacheTtl, InputBlock, SystemPrompt},
     models::catalogue,
+    proto::v1,
+    status::{Path, Violations},
 };
 
 /// How much more tokens a prompt may have than is estimated.
@@ -24,12 +26,25 @@ pub fn may_cache(model: &str, prefix: &str) -> bool {
     tokens as f64 * MARGIN >= minimum.unwrap_or(MIN_TOKENS) as f64
 }
 
-/// A system prompt that many calls have in common, marked if the API may cache it.
-pub fn shared_system(text: String, model: &str, marks: bool) -> SystemPrompt {
-    if marks && may_cache(model, &text) {
+/// How long a prefix is kept, as a request says it; `None` for the default of the API.
+pub fn ttl(value: i32, path: Path<'_>, wrong: &mut Violations) -> Option<CacheTtl> {
+    match v1::CacheTtl::try_from(value) {
+        Ok(v1::CacheTtl::Unspecified) => None,
+        Ok(v1::CacheTtl::CacheTtl5m) => Some(CacheTtl::FiveMinutes),
+        Ok(v1::CacheTtl::CacheTtl1h) => Some(CacheTtl::OneHour),
+        Err(_) => {
+            wrong.add(path, "is an unknown value");
+            None
+        }
+    }
+}
+
+/// A system prompt that many calls have in common, with this mark if the API may cache it.
+pub fn shared_system(text: String, model: &str, mark: Option<CacheControl>) -> SystemPrompt {
+    if mark.is_some() && may_cache(model, &text) {
         return SystemPrompt::Blocks(vec![InputBlock::Text {
             text,
-            cache_control: Some(CacheControl::Ephemeral { ttl: None }),
+            cache_control: mark,
             citations: None,
         }]);
     }
@@ -40,10 +55,12 @@ pub fn shared_system(text: String, model: &str, marks: bool) -> SystemPrompt {
 mod tests {
     use super::*;
 
+    const MARK: Option<CacheControl> = Some(CacheControl::Ephemeral { ttl: None });
+
     #[test]
     fn a_prompt_is_marked_from_the_minimum_of_its_model_on() {
         let is_marked = |model: &str, characters: usize| {
-            let system = shared_system("x".repeat(characters), model, true);
+            let system = shared_system("x".repeat(characters), model, MARK);
             matches!(system, SystemPrompt::Blocks(_))
         };
         // At 2.5 characters a token, and 3.4.
@@ -56,7 +73,7 @@ mod tests {
             assert!(is_marked(model, enough), "{model}");
             assert!(!is_marked(model, enough - 10), "{model}");
         }
-        let off = shared_system("x".repeat(20_000), "claude-haiku-5-5", false);
+        let off = shared_system("x".repeat(20_000), "claude-haiku-5-5", None);
         assert!(matches!(off, SystemPrompt::Text(_)));
     }
 }

@@ -1,7 +1,7 @@
 //! Documents that are too long for one message, and for the memory of either side.
 
 use crate::world::{World, ended, peak, signal};
-use claude_grpc::simulator::Behaviour;
+use claude_grpc::simulator::{Behaviour, Counts};
 use serde_json::Value;
 use std::{fs, io::Write, process::Child, time::Duration};
 use tokio::time::{sleep, timeout};
@@ -137,4 +137,62 @@ async fn no_part_is_paid_again_but_those_in_flight_at_a_kill() {
     assert_eq!(world.paid_again(), 2 * IN_FLIGHT);
     assert_ne!(world.results(OUTPUT)["long.txt"]["response"]["summary"], "");
     assert!(!world.path(PARTS).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cost_has_the_parts_of_calls_that_failed() {
+    let mut world = World::new(0, Duration::ZERO).await;
+    write_document(&world, 4);
+    let dollars = |world: &World| {
+        world.results(OUTPUT)["long.txt"]["dollars"]
+            .as_f64()
+            .unwrap()
+    };
+    let mut run = summarize(&world);
+    assert_eq!(ended(&mut run).await, Some(0));
+    let at_once = dollars(&world);
+
+    fs::remove_file(world.path(OUTPUT)).unwrap();
+    ten_answers(&world);
+    let mut run = summarize(&world);
+    let kept = async {
+        while world.lines(PARTS).len() < 10 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), kept).await.unwrap();
+    let in_flight = |counts: &Counts| counts.in_flight == IN_FLIGHT as u64;
+    world.simulator.until(in_flight).await;
+    world.stop("KILL").await;
+    world.start().await;
+    assert_eq!(ended(&mut run).await, Some(0));
+    let line = &world.results(OUTPUT)["long.txt"];
+    assert!(line["calls"].as_u64().unwrap() > 1, "{line}");
+    let in_two = dollars(&world);
+    // The summaries of parts differ a little in length.
+    assert!((in_two / at_once - 1.0).abs() < 0.05, "{in_two} {at_once}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_would_cost_too_much_is_not_begun() {
+    let world = World::new(0, Duration::ZERO).await;
+    write_document(&world, 2);
+    let plan = &estimated(&world).await["plan"];
+    let dollars = plan["dollars"].as_f64().unwrap();
+    for (share, code) in [(0.9, 7), (1.1, 0)] {
+        let most = format!("{:.9}", dollars * share);
+        let arguments = [
+            "summarize",
+            "long.txt",
+            "--model",
+            MODEL,
+            "--max-cost",
+            &most,
+        ];
+        let output = world.run(&arguments).await;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        let asked = world.simulator.counts().requests > 0;
+        assert_eq!(asked, code == 0, "{stderr}");
+    }
 }

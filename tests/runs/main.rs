@@ -4,6 +4,7 @@
 // What a helper cannot have is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+mod batched;
 mod interrupted;
 mod limited;
 mod long;

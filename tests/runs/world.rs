@@ -66,6 +66,8 @@ impl World {
             .unwrap();
         }
         drop(listener);
+        let key = world.run(&["secrets", "keygen", "batches.key"]).await;
+        assert!(key.status.success());
         world.start().await;
         world
     }
@@ -81,6 +83,10 @@ impl World {
             .env_clear()
             .env("ANTHROPIC_API_KEY", "sk-ant-test")
             .env("CLAUDE_GRPC_UPSTREAM__BREAKER__OPEN_DURATION", "300ms")
+            .env("CLAUDE_GRPC_BATCHES__STATE_FILE", "batches.state")
+            .env("CLAUDE_GRPC_BATCHES__KEY_FILE", "batches.key")
+            .env("CLAUDE_GRPC_BATCHES__POLL_INTERVAL", "1s")
+            .env("CLAUDE_GRPC_BATCHES__SEARCH_AFTER", "1s")
             .args(["serve", "--upstream-url", &self.api])
             .args(["--listen", &self.address.to_string()])
             .current_dir(self.folder.path())
@@ -166,6 +172,24 @@ impl World {
             }
         }
         asked
+    }
+
+    /// In how many batches each document is that the API was sent.
+    pub fn batched(&self) -> HashMap<String, usize> {
+        let mut batched = HashMap::new();
+        for request in self.simulator.requests() {
+            if request.method == "POST" && request.path == "/v1/messages/batches" {
+                let body = String::from_utf8_lossy(&request.body).into_owned();
+                for (_, rest) in body
+                    .match_indices("Number-")
+                    .map(|(at, _)| body.split_at(at + 7))
+                {
+                    let number = rest.split(':').next().unwrap().to_owned();
+                    *batched.entry(number).or_default() += 1;
+                }
+            }
+        }
+        batched
     }
 
     /// How many requests to the API were the same as an earlier one.

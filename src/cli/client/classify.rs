@@ -4,15 +4,16 @@ use super::{
     connection::{Connection, ConnectionFlags},
     input::Source,
     json::Json,
-    run::{Question, RunFlags, tokens},
+    model_use::ModelUse,
+    run::{Question, RunFlags},
     short_document::ShortDocument,
 };
 use crate::{
     cli::exit::{Failure, one_line},
-    models::Tokens,
     proto::v1::{
-        ClassifyDocumentRequest, ClassifyDocumentStart, ClassifyRequest, ClassifyResponse, Label,
-        classify_document_request::Content,
+        CacheTtl, ClassifyDocumentRequest, ClassifyDocumentStart, ClassifyRequest,
+        ClassifyResponse, Label, batch_item, classify_document_request::Content,
+        stream_batch_results_response::Result as ItemResult,
     },
 };
 use bytes::Bytes;
@@ -20,6 +21,10 @@ use prost::Message;
 use serde_json::Value;
 use std::path::PathBuf;
 use tonic::Status;
+
+/// Size of settings that the prompt cache of most models keeps, in bytes: about 1,024
+/// tokens.
+const CACHED_SETTINGS: usize = 4 * 1024;
 
 /// Flags of `classify`.
 #[derive(Debug, clap::Args)]
@@ -137,6 +142,24 @@ impl Question for Choice {
             .await
     }
 
+    fn batch_request(&self, document: ShortDocument, ttl: CacheTtl) -> batch_item::Request {
+        batch_item::Request::Classify(ClassifyRequest {
+            cache_ttl: ttl.into(),
+            ..self.request(document)
+        })
+    }
+
+    fn batch_answer(&self, result: ItemResult) -> Option<ClassifyResponse> {
+        match result {
+            ItemResult::Classify(answer) => Some(answer),
+            _ => None,
+        }
+    }
+
+    fn shares_prompt(&self) -> bool {
+        self.settings.encoded_len() >= CACHED_SETTINGS
+    }
+
     fn start(&self, sha256: Bytes, plan_only: bool) -> ClassifyDocumentRequest {
         let start = ClassifyDocumentStart {
             settings: Some(self.settings.clone()),
@@ -172,8 +195,8 @@ impl Question for Choice {
             .collect()
     }
 
-    fn used<'a>(&self, answer: &'a ClassifyResponse) -> (&'a str, Tokens) {
-        (&answer.model, tokens(answer.usage.as_ref()))
+    fn used(&self, answer: &ClassifyResponse) -> ModelUse {
+        ModelUse::new(&answer.model, answer.usage.as_ref())
     }
 }
 

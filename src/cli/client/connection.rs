@@ -6,7 +6,8 @@ use crate::{
     config::Environment,
     dns,
     proto::v1::{
-        claude_service_client::ClaudeServiceClient, document_service_client::DocumentServiceClient,
+        batch_service_client::BatchServiceClient, claude_service_client::ClaudeServiceClient,
+        document_service_client::DocumentServiceClient,
     },
     secrets::{SecretError, checked_key, read_secret, read_text},
     telemetry::command,
@@ -204,6 +205,14 @@ impl Connection {
     /// The client of the service of documents.
     pub fn documents(&self) -> DocumentServiceClient<Channel> {
         DocumentServiceClient::new(self.channel.clone())
+            .accept_compressed(Zstd)
+            .accept_compressed(Gzip)
+            .max_decoding_message_size(MAX_ANSWER)
+    }
+
+    /// The client of the service of batches.
+    pub fn batches(&self) -> BatchServiceClient<Channel> {
+        BatchServiceClient::new(self.channel.clone())
             .accept_compressed(Zstd)
             .accept_compressed(Gzip)
             .max_decoding_message_size(MAX_ANSWER)

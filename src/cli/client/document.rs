@@ -5,6 +5,7 @@ use super::{
     connection::Connection,
     document_rpc::{DocumentEvent, DocumentRpc},
     input::{self, Source},
+    model_use::ModelUse,
     parts_file::KeptParts,
     reader::{self, DocumentReader, LONGEST_MESSAGE, ReadText},
     short_document::ShortDocument,
@@ -20,6 +21,7 @@ use futures::{Stream, StreamExt};
 use prost::Message;
 use sha2::{Digest, Sha256};
 use std::{
+    cell::RefCell,
     fs::File,
     io::{self, Read, Seek},
     os::unix::fs::FileExt,
@@ -54,6 +56,8 @@ pub struct LongDocument {
     sha256: Bytes,
     /// The parts that are done, from which the next call goes on.
     parts: KeptParts,
+    /// What calls that failed have used for parts.
+    spent: RefCell<Vec<ModelUse>>,
 }
 
 // === impl DocumentContent ===
@@ -100,6 +104,14 @@ impl DocumentContent {
         match self {
             DocumentContent::Short(ShortDocument::Text(text)) => sha256_of(text.as_bytes()),
             DocumentContent::Long(document) => document.sha256(),
+        }
+    }
+
+    /// What calls that failed have used for parts of it, once.
+    pub fn take_spent(&self) -> Vec<ModelUse> {
+        match self {
+            DocumentContent::Short(_) => Vec::new(),
+            DocumentContent::Long(document) => document.spent.take(),
         }
     }
 
@@ -252,6 +264,7 @@ impl Unchecked {
                     file: Arc::new(file),
                     sha256,
                     parts: parts(),
+                    spent: RefCell::default(),
                 }),
             };
             return Ok((content, read.reading));
@@ -262,6 +275,7 @@ impl Unchecked {
                 file: Arc::new(file),
                 sha256: self.sha256,
                 parts: parts(),
+                spent: RefCell::default(),
             }),
         };
         let reading = Reading {
@@ -327,11 +341,13 @@ impl LongDocument {
         let finished = self.parts.all::<R::Part>();
         let messages = messages(start, finished, Arc::clone(&self.file));
         let connection = connection.with_timeout_of_at_least(LONG_TIMEOUT);
+        let mut used = Vec::new();
         let answered = connection.call(R::METHOD, messages, async |_, request| {
             let mut events = R::call(connection.documents(), request).await?.into_inner();
             while let Some(event) = events.message().await? {
                 match R::event(event) {
                     DocumentEvent::PartFinished(part) => {
+                        used.push(R::used(&part));
                         let kept = self.parts.add(&part);
                         kept.map_err(|error| Status::internal(error.to_string()))?;
                     }
@@ -341,7 +357,11 @@ impl LongDocument {
             }
             Err(Status::data_loss("the stream ended before the answer"))
         });
-        answered.await
+        let answered = answered.await;
+        if answered.is_err() {
+            self.spent.borrow_mut().append(&mut used);
+        }
+        answered
     }
 }
 

@@ -1,5 +1,6 @@
 //! The RPCs about documents, as the command calls them.
 
+use super::model_use::ModelUse;
 use crate::proto::v1::{
     ClassifiedPart, ClassifyDocumentRequest, ClassifyDocumentResponse, ClassifyResponse,
     DocumentPlan, SummarizeDocumentRequest, SummarizeDocumentResponse, SummarizeResponse,
@@ -32,6 +33,9 @@ pub trait DocumentRpc: Send + Sized + 'static {
 
     /// What an event says.
     fn event(event: Self::Event) -> DocumentEvent<Self::Part, Self::Answer>;
+
+    /// What a part has used.
+    fn used(part: &Self::Part) -> ModelUse;
 
     /// Begins the call.
     async fn call(
@@ -76,6 +80,10 @@ impl DocumentRpc for SummarizeDocumentRequest {
         }
     }
 
+    fn used(part: &SummarizedPart) -> ModelUse {
+        ModelUse::new(&part.model, part.usage.as_ref())
+    }
+
     async fn call(
         mut client: DocumentServiceClient<Channel>,
         request: Request<impl Stream<Item = Self> + Send + 'static>,
@@ -110,6 +118,12 @@ impl DocumentRpc for ClassifyDocumentRequest {
             }
             Some(Classified::Progress(_)) | None => DocumentEvent::Other,
         }
+    }
+
+    fn used(part: &ClassifiedPart) -> ModelUse {
+        let answer = part.classification.as_ref();
+        let model = answer.map_or("", |answer| &answer.model);
+        ModelUse::new(model, answer.and_then(|answer| answer.usage.as_ref()))
     }
 
     async fn call(

@@ -12,6 +12,7 @@ pub mod generate;
 mod input;
 mod inputs;
 mod json;
+mod model_use;
 pub mod models;
 mod parts_file;
 mod prompt;

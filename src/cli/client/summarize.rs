@@ -7,17 +7,18 @@ use super::{
     input::Source,
     inputs::Input,
     json::Json,
+    model_use::ModelUse,
     parts_file::KeptParts,
     reader::DocumentReader,
-    run::{Question, RunFlags, tokens},
+    run::{Question, RunFlags},
     short_document::ShortDocument,
 };
 use crate::{
     cli::{exit::Failure, output},
-    models::Tokens,
     proto::v1::{
-        SummarizeDocumentRequest, SummarizeDocumentStart, SummarizeRequest, SummarizeResponse,
-        SummarizeStreamRequest, SummarizeStreamResponse, SummaryFormat, SummaryLength,
+        CacheTtl, SummarizeDocumentRequest, SummarizeDocumentStart, SummarizeRequest,
+        SummarizeResponse, SummarizeStreamRequest, SummarizeStreamResponse, SummaryFormat,
+        SummaryLength, batch_item, stream_batch_results_response::Result as ItemResult,
         summarize_document_request::Content, summarize_request, summarize_stream_response::Event,
     },
 };
@@ -194,6 +195,21 @@ impl Question for Form {
             .await
     }
 
+    fn batch_request(&self, document: ShortDocument, _: CacheTtl) -> batch_item::Request {
+        batch_item::Request::Summarize(self.request(document))
+    }
+
+    fn batch_answer(&self, result: ItemResult) -> Option<SummarizeResponse> {
+        match result {
+            ItemResult::Summarize(answer) => Some(answer),
+            _ => None,
+        }
+    }
+
+    fn shares_prompt(&self) -> bool {
+        false
+    }
+
     fn start(&self, sha256: Bytes, plan_only: bool) -> SummarizeDocumentRequest {
         let start = SummarizeDocumentStart {
             settings: Some(self.settings()),
@@ -230,8 +246,8 @@ impl Question for Form {
         }
     }
 
-    fn used<'a>(&self, answer: &'a SummarizeResponse) -> (&'a str, Tokens) {
-        (&answer.model, tokens(answer.usage.as_ref()))
+    fn used(&self, answer: &SummarizeResponse) -> ModelUse {
+        ModelUse::new(&answer.model, answer.usage.as_ref())
     }
 }
 

@@ -7,13 +7,17 @@ mod prompt;
 mod schema;
 
 use super::{
-    Rpcs, ServiceConfig, answer, call, generate::max_tokens, kept_responses::FoundResponse, model,
-    prompt_cache::shared_system, text,
+    Rpcs, ServiceConfig, answer, call,
+    generate::max_tokens,
+    kept_responses::FoundResponse,
+    model,
+    prompt_cache::{self, shared_system},
+    text,
 };
 use crate::{
     claude::{
         answer::Message,
-        request::{MessagesRequest, OutputConfig, OutputFormat},
+        request::{CacheControl, MessagesRequest, OutputConfig, OutputFormat},
     },
     models::catalogue,
     proto::v1,
@@ -116,8 +120,11 @@ pub(super) fn classify_base(
     let max_tokens = max_tokens(request.max_tokens, 1, config.max_tokens.max(enough), wrong);
     let choice = choice(request);
     let system = prompt::system(choice, &request.task);
+    let ttl = prompt_cache::ttl(request.cache_ttl, Path::root("cache_ttl"), wrong);
+    let mark = CacheControl::Ephemeral { ttl };
+    let mark = config.cache_prompt.then_some(mark);
     MessagesRequest {
-        system: Some(shared_system(system, &model, config.cache_prompt)),
+        system: Some(shared_system(system, &model, mark)),
         model,
         max_tokens: Some(max_tokens),
         output_config: Some(OutputConfig {

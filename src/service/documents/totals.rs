@@ -2,11 +2,9 @@
 
 use super::super::answer;
 use crate::{
-    models::{Day, PriceTable, Tokens},
+    models::{Day, PriceTable, Tokens, in_dollars},
     proto::v1,
 };
-
-const NANODOLLARS_PER_DOLLAR: f64 = 1e9;
 
 /// Counts what a document takes.
 #[derive(Debug)]
@@ -80,7 +78,7 @@ impl DocumentTotals {
         self.plan.input_tokens += answer::saturating(tokens.all_input());
         self.plan.output_tokens += answer::saturating(tokens.output);
         let cost = self.prices.cost(model, tokens, Day::today);
-        let cost = cost.map(|cost| cost as f64 / NANODOLLARS_PER_DOLLAR);
+        let cost = cost.map(in_dollars);
         self.dollars = self.dollars.zip(cost).map(|(sum, cost)| sum + cost);
     }
 

@@ -10,11 +10,11 @@ use crate::{
         extra::with_extra,
         given::GivenBlock,
         raw::RawObject,
-        request::{CacheControl, CacheTtl, Content, InputBlock, Role},
+        request::{CacheControl, Content, InputBlock, Role},
         tool_origin::ToolCaller,
     },
     proto::v1::{self, content_block::Block},
-    service::{PassthroughConfig, passthrough::Passed},
+    service::{PassthroughConfig, passthrough::Passed, prompt_cache},
     status::{Path, Violations},
 };
 
@@ -115,15 +115,7 @@ impl<'v> ContentMapper<'v> {
                 format!("exceeds the maximum of {MAX_CACHE_MARKS} in a request"),
             );
         }
-        let ttl = match v1::CacheTtl::try_from(mark.ttl) {
-            Ok(v1::CacheTtl::Unspecified) => None,
-            Ok(v1::CacheTtl::CacheTtl5m) => Some(CacheTtl::FiveMinutes),
-            Ok(v1::CacheTtl::CacheTtl1h) => Some(CacheTtl::OneHour),
-            Err(_) => {
-                self.wrong.add(path.field("ttl"), "is an unknown value");
-                None
-            }
-        };
+        let ttl = prompt_cache::ttl(mark.ttl, path.field("ttl"), self.wrong);
         Some(CacheControl::Ephemeral { ttl })
     }
 

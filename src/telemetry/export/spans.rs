@@ -12,10 +12,13 @@
 //! it starts a span, drops without counting, and does not limit lengths.
 
 use super::{content, resource::scope};
-use crate::telemetry::{
-    metrics::{self, ErrorType, Operation, Wait},
-    names::{self, attribute as a, event},
-    record::{AttemptData, CallData, CallEnd, CallState},
+use crate::{
+    models::in_dollars,
+    telemetry::{
+        metrics::{self, ErrorType, Operation, Wait},
+        names::{self, attribute as a, event},
+        record::{AttemptData, CallData, CallEnd, CallState},
+    },
 };
 use opentelemetry::{
     Array, InstrumentationScope, KeyValue, StringValue, Value,
@@ -157,7 +160,7 @@ fn call_attributes(call: &CallData, end: &CallEnd) -> Attributes {
     attributes.integer(a::ATTEMPTS, state.attempts);
     attributes.seconds(a::OVERHEAD_DURATION, state.overhead.unwrap_or_default());
     if state.cost > 0 {
-        attributes.number(a::COST, state.cost as f64 / 1e9);
+        attributes.number(a::COST, in_dollars(state.cost));
     }
     if state.found {
         attributes.boolean(a::CACHED, true);

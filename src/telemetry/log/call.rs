@@ -1,8 +1,11 @@
 //! The log line of a call.
 
-use crate::telemetry::{
-    metrics, names,
-    record::{CallData, CallEnd},
+use crate::{
+    models::in_dollars,
+    telemetry::{
+        metrics, names,
+        record::{CallData, CallEnd},
+    },
 };
 use std::time::Duration;
 use tracing::Level;
@@ -33,7 +36,7 @@ macro_rules! line {
             output_tokens = some($state.tokens.output),
             cache_read_tokens = some($state.tokens.cache_read),
             cache_write_tokens = some($state.tokens.cache_write()),
-            cost_usd = some($state.cost).map(|it| it as f64 / 1e9),
+            cost_usd = some($state.cost).map(in_dollars),
             attempts = $state.attempts,
             coalesced = $state.joined.map(|_| true),
             cached = $state.found.then_some(true),

@@ -1,9 +1,10 @@
 //! Asks about one document: reads it, and calls until there is an answer.
 
 use super::{
+    batch::BatchCount,
     line::{EarlierLine, ResultError, ResultLine, ResultStatus, digest_of},
     question::Question,
-    repeat::pause_after,
+    repeat::{pause_after, repeated},
     stop::RunStop,
     totals::AnswerSummary,
 };
@@ -14,12 +15,13 @@ use crate::{
             document::{DocumentContent, Unchecked},
             inputs::Input,
             json::Json,
+            model_use::ModelUse,
             parts_file::{KeptParts, PartsFile, PartsOf},
             reader::DocumentReader,
         },
         exit::Failure,
     },
-    models::{Day, PriceTable},
+    models::{Day, PriceTable, Tokens, in_dollars},
 };
 use data_encoding::HEXLOWER;
 use std::{
@@ -28,9 +30,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
-use tonic::Code;
-
-const NANODOLLARS_PER_DOLLAR: f64 = 1e9;
+use tonic::{Code, Status};
 
 /// What all documents of a run have in common.
 pub struct Asker<'a, Q> {
@@ -45,12 +45,24 @@ pub struct Asker<'a, Q> {
     pub parts: Option<Rc<RefCell<PartsFile>>>,
     /// Whether an answer as text says which document it is about.
     pub has_names: bool,
+    /// What answers cost, as a multiple of the price of a call.
+    pub price_factor: f64,
     options: String,
     reader: DocumentReader,
     json: Json,
     prices: PriceTable,
     /// What the answers have cost so far, in US dollars.
     dollars: Cell<f64>,
+    /// What the answers that are awaited will cost by their plans, in US dollars.
+    planned: Cell<f64>,
+}
+
+/// A document at its turn.
+pub enum Opened {
+    /// Nothing more is to be done about it.
+    Done(Outcome),
+    /// It is to be read and asked about.
+    Document(Unchecked, Box<ResultLine>),
 }
 
 /// What became of a document.
@@ -65,9 +77,32 @@ pub enum Outcome {
     New {
         line: Box<ResultLine>,
         answer: Option<AnswerSummary>,
+        used: Tokens,
     },
     /// The run stopped before.
     NotAsked,
+    /// How far the API is with the documents in batches.
+    InBatches(BatchCount),
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// A document that cannot be asked about.
+    pub fn failed(line: Box<ResultLine>, failure: Failure) -> Self {
+        Outcome::without_answer(line, ResultError::of(failure), Tokens::default())
+    }
+
+    /// A document whose call failed.
+    pub fn unanswered(line: Box<ResultLine>, status: &Status) -> Self {
+        Outcome::without_answer(line, ResultError::of_call(status), Tokens::default())
+    }
+
+    fn without_answer(mut line: Box<ResultLine>, error: ResultError, used: Tokens) -> Self {
+        line.error = Some(error);
+        let answer = None;
+        Outcome::New { line, answer, used }
+    }
 }
 
 // === impl Asker ===
@@ -83,56 +118,81 @@ impl<'a, Q: Question> Asker<'a, Q> {
             max_cost: None,
             parts: None,
             has_names: false,
+            price_factor: 1.0,
             options: digest_of(&question.options()),
             reader: DocumentReader::default(),
             json: Json::new(),
             prices: PriceTable::new(&[], Day::today()),
             dollars: Cell::new(0.0),
+            planned: Cell::new(0.0),
         }
+    }
+
+    /// SHA-256 of the requests without their documents, in hexadecimal digits.
+    pub fn options(&self) -> &str {
+        &self.options
     }
 
     /// Asks about a document, unless an earlier run has, or this one stops.
     pub async fn asked(&self, input: &Input, earlier: Option<EarlierLine>) -> Outcome {
+        let (document, mut line) = match self.opened(input, earlier).await {
+            Opened::Done(outcome) => return outcome,
+            Opened::Document(document, line) => (document, line),
+        };
+        let document = match self.read(document, &mut line).await {
+            Ok(document) => document,
+            Err(failure) => return Outcome::failed(line, failure),
+        };
+        let mut planned = 0.0;
+        if matches!(document, DocumentContent::Long(_)) {
+            match self.planned(&document).await {
+                Ok(Some(dollars)) => planned = dollars,
+                Ok(None) => return Outcome::NotAsked,
+                Err(status) => return Outcome::unanswered(line, &status),
+            }
+        }
+        let answer = self.answer(&document, &mut line).await;
+        self.planned.set(self.planned.get() - planned);
+        let spent = document.take_spent();
+        match answer {
+            Ok(answer) => self.answered(line, &answer, spent),
+            Err(status) if spent.is_empty() => Outcome::unanswered(line, &status),
+            Err(status) => {
+                let used = self.paid(&mut line, &spent);
+                Outcome::without_answer(line, ResultError::of_call(&status), used)
+            }
+        }
+    }
+
+    /// Opens a document, unless an earlier run has its answer, or this one stops.
+    pub async fn opened(&self, input: &Input, earlier: Option<EarlierLine>) -> Opened {
         if self.stop.begun.is_cancelled() || self.is_spent() {
-            return Outcome::NotAsked;
+            return Opened::Done(Outcome::NotAsked);
         }
-        let mut line = ResultLine::new(input.source.name(), self.options.clone());
-        let answer = match self.opened(input, &mut line).await {
-            Ok(document) => {
-                let digest = line.digest.as_deref().unwrap_or_default();
-                match earlier {
-                    Some(line) if line.answers(digest, &self.options) => {
-                        let fails = self.question.fails(line.labels());
-                        return Outcome::Earlier { line, fails };
-                    }
-                    _ => self.read(document, &mut line).await,
-                }
-            }
-            Err(failure) => Err(failure),
-        };
-        let answer = match answer {
-            Ok(document) => self.answered(&document, &mut line).await,
-            Err(failure) => {
-                line.error = Some(ResultError::of(failure));
-                None
-            }
-        };
-        Outcome::New {
-            answer: answer.map(|answer| self.add(&mut line, &answer)),
-            line: Box::new(line),
-        }
-    }
-
-    async fn opened(&self, input: &Input, line: &mut ResultLine) -> Result<Unchecked, Failure> {
+        let line = ResultLine::new(input.source.name(), self.options.clone());
+        let mut line = Box::new(line);
         if let Some(problem) = &input.problem {
-            return Err(Failure::usage(problem.clone()));
+            let failure = Failure::usage(problem.clone());
+            return Opened::Done(Outcome::failed(line, failure));
         }
-        let document = DocumentContent::read(&input.source).await?;
-        line.digest = Some(HEXLOWER.encode(&document.sha256()));
-        Ok(document)
+        let document = match DocumentContent::read(&input.source).await {
+            Ok(document) => document,
+            Err(failure) => return Opened::Done(Outcome::failed(line, failure)),
+        };
+        let digest = HEXLOWER.encode(&document.sha256());
+        if let Some(line) = earlier.filter(|line| line.answers(&digest, &self.options)) {
+            let fails = self.question.fails(line.labels());
+            return Opened::Done(Outcome::Earlier { line, fails });
+        }
+        line.digest = Some(digest);
+        Opened::Document(document, line)
     }
 
-    async fn read(
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn read(
         &self,
         document: Unchecked,
         line: &mut ResultLine,
@@ -150,12 +210,35 @@ impl<'a, Q: Question> Asker<'a, Q> {
         Ok(content)
     }
 
+    /// What the answer about a document will cost, in US dollars; `None` if the run may not
+    /// cost that much. It is asked for where the run has a limit.
+    ///
+    /// # Errors
+    /// When the call fails.
+    pub async fn planned(&self, document: &DocumentContent) -> Result<Option<f64>, Status> {
+        let Some(most) = self.max_cost else {
+            return Ok(Some(0.0));
+        };
+        let plan = async || {
+            let start = self.question.start(document.sha256(), true);
+            document.plan(self.connection, start).await
+        };
+        let plan = repeated(self.retry_for, &self.stop, plan).await?;
+        let dollars = plan.dollars.unwrap_or(0.0) * self.price_factor;
+        let planned = self.planned.get() + dollars;
+        if self.dollars.get() + planned > most {
+            return Ok(None);
+        }
+        self.planned.set(planned);
+        Ok(Some(dollars))
+    }
+
     /// The answer about a document, by as many calls as it takes.
-    async fn answered(
+    async fn answer(
         &self,
         document: &DocumentContent,
         line: &mut ResultLine,
-    ) -> Option<Q::Answer> {
+    ) -> Result<Q::Answer, Status> {
         let mut began = Instant::now();
         let mut finished = document.finished_parts();
         loop {
@@ -170,7 +253,7 @@ impl<'a, Q: Question> Asker<'a, Q> {
                 }
             };
             let status = match asked {
-                Ok(answer) => return Some(answer),
+                Ok(answer) => return Ok(answer),
                 Err(status) => status,
             };
             let mut pause = pause_after(&status, line.calls);
@@ -190,21 +273,20 @@ impl<'a, Q: Question> Asker<'a, Q> {
                 None => false,
             };
             if !is_repeated {
-                line.error = Some(ResultError::of_call(&status));
-                return None;
+                return Err(status);
             }
         }
     }
 
-    /// Adds an answer to the line of its document.
-    fn add(&self, line: &mut ResultLine, answer: &Q::Answer) -> AnswerSummary {
-        let (model, used) = self.question.used(answer);
-        line.dollars = self
-            .prices
-            .cost(model, &used, Day::today)
-            .map(|cost| cost as f64 / NANODOLLARS_PER_DOLLAR);
-        self.dollars
-            .set(self.dollars.get() + line.dollars.unwrap_or(0.0));
+    /// A document with its answer, whose calls before have used `spent`.
+    pub fn answered(
+        &self,
+        mut line: Box<ResultLine>,
+        answer: &Q::Answer,
+        mut spent: Vec<ModelUse>,
+    ) -> Outcome {
+        spent.push(self.question.used(answer));
+        let used = self.paid(&mut line, &spent);
         line.response = Some(self.question.json(&self.json, answer));
         line.status = ResultStatus::Ok;
         if let Err(failure) = self.question.complete(answer) {
@@ -212,11 +294,29 @@ impl<'a, Q: Question> Asker<'a, Q> {
             line.error = Some(ResultError::of(failure));
         }
         let name = self.has_names.then_some(line.file.as_str());
-        AnswerSummary {
+        let answer = AnswerSummary {
             text: self.question.text(name, answer),
-            used,
             fails: self.question.fails(self.question.labels(answer)),
+        };
+        Outcome::New {
+            line,
+            answer: Some(answer),
+            used,
         }
+    }
+
+    /// Adds what calls have used to the cost of the run and of their document.
+    fn paid(&self, line: &mut ResultLine, calls: &[ModelUse]) -> Tokens {
+        let (mut used, mut dollars) = (Tokens::default(), Some(0.0));
+        for call in calls {
+            used.add(&call.tokens);
+            let cost = self.prices.cost(&call.model, &call.tokens, Day::today);
+            let cost = cost.map(|cost| in_dollars(cost) * self.price_factor);
+            self.dollars.set(self.dollars.get() + cost.unwrap_or(0.0));
+            dollars = dollars.zip(cost).map(|(sum, cost)| sum + cost);
+        }
+        line.dollars = dollars;
+        used
     }
 
     /// Whether the answers have cost as much as they may.

@@ -3,8 +3,9 @@
 use super::{
     line::{EarlierLine, ResultError, digest_of},
     question::Question,
-    repeat::pause_after,
+    repeat::repeated,
     results::Results,
+    stop::RunStop,
 };
 use crate::{
     cli::{
@@ -20,11 +21,7 @@ use crate::{
 use data_encoding::HEXLOWER;
 use futures::{StreamExt, stream};
 use serde::Serialize;
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
-use tokio::time::sleep;
+use std::{fmt, time::Duration};
 
 /// The version of the shape of a line. It rises when a field changes its meaning or goes.
 const VERSION: u32 = 1;
@@ -66,6 +63,8 @@ pub struct Estimate<'a, Q> {
     pub connection: &'a Connection,
     /// How long calls about a document are repeated.
     pub retry_for: Duration,
+    /// What answers cost, as a multiple of the price of a call.
+    pub price_factor: f64,
     /// Whether there is a line of JSON for each document.
     pub is_json: bool,
 }
@@ -136,19 +135,14 @@ impl<Q: Question> Estimate<'_, Q> {
         }
         let (document, _) = document.checked(reader, KeptParts::default).await?;
         let sha256 = document.sha256();
-        let (began, mut calls) = (Instant::now(), 0);
-        loop {
+        let plan = async || {
             let start = self.question.start(sha256.clone(), true);
-            let status = match document.plan(self.connection, start).await {
-                Ok(plan) => return Ok(Some(Plan::from(plan))),
-                Err(status) => status,
-            };
-            calls += 1;
-            match pause_after(&status, calls) {
-                Some(pause) if began.elapsed() + pause <= self.retry_for => sleep(pause).await,
-                _ => return Err(failed(&status)),
-            }
-        }
+            document.plan(self.connection, start).await
+        };
+        let plan = repeated(self.retry_for, &RunStop::default(), plan).await;
+        let mut plan = Plan::from(plan.map_err(|status| failed(&status))?);
+        plan.dollars = plan.dollars.map(|dollars| dollars * self.price_factor);
+        Ok(Some(plan))
     }
 }
 

@@ -42,6 +42,9 @@ pub struct ResultLine {
     pub dollars: Option<f64>,
     /// Number of calls; 0 if none was made.
     pub calls: u32,
+    /// Id of the batch that it was in, if it was in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
     /// Why there is no answer, or an incomplete one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ResultError>,
@@ -113,6 +116,7 @@ impl ResultLine {
             response: None,
             dollars: None,
             calls: 0,
+            batch: None,
             error: None,
         }
     }

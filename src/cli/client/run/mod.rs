@@ -9,6 +9,7 @@
 
 mod answer_folder;
 mod ask;
+mod batch;
 mod estimate;
 mod journal;
 mod line;
@@ -19,20 +20,25 @@ mod results;
 mod stop;
 mod totals;
 
-pub use question::{Question, tokens};
+pub use question::Question;
 
 use super::{
     connection::ConnectionFlags,
     input::Source,
     inputs::{Input, InputFlags},
 };
-use crate::cli::exit::{Exit, Failure};
+use crate::{
+    cli::exit::{Exit, Failure},
+    models::catalogue,
+};
 use ask::{Asker, Outcome};
+use batch::{BatchRun, BatchesFile};
 use estimate::Estimate;
 use futures::{Stream, StreamExt, stream};
+use line::EarlierLine;
 use progress::Progress;
 use results::{ResultFlags, Results};
-use std::{path::PathBuf, time::Duration};
+use std::{fmt::Display, path::PathBuf, time::Duration};
 use stop::RunStop;
 use totals::Totals;
 
@@ -53,9 +59,29 @@ pub struct RunFlags {
     #[arg(value_parser = humantime::parse_duration)]
     retry_for: Duration,
     /// Stop, with exit code 7, once the answers have cost this many US dollars. Calls in
-    /// flight finish, and their cost comes on top.
+    /// flight finish, and their cost comes on top. Long documents, and those in batches,
+    /// count with their estimates before they are asked about.
     #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
     max_cost: Option<f64>,
+    /// Submit the documents as batches, at half the price: their answers come within 24
+    /// hours. The service must have batches turned on.
+    #[arg(long, requires = "output")]
+    batch: bool,
+    /// How long to wait for batches, then to end with exit code 8; `0s` to submit only.
+    /// --resume collects their answers later. Default: until they have ended.
+    #[arg(long, value_name = "TIME", requires = "batch")]
+    #[arg(value_parser = humantime::parse_duration)]
+    wait_for: Option<Duration>,
+    /// Maximum number of documents in a batch, 1 to 2000. One also ends when its documents
+    /// have 8 MiB.
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        requires = "batch",
+        default_value_t = 2000
+    )]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=2000))]
+    batch_size: u16,
     /// Print what the run would take, and pay nothing: calls, tokens and US dollars; with
     /// --json, those of each document.
     #[arg(long)]
@@ -83,6 +109,37 @@ impl RunFlags {
             flags: self,
             inputs,
         })
+    }
+}
+
+impl RunFlags {
+    /// The file with the batches of the run, if it submits any.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or has batches that are not to be collected.
+    fn batches(&self, options: &str) -> Result<Option<BatchesFile>, Failure> {
+        let Some(path) = self
+            .results
+            .batches()
+            .filter(|it| self.batch || it.exists())
+        else {
+            return Ok(None);
+        };
+        let failed = |why: &dyn Display| Failure::usage(format!("{}: {why}", path.display()));
+        let file = BatchesFile::open(path.clone()).map_err(|error| failed(&error))?;
+        if self.batch {
+            return Ok(Some(file));
+        }
+        let open = file
+            .open_batches()
+            .iter()
+            .filter(|it| it.options == options);
+        match open.map(|it| it.documents.len()).sum::<usize>() {
+            0 => Ok(None),
+            documents => Err(failed(&format!(
+                "{documents} documents are in batches: --batch collects their answers"
+            ))),
+        }
     }
 }
 
@@ -114,11 +171,17 @@ impl Run<'_> {
             connection.connect().await?
         };
         let connection = connection.in_batch(has_several);
+        let price_factor = if flags.batch {
+            catalogue().batch().factor
+        } else {
+            1.0
+        };
         if flags.estimate {
             let estimate = Estimate {
                 question,
                 connection: &connection,
                 retry_for: flags.retry_for,
+                price_factor,
                 is_json: flags.results.are_json(),
             };
             return estimate.print(&inputs, &results).await;
@@ -129,16 +192,23 @@ impl Run<'_> {
         asker.max_cost = flags.max_cost;
         asker.parts = results.parts();
         asker.has_names = has_several && flags.results.are_text();
+        asker.price_factor = price_factor;
         let asked: Vec<_> = inputs
             .iter()
             .map(|input| (input, results.earlier(&input.source.name()).cloned()))
             .collect();
-        let outcomes = stream::iter(asked).map(|(input, earlier)| asker.asked(input, earlier));
-        let jobs = usize::from(flags.jobs);
-        let outcomes = if flags.results.are_text() {
-            outcomes.buffered(jobs).left_stream()
-        } else {
-            outcomes.buffer_unordered(jobs).right_stream()
+        let batches = flags.batches(asker.options())?;
+        let outcomes = match batches {
+            Some(file) => {
+                let run = BatchRun {
+                    asker,
+                    file,
+                    size: flags.batch_size.into(),
+                    wait_for: flags.wait_for,
+                };
+                run.outcomes(asked).boxed_local()
+            }
+            None => answers(&asker, asked, flags).map(Ok).boxed_local(),
         };
         let collected = collect(outcomes, inputs.len(), results);
         tokio::select! {
@@ -149,9 +219,24 @@ impl Run<'_> {
     }
 }
 
+/// What becomes of each document, some at once: text in their order.
+fn answers<'a, Q: Question>(
+    asker: &'a Asker<'a, Q>,
+    documents: Vec<(&'a Input, Option<EarlierLine>)>,
+    flags: &RunFlags,
+) -> impl Stream<Item = Outcome> + 'a {
+    let outcomes = stream::iter(documents).map(|(input, earlier)| asker.asked(input, earlier));
+    let jobs = usize::from(flags.jobs);
+    if flags.results.are_text() {
+        outcomes.buffered(jobs).left_stream()
+    } else {
+        outcomes.buffer_unordered(jobs).right_stream()
+    }
+}
+
 /// Writes what becomes of each document.
 async fn collect(
-    outcomes: impl Stream<Item = Outcome>,
+    outcomes: impl Stream<Item = Result<Outcome, Failure>>,
     documents: usize,
     mut results: Results,
 ) -> Result<Totals, Failure> {
@@ -159,11 +244,12 @@ async fn collect(
     let mut totals = Totals::default();
     let mut progress = Progress::new(documents);
     while let Some(outcome) = outcomes.next().await {
-        match outcome {
+        match outcome? {
             Outcome::Earlier { line, fails } => totals.add_earlier(&line, fails),
             Outcome::NotAsked => totals.add_not_asked(),
-            Outcome::New { line, answer } => {
-                totals.add(&line, answer.as_ref());
+            Outcome::InBatches(count) => totals.set_in_batches(count),
+            Outcome::New { line, answer, used } => {
+                totals.add(&line, answer.as_ref(), &used);
                 progress.suspend(|| {
                     if let Some(failure) = line.failure() {
                         let source = Source::from(PathBuf::from(&line.file));
@@ -182,14 +268,19 @@ async fn collect(
 
 /// The outcome of a run with these totals, whose failures have been reported.
 fn outcome(totals: &Totals, stop: &RunStop) -> Result<(), Failure> {
-    let (exit, why) = match totals.not_asked() {
-        0 => return totals.outcome(),
+    let in_batches = totals.in_batches().documents;
+    let in_batches = (in_batches > 0)
+        .then(|| format!("{in_batches} documents are in batches: --resume collects their answers"));
+    let not_asked = (totals.not_asked() > 0)
+        .then(|| format!("{} documents were not asked about", totals.not_asked()));
+    let (exit, why) = match (&not_asked, &in_batches) {
+        (None, None) => return totals.outcome(),
         _ if stop.begun.is_cancelled() => (Exit::Interrupted, "stopped"),
-        _ => (Exit::OverBudget, "--max-cost is reached"),
+        (Some(_), _) => (Exit::OverBudget, "--max-cost is reached"),
+        (None, Some(_)) => (Exit::Waiting, "--wait-for is over"),
     };
-    let not_asked = totals.not_asked();
-    let reason = format!("{why}: {not_asked} documents were not asked about");
-    Err(Failure::new(exit, reason))
+    let left: Vec<String> = not_asked.into_iter().chain(in_batches).collect();
+    Err(Failure::new(exit, format!("{why}: {}", left.join("; "))))
 }
 
 /// Parses an amount of US dollars.

@@ -3,13 +3,12 @@
 use crate::{
     cli::{
         client::{
-            connection::Connection, document_rpc::DocumentRpc, json::Json,
+            connection::Connection, document_rpc::DocumentRpc, json::Json, model_use::ModelUse,
             short_document::ShortDocument,
         },
         exit::Failure,
     },
-    models::Tokens,
-    proto::v1::Usage,
+    proto::v1::{CacheTtl, batch_item, stream_batch_results_response},
 };
 use bytes::Bytes;
 use serde_json::Value;
@@ -36,6 +35,16 @@ pub trait Question {
         document: ShortDocument,
     ) -> Result<Self::Answer, Status>;
 
+    /// The request of a batch about a document. `ttl` is how long the API keeps what all
+    /// requests have in common.
+    fn batch_request(&self, document: ShortDocument, ttl: CacheTtl) -> batch_item::Request;
+
+    /// The answer in a result of a batch; `None` if it is one to something else.
+    fn batch_answer(&self, result: stream_batch_results_response::Result) -> Option<Self::Answer>;
+
+    /// Whether what all requests have in common is long enough for the prompt cache.
+    fn shares_prompt(&self) -> bool;
+
     /// The first message about a document with this digest. `plan_only` asks for what the
     /// calls about it would take.
     fn start(&self, sha256: Bytes, plan_only: bool) -> Self::Rpc;
@@ -60,20 +69,5 @@ pub trait Question {
     fn text(&self, file: Option<&str>, answer: &Self::Answer) -> String;
 
     /// The model that answered, and what it used.
-    fn used<'a>(&self, answer: &'a Self::Answer) -> (&'a str, Tokens);
-}
-
-/// The tokens of a usage report of the service.
-pub fn tokens(usage: Option<&Usage>) -> Tokens {
-    let count = |count: i64| u64::try_from(count).unwrap_or(0);
-    let usage = usage.cloned().unwrap_or_default();
-    let written = count(usage.cache_creation_input_tokens);
-    let for_an_hour = count(usage.cache_creation_1h_input_tokens).min(written);
-    Tokens {
-        input: count(usage.input_tokens),
-        output: count(usage.output_tokens),
-        cache_read: count(usage.cache_read_input_tokens),
-        cache_write_5m: written - for_an_hour,
-        cache_write_1h: for_an_hour,
-    }
+    fn used(&self, answer: &Self::Answer) -> ModelUse;
 }

@@ -1,12 +1,42 @@
 //! Which failed calls of a run are made again, and when.
 
+use super::stop::RunStop;
 use crate::{
     cli::client::backoff::{FIRST_PAUSE, backoff},
     reason::{Reason, Retry},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
+
+/// Makes a call, and makes it again for this time while it may succeed later, unless the run
+/// stops.
+///
+/// # Errors
+/// That of the last call.
+pub async fn repeated<T>(
+    retry_for: Duration,
+    stop: &RunStop,
+    mut call: impl AsyncFnMut() -> Result<T, Status>,
+) -> Result<T, Status> {
+    let (began, mut calls) = (Instant::now(), 0);
+    loop {
+        let status = match call().await {
+            Ok(answer) => return Ok(answer),
+            Err(status) => status,
+        };
+        calls += 1;
+        let pause = pause_after(&status, calls);
+        let Some(pause) = pause.filter(|pause| began.elapsed() + *pause <= retry_for) else {
+            return Err(status);
+        };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = stop.begun.cancelled() => return Err(status),
+        }
+    }
+}
 
 /// The pause before a failed call is made again; `None` if it would fail again. `calls` is
 /// the number of calls so far.

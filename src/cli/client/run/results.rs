@@ -3,6 +3,7 @@
 
 use super::{
     answer_folder::AnswerFolder,
+    batch::BatchesFile,
     journal::Journal,
     line::{EarlierLine, ResultLine},
 };
@@ -62,8 +63,14 @@ impl ResultFlags {
     /// What the run writes, which is none of its documents.
     pub fn written(&self) -> Vec<PathBuf> {
         let parts = self.output.as_deref().map(PartsFile::path);
-        let all = [self.output.clone(), parts, self.output_dir.clone()];
+        let folder = self.output_dir.clone();
+        let all = [self.output.clone(), parts, self.batches(), folder];
         all.into_iter().flatten().collect()
+    }
+
+    /// The path of the file with the batches, if there is an output file.
+    pub fn batches(&self) -> Option<PathBuf> {
+        self.output.as_deref().map(BatchesFile::path)
     }
 
     /// Whether results are JSON.

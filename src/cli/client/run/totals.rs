@@ -1,6 +1,9 @@
 //! What a run has done, in its last line.
 
-use super::line::{EarlierLine, ResultLine, ResultStatus};
+use super::{
+    batch::BatchCount,
+    line::{EarlierLine, ResultLine, ResultStatus},
+};
 use crate::{
     cli::exit::{Exit, Failure},
     models::Tokens,
@@ -17,6 +20,7 @@ pub struct Totals {
     /// Those that an earlier run has asked about.
     earlier: usize,
     not_asked: usize,
+    in_batches: BatchCount,
     done: usize,
     tokens: Tokens,
     /// In US dollars.
@@ -29,11 +33,10 @@ pub struct Totals {
     fails: bool,
 }
 
-/// An answer as text, and what counts.
+/// An answer as text, and what it means for the command.
 #[derive(Debug)]
 pub struct AnswerSummary {
     pub text: String,
-    pub used: Tokens,
     /// Whether its labels make the command fail.
     pub fails: bool,
 }
@@ -41,9 +44,11 @@ pub struct AnswerSummary {
 // === impl Totals ===
 
 impl Totals {
-    /// Counts a document that was asked about, and what its answer used.
-    pub fn add(&mut self, line: &ResultLine, answer: Option<&AnswerSummary>) {
+    /// Counts a document that was asked about, and what its calls used.
+    pub fn add(&mut self, line: &ResultLine, answer: Option<&AnswerSummary>, used: &Tokens) {
         self.done += 1;
+        self.tokens.add(used);
+        self.dollars += line.dollars.unwrap_or(0.0);
         match line.status {
             ResultStatus::Ok => self.answered += 1,
             ResultStatus::Incomplete => self.incomplete += 1,
@@ -51,8 +56,6 @@ impl Totals {
         }
         if let Some(answer) = answer {
             self.fails |= answer.fails;
-            self.tokens.add(&answer.used);
-            self.dollars += line.dollars.unwrap_or(0.0);
             self.has_unpriced |= line.dollars.is_none();
         }
         if let Some(Failure::Explained { exit, .. }) = line.failure() {
@@ -76,9 +79,19 @@ impl Totals {
         self.not_asked += 1;
     }
 
+    /// Takes note of how many documents are in batches.
+    pub fn set_in_batches(&mut self, count: BatchCount) {
+        self.in_batches = count;
+    }
+
+    /// The documents in batches that have not ended.
+    pub fn in_batches(&self) -> BatchCount {
+        self.in_batches
+    }
+
     /// Whether all documents have an answer, complete or not.
     pub fn has_all(&self) -> bool {
-        self.failed + self.not_asked == 0
+        self.failed + self.not_asked + self.in_batches.documents == 0
     }
 
     /// The number of documents that the run stopped before.
@@ -127,6 +140,13 @@ impl fmt::Display for Totals {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
             }
+        }
+        let BatchCount {
+            documents,
+            processed,
+        } = self.in_batches;
+        if documents > 0 {
+            write!(f, ", {documents} in batches ({processed} processed)")?;
         }
         let tokens = &self.tokens;
         write!(f, "; {} input tokens", tokens.all_input())?;
