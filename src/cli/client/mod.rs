@@ -18,6 +18,7 @@ mod prompt;
 mod reader;
 mod run;
 mod schema;
+mod spool;
 mod stdin;
 pub mod summarize;
 mod template;
