@@ -20,7 +20,9 @@
 //!   understood, translated or reasoned about, and a summary is written in the
 //!   language of its document.
 //! - Tokens are estimated, at about four characters each. Pictures count as
-//!   1,600 tokens and documents that are not text as 3,000.
+//!   1,600 tokens and documents that are not text as 3,000. What the API adds to a prompt
+//!   for the schema of an answer is not counted: its documentation does not state how
+//!   much that is.
 //! - All fields and blocks that the official SDK knows are accepted, and most of
 //!   those that this crate does not send change nothing. Sampling parameters are
 //!   refused with every API version. What is in beta needs its name in
@@ -35,7 +37,8 @@
 //!   process ends.
 //! - The wording of error messages is close to the API's, not equal to it.
 //! - Batches are kept in memory until others take their room, and take as long as
-//!   configured. They belong to their key, not to its workspace, and have no rate
+//!   configured. A hundred of their requests are processed at the same time, in their
+//!   order. They belong to their key, not to its workspace, and have no rate
 //!   limit. Faults at a rate do not strike them. Canceling one that has ended changes
 //!   nothing.
 //! - Files are kept in memory until they are deleted or expire, and belong to their key.

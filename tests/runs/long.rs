@@ -3,7 +3,12 @@
 use crate::world::{World, ended, peak, signal};
 use claude_grpc::simulator::{Behaviour, Counts};
 use serde_json::Value;
-use std::{fs, io::Write, process::Child, time::Duration};
+use std::{
+    fs,
+    io::Write,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 use tokio::time::{sleep, timeout};
 
 const OUTPUT: &str = "out.jsonl";
@@ -35,16 +40,21 @@ fn write_document(world: &World, megabytes: usize) {
 }
 
 fn summarize(world: &World) -> Child {
+    summarize_input(world, "long.txt", Stdio::null())
+}
+
+/// Summarizes one input; standard input, if it is `-`.
+fn summarize_input(world: &World, input: &str, stdin: Stdio) -> Child {
     let arguments = [
         "summarize",
-        "long.txt",
+        input,
         "--output",
         OUTPUT,
         "--resume",
         "--model",
         MODEL,
     ];
-    world.command(&arguments).spawn().unwrap()
+    world.command(&arguments).stdin(stdin).spawn().unwrap()
 }
 
 /// What `--estimate` prints about the document.
@@ -195,4 +205,45 @@ async fn a_document_that_would_cost_too_much_is_not_begun() {
         let asked = world.simulator.counts().requests > 0;
         assert_eq!(asked, code == 0, "{stderr}");
     }
+}
+
+/// What a command writes about a document.
+fn written_by(world: &World, program: &str, arguments: &[&str]) -> Stdio {
+    let mut command = Command::new(program);
+    command.args(arguments).arg(world.path("long.txt"));
+    let child = command.stdout(Stdio::piped()).spawn().unwrap();
+    child.stdout.unwrap().into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_document_on_standard_input_is_one_like_a_file() {
+    let world = World::new(0, Duration::ZERO).await;
+    write_document(&world, 6);
+    let (mut calls, mut peaks) = (Vec::new(), Vec::new());
+    for (input, stdin) in [
+        ("long.txt", Stdio::null()),
+        ("-", written_by(&world, "cat", &[])),
+        ("-", written_by(&world, "gzip", &["-c"])),
+    ] {
+        let before = world.simulator.counts().requests;
+        let mut run = summarize_input(&world, input, stdin);
+        let mut of_client = 0;
+        while run.try_wait().unwrap().is_none() {
+            of_client = of_client.max(peak(&run));
+            sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(ended(&mut run).await, Some(0));
+        calls.push(world.simulator.counts().requests - before);
+        peaks.push(of_client);
+        let result = &world.results(OUTPUT)[input];
+        assert_eq!(result["calls"], 1);
+        assert_ne!(result["response"]["summary"], "");
+        fs::remove_file(world.path(OUTPUT)).unwrap();
+    }
+    println!("{calls:?} calls, client {peaks:?} bytes");
+    assert_eq!(calls, [calls[0]; 3]);
+    assert!(calls[0] > 20, "{calls:?}");
+    // The 6 MB are in a file, not in memory.
+    let most = peaks[0] + 4_000_000;
+    assert!(peaks.iter().all(|it| *it < most), "{peaks:?}");
 }

@@ -333,3 +333,30 @@ async fn a_batch_of_many_requests_has_a_result_for_each() {
     let (order, results) = simulator.results(&ended).await;
     assert_eq!((order.len(), results.len()), (2000, 2000));
 }
+
+/// A hundred requests are processed at the same time, so that many write what they have in
+/// common.
+#[tokio::test]
+async fn what_requests_have_in_common_is_read_once_an_answer_that_writes_it_has_begun() {
+    let ids: Vec<String> = (0..250).map(|index| index.to_string()).collect();
+    let mut body = requests(ids.iter().map(String::as_str));
+    let mark = json!({"type": "ephemeral"});
+    let system = json!([{"type": "text", "text": "word ".repeat(2000), "cache_control": mark}]);
+    for request in body["requests"].as_array_mut().unwrap() {
+        request["params"]["system"] = system.clone();
+    }
+    for duration in [Duration::ZERO, Duration::from_millis(50)] {
+        let simulator = taking(duration).await;
+        let batch = simulator.created(&body).await;
+        let ended = simulator.ended(&batch).await;
+        let (_, results) = simulator.results(&ended).await;
+        let tokens = |of: &Value, name: &str| of["message"]["usage"][name].as_u64().unwrap();
+        for (id, result) in &results {
+            let is_written = id.parse::<usize>().unwrap() < 100;
+            let expected = if is_written { (2500, 0) } else { (0, 2500) };
+            let written = tokens(result, "cache_creation_input_tokens");
+            let read = tokens(result, "cache_read_input_tokens");
+            assert_eq!((written, read), expected, "{id}");
+        }
+    }
+}

@@ -9,6 +9,8 @@ use super::{
     parts_file::KeptParts,
     reader::{self, DocumentReader, LONGEST_MESSAGE, ReadText},
     short_document::ShortDocument,
+    spool::DocumentBody,
+    stdin,
 };
 use crate::{
     cli::exit::{Exit, Failure},
@@ -163,62 +165,46 @@ impl DocumentContent {
 pub struct Unchecked {
     /// The last part of its path.
     name: String,
-    body: Body,
+    body: DocumentBody,
     sha256: Bytes,
     kind: Result<Kind, UnreadableDocument>,
     /// Whether it is UTF-8 without a mark and without zeros.
     is_utf8: bool,
 }
 
-#[derive(Debug)]
-enum Body {
-    /// All of it.
-    Bytes(Vec<u8>),
-    /// A file, at its beginning.
-    File(File),
-}
-
 // === impl Unchecked ===
 
 impl Unchecked {
     fn open(source: &Source) -> io::Result<Self> {
-        let mut bytes = Vec::new();
-        let file = match source {
-            Source::Stdin => {
-                io::stdin().lock().read_to_end(&mut bytes)?;
-                None
-            }
+        let (name, body) = match source {
+            Source::Stdin => (None, stdin::document()?),
             Source::File(path) => {
-                let mut file = File::open(path)?;
+                let file = File::open(path)?;
                 let is_file = file.metadata()?.is_file();
-                if !is_file {
-                    file.read_to_end(&mut bytes)?;
-                }
-                is_file.then_some(file)
+                let body = if is_file {
+                    DocumentBody::File(file)
+                } else {
+                    DocumentBody::of(file)?
+                };
+                (path.file_name(), body)
             }
-        };
-        let name = match source {
-            Source::Stdin => None,
-            Source::File(path) => path.file_name(),
         };
         let name = name.unwrap_or_default().to_string_lossy().into_owned();
-        let Some(mut file) = file else {
-            return Ok(Unchecked::new(
-                name,
-                Seen::of(&mut &bytes[..])?,
-                Body::Bytes(bytes),
-            ));
+        let mut file = match body {
+            DocumentBody::File(file) => file,
+            DocumentBody::Bytes(bytes) => return Ok(Unchecked::of_bytes(bytes, &name)),
         };
         let seen = Seen::of(&mut file)?;
         file.rewind()?;
         if seen.length <= LONGEST_MESSAGE && seen.check.passed() {
+            let mut bytes = Vec::new();
             file.read_to_end(&mut bytes)?;
-            return Ok(Unchecked::new(name, seen, Body::Bytes(bytes)));
+            return Ok(Unchecked::new(name, seen, DocumentBody::Bytes(bytes)));
         }
-        Ok(Unchecked::new(name, seen, Body::File(file)))
+        Ok(Unchecked::new(name, seen, DocumentBody::File(file)))
     }
 
-    fn new(name: String, seen: Seen, body: Body) -> Self {
+    fn new(name: String, seen: Seen, body: DocumentBody) -> Self {
         Unchecked {
             kind: kind_of(&seen.head, &name),
             is_utf8: seen.check.passed(),
@@ -236,7 +222,7 @@ impl Unchecked {
     /// A document of this file name that is in memory.
     pub fn of_bytes(bytes: Vec<u8>, name: &str) -> Self {
         let seen = Seen::of(&mut &bytes[..]).expect("memory can be read");
-        Unchecked::new(name.to_owned(), seen, Body::Bytes(bytes))
+        Unchecked::new(name.to_owned(), seen, DocumentBody::Bytes(bytes))
     }
 
     /// The document as text, and what it was. What is done of a long one is kept in
@@ -254,8 +240,8 @@ impl Unchecked {
             .map_err(|error| Failure::usage(error.to_string()))?;
         if !(kind.is_plain() && self.is_utf8) {
             let file = match self.body {
-                Body::File(file) => file,
-                Body::Bytes(bytes) => reader::in_file(bytes).await?,
+                DocumentBody::File(file) => file,
+                DocumentBody::Bytes(bytes) => reader::in_file(bytes).await?,
             };
             let read = reader.read(file, &self.name, kind).await?;
             let content = match read.text {
@@ -270,8 +256,10 @@ impl Unchecked {
             return Ok((content, read.reading));
         }
         let content = match self.body {
-            Body::Bytes(bytes) => DocumentContent::Short(ShortDocument::Text(input::text(bytes)?)),
-            Body::File(file) => DocumentContent::Long(LongDocument {
+            DocumentBody::Bytes(bytes) => {
+                DocumentContent::Short(ShortDocument::Text(input::text(bytes)?))
+            }
+            DocumentBody::File(file) => DocumentContent::Long(LongDocument {
                 file: Arc::new(file),
                 sha256: self.sha256,
                 parts: parts(),

@@ -1,13 +1,8 @@
 //! The inputs of a command: files and standard input.
 
+use super::stdin;
 use crate::cli::exit::{Exit, Failure};
-use std::{
-    fmt::Write,
-    fs,
-    io::{self, Read},
-    os::unix::ffi::OsStrExt,
-    path::PathBuf,
-};
+use std::{fmt::Write, fs, os::unix::ffi::OsStrExt, path::PathBuf};
 use tokio::task::spawn_blocking;
 
 /// The byte order mark, which some editors put in front of a text.
@@ -58,30 +53,34 @@ impl Source {
         }
     }
 
+    /// Reads all bytes, and waits for them.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] when they cannot be read, or are too many on standard input.
+    pub fn read(&self) -> Result<Vec<u8>, Failure> {
+        let read = match self {
+            Source::Stdin => stdin::bytes(),
+            Source::File(path) => {
+                fs::read(path).map_err(|error| format!("failed to read: {error}"))
+            }
+        };
+        read.map_err(Failure::usage)
+    }
+
     /// Reads all bytes.
     ///
     /// # Errors
-    /// [`Exit::Usage`] when they cannot be read.
+    /// As [`read`](Self::read).
     pub async fn bytes(&self) -> Result<Vec<u8>, Failure> {
         let source = self.clone();
-        let read = spawn_blocking(move || match source {
-            Source::File(path) => fs::read(path),
-            Source::Stdin => {
-                let mut bytes = Vec::new();
-                io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
-            }
-        });
-        match read.await {
-            Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(error)) => Err(Failure::usage(format!("failed to read: {error}"))),
-            Err(_) => Err(Failure::new(Exit::Failed, "reading was cancelled")),
-        }
+        let read = spawn_blocking(move || source.read()).await;
+        read.unwrap_or_else(|_| Err(Failure::new(Exit::Failed, "reading was cancelled")))
     }
 
     /// Reads all text.
     ///
     /// # Errors
-    /// [`Exit::Usage`] when it cannot be read, or is not UTF-8.
+    /// As [`read`](Self::read), and [`Exit::Usage`] when it is not UTF-8.
     pub async fn text(&self) -> Result<String, Failure> {
         text(self.bytes().await?)
     }

@@ -1,12 +1,12 @@
 //! The documents of a command: files, folders, globs and lists of files.
 
-use super::input::Source;
+use super::input::{self, Source};
 use crate::cli::exit::Failure;
 use globset::{GlobBuilder, GlobMatcher};
 use ignore::{DirEntry, WalkBuilder};
 use std::{
     collections::HashSet,
-    fs, io,
+    fs,
     path::{Path, PathBuf, absolute},
 };
 
@@ -216,12 +216,9 @@ fn is_stdin(path: &Path) -> bool {
 
 /// The paths in a list.
 fn listed(list: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let read = if is_stdin(list) {
-        io::read_to_string(io::stdin().lock())
-    } else {
-        fs::read_to_string(list)
-    };
-    let text = read.map_err(|error| Failure::usage(format!("{}: {error}", list.display())))?;
+    let source = Source::from(list.to_owned());
+    let text = source.read().and_then(input::text);
+    let text = text.map_err(|failure| source.failure(failure))?;
     let separator = if text.contains('\0') { '\0' } else { '\n' };
     let paths = text
         .split(separator)

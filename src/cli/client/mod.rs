@@ -20,6 +20,7 @@ mod reader;
 mod run;
 mod schema;
 mod short_document;
+mod spool;
 mod stdin;
 pub mod summarize;
 mod template;

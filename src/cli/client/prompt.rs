@@ -110,13 +110,26 @@ async fn input(
         ));
     }
     match prompt {
-        _ if names_stdin => stdin::text().await,
-        Some(prompt) if attached == 0 => Ok(joined(&stdin::piped_text().await?, &prompt)),
+        _ if names_stdin => text_in(&Source::Stdin).await,
+        Some(prompt) if attached == 0 => Ok(joined(&piped_text().await?, &prompt)),
         Some(prompt) => Ok(prompt),
         None if attached > 0 => Ok(String::new()),
-        None if needs_input => stdin::text().await,
-        None => stdin::piped_text().await,
+        None if needs_input => text_in(&Source::Stdin).await,
+        None => piped_text().await,
     }
+}
+
+/// What is piped or redirected into the command; empty for nothing.
+async fn piped_text() -> Result<String, Failure> {
+    if stdin::is_piped() {
+        return text_in(&Source::Stdin).await;
+    }
+    Ok(String::new())
+}
+
+async fn text_in(source: &Source) -> Result<String, Failure> {
+    let text = source.text().await;
+    text.map_err(|failure| source.failure(failure))
 }
 
 /// A text and what is asked about it: the text first, as the API recommends for long
@@ -137,21 +150,17 @@ async fn system_of(path: PathBuf) -> Result<String, Failure> {
             "--system-file: must be a file, not standard input (-)",
         ));
     }
-    let source = Source::File(path);
-    let text = source.text().await;
-    text.map_err(|failure| source.failure(failure))
+    text_in(&Source::File(path)).await
 }
 
 async fn attachment(source: &Source) -> Result<ContentBlock, Failure> {
     let about = |failure| source.failure(failure);
-    let (bytes, title) = match source {
-        Source::Stdin => (stdin::bytes().await?, String::new()),
-        Source::File(path) => {
-            let name = path.file_name().unwrap_or_default();
-            let title = name.to_string_lossy().into_owned();
-            (source.bytes().await.map_err(about)?, title)
-        }
+    let bytes = source.bytes().await.map_err(about)?;
+    let name = match source {
+        Source::Stdin => None,
+        Source::File(path) => path.file_name(),
     };
+    let title = name.unwrap_or_default().to_string_lossy().into_owned();
     if is_image(&bytes) {
         return Ok(block(Block::Image(ImageBlock {
             source: Some(image_block::Source::Data(Bytes::from(bytes))),

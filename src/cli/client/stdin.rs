@@ -1,65 +1,46 @@
-//! Standard input as a part of a prompt, or as an attachment.
+//! Standard input, which is read once and to its end.
 //!
-//! Next to a prompt, it is read only if it is something to read to the end: a pipe,
-//! a file or a socket. A terminal, `/dev/null` and a closed input add nothing.
+//! - **In a prompt, as an attachment or as a list of files**, it has at most 32 MiB.
+//! - **As a document**, it has any length, like a file.
 
-use super::input;
-use crate::cli::exit::{Exit, Failure};
+use super::spool::DocumentBody;
 use std::{
     fs::{File, FileType},
     io::{self, Read},
     os::{fd::AsFd, unix::fs::FileTypeExt},
 };
-use tokio::task::spawn_blocking;
 
-/// Maximum size of standard input, in bytes: that of a request to the API, and of a
+/// Maximum size of what is not a document, in bytes: that of a request to the API, and of a
 /// message that the service accepts by default.
-const MAX_INPUT: u64 = 32 * 1024 * 1024;
+const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Reads what is piped or redirected into the command; empty for nothing.
-///
-/// # Errors
-/// [`Exit::Usage`] when it cannot be read, is too large, or is not UTF-8.
-pub async fn piped_text() -> Result<String, Failure> {
-    if kind().is_ok_and(|kind| kind.is_char_device()) {
-        return Ok(String::new());
-    }
-    text().await
-}
-
-/// Reads all text.
-///
-/// # Errors
-/// As [`piped_text`].
-pub async fn text() -> Result<String, Failure> {
-    input::text(bytes().await?).map_err(about)
+/// Whether there is something to read to the end next to a prompt: a pipe, a file or a
+/// socket. A terminal, `/dev/null` and a closed input add nothing.
+pub fn is_piped() -> bool {
+    !kind().is_ok_and(|kind| kind.is_char_device())
 }
 
 /// Reads all bytes.
 ///
 /// # Errors
-/// [`Exit::Usage`] when they cannot be read, or are too many.
-pub async fn bytes() -> Result<Vec<u8>, Failure> {
-    let read = spawn_blocking(|| {
-        let mut bytes = Vec::new();
-        let input = io::stdin().lock();
-        input.take(MAX_INPUT + 1).read_to_end(&mut bytes)?;
-        Ok::<_, io::Error>(bytes)
-    });
-    match read.await {
-        Ok(Ok(bytes)) if bytes.len() as u64 > MAX_INPUT => {
-            let reason = format!("must be at most {MAX_INPUT} bytes");
-            Err(about(Failure::usage(reason)))
-        }
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => Err(about(Failure::usage(format!("failed to read: {error}")))),
-        Err(_) => Err(about(Failure::new(Exit::Failed, "reading was cancelled"))),
+/// When they cannot be read, or are too many.
+pub fn bytes() -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let input = io::stdin().lock();
+    let read = input.take(MAX_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|error| format!("failed to read: {error}"))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(format!("must be at most {MAX_BYTES} bytes"));
     }
+    Ok(bytes)
 }
 
-/// Prefixes the reasons of a failure with the name of standard input.
-pub fn about(failure: Failure) -> Failure {
-    failure.about("standard input")
+/// Reads a document.
+///
+/// # Errors
+/// When it cannot be read, or kept in a temporary file.
+pub fn document() -> io::Result<DocumentBody> {
+    DocumentBody::of(io::stdin().lock())
 }
 
 fn kind() -> io::Result<FileType> {

@@ -13,7 +13,7 @@ mod message;
 mod server_tools;
 mod tool_run;
 
-pub(super) use batched::batched;
+pub(super) use batched::BatchedAnswer;
 pub(super) use deliver::plain;
 
 use super::{

@@ -8,7 +8,7 @@ use std::time::Duration;
 #[serde(default, deny_unknown_fields)]
 pub struct SimulatorBatchesConfig {
     /// Time from the creation of a batch to the end of its last request. The requests
-    /// are processed one by one over that time.
+    /// end one by one over that time; up to 100 are processed at the same time.
     #[serde(with = "humantime_serde")]
     pub duration: Duration,
     /// Time from the creation of a batch to its expiry: requests that are not

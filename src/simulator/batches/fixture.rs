@@ -37,7 +37,7 @@ impl BatchFixture {
         let mut batch = state
             .batches
             .new_batch(self.id, key, requests.len(), body.len());
-        batch.ended = Some(process::at_once(state, key, &requests));
+        batch.ended = Some(process::at_once(state, key, requests));
         state.batches.fixed.push(batch);
         Ok(())
     }

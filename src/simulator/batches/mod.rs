@@ -1,13 +1,14 @@
 //! Message Batches: requests that are answered later.
 //!
-//! A batch is kept in memory. A task processes its requests one by one over the
-//! configured time, and its results are there once it has ended.
+//! A batch is kept in memory. A task processes its requests over the configured time,
+//! a number of them at the same time, and its results are there once it has ended.
 
 mod batch;
 mod config;
 mod create;
 mod fixture;
 mod process;
+mod queue;
 mod store;
 
 pub use config::SimulatorBatchesConfig;

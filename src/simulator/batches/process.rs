@@ -1,9 +1,10 @@
 //! The processing of a batch.
 
 use super::{
-    super::{answer, check, error::require, state::SimulatorState},
+    super::{answer::BatchedAnswer, error::ApiError, state::SimulatorState},
     batch::{Batch, BatchRefusal, EndedBatch, RequestCounts},
     create::BatchRequest,
+    queue::RequestQueue,
 };
 use bytes::Bytes;
 use http::HeaderMap;
@@ -45,13 +46,15 @@ pub(super) fn begin(
 }
 
 /// The results of requests that are all processed now.
-pub(super) fn at_once(state: &SimulatorState, key: &str, requests: &[BatchRequest]) -> EndedBatch {
+pub(super) fn at_once(
+    state: &SimulatorState,
+    key: &str,
+    requests: Vec<BatchRequest>,
+) -> EndedBatch {
     let (headers, mut outcome) = (HeaderMap::new(), Outcome::default());
-    for request in requests {
-        outcome.add(
-            &request.custom_id,
-            process(state, key, &headers, &request.params),
-        );
+    let mut queue = RequestQueue::new(requests);
+    while let Some(request) = queue.next(state, key, &headers) {
+        outcome.add(&request.custom_id, &finish(state, key, request.answer));
     }
     outcome.end(state.number())
 }
@@ -68,51 +71,61 @@ struct Processing {
 }
 
 impl Processing {
-    /// Processes the requests, each at its time, until the batch is stopped or expires.
-    /// Nothing is left to do when the simulator is gone.
+    /// Processes the requests until the batch is stopped or expires. Each is answered at
+    /// its time. Nothing is left to do when the simulator is gone.
     async fn run(mut self, state: Weak<SimulatorState>, requests: Vec<BatchRequest>) {
         let total = requests.len();
-        for (index, request) in requests.into_iter().enumerate() {
-            let due = self.duration.mul_f64((index + 1) as f64 / total as f64);
-            let expires = self.batch.expires_after;
-            tokio::select! {
-                biased;
-                () = self.batch.stop.cancelled() => {}
-                () = sleep_until(self.begun + due.min(expires)) => {}
-            }
+        let mut queue = RequestQueue::new(requests);
+        for index in 1..=total {
+            let next = |state: Arc<_>| queue.next(&state, &self.batch.key, &self.headers);
+            let Some(request) = state.upgrade().and_then(next) else {
+                return;
+            };
+            let due = self.duration.mul_f64(index as f64 / total as f64);
+            let unanswered = self.until(due).await;
             let Some(state) = state.upgrade() else {
                 return;
             };
-            let result = if self.batch.stop.is_cancelled() {
-                ItemResult::Canceled
-            } else if due > expires {
-                ItemResult::Expired
-            } else {
-                process(&state, &self.batch.key, &self.headers, &request.params)
+            let Some(unanswered) = unanswered else {
+                let result = finish(&state, &self.batch.key, request.answer);
+                self.outcome.add(&request.custom_id, &result);
+                continue;
             };
-            self.outcome.add(&request.custom_id, result);
+            self.outcome.add(&request.custom_id, &unanswered);
+            for custom_id in queue.into_custom_ids() {
+                self.outcome.add(&custom_id, &unanswered);
+            }
+            break;
         }
         if let Some(state) = state.upgrade() {
             let ended = self.outcome.end(self.number);
             state.batches.end(&self.batch.id, ended);
         }
     }
+
+    /// Waits until a request is due, this long after the batch has begun. Returns what becomes
+    /// of it and of all after it if the batch is stopped or expires before.
+    async fn until(&self, due: Duration) -> Option<ItemResult> {
+        let expires = self.batch.expires_after;
+        tokio::select! {
+            biased;
+            () = self.batch.stop.cancelled() => Some(ItemResult::Canceled),
+            () = sleep_until(self.begun + due.min(expires)) => {
+                (due > expires).then_some(ItemResult::Expired)
+            }
+        }
+    }
 }
 
-/// Checks and answers one request, as a message outside a batch that comes with these
-/// headers.
-fn process(state: &SimulatorState, key: &str, headers: &HeaderMap, params: &[u8]) -> ItemResult {
-    let checked = check::messages(params, headers, false, key, state);
-    let checked = checked.and_then(|checked| {
-        require(
-            !checked.request.stream,
-            || "stream: must be false in a Message Batch",
-        )?;
-        Ok(checked)
-    });
-    match checked {
-        Ok(checked) => ItemResult::Succeeded {
-            message: raw(answer::batched(state, key, &checked)),
+/// The result of a request that is due.
+fn finish(
+    state: &SimulatorState,
+    key: &str,
+    answer: Result<BatchedAnswer, ApiError>,
+) -> ItemResult {
+    match answer {
+        Ok(answer) => ItemResult::Succeeded {
+            message: raw(answer.json(state, key)),
         },
         Err(error) => ItemResult::Errored {
             error: raw(error.json(&state.config.host.request_id(state.number()))),
@@ -149,11 +162,8 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn add(&mut self, custom_id: &str, result: ItemResult) {
-        let line = ResultLine {
-            custom_id,
-            result: &result,
-        };
+    fn add(&mut self, custom_id: &str, result: &ItemResult) {
+        let line = ResultLine { custom_id, result };
         let mut line = serde_json::to_string(&line).expect("plain data always serializes");
         line.push('\n');
         self.lines.push(Bytes::from(line));

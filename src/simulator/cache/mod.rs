@@ -116,7 +116,12 @@ impl PromptCache {
         }
         for (prefix, lifetime) in writes.0 {
             let expires = now + lifetime;
-            entries.insert(prefix, CachedEntry { expires, lifetime });
+            let written = CachedEntry { expires, lifetime };
+            let entry = entries.entry(prefix).or_insert(written);
+            // Of two that were written at the same time, the longer lifetime counts.
+            if written.expires > entry.expires {
+                *entry = written;
+            }
         }
     }
 }
@@ -184,6 +189,30 @@ mod tests {
         assert_eq!(pass("key", "four"), READ);
         tokio::time::advance(Duration::from_secs(301)).await;
         assert_eq!(pass("key", "five"), WRITTEN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_prefix_lives_an_hour_if_its_mark_says_so() {
+        let marked = |ttl: Option<&str>| {
+            let mark = json!({"type": "ephemeral", "ttl": ttl});
+            let text = "word ".repeat(2000);
+            let system = json!([{"type": "text", "text": text, "cache_control": mark}]);
+            with("one", json!({"system": system}))
+        };
+        let cache = PromptCache::default();
+        // What is written at the same time with a shorter lifetime does not shorten it.
+        let (hour, writes) = cache.read("key", &marked(Some("1h")), None);
+        let (minutes, others) = cache.read("key", &marked(None), None);
+        assert_eq!((hour.written_1h, hour.written_5m), (2500, 0));
+        assert_eq!((minutes.written_1h, minutes.written_5m), (0, 2500));
+        cache.write(writes);
+        cache.write(others);
+        for _ in 0..2 {
+            tokio::time::advance(Duration::from_secs(3599)).await;
+            assert_eq!(cache.pass("key", &marked(None)), READ);
+        }
+        tokio::time::advance(Duration::from_secs(3601)).await;
+        assert_eq!(cache.pass("key", &marked(None)), WRITTEN);
     }
 
     #[tokio::test(start_paused = true)]
