@@ -8,12 +8,14 @@ use super::{
     inputs::Input,
     json::Json,
     parts_file::KeptParts,
+    pdf_flag::PdfFlag,
     reader::DocumentReader,
     run::{Question, RunFlags, tokens},
     short_document::ShortDocument,
 };
 use crate::{
     cli::{exit::Failure, output},
+    kinds::PdfForm,
     models::Tokens,
     proto::v1::{
         SummarizeDocumentRequest, SummarizeDocumentStart, SummarizeRequest, SummarizeResponse,
@@ -76,6 +78,8 @@ struct Form {
     /// Maximum number of output tokens, thinking included.
     #[arg(long, value_name = "NUMBER")]
     max_tokens: Option<i32>,
+    #[command(flatten)]
+    pdf: PdfFlag,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -103,7 +107,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         && run.is_text()
         && *source != Source::Stdin
         && io::stdout().is_terminal()
-        && let Some(document) = short_document(source).await?
+        && let Some(document) = short_document(source, args.form.pdf).await?
     {
         let connection = args.connection.connect().await?;
         let streamed = stream(&connection, document, &args.form).await;
@@ -113,10 +117,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// A document, unless it is long.
-async fn short_document(source: &Source) -> Result<Option<ShortDocument>, Failure> {
+async fn short_document(source: &Source, pdf: PdfFlag) -> Result<Option<ShortDocument>, Failure> {
     let read = async {
         let document = DocumentContent::read(source).await?;
-        let reader = DocumentReader::default();
+        let reader = DocumentReader::new(pdf.form());
         document.checked(&reader, KeptParts::default).await
     };
     match read.await.map_err(|failure| source.failure(failure))? {
@@ -176,8 +180,12 @@ impl Question for Form {
     const SEPARATOR: &str = "\n";
 
     fn options(&self) -> Vec<u8> {
-        let request = self.settings();
-        [b"Summarize\0", &request.encode_to_vec()[..]].concat()
+        let settings = self.settings().encode_to_vec();
+        [&self.pdf.options()[..], b"Summarize\0", &settings].concat()
+    }
+
+    fn pdf(&self) -> PdfForm {
+        self.pdf.form()
     }
 
     async fn ask(
@@ -238,8 +246,10 @@ impl Question for Form {
 impl Form {
     /// The request about a document.
     fn request(&self, document: ShortDocument) -> SummarizeRequest {
+        let (text, pdf) = document.into_fields();
         SummarizeRequest {
-            text: document.into_text(),
+            text,
+            pdf,
             ..self.settings()
         }
     }

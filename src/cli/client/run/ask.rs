@@ -84,7 +84,7 @@ impl<'a, Q: Question> Asker<'a, Q> {
             parts: None,
             has_names: false,
             options: digest_of(&question.options()),
-            reader: DocumentReader::default(),
+            reader: DocumentReader::new(question.pdf()),
             json: Json::new(),
             prices: PriceTable::new(&[], Day::today()),
             dollars: Cell::new(0.0),

@@ -9,8 +9,9 @@ use super::{
 use crate::{
     cli::{
         client::{
-            connection::Connection, document::DocumentContent, failure::failed, input::Source,
-            inputs::Input, parts_file::KeptParts, reader::DocumentReader,
+            connection::Connection, document::DocumentContent, document_plan::plan,
+            failure::failed, input::Source, inputs::Input, parts_file::KeptParts,
+            reader::DocumentReader,
         },
         exit::{Exit, Failure},
         output,
@@ -91,7 +92,7 @@ impl<Q: Question> Estimate<'_, Q> {
     /// When a document cannot be read, or a call fails, after all were tried.
     pub async fn print(&self, inputs: &[Input], results: &Results) -> Result<(), Failure> {
         let options = digest_of(&self.question.options());
-        let reader = DocumentReader::default();
+        let reader = DocumentReader::new(self.question.pdf());
         let planned: Vec<_> = inputs
             .iter()
             .map(|input| {
@@ -135,11 +136,10 @@ impl<Q: Question> Estimate<'_, Q> {
             return Ok(None);
         }
         let (document, _) = document.checked(reader, KeptParts::default).await?;
-        let sha256 = document.sha256();
+        let start = |sha256| self.question.start(sha256, true);
         let (began, mut calls) = (Instant::now(), 0);
         loop {
-            let start = self.question.start(sha256.clone(), true);
-            let status = match document.plan(self.connection, start).await {
+            let status = match plan(&document, self.connection, start).await {
                 Ok(plan) => return Ok(Some(Plan::from(plan))),
                 Err(status) => status,
             };
