@@ -73,7 +73,7 @@ pub struct RunFlags {
     #[arg(value_parser = humantime::parse_duration)]
     wait_for: Option<Duration>,
     /// Maximum number of documents in a batch, 1 to 2000. One also ends when its documents
-    /// have 8 MiB.
+    /// have 4 MiB.
     #[arg(
         long,
         value_name = "NUMBER",

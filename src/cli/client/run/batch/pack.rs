@@ -7,9 +7,10 @@ use std::{collections::BTreeMap, mem};
 use tonic::Status;
 use uuid::Uuid;
 
-/// Size of the requests in a batch, in bytes, beyond which no more are added. One more fits
-/// `server.max_message_bytes` of the service, which is 32 MiB unless configured.
-const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Size of the requests in a batch, in bytes, beyond which no more are added. One more, a PDF
+/// of up to 24 MiB, fits `server.max_message_bytes` of the service, which is 32 MiB unless
+/// configured.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Requests that will be one batch.
 #[derive(Debug)]
