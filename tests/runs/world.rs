@@ -66,7 +66,7 @@ impl World {
             .unwrap();
         }
         drop(listener);
-        let key = world.run(&["secrets", "keygen", "batches.key"]).await;
+        let key = world.run(&["secrets", "keygen", ".batches.key"]).await;
         assert!(key.status.success());
         world.start().await;
         world
@@ -83,8 +83,8 @@ impl World {
             .env_clear()
             .env("ANTHROPIC_API_KEY", "sk-ant-test")
             .env("CLAUDE_GRPC_UPSTREAM__BREAKER__OPEN_DURATION", "300ms")
-            .env("CLAUDE_GRPC_BATCHES__STATE_FILE", "batches.state")
-            .env("CLAUDE_GRPC_BATCHES__KEY_FILE", "batches.key")
+            .env("CLAUDE_GRPC_BATCHES__STATE_FILE", ".batches.state")
+            .env("CLAUDE_GRPC_BATCHES__KEY_FILE", ".batches.key")
             .env("CLAUDE_GRPC_BATCHES__POLL_INTERVAL", "1s")
             .env("CLAUDE_GRPC_BATCHES__SEARCH_AFTER", "1s")
             .args(["serve", "--upstream-url", &self.api])
