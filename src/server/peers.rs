@@ -5,6 +5,7 @@
 //! callers share.
 
 use super::{reading_queue::NextTurn, sparse_log::SparseLog};
+use crate::call::PeerNetwork;
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
@@ -221,6 +222,11 @@ impl Drop for PeerConnection {
 }
 
 impl Peer {
+    /// The peer, as a holder of what calls hold.
+    pub fn network(&self) -> PeerNetwork {
+        PeerNetwork(self.address)
+    }
+
     /// Number of open connections.
     pub fn connections(&self) -> usize {
         self.connections.load(Relaxed)
