@@ -81,7 +81,8 @@ pub struct ServerConfig {
     /// whose message has not arrived, and all calls of health and reflection; at
     /// least 1. Further ones are shed with `UNAVAILABLE`.
     pub max_pending_calls_per_peer: usize,
-    /// Maximum number of open `Health/Watch` streams over all peers; at least 1.
+    /// Maximum number of open `Health/Watch` streams over all peers; at least 1. One
+    /// peer has at most 4 times as many as are free, so four fifths if it is alone.
     /// Further ones are shed with `UNAVAILABLE`.
     pub max_watches: usize,
     /// Maximum duration of the TLS handshake, of the beginning of HTTP/2 (its
