@@ -2,11 +2,25 @@
 //! waits, how urgent it is, and with whom it takes turns.
 
 use parking_lot::Mutex;
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Who shares responses, usage and turns; `None` without access control.
 pub type Tenant = Option<Arc<str>>;
+
+/// Whose share of permits, turns and memory a call takes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Holder {
+    /// A tenant.
+    Tenant(Arc<str>),
+    /// The peer, where no tenant is known.
+    Peer(PeerNetwork),
+}
+
+/// A peer: an IPv4 address, or a network of 64 bits in IPv6. In the extensions of a call
+/// without access control.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerNetwork(pub IpAddr);
 
 /// The items of a stream that are in flight: while there are some, its caller may wait for
 /// their results, and need send nothing.

@@ -12,6 +12,8 @@
 //!   it: `{}` when there were none.
 //! - An event that is unknown here and comes before `message_start` follows it.
 //! - Text for a block that is not a text becomes a text block of its own.
+//! - Unknown fields of a delta follow it as a delta, and those of an event as an event
+//!   that is unknown here; at the beginning and the end of the answer, as its fields.
 //!
 //! What cannot be settled is an error: content before `message_start` or before
 //! the start of its block, and text that is not a string.
@@ -24,12 +26,13 @@ use super::{
     json_string::{self, REPLACEMENT, SplitString},
     lenient::{Object, body_text},
     raw::JsonText,
+    rest::{Rest, unknown_fields},
     sse::{SseDecoder, SseEvent},
     streamed_block::{BlockKind, StreamedBlock},
+    streamed_text::{plain_text_delta, take_split_text},
     unplaced::OtherEvent,
     unreadable::Unreadable,
 };
-use serde_json::value::RawValue;
 use std::collections::VecDeque;
 
 /// Maximum size of what may come before `message_start`, in bytes.
@@ -118,13 +121,19 @@ impl EventOrder {
                 self.ready.push_back(StreamEvent::Error(error));
                 Ok(())
             }
-            (b"message_stop", _) => self.message_stop(),
+            (b"message_stop", event) => self.message_stop(event.ok().as_ref()),
             (b"message_start", Ok(event)) => self.message_start(&event),
-            (b"content_block_start", Ok(event)) => self.block_start(&event),
-            (b"content_block_delta", Ok(event)) => self.block_delta(&event),
+            (b"content_block_start", Ok(event)) => {
+                self.block_start(&event)?;
+                self.keep_unknown("content_block_start", &event, "content_block")
+            }
+            (b"content_block_delta", Ok(event)) => {
+                self.block_delta(&event)?;
+                self.keep_unknown("content_block_delta", &event, "delta")
+            }
             (b"content_block_stop", Ok(event)) => {
                 self.block_stop(&event);
-                Ok(())
+                self.keep_unknown("content_block_stop", &event, "index")
             }
             (b"message_delta", Ok(event)) => self.message_delta(&event),
             (
@@ -138,6 +147,19 @@ impl EventOrder {
             (b"ping", _) => Ok(()),
             (name, Ok(event)) => self.other(&event.kind(), name, &data),
             (name, Err(_)) => self.other("", name, &data),
+        }
+    }
+
+    /// Keeps the unknown fields of an event, of which one field was read.
+    fn keep_unknown(
+        &mut self,
+        kind: &str,
+        event: &Object<'_>,
+        read: &str,
+    ) -> Result<(), Unreadable> {
+        match unknown_fields(event, &["type", "index", read], &["type", "index"]) {
+            Some(fields) => self.other(kind, b"", fields.get()),
+            None => Ok(()),
         }
     }
 
@@ -170,7 +192,8 @@ impl EventOrder {
         self.has_begun = true;
         let message = event.object("message");
         let start = message.as_ref().map(Message::without_content);
-        let start = Box::new(start.unwrap_or_default());
+        let mut start = Box::new(start.unwrap_or_default());
+        Rest::update(&mut start.rest, Rest::beside_message(event));
         self.ready.push_back(StreamEvent::MessageStart(start));
         let early = self.early.drain(..).map(StreamEvent::Other);
         self.ready.extend(early);
@@ -189,10 +212,16 @@ impl EventOrder {
         Ok(())
     }
 
-    fn message_stop(&mut self) -> Result<(), Unreadable> {
+    fn message_stop(&mut self, event: Option<&Object<'_>>) -> Result<(), Unreadable> {
         self.must_have_begun()?;
         for position in 0..self.blocks.len() {
             self.stop(position);
+        }
+        // A host may say more of the answer here.
+        let end = event.map(MessageDelta::read);
+        if let Some(end) = end.filter(|end| end.rest.is_some()) {
+            self.ready
+                .push_back(StreamEvent::MessageDelta(Box::new(end)));
         }
         self.ready.push_back(StreamEvent::MessageStop);
         Ok(())
@@ -242,26 +271,34 @@ impl EventOrder {
             return Err(Unreadable::at(place, "has a delta that is not an object"));
         };
         use BlockKind::{Other, Text, Thinking, ToolUse};
-        match (self.blocks[position].kind, &*delta.kind()) {
+        let read = match (self.blocks[position].kind, &*delta.kind()) {
             (Text, "text_delta") => self.append_field(position, &delta, "text")?,
             (Thinking, "thinking_delta") => self.append_field(position, &delta, "thinking")?,
             (ToolUse | Other, "input_json_delta") => {
-                self.append_field(position, &delta, "partial_json")?;
+                self.append_field(position, &delta, "partial_json")?
             }
             (Thinking, "signature_delta") => {
                 let signature = delta.text("signature").unwrap_or_default();
                 self.push_delta(position, Delta::Signature(signature));
+                "signature"
             }
             (Text, "citations_delta") => {
                 if let Some(citation) = delta.get("citation") {
                     self.push_delta(position, Delta::Citation(citation.to_owned()));
                 }
+                "citation"
             }
             (kind, "text_delta") if kind != Other => {
                 let position = self.text_block(position);
-                self.append_field(position, &delta, "text")?;
+                self.append_field(position, &delta, "text")?
             }
-            _ => self.push_delta(position, Delta::Other(raw.to_owned())),
+            _ => {
+                self.push_delta(position, Delta::Other(raw.to_owned()));
+                return Ok(());
+            }
+        };
+        if let Some(fields) = unknown_fields(&delta, &["type", read], &["type"]) {
+            self.push_delta(position, Delta::Other(fields));
         }
         Ok(())
     }
@@ -347,18 +384,18 @@ impl EventOrder {
         }
     }
 
-    /// Appends a field of a delta to the text of a block.
+    /// Appends a field of a delta to the text of a block; returns its name.
     fn append_field(
         &mut self,
         position: usize,
         delta: &Object<'_>,
-        field: &str,
-    ) -> Result<(), Unreadable> {
+        field: &'static str,
+    ) -> Result<&'static str, Unreadable> {
         if let Some(json) = delta.get(field) {
             let text = SplitString::decode(json.get());
             self.append(position, text.ok_or_else(|| not_a_string(position, field))?);
         }
-        Ok(())
+        Ok(field)
     }
 
     /// Appends to the text of a block, and joins the halves of a character.
@@ -391,36 +428,4 @@ impl EventOrder {
         self.ready
             .push_back(StreamEvent::BlockDelta { index, delta });
     }
-}
-
-/// The text with which a block starts, if it ends in half of a character: the
-/// other half may come in a delta.
-fn take_split_text(block: &mut AnswerBlock, raw: &RawValue) -> Option<SplitString> {
-    let (field, text) = match block {
-        AnswerBlock::Text { text, .. } => ("text", text),
-        AnswerBlock::Thinking { thinking, .. } => ("thinking", thinking),
-        _ => return None,
-    };
-    if !text.ends_with(REPLACEMENT) {
-        return None;
-    }
-    let json = Object::read(raw.get()).ok()?.get(field)?;
-    let split = SplitString::decode(json.get()).filter(|it| it.first_half.is_some())?;
-    text.clear();
-    Some(split)
-}
-
-/// The block number and the text of a text delta without escapes, written as
-/// the API writes it: nearly every event of a long response. `None` for
-/// anything else, which is then read field by field.
-fn plain_text_delta(data: &str) -> Option<(u64, &str)> {
-    let data = data.strip_prefix(r#"{"type":"content_block_delta","index":"#)?;
-    let (index, delta) = data.split_once(',')?;
-    let text = delta.strip_prefix(r#""delta":{"type":"text_delta","text":""#)?;
-    let (text, end) = text.split_once('"')?;
-    let is_plain = text.bytes().all(|byte| byte >= b' ' && byte != b'\\');
-    let is_index = index.bytes().all(|byte| byte.is_ascii_digit());
-    let ends = end.strip_prefix('}')?.trim_ascii_start() == "}";
-    let index = index.parse().ok()?;
-    (is_plain && is_index && ends).then_some((index, text))
 }

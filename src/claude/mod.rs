@@ -33,6 +33,7 @@ pub mod request;
 pub mod rest;
 pub mod sse;
 mod streamed_block;
+mod streamed_text;
 pub mod tool_origin;
 pub mod tools;
 pub mod unplaced;

@@ -98,6 +98,13 @@ impl Rest {
         (!rest.is_empty()).then(|| Box::new(rest))
     }
 
+    /// The unknown fields beside the message with which a stream begins.
+    pub(super) fn beside_message(event: &Object<'_>) -> Option<Box<Rest>> {
+        let mut rest = Rest::default();
+        add(&mut rest.message, event, &["type", "message"]);
+        (!rest.is_empty()).then(|| Box::new(rest))
+    }
+
     /// Overwrites every field that `later` has.
     pub(super) fn update(rest: &mut Option<Box<Rest>>, later: Option<Box<Rest>>) {
         let (Some(rest), Some(later)) = (rest.as_mut(), later.as_ref()) else {
@@ -190,6 +197,26 @@ impl Container {
                 .collect(),
         })
     }
+}
+
+/// The fields of an object that are unknown here, after those that say what they belong
+/// to, as one JSON object; `None` if there are none.
+pub(super) fn unknown_fields(
+    object: &Object<'_>,
+    known: &[&str],
+    naming: &[&str],
+) -> Option<Box<RawValue>> {
+    let mut unknown = Fields::new();
+    add(&mut unknown, object, known);
+    if unknown.is_empty() {
+        return None;
+    }
+    let named = naming.iter().filter_map(|name| {
+        let value = object.get(name)?;
+        Some(((*name).to_owned(), value.to_owned()))
+    });
+    let fields: Fields = named.chain(unknown).collect();
+    Some(object_of(&fields))
 }
 
 fn add(fields: &mut Fields, object: &Object<'_>, known: &[&str]) {

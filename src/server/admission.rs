@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     access::has_signature,
-    call::Deadline,
+    call::{Deadline, Holder},
     layer::{Next, Rule},
     memory::{MessageBudget, MessageBytes},
     proto, status,
@@ -93,7 +93,7 @@ where
         let is_stream = proto::method(request.uri().path()).is_some_and(proto::is_stream);
         let record = request.extensions().get::<CallRecord>().cloned();
         let record = record.unwrap_or_default();
-        let bytes = Arc::new(self.messages.message());
+        let bytes = self.bytes(&mut request);
         let request = self.gathered(request, Arc::clone(&bytes));
         let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
         let answered = tokio::select! {
@@ -162,6 +162,20 @@ impl Admission {
         Ok(None)
     }
 
+    /// What the message holds: its peer's, until it is known whose it is. Without access
+    /// control it stays the peer's, as is what else the call holds.
+    fn bytes<B>(&self, request: &mut Request<B>) -> Arc<MessageBytes> {
+        let peer = request.extensions().get::<Arc<Peer>>();
+        let network = peer.map(|peer| peer.network());
+        let bytes = Arc::new(self.messages.message(network.map(Holder::Peer), 1));
+        if !self.is_anonymous {
+            request.extensions_mut().insert(Arc::clone(&bytes));
+        } else if let Some(network) = network {
+            request.extensions_mut().insert(network);
+        }
+        bytes
+    }
+
     fn gathered<B>(
         &self,
         request: Request<B>,
@@ -172,7 +186,7 @@ impl Admission {
         let longest_wait = self.messages.longest_wait();
         let is_stream = proto::method(parts.uri.path()).is_some_and(proto::is_client_stream);
         let count = match is_stream {
-            true => MessageCount::Stream(self.messages.clone()),
+            true => MessageCount::Stream,
             false => MessageCount::One,
         };
         let body = GatheredBody::new(body, &parts.headers, count, bytes, max_bytes, longest_wait);

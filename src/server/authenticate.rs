@@ -10,7 +10,9 @@ use crate::{
         Access, Credential, Identity, RejectReason, SignedCall, remove_credentials,
         signature::{SignatureHeader, framed, remove_encoding},
     },
+    call::Holder,
     layer::{Next, Rule},
+    memory::MessageBytes,
     proto, status,
     telemetry::CallRecord,
 };
@@ -119,6 +121,10 @@ fn let_in(
     }
     if let Err(cause) = identity.may_call(request.uri().path()) {
         return Err(refused(access, cause, request.extensions()));
+    }
+    if let Some(bytes) = request.extensions_mut().remove::<Arc<MessageBytes>>() {
+        let tenant = Holder::Tenant(Arc::clone(&identity.tenant));
+        bytes.give(tenant, identity.weight);
     }
     remove_credentials(request.headers_mut());
     request.extensions_mut().insert(identity);

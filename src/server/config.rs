@@ -24,9 +24,11 @@ pub struct ServerConfig {
     pub max_message_bytes: usize,
     /// Maximum number of bytes of all messages in flight, after decompression,
     /// from their first byte to the end of their answer; at least 1. A message
-    /// that does not fit waits, up to `bytes_timeout`. Unset, it is an eighth of the
-    /// limit of the memory cgroup, or of the memory of the machine: a message
-    /// costs several times its size.
+    /// that does not fit waits, up to `bytes_timeout`. So does one whose tenant, or
+    /// peer without access control, has its share: its other messages hold more than
+    /// 8 times its weight as many bytes as stay free, or 16 times for a message of up
+    /// to 64 KiB. Unset, it is an eighth of the limit of the memory cgroup, or of the
+    /// memory of the machine: a message costs several times its size.
     pub max_bytes_in_flight: Option<usize>,
     /// Maximum time that a message waits for others to make room. Then the call
     /// is shed with `UNAVAILABLE`. Must be greater than 0.
@@ -79,7 +81,8 @@ pub struct ServerConfig {
     /// whose message has not arrived, and all calls of health and reflection; at
     /// least 1. Further ones are shed with `UNAVAILABLE`.
     pub max_pending_calls_per_peer: usize,
-    /// Maximum number of open `Health/Watch` streams over all peers; at least 1.
+    /// Maximum number of open `Health/Watch` streams over all peers; at least 1. One
+    /// peer has at most 4 times as many as are free, so four fifths if it is alone.
     /// Further ones are shed with `UNAVAILABLE`.
     pub max_watches: usize,
     /// Maximum duration of the TLS handshake, of the beginning of HTTP/2 (its

@@ -5,6 +5,7 @@
 //! callers share.
 
 use super::{reading_queue::NextTurn, sparse_log::SparseLog};
+use crate::call::PeerNetwork;
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
@@ -52,6 +53,7 @@ pub struct Peer {
     /// Changed under the lock of all peers only.
     connections: AtomicUsize,
     calls: AtomicUsize,
+    watches: AtomicUsize,
     pending_calls: AtomicUsize,
     max_pending_calls: usize,
     next_turn: NextTurn,
@@ -81,6 +83,10 @@ pub struct PendingCall(Arc<Peer>);
 #[derive(Debug)]
 pub struct PeerCall(Arc<Peer>);
 
+/// A watch of health that is counted as its peer's, until it is dropped.
+#[derive(Debug)]
+pub struct PeerWatch(Arc<Peer>);
+
 impl Peers {
     /// No peers yet; each has these limits.
     pub fn new(limits: PeerLimits) -> Self {
@@ -106,6 +112,7 @@ impl Peers {
                 address,
                 connections: AtomicUsize::new(0),
                 calls: AtomicUsize::new(0),
+                watches: AtomicUsize::new(0),
                 pending_calls: AtomicUsize::new(0),
                 max_pending_calls: self.0.limits.max_pending_calls,
                 next_turn: NextTurn::default(),
@@ -221,6 +228,11 @@ impl Drop for PeerConnection {
 }
 
 impl Peer {
+    /// The peer, as a holder of what calls hold.
+    pub fn network(&self) -> PeerNetwork {
+        PeerNetwork(self.address)
+    }
+
     /// Number of open connections.
     pub fn connections(&self) -> usize {
         self.connections.load(Relaxed)
@@ -260,6 +272,13 @@ impl Peer {
         let before = self.calls.fetch_add(1, Relaxed);
         (before <= share).then_some(call)
     }
+
+    /// Counts a watch of health, unless the peer has more than `share` of them.
+    pub fn watch(self: &Arc<Self>, share: usize) -> Option<PeerWatch> {
+        let watch = PeerWatch(Arc::clone(self));
+        let before = self.watches.fetch_add(1, Relaxed);
+        (before <= share).then_some(watch)
+    }
 }
 
 #[cfg(test)]
@@ -280,6 +299,12 @@ impl Peer {
 impl Drop for PeerCall {
     fn drop(&mut self) {
         self.0.calls.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Drop for PeerWatch {
+    fn drop(&mut self) {
+        self.0.watches.fetch_sub(1, Relaxed);
     }
 }
 

@@ -3,13 +3,14 @@
 use super::PassthroughConfig;
 use crate::{
     access::Identity,
-    call::{Deadline, Priority},
+    call::{Deadline, Holder, PeerNetwork, Priority},
+    memory::{MessageBudget, MessageBytes},
     status::Violations,
     telemetry::CallRecord,
     upstream::{BETAS, CallOptions, is_name},
 };
 use std::{sync::Arc, time::Duration};
-use tonic::{Request, Status, metadata::MetadataMap};
+use tonic::{Extensions, Request, Status, metadata::MetadataMap};
 
 /// Metadata: `interactive` (the default) or `batch`.
 pub const PRIORITY: &str = "claude-priority";
@@ -98,10 +99,22 @@ pub fn options<T>(
         conversation,
         host,
         tenant: caller.as_ref().map(|caller| Arc::clone(&caller.tenant)),
+        peer: request.extensions().get().copied(),
         caller,
         record,
         ..CallOptions::new(deadline)
     })
+}
+
+/// Memory for what the caller of a request holds in addition to its message: of its
+/// tenant's share, or else of its peer's.
+pub fn memory(extensions: &Extensions, budget: &MessageBudget) -> MessageBytes {
+    if let Some(caller) = extensions.get::<Arc<Identity>>() {
+        let tenant = Holder::Tenant(Arc::clone(&caller.tenant));
+        return budget.message(Some(tenant), caller.weight);
+    }
+    let peer = extensions.get::<PeerNetwork>();
+    budget.message(peer.copied().map(Holder::Peer), 1)
 }
 
 /// How old a response may be that is kept of an earlier call; zero if the call accepts none.

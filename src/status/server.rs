@@ -58,6 +58,14 @@ pub fn too_many_watches() -> Status {
     )
 }
 
+/// The peer has its share of the watches of health.
+pub fn too_many_watches_of_peer() -> Status {
+    plain(
+        Reason::Overloaded,
+        "the address has its share of the maximum number of health watches",
+    )
+}
+
 /// The body of the request made no progress for this time.
 pub fn request_stalled(timeout: Duration) -> Status {
     plain(

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     access::{Identity, limits::AttemptedModel},
-    call::{Deadline, Priority, Tenant},
+    call::{Deadline, Holder, Priority, Tenant},
     host_features::Needs,
     models::ModelNeeds,
     telemetry::CallRecord,
@@ -60,9 +60,10 @@ pub struct CallParts {
     /// When the host was asked, if another one is left that can serve the call: a
     /// failure is then not repeated here.
     pub alternative: Option<Instant>,
-    /// Tenant of the caller; responses are shared within a tenant only, and
-    /// tenants take turns.
+    /// Tenant of the caller; responses are shared within a tenant only.
     pub tenant: Tenant,
+    /// Whose permits and turns it takes; `None` for those of everybody.
+    pub holder: Option<Holder>,
     /// Who makes the call, with its limits; `None` without access control.
     pub caller: Option<Arc<Identity>>,
     /// Estimate of the input tokens, reserved in the API's input quota until
@@ -134,7 +135,7 @@ impl Call {
         }
     }
 
-    /// The weight of its tenant's turns; at least 1.
+    /// The weight of its holder's turns; at least 1.
     pub fn weight(&self) -> u32 {
         self.caller.as_ref().map_or(1, |caller| caller.weight)
     }
@@ -170,6 +171,7 @@ impl CallParts {
             rpc: RoutedRpc::default(),
             alternative: None,
             tenant: None,
+            holder: None,
             caller: None,
             input_tokens: 0,
             max_tokens: 1,

@@ -7,7 +7,7 @@ use super::{
     unpriced::unpriced_feature,
 };
 use crate::access::Identity;
-use crate::call::{Deadline, Priority, Tenant};
+use crate::call::{Deadline, Holder, PeerNetwork, Priority, Tenant};
 use crate::claude::{
     answer::Message,
     estimate,
@@ -60,6 +60,8 @@ pub struct CallOptions {
     pub rpc: RoutedRpc,
     /// Tenant of the caller; responses are shared within a tenant only.
     pub tenant: Tenant,
+    /// The peer, without access control.
+    pub peer: Option<PeerNetwork>,
     /// Who makes the call; `None` without access control.
     pub caller: Option<Arc<Identity>>,
     /// The telemetry record of the call.
@@ -80,9 +82,16 @@ impl CallOptions {
             host: None,
             rpc: RoutedRpc::default(),
             tenant: None,
+            peer: None,
             caller: None,
             record: CallRecord::default(),
         }
+    }
+
+    /// Whose share it takes: the tenant's, or else the peer's.
+    pub fn holder(&self) -> Option<Holder> {
+        let tenant = self.tenant.clone().map(Holder::Tenant);
+        tenant.or(self.peer.map(Holder::Peer))
     }
 }
 
@@ -304,6 +313,7 @@ impl Client {
 /// What the stack knows of a request: its body, and what is computed from it.
 pub(super) fn call(payload: Payload, request: &MessagesRequest, options: CallOptions) -> Call {
     let tenant = options.tenant.as_deref();
+    let holder = options.holder();
     let affinity = match &options.conversation {
         Some(name) => KeyAffinity::named(tenant, name),
         None => KeyAffinity::of(tenant, request, options.key_choice),
@@ -331,6 +341,7 @@ pub(super) fn call(payload: Payload, request: &MessagesRequest, options: CallOpt
         host: options.host,
         rpc: options.rpc,
         alternative: None,
+        holder,
         tenant: options.tenant,
         caller: options.caller,
         input_tokens,

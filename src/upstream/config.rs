@@ -52,7 +52,8 @@ pub struct UpstreamConfig {
     /// Maximum number of concurrent calls to the API, streams included; at least
     /// one. Further calls wait for a permit, up to `acquire_timeout`; tenants take
     /// turns by the `weight` of the clients file, and one may hold at most 16 times
-    /// its weight as many permits as are free: alone, 189 of 200.
+    /// its weight as many permits as are free: alone, 189 of 200. Without a clients
+    /// file, peers do.
     pub max_in_flight: usize,
     /// Maximum time that a call waits for a concurrency permit before it is
     /// shed. `0s` sheds it immediately.

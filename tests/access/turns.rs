@@ -8,6 +8,7 @@ use claude_grpc::{
         limits::{LimitsConfig, UsageStore},
         signature::Signer,
     },
+    memory::MessageBudget,
     secrets::Reloadable,
     server::{Drain, Server, ServerConfig},
     service::{Rpcs, ServiceConfig},
@@ -38,6 +39,7 @@ struct World {
     tenants: Vec<Tenant>,
     simulator: Handle,
     upstream: Upstream,
+    messages: MessageBudget,
     drain: Drain,
 }
 
@@ -127,6 +129,7 @@ impl Setup {
         let server = Server::bind(self.server, service).await.unwrap();
         let server = server.with_access(Some(access));
         let (address, drain) = (server.local_addr().unwrap(), server.drain());
+        let messages = server.messages();
         tokio::spawn(server.run());
 
         let mut tenants = Vec::new();
@@ -146,6 +149,7 @@ impl Setup {
             tenants,
             simulator: handle,
             upstream,
+            messages,
             drain,
         }
     }
@@ -329,6 +333,38 @@ async fn one_that_opens_all_it_can_leaves_calls_to_others() {
     world.simulator.always(None);
     for small in &world.tenants[1..] {
         small.call().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_messages_fill_the_memory_leaves_some_to_others() {
+    let mut setup = Setup::new(weights());
+    setup.server.max_bytes_in_flight = Some(4 * 1024 * 1024);
+    setup.server.bytes_timeout = PATIENCE;
+    let world = setup.start().await;
+    world.simulator.always(Some(Behaviour::Hang));
+    let text = "x".repeat(200_000);
+    let greedy = &world.tenants[0];
+    let mut calls = JoinSet::new();
+    for _ in 0..40 {
+        let (greedy, text) = (greedy.clone(), text.clone());
+        calls.spawn(async move {
+            let refused = greedy.ask(&text).await.unwrap_err();
+            greedy.failed.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+        });
+    }
+    // Each was sent to the API, waits, or made room.
+    until(|| {
+        let failed = greedy.failed.load(Ordering::Relaxed);
+        world.simulator.counts().in_flight + world.messages.waiting() as u64 + failed == 40
+    })
+    .await;
+
+    world.simulator.always(None);
+    for small in &world.tenants[1..] {
+        let called = tokio::time::timeout(PATIENCE, small.ask(&text)).await;
+        called.expect("it finds room").unwrap();
     }
 }
 

@@ -178,7 +178,11 @@ pub async fn closed(mut stream: TcpStream) {
 
 /// HTTP/2 with streams that do what they like.
 pub async fn http2(address: SocketAddr) -> SendRequest<Bytes> {
-    let stream = connect(address).await;
+    http2_over(connect(address).await).await
+}
+
+/// The same over a connection.
+pub async fn http2_over(stream: TcpStream) -> SendRequest<Bytes> {
     let (sender, connection) = h2::client::handshake(stream).await.unwrap();
     tokio::spawn(connection);
     sender

@@ -1,9 +1,14 @@
 //! Health and reflection, which anybody may call.
 
 use crate::{
-    attacker::{CHECK, WATCH, half_open, http2, others_notice_nothing, status},
+    attacker::{
+        CHECK, WATCH, connect_from, half_open, http2, http2_over, others_notice_nothing, status,
+    },
     support::{World, reason, soon},
 };
+use bytes::Bytes;
+use h2::client::SendRequest;
+use std::net::Ipv4Addr;
 use tonic::Code;
 
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
@@ -55,12 +60,11 @@ async fn a_reflection_stream_does_not_end_with_ok_at_what_cannot_be_read() {
 }
 
 /// Opens watches until one is refused; gives how many were accepted.
-async fn watches(world: &World) -> (usize, Vec<h2::RecvStream>) {
-    let sender = http2(world.address).await;
+async fn watches(sender: &SendRequest<Bytes>) -> (usize, Vec<h2::RecvStream>) {
     let mut open = Vec::new();
     loop {
-        let (response, mut stream) = half_open(&sender, WATCH, b"\0\0\0\0\0").await;
-        stream.send_data(bytes::Bytes::new(), true).unwrap();
+        let (response, mut stream) = half_open(sender, WATCH, b"\0\0\0\0\0").await;
+        stream.send_data(Bytes::new(), true).unwrap();
         let response = soon(response).await.unwrap();
         let Some(status) = tonic::Status::from_header_map(response.headers()) else {
             open.push(response.into_body());
@@ -74,18 +78,24 @@ async fn watches(world: &World) -> (usize, Vec<h2::RecvStream>) {
 
 #[tokio::test]
 async fn watches_are_limited_in_total_and_by_peer() {
-    for (total, by_peer, expected) in [(5, 100, 5), (100, 7, 7)] {
+    // Of the watches of all, one peer leaves a fifth to others.
+    for (total, by_peer, expected) in [(10, 100, 8), (100, 7, 7)] {
         let world = World::with(|setup| {
             setup.server.max_watches = total;
             setup.server.max_pending_calls_per_peer = by_peer;
         })
         .await;
-        let (accepted, open) = watches(&world).await;
+        let (accepted, open) = watches(&http2(world.address).await).await;
         assert_eq!(accepted, expected);
+        if total == 10 {
+            let other = connect_from(Ipv4Addr::new(127, 0, 0, 3), world.address).await;
+            let (accepted, _open) = watches(&http2_over(other).await).await;
+            assert_eq!(accepted, 1);
+        }
         others_notice_nothing(&world).await;
         // Those that end leave their place.
         drop(open);
-        let again = async { while watches(&world).await.0 == 0 {} };
+        let again = async { while watches(&http2(world.address).await).await.0 == 0 {} };
         soon(again).await;
     }
 }

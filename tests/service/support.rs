@@ -1,6 +1,7 @@
 //! One service on one simulator, each on a port of its own.
 
 use claude_grpc::{
+    memory::MessageBudget,
     models::{Day, PriceTable},
     proto::v1::{self, claude_service_client::ClaudeServiceClient},
     response_cache::{ResponseCache, ResponseCacheConfig},
@@ -56,6 +57,7 @@ pub struct World {
     pub address: SocketAddr,
     pub simulator: Handle,
     pub upstream: Upstream,
+    pub messages: MessageBudget,
     pub drain: Drain,
     pub server: JoinHandle<()>,
     simulating: JoinHandle<()>,
@@ -123,13 +125,14 @@ impl World {
         let server = Server::bind(setup.server, service).await.unwrap();
         let server = server.with_tls(tls);
         let address = server.local_addr().unwrap();
-        let drain = server.drain();
+        let (messages, drain) = (server.messages(), server.drain());
         let server = tokio::spawn(server.run());
         World {
             grpc: connect(address),
             address,
             simulator: handle,
             upstream,
+            messages,
             drain,
             server,
             simulating,

@@ -224,6 +224,130 @@ async fn deltas_and_events_of_unknown_types_are_kept_beside_the_content() {
     assert_eq!(events, other_events);
 }
 
+/// A stream of known events with an unknown field at each place, except for those of
+/// `message_start.message` and `message_delta`, which the tests above have.
+const UNKNOWN_FIELDS: &str = r#"event: message_start
+data: {"type":"message_start","message":{"id":"m","model":"c","content":[]},"beside_message":{ "n" : 1.0}}
+
+event: content_block_start
+data: {"type":"content_block_start","index":3,"content_block":{"type":"text","text":"","in_block":1e400},"beside_block":[1e400, -0]}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":3,"delta":{"in_text":0.50,"type":"text_delta","text":"Hello"},"beside_delta":"x"}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":3,"delta":{"type":"text_delta","text":"!","absent":null},"absent":null}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":3,"delta":{"type":"citations_delta","citation":{"type":"new"},"in_citation":1.0}}
+
+event: content_block_stop
+data: {"type":"content_block_stop","index":3,"at_stop":7.0}
+
+event: content_block_start
+data: {"type":"content_block_start","index":4,"content_block":{"type":"thinking","thinking":""}}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":4,"delta":{"type":"thinking_delta","thinking":"Hm","in_thinking":2.0}}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":4,"delta":{"type":"text_delta","text":"astray","in_stray":2.50}}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":4,"delta":{"type":"signature_delta","signature":"s","in_signature":3.0}}
+
+event: content_block_stop
+data: {"type":"content_block_stop","index":4}
+
+event: content_block_start
+data: {"type":"content_block_start","index":6,"content_block":{"type":"tool_use","id":"t","name":"n","input":{}}}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":6,"delta":{"type":"input_json_delta","partial_json":"{}","in_input":4.0}}
+
+event: content_block_stop
+data: {"type":"content_block_stop","index":6}
+
+event: content_block_start
+data: {"type":"content_block_start","index":7,"content_block":{"type":"new_thing"}}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":7,"delta":{"type":"input_json_delta","partial_json":"{}","in_new_thing":5.0}}
+
+event: content_block_stop
+data: {"type":"content_block_stop","index":7}
+
+event: message_delta
+data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":1}}
+
+event: message_stop
+data: {"type":"message_stop","at_end":{"inputTokenCount":6.0}}
+
+"#;
+
+#[tokio::test]
+async fn unknown_fields_of_known_deltas_and_events_are_kept_as_they_are_written() {
+    let other_deltas = [
+        other_delta(0, r#"{"type":"text_delta","in_text":0.50}"#),
+        other_delta(0, r#"{"type":"citations_delta","in_citation":1.0}"#),
+        other_delta(1, r#"{"type":"thinking_delta","in_thinking":2.0}"#),
+        other_delta(1, r#"{"type":"text_delta","in_stray":2.50}"#),
+        other_delta(1, r#"{"type":"signature_delta","in_signature":3.0}"#),
+        other_delta(3, r#"{"type":"input_json_delta","in_input":4.0}"#),
+        other_delta(4, r#"{"type":"input_json_delta","in_new_thing":5.0}"#),
+    ];
+    let other_events = [
+        other_event(
+            "content_block_start",
+            r#"{"type":"content_block_start","index":3,"beside_block":[1e400, -0]}"#,
+        ),
+        other_event(
+            "content_block_delta",
+            r#"{"type":"content_block_delta","index":3,"beside_delta":"x"}"#,
+        ),
+        other_event(
+            "content_block_stop",
+            r#"{"type":"content_block_stop","index":3,"at_stop":7.0}"#,
+        ),
+    ];
+    let extra_json = r#"{"beside_message":{ "n" : 1.0},"at_end":{"inputTokenCount":6.0}}"#;
+
+    let wire = Wire::answering(200, events(UNKNOWN_FIELDS)).await;
+    let long = v1::GenerateRequest {
+        max_tokens: Some(64_000),
+        ..ask("hello")
+    };
+    let gathered = wire.generate(long).await.unwrap();
+    // That of the unknown block is in it.
+    assert_eq!(gathered.other_deltas, other_deltas[..6]);
+    assert_eq!(gathered.other_events, other_events);
+    assert_eq!(gathered.extra_json, extra_json);
+    let content = format!("{:?}", gathered.content);
+    for part in ["in_block", "in_new_thing", "Hello!", "astray"] {
+        assert!(content.contains(part), "{content}");
+    }
+
+    let (streamed, end) = wire.stream(ask("hello")).await;
+    end.unwrap();
+    let (mut deltas, mut events, mut text) = (Vec::new(), Vec::new(), String::new());
+    for event in &streamed {
+        match event {
+            Event::OtherDelta(delta) => deltas.push(delta.clone()),
+            Event::OtherEvent(event) => events.push(event.clone()),
+            Event::TextDelta(delta) => text.push_str(&delta.text),
+            _ => {}
+        }
+    }
+    assert_eq!(deltas, other_deltas);
+    assert_eq!(events, other_events);
+    assert_eq!(text, "Hello!astray");
+    let Some(Event::Finished(finished)) = streamed.last() else {
+        panic!("{streamed:?}");
+    };
+    assert_eq!(finished.extra_json, extra_json);
+    assert_eq!(finished.stop_reason_text, "end_turn");
+}
+
 #[tokio::test]
 async fn unknown_events_without_end_are_an_error() {
     let endless = |kind: &str| {

@@ -5,7 +5,7 @@ use super::{
     decompress::{Decompression, Undecompressed},
 };
 use crate::{
-    memory::{MessageBudget, MessageBytes, NoRoom},
+    memory::{MessageBytes, NoRoom},
     status,
 };
 use bytes::{BufMut, Bytes, BytesMut};
@@ -40,13 +40,12 @@ pin_project! {
 }
 
 /// How many messages a body has.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageCount {
     /// A single one.
     One,
-    /// A stream of them, all but the first drawn from this budget. What one holds
-    /// becomes free when the next one is asked for.
-    Stream(MessageBudget),
+    /// A stream of them. What one holds becomes free when the next one is asked for.
+    Stream,
 }
 
 struct Message {
@@ -233,7 +232,7 @@ impl Message {
             return Ok(());
         }
         let headers = self.headers.take();
-        if matches!(self.count, MessageCount::Stream(_)) {
+        if self.count == MessageCount::Stream {
             self.headers.clone_from(&headers);
         }
         self.state = match (header[0], headers) {
@@ -251,10 +250,10 @@ impl Message {
 
     /// Goes on behind a message.
     fn next(&mut self) {
-        self.state = match &self.count {
+        self.state = match self.count {
             MessageCount::One => State::Over,
-            MessageCount::Stream(budget) => {
-                self.bytes = Arc::new(budget.message());
+            MessageCount::Stream => {
+                self.bytes = Arc::new(self.bytes.of_same_holder());
                 State::Gathers
             }
         };
@@ -360,6 +359,7 @@ fn length_in(header: [u8; HEADER]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::MessageBudget;
     use std::convert::Infallible;
 
     fn framed(content: &[u8]) -> Vec<u8> {
@@ -379,7 +379,7 @@ mod tests {
             .map(|it| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(it))))
             .collect();
         let body = StreamBody::new(stream::iter(pieces));
-        let bytes = Arc::new(budget.message());
+        let bytes = Arc::new(budget.message(None, 1));
         let longest_wait = Duration::from_secs(1);
         Box::pin(GatheredBody::new(
             body,
@@ -397,8 +397,7 @@ mod tests {
         let sent: Vec<u8> = messages.iter().flat_map(|it| framed(it)).collect();
         for piece in [1, 2, 5, 7, 64, sent.len()] {
             let budget = MessageBudget::new(70, Duration::from_secs(1));
-            let count = MessageCount::Stream(budget.clone());
-            let mut body = body(&sent, piece, count, &budget);
+            let mut body = body(&sent, piece, MessageCount::Stream, &budget);
             let mut received = Vec::new();
             while let Some(frame) = body.frame().await {
                 // The first one is held by the test, as by a call.
@@ -414,16 +413,15 @@ mod tests {
         let sent = [framed(b"one"), framed(b"two"), framed(b"")].concat();
         for piece in [1, 5, 9, sent.len()] {
             let budget = MessageBudget::new(100, Duration::from_secs(1));
-            let stream = MessageCount::Stream(budget.clone());
-            let (first, all) = first_gathered_message(body(&sent, piece, stream, &budget))
-                .await
-                .unwrap();
+            let (first, all) =
+                first_gathered_message(body(&sent, piece, MessageCount::Stream, &budget))
+                    .await
+                    .unwrap();
             assert_eq!(first, "one");
             assert_eq!(all.collect().await.unwrap().to_bytes(), sent);
         }
         let budget = MessageBudget::new(100, Duration::from_secs(1));
-        let stream = MessageCount::Stream(budget.clone());
-        let cut = first_gathered_message(body(&sent[..7], 7, stream, &budget)).await;
+        let cut = first_gathered_message(body(&sent[..7], 7, MessageCount::Stream, &budget)).await;
         assert_eq!(cut.unwrap_err().code(), tonic::Code::Internal);
     }
 
@@ -447,12 +445,16 @@ mod tests {
     #[tokio::test]
     async fn a_message_of_a_stream_that_is_cut_off_or_too_large_fails() {
         let budget = MessageBudget::new(1000, Duration::from_secs(1));
-        let stream = || MessageCount::Stream(budget.clone());
         let too_large = [framed(b"one"), framed(&[0; 101])].concat();
-        let failed = body(&too_large, 9, stream(), &budget).collect().await;
+        let failed = body(&too_large, 9, MessageCount::Stream, &budget)
+            .collect()
+            .await;
         assert_eq!(failed.unwrap_err().code(), tonic::Code::ResourceExhausted);
         let cut = &framed(b"one")[..7];
-        let collected = body(cut, 9, stream(), &budget).collect().await.unwrap();
+        let collected = body(cut, 9, MessageCount::Stream, &budget)
+            .collect()
+            .await
+            .unwrap();
         // The library says that it is cut off.
         assert_eq!(collected.to_bytes(), cut);
     }

@@ -3,7 +3,7 @@
 
 use crate::{
     documents::NotUtf8,
-    memory::{MessageBudget, MessageBytes, NoRoom},
+    memory::{MessageBytes, NoRoom},
     proto::v1::{
         self, classify_document_request::Content as ToClassify,
         summarize_document_request::Content as ToSummarize,
@@ -96,13 +96,13 @@ impl DocumentMessage for v1::ClassifyDocumentRequest {
 // === impl DocumentInput ===
 
 impl<M: DocumentMessage> DocumentInput<M> {
-    /// Reads the settings. What the document holds is drawn from this budget.
+    /// Reads the settings. What the document holds is drawn for `memory`.
     ///
     /// # Errors
     /// When they do not come first.
     pub async fn begin(
         mut messages: Streaming<M>,
-        memory: &MessageBudget,
+        memory: MessageBytes,
     ) -> Result<(M::Start, Self), Status> {
         let content = messages.message().await?.and_then(M::content);
         let Some(DocumentPiece::Start(start)) = content else {
@@ -115,7 +115,7 @@ impl<M: DocumentMessage> DocumentInput<M> {
             digest: Sha256::new(),
             received: 0,
             characters: 0,
-            memory: memory.message(),
+            memory,
         };
         Ok((start, input))
     }

@@ -54,7 +54,8 @@ impl DocumentService for Rpcs {
         request: Request<Streaming<v1::SummarizeDocumentRequest>>,
     ) -> Result<Response<Self::SummarizeDocumentStream>, Status> {
         let call = self.document_call(&request, RoutedRpc::Summarize)?;
-        let (start, mut input) = DocumentInput::begin(request.into_inner(), &self.memory).await?;
+        let memory = call::memory(request.extensions(), &self.memory);
+        let (start, mut input) = DocumentInput::begin(request.into_inner(), memory).await?;
         let (mut wrong, settings) = settings(start.settings);
         let requests = SummaryRequests::read(settings, &self.config, call.memory, &mut wrong);
         let most = call.checked(start.parallel, &start.sha256, wrong)?;
@@ -88,7 +89,8 @@ impl DocumentService for Rpcs {
         request: Request<Streaming<v1::ClassifyDocumentRequest>>,
     ) -> Result<Response<Self::ClassifyDocumentStream>, Status> {
         let call = self.document_call(&request, RoutedRpc::Classify)?;
-        let (start, mut input) = DocumentInput::begin(request.into_inner(), &self.memory).await?;
+        let memory = call::memory(request.extensions(), &self.memory);
+        let (start, mut input) = DocumentInput::begin(request.into_inner(), memory).await?;
         let (mut wrong, mut settings) = settings(start.settings);
         let requests = ClassifyRequests::read(&mut settings, &self.config, call.memory, &mut wrong);
         let most = call.checked(start.parallel, &start.sha256, wrong)?;

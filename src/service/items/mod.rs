@@ -6,11 +6,11 @@
 
 mod item;
 
-use super::Rpcs;
+use super::{Rpcs, call};
 use crate::{
     access::{SignedCall, limits::ItemLimits},
     call::ItemsInFlight,
-    memory::NoRoom,
+    memory::{MessageBytes, NoRoom},
     proto::v1::{self, process_items_request::Content},
     status::{self, Violations},
 };
@@ -28,6 +28,8 @@ type ItemResult = Result<v1::ProcessItemsResponse, Status>;
 struct Items {
     rpcs: Rpcs,
     messages: Streaming<v1::ProcessItemsRequest>,
+    /// Holds nothing: each item does, of the same share.
+    memory: MessageBytes,
     /// Calls the RPC of an item.
     calls: Arc<ItemCalls>,
     in_flight: ItemsInFlight,
@@ -45,6 +47,7 @@ impl Rpcs {
         }
         let (metadata, extensions, mut messages) = request.into_parts();
         let in_flight = extensions.get::<ItemsInFlight>().cloned();
+        let memory = call::memory(&extensions, &self.memory);
         let calls = ItemCalls {
             rpcs: self.clone(),
             limits: extensions.get::<ItemLimits>().cloned(),
@@ -62,6 +65,7 @@ impl Rpcs {
         let items = Items {
             rpcs: self.clone(),
             messages,
+            memory,
             calls: Arc::new(calls),
             in_flight: in_flight.unwrap_or_default(),
             ended: Arc::clone(&ended),
@@ -111,7 +115,7 @@ impl Items {
                     },
                 };
                 let counted = self.in_flight.begin();
-                let held = self.rpcs.memory.message();
+                let held = self.memory.of_same_holder();
                 let drawn = held.draw(item.encoded_len()).await;
                 held.whole();
                 yield self.work(item, drawn, (held, counted));

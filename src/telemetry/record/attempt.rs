@@ -103,7 +103,9 @@ impl AttemptRecord {
         if let Some(attempt) = &mut self.0
             && let Some(response) = &mut attempt.attempt.response
         {
-            response.finish_reason = reason.map(str::to_owned);
+            // Not every `message_delta` has one.
+            let before = response.finish_reason.take();
+            response.finish_reason = reason.map(str::to_owned).or(before);
         }
     }
 

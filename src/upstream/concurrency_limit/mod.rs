@@ -1,8 +1,9 @@
 //! The limit on calls in flight to the API, with a bounded wait.
 //!
-//! While no call waits, a permit costs a lock and a count. One tenant leaves some to
-//! the others, and while calls wait, the tenants take turns (`permit_queue`), so that
-//! one client that opens all it can does not keep the others out. A call that must
+//! While no call waits, a permit costs a lock and a count. One tenant, or one peer
+//! without access control, leaves some to the others, and while calls wait, they take
+//! turns (`permit_queue`), so that one client that opens all it can does not keep the
+//! others out. A call that must
 //! wait is handed its permit; if it has left by then, the permit goes to the next one.
 //!
 //! Directly above the HTTP attempt: a permit is held only while an attempt runs
@@ -18,7 +19,7 @@ use super::{
     http::{ConnectionPool, Reservation},
 };
 use crate::{
-    call::Tenant,
+    call::Holder,
     layer::{Next, Rule},
 };
 use parking_lot::Mutex;
@@ -73,19 +74,19 @@ impl ConcurrencyLimit {
         self.0.permits.lock().waiting() + for_stream
     }
 
-    /// Waits for a permit: the tenants take turns by their weights.
+    /// Waits for a permit: holders take turns by their weights.
     async fn acquire(&self, call: &Call, longest: Duration) -> Result<Permit, UpstreamError> {
         let weight = call.weight();
         let (waiter, handed_over) = {
             let mut permits = self.0.permits.lock();
-            if permits.try_take(&call.tenant, weight) {
-                return Ok(Permit::new(&self.0, call.tenant.clone()));
+            if permits.try_take(&call.holder, weight) {
+                return Ok(Permit::new(&self.0, call.holder.clone()));
             }
             let (hand_over, handed_over) = oneshot::channel();
             let waiter = Waiter {
                 limit: &self.0,
-                tenant: &call.tenant,
-                id: permits.push(&call.tenant, weight, hand_over),
+                holder: &call.holder,
+                id: permits.push(&call.holder, weight, hand_over),
             };
             (waiter, handed_over)
         };
@@ -104,14 +105,14 @@ impl ConcurrencyLimit {
 #[derive(Debug)]
 struct Permit {
     limit: Arc<Inner>,
-    tenant: Tenant,
+    holder: Option<Holder>,
 }
 
 impl Permit {
-    fn new(limit: &Arc<Inner>, tenant: Tenant) -> Self {
+    fn new(limit: &Arc<Inner>, holder: Option<Holder>) -> Self {
         Permit {
             limit: Arc::clone(limit),
-            tenant,
+            holder,
         }
     }
 }
@@ -120,14 +121,14 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let released = || {
             let mut permits = self.limit.permits.lock();
-            permits.release(&self.tenant);
+            permits.release(&self.holder);
             permits.grant()
         };
         let mut next = released();
-        while let Some((tenant, waiter)) = next {
+        while let Some((holder, waiter)) = next {
             // Comes back if the call has left in the meantime, and is dropped
             // here: the next call gets it.
-            let _ = waiter.send(Permit::new(&self.limit, tenant));
+            let _ = waiter.send(Permit::new(&self.limit, holder));
             next = self.limit.permits.lock().grant();
         }
     }
@@ -136,13 +137,13 @@ impl Drop for Permit {
 /// An attempt that waits for a permit until it is dropped.
 struct Waiter<'a> {
     limit: &'a Inner,
-    tenant: &'a Tenant,
+    holder: &'a Option<Holder>,
     id: u64,
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.limit.permits.lock().remove(self.tenant, self.id);
+        self.limit.permits.lock().remove(self.holder, self.id);
     }
 }
 

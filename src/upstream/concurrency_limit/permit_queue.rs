@@ -1,30 +1,30 @@
 //! Whose turn it is to get a permit. Data only: nothing waits here.
 //!
-//! A tenant gets one while it holds less than 16 times its weight as many as are
+//! A holder, which is a tenant or a peer, gets one while it holds less than 16 times its weight as many as are
 //! free. So one that begins alone leaves some to those that come later, however long
 //! its calls take: of 200 permits, it gets 189. This is the dynamic threshold of
-//! shared buffers (Choudhury, Hahne, 1998): the more tenants hold permits, the fewer
-//! stay free. With 16 permits, a tenant alone gets all of them. So do, however many
+//! shared buffers (Choudhury, Hahne, 1998): the more of them hold permits, the fewer
+//! stay free. With 16 permits, a holder alone gets all of them. So do, however many
 //! there are, calls of nobody who is known, since they leave nothing to anybody.
 //!
-//! While calls wait, a permit that comes back goes to a waiting tenant that holds
-//! less than its share of what the waiting tenants hold, so that one whose calls take
+//! While calls wait, a permit that comes back goes to a waiting holder that holds
+//! less than its share of what the waiting holders hold, so that one whose calls take
 //! long does not hold more by and by. Among those, start-time fair queueing decides
-//! (Goyal, Vin, Cheng: SFQ, 1996): with more tenants than permits, the share of each
-//! is less than one. Within a tenant: first come, first served.
+//! (Goyal, Vin, Cheng: SFQ, 1996): with more holders than permits, the share of each
+//! is less than one. Within a holder: first come, first served.
 //!
-//! A permit that comes back while calls wait costs a look at each tenant that waits.
+//! A permit that comes back while calls wait costs a look at each holder that waits.
 //!
 //! Written here because the crates with weighted queues order what is in them, and
 //! do not know what those that left still hold.
 
-use crate::call::Tenant;
+use crate::call::Holder;
 use std::collections::{BTreeMap, HashMap};
 
-/// A tenant of weight 1 may hold this many times as many permits as are free.
+/// A holder of weight 1 may hold this many times as many permits as are free.
 const SHARE_OF_FREE: u64 = 16;
 
-/// What one permit costs a tenant of weight 1, in virtual time.
+/// What one permit costs a holder of weight 1, in virtual time.
 const COST: u64 = 1 << 20;
 
 /// The permits, and the calls that wait for one. `W` is how a waiting call
@@ -32,8 +32,8 @@ const COST: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct PermitQueue<W> {
     free: usize,
-    /// The tenants that hold a permit, wait for one, or have waited recently.
-    shares: HashMap<Tenant, TenantShare<W>>,
+    /// The holders that hold a permit, wait for one, or have waited recently.
+    shares: HashMap<Option<Holder>, HolderShare<W>>,
     /// Virtual time: the start of the last permit that was waited for. 0 when no
     /// call waits.
     now: u64,
@@ -42,8 +42,8 @@ pub struct PermitQueue<W> {
 }
 
 #[derive(Debug)]
-struct TenantShare<W> {
-    /// Whether it is a tenant, and not everybody.
+struct HolderShare<W> {
+    /// Whether it is a holder, and not everybody.
     is_known: bool,
     weight: u64,
     held: usize,
@@ -77,14 +77,14 @@ impl<W> PermitQueue<W> {
         self.waiting
     }
 
-    /// Takes a permit for a tenant, if there is one for it. A permit that was taken
+    /// Takes a permit for a holder, if there is one for it. A permit that was taken
     /// must be [released](Self::release).
-    pub fn try_take(&mut self, tenant: &Tenant, weight: u32) -> bool {
+    pub fn try_take(&mut self, holder: &Option<Holder>, weight: u32) -> bool {
         let free = self.free;
         if free == 0 {
             return false;
         }
-        let share = self.share(tenant, weight);
+        let share = self.share(holder, weight);
         // Its calls may wait for less than there is, if its weight has been raised.
         if !share.waiters.is_empty() || !share.may_hold_more(free) {
             return false;
@@ -94,13 +94,13 @@ impl<W> PermitQueue<W> {
         true
     }
 
-    /// Appends a call of a tenant: returns its id.
-    pub fn push(&mut self, tenant: &Tenant, weight: u32, waiter: W) -> u64 {
+    /// Appends a call of a holder: returns its id.
+    pub fn push(&mut self, holder: &Option<Holder>, weight: u32, waiter: W) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         self.waiting += 1;
         let now = self.now;
-        let share = self.share(tenant, weight);
+        let share = self.share(holder, weight);
         if share.waiters.is_empty() {
             // One that did not wait gains nothing by it.
             share.start = share.start.max(now);
@@ -110,30 +110,30 @@ impl<W> PermitQueue<W> {
     }
 
     /// Removes a call that no longer waits. Has no effect if it got its permit.
-    pub fn remove(&mut self, tenant: &Tenant, id: u64) {
-        let share = self.shares.get_mut(tenant);
+    pub fn remove(&mut self, holder: &Option<Holder>, id: u64) {
+        let share = self.shares.get_mut(holder);
         if share.is_some_and(|share| share.waiters.remove(&id).is_some()) {
             self.waiting -= 1;
             self.forget();
         }
     }
 
-    /// Takes a permit back from a tenant. Then those that wait must get what is
+    /// Takes a permit back from a holder. Then those that wait must get what is
     /// [granted](Self::grant) until nothing is.
-    pub fn release(&mut self, tenant: &Tenant) {
+    pub fn release(&mut self, holder: &Option<Holder>) {
         self.free += 1;
-        if let Some(share) = self.shares.get_mut(tenant) {
+        if let Some(share) = self.shares.get_mut(holder) {
             share.held -= 1;
             if self.waiting == 0 && share.held == 0 {
-                self.shares.remove(tenant);
+                self.shares.remove(holder);
             }
         }
     }
 
     /// The call whose turn it is, if there is a permit for it: it must be handed over.
-    pub fn grant(&mut self) -> Option<(Tenant, W)> {
-        let tenant = self.next_tenant()?;
-        let share = self.shares.get_mut(&tenant)?;
+    pub fn grant(&mut self) -> Option<(Option<Holder>, W)> {
+        let holder = self.next_holder()?;
+        let share = self.shares.get_mut(&holder)?;
         let (_, waiter) = share.waiters.pop_first()?;
         share.held += 1;
         self.free -= 1;
@@ -141,10 +141,10 @@ impl<W> PermitQueue<W> {
         share.start += COST / share.weight;
         self.waiting -= 1;
         self.forget();
-        Some((tenant, waiter))
+        Some((holder, waiter))
     }
 
-    fn next_tenant(&self) -> Option<Tenant> {
+    fn next_holder(&self) -> Option<Option<Holder>> {
         if self.waiting == 0 || self.free == 0 {
             return None;
         }
@@ -154,33 +154,33 @@ impl<W> PermitQueue<W> {
         let permits = 1 + waiting().map(|(_, share)| share.held).sum::<usize>();
         // Together they hold one less, so one of them holds less than its share: the
         // one that holds least by its weight, which may hold more if any may.
-        let is_below_share = |share: &TenantShare<W>| {
+        let is_below_share = |share: &HolderShare<W>| {
             share.held as u128 * u128::from(weights) < permits as u128 * u128::from(share.weight)
         };
         waiting()
             .filter(|(_, share)| is_below_share(share) && share.may_hold_more(self.free))
             .min_by_key(|(_, share)| (share.start, share.waiters.first_key_value().map(|it| it.0)))
-            .map(|(tenant, _)| tenant.clone())
+            .map(|(holder, _)| holder.clone())
     }
 
-    fn share(&mut self, tenant: &Tenant, weight: u32) -> &mut TenantShare<W> {
-        if !self.shares.contains_key(tenant) {
-            let share = TenantShare {
-                is_known: tenant.is_some(),
+    fn share(&mut self, holder: &Option<Holder>, weight: u32) -> &mut HolderShare<W> {
+        if !self.shares.contains_key(holder) {
+            let share = HolderShare {
+                is_known: holder.is_some(),
                 weight: 1,
                 held: 0,
                 start: self.now,
                 waiters: BTreeMap::new(),
             };
-            self.shares.insert(tenant.clone(), share);
+            self.shares.insert(holder.clone(), share);
         }
-        let share = self.shares.get_mut(tenant).expect("it was inserted");
+        let share = self.shares.get_mut(holder).expect("it was inserted");
         // The clients file may have been reloaded.
         share.weight = u64::from(weight.max(1));
         share
     }
 
-    /// When no call waits, every tenant had its turn.
+    /// When no call waits, every holder had its turn.
     fn forget(&mut self) {
         if self.waiting > 0 {
             return;
@@ -193,8 +193,8 @@ impl<W> PermitQueue<W> {
     }
 }
 
-impl<W> TenantShare<W> {
-    /// Whether the tenant gets one of these permits.
+impl<W> HolderShare<W> {
+    /// Whether the holder gets one of these permits.
     fn may_hold_more(&self, free: usize) -> bool {
         let most = (free as u64).saturating_mul(SHARE_OF_FREE * self.weight);
         !self.is_known || (self.held as u64) < most

@@ -4,8 +4,8 @@ use super::*;
 use proptest::prelude::*;
 use std::sync::Arc;
 
-fn tenant(number: usize) -> Tenant {
-    Some(Arc::from(number.to_string()))
+fn tenant(number: usize) -> Option<Holder> {
+    Some(Holder::Tenant(Arc::from(number.to_string())))
 }
 
 fn most(free: usize, weight: u32) -> usize {
@@ -182,7 +182,7 @@ proptest! {
 }
 
 /// How many permits a tenant of a weight gets, and then another one.
-fn alone(count: usize, tenants: [(&Tenant, u32); 2]) -> [usize; 2] {
+fn alone(count: usize, tenants: [(&Option<Holder>, u32); 2]) -> [usize; 2] {
     let mut queue = PermitQueue::<()>::new(count);
     tenants.map(|(tenant, weight)| {
         let takes = (0..count).take_while(|_| queue.try_take(tenant, weight));

@@ -83,7 +83,7 @@ pub fn cost(call: &Call) -> Cost {
 pub fn rank(call: &Call) -> Rank<'_> {
     Rank {
         priority: call.priority,
-        tenant: &call.tenant,
+        holder: &call.holder,
         weight: call.weight(),
     }
 }

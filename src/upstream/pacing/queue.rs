@@ -1,23 +1,24 @@
 //! Waiting calls of one priority, in the order of their turns.
 //!
-//! Tenants take turns by start-time fair queueing (Goyal, Vin, Cheng, 1996). The
-//! first call of a tenant has a start in virtual time, and that with the smallest
-//! start goes first. It moves the start of its tenant's next call by its cost, as a
-//! part of the API's limits, divided by the weight of the tenant. So one that makes
+//! Holders, which are tenants or peers, take turns by start-time fair queueing (Goyal,
+//! Vin, Cheng, 1996). The
+//! first call of a holder has a start in virtual time, and that with the smallest
+//! start goes first. It moves the start of its holder's next call by its cost, as a
+//! part of the API's limits, divided by the weight of the holder. So one that makes
 //! many or large calls holds up its own. A call that used less than was reserved for
 //! it moves that start back, so that shares are those of actual use. One that did not
 //! wait starts at the virtual time, and gains nothing by it. With equal starts, and
-//! within a tenant: first come, first served.
+//! within a holder: first come, first served.
 
 use super::{bucket::Cost, rank::Rank};
-use crate::call::Tenant;
+use crate::call::Holder;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 use tokio::sync::Notify;
 
-/// The whole of the API's limits in virtual time, for a tenant of weight 1.
+/// The whole of the API's limits in virtual time, for a holder of weight 1.
 const WHOLE: f64 = (1_u64 << 40) as f64;
 
 /// Largest cost of a call in virtual time, as a multiple of the limits. It bounds
@@ -27,25 +28,25 @@ const LARGEST: f64 = 1000.0;
 /// The queue of one priority.
 #[derive(Debug, Default)]
 pub struct Queue {
-    /// The tenants that wait, or whose next call starts later than now.
-    shares: HashMap<Tenant, TenantShare>,
-    /// The first call of each waiting tenant, by its start and its id.
+    /// The holders that wait, or whose next call starts later than now.
+    shares: HashMap<Option<Holder>, HolderShare>,
+    /// The first call of each waiting holder, by its start and its id.
     firsts: BTreeMap<(u64, u64), Arc<Notify>>,
-    /// The tenants that do not wait, by the start of their next call.
-    absent: BTreeSet<(u64, Tenant)>,
-    /// Virtual time: the start of the call that was admitted last, or of a tenant that
+    /// The holders that do not wait, by the start of their next call.
+    absent: BTreeSet<(u64, Option<Holder>)>,
+    /// Virtual time: the start of the call that was admitted last, or of a holder that
     /// waits if that has become less. 0 when no call waits.
     now: u64,
     /// How often no call waited. The virtual time of another period says nothing.
     period: u64,
     len: usize,
     cost: Cost,
-    /// Of the waiting tenants together.
+    /// Of the waiting holders together.
     weight: u64,
 }
 
 #[derive(Debug, Default)]
-struct TenantShare {
+struct HolderShare {
     weight: u64,
     /// The virtual time at which its next call starts.
     start: u64,
@@ -63,9 +64,9 @@ struct Waiter {
 /// The turn that a call has taken.
 #[derive(Debug)]
 pub struct TakenTurn {
-    tenant: Tenant,
+    holder: Option<Holder>,
     weight: u64,
-    /// By how much it moved its tenant's next call.
+    /// By how much it moved its holder's next call.
     cost: u64,
     period: u64,
 }
@@ -92,10 +93,10 @@ impl Queue {
     /// its turn comes.
     pub fn push(&mut self, id: u64, rank: Rank<'_>, cost: Cost) -> Arc<Notify> {
         let turn = Arc::new(Notify::new());
-        let share = self.shares.entry(rank.tenant.clone()).or_default();
+        let share = self.shares.entry(rank.holder.clone()).or_default();
         if share.waiters.is_empty() {
             if share.start > self.now {
-                self.absent.remove(&(share.start, rank.tenant.clone()));
+                self.absent.remove(&(share.start, rank.holder.clone()));
             }
             share.start = share.start.max(self.now);
             share.weight = 0;
@@ -118,18 +119,18 @@ impl Queue {
 
     /// Removes a call that no longer waits, wherever it is. Has no effect if it was
     /// admitted.
-    pub fn remove(&mut self, tenant: &Tenant, id: u64) {
-        self.leave(tenant, id, None);
+    pub fn remove(&mut self, holder: &Option<Holder>, id: u64) {
+        self.leave(holder, id, None);
     }
 
     /// Removes a call that was admitted, whose cost is this part of the API's limits.
     /// Its turn must be [settled](Self::settle).
-    pub fn admitted(&mut self, tenant: &Tenant, id: u64, part: f64) -> Option<TakenTurn> {
+    pub fn admitted(&mut self, holder: &Option<Holder>, id: u64, part: f64) -> Option<TakenTurn> {
         let period = self.period;
-        let (weight, cost) = self.leave(tenant, id, Some(part))?;
-        let tenant = tenant.clone();
+        let (weight, cost) = self.leave(holder, id, Some(part))?;
+        let holder = holder.clone();
         Some(TakenTurn {
-            tenant,
+            holder,
             weight,
             cost,
             period,
@@ -141,7 +142,7 @@ impl Queue {
         if turn.period != self.period {
             return;
         }
-        let Some(share) = self.shares.get_mut(&turn.tenant) else {
+        let Some(share) = self.shares.get_mut(&turn.holder) else {
             return;
         };
         let before = share.start;
@@ -154,16 +155,16 @@ impl Queue {
             // Else one that comes would start behind those that wait.
             self.now = self.now.min(share.start);
         } else {
-            self.absent.remove(&(before, turn.tenant.clone()));
-            self.absent.insert((share.start, turn.tenant.clone()));
+            self.absent.remove(&(before, turn.holder.clone()));
+            self.absent.insert((share.start, turn.holder.clone()));
             self.forget();
         }
     }
 
-    /// Removes a call, and lets it cost its tenant this part of the API's limits.
-    /// Returns the weight of the tenant, and the cost.
-    fn leave(&mut self, tenant: &Tenant, id: u64, part: Option<f64>) -> Option<(u64, u64)> {
-        let share = self.shares.get_mut(tenant)?;
+    /// Removes a call, and lets it cost its holder this part of the API's limits.
+    /// Returns the weight of the holder, and the cost.
+    fn leave(&mut self, holder: &Option<Holder>, id: u64, part: Option<f64>) -> Option<(u64, u64)> {
+        let share = self.shares.get_mut(holder)?;
         let first = *share.waiters.first_key_value()?.0;
         let waiter = share.waiters.remove(&id)?;
         self.firsts.remove(&(share.start, first));
@@ -183,13 +184,13 @@ impl Queue {
             self.weight -= share.weight;
             // Resets rounding errors.
             share.cost = Cost::default();
-            self.absent.insert((share.start, tenant.clone()));
+            self.absent.insert((share.start, holder.clone()));
         }
         self.forget();
         Some((weight, cost))
     }
 
-    /// Forgets the absent tenants whose next call would start now in any case.
+    /// Forgets the absent holders whose next call would start now in any case.
     fn forget(&mut self) {
         if self.is_empty() {
             // Everybody had a turn. Also resets rounding errors.
@@ -201,9 +202,9 @@ impl Queue {
         }
         while let Some((start, _)) = self.absent.first()
             && *start <= self.now
-            && let Some((_, tenant)) = self.absent.pop_first()
+            && let Some((_, holder)) = self.absent.pop_first()
         {
-            self.shares.remove(&tenant);
+            self.shares.remove(&holder);
         }
     }
 
@@ -214,11 +215,11 @@ impl Queue {
     }
 
     /// The cost of the calls that will go before one that arrives now: those of its
-    /// tenant, and of the others as much as they get in the meantime. `part` gives
+    /// holder, and of the others as much as they get in the meantime. `part` gives
     /// the part of the API's limits that a cost is.
     pub fn cost_before(&self, rank: Rank<'_>, cost: Cost, part: impl Fn(Cost) -> f64) -> Cost {
         let weight = u64::from(rank.weight.max(1));
-        let (own, start, own_weight) = match self.shares.get(rank.tenant) {
+        let (own, start, own_weight) = match self.shares.get(rank.holder) {
             Some(share) if share.waiters.is_empty() => (Cost::default(), share.start, 0),
             Some(share) => (share.cost, share.start, share.weight),
             None => (Cost::default(), self.now, 0),
@@ -235,7 +236,7 @@ impl Queue {
     }
 }
 
-/// What a part of the API's limits costs a tenant of this weight, in virtual time.
+/// What a part of the API's limits costs a holder of this weight, in virtual time.
 fn virtual_cost(part: f64, weight: u64) -> u64 {
     let cost = (part.min(LARGEST) * WHOLE) as u64 / weight;
     cost.max(1)

@@ -4,7 +4,7 @@ use super::{
     bucket::Cost, queue::TakenTurn, quota::Quota, rank::Rank, reservation::QuotaReservation,
     state::State,
 };
-use crate::call::{Deadline, Priority, Tenant};
+use crate::call::{Deadline, Holder, Priority};
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
@@ -19,7 +19,7 @@ pub struct QueuePosition {
     quota: Arc<Quota>,
     id: u64,
     priority: Priority,
-    tenant: Tenant,
+    holder: Option<Holder>,
     weight: u32,
     turn: Arc<Notify>,
     first_since: OnceLock<Instant>,
@@ -34,7 +34,7 @@ impl QueuePosition {
             quota,
             id,
             priority: rank.priority,
-            tenant: rank.tenant.clone(),
+            holder: rank.holder.clone(),
             weight: rank.weight,
             turn,
             first_since: OnceLock::new(),
@@ -55,7 +55,7 @@ impl QueuePosition {
     pub fn rank(&self) -> Rank<'_> {
         Rank {
             priority: self.priority,
-            tenant: &self.tenant,
+            holder: &self.holder,
             weight: self.weight,
         }
     }
@@ -112,7 +112,7 @@ impl QueuePosition {
 impl Drop for QueuePosition {
     fn drop(&mut self) {
         let mut state = self.quota.lock();
-        state.queue(self.priority).remove(&self.tenant, self.id);
+        state.queue(self.priority).remove(&self.holder, self.id);
         state.wake_next();
     }
 }

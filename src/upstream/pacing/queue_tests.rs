@@ -8,14 +8,14 @@ use std::collections::VecDeque;
 /// The part of the limits that one request is.
 const PART: f64 = 0.001;
 
-fn tenant(number: usize) -> Tenant {
-    Some(Arc::from(number.to_string()))
+fn tenant(number: usize) -> Option<Holder> {
+    Some(Holder::Tenant(Arc::from(number.to_string())))
 }
 
-fn rank(tenant: &Tenant, weight: u32) -> Rank<'_> {
+fn rank(holder: &Option<Holder>, weight: u32) -> Rank<'_> {
     Rank {
         priority: Priority::Interactive,
-        tenant,
+        holder,
         weight,
     }
 }

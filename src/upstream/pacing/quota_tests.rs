@@ -1,7 +1,10 @@
 //! How calls wait, and which ones go first.
 
 use super::{super::cold_start::FIRST_CALLS, *};
-use crate::upstream::{Call, limits};
+use crate::{
+    call::Holder,
+    upstream::{Call, limits},
+};
 use futures::FutureExt;
 use tokio::time::Instant;
 
@@ -24,7 +27,7 @@ const ONE: Cost = Cost {
 
 const BATCH: Rank<'_> = Rank {
     priority: Priority::Batch,
-    tenant: &None,
+    holder: &None,
     weight: 1,
 };
 
@@ -281,8 +284,8 @@ async fn slow_long_answers_leave_time_for_short_ones() {
 async fn the_calls_of_one_tenant_do_not_keep_another_from_its_turn() {
     let quota = nearly_empty().await;
     let _last = quota.admit(ONE, BATCH, minute()).await.unwrap();
-    let [greedy, small] = ["greedy", "small"].map(|name| Some(Arc::from(name)));
-    let rank = |tenant| Rank { tenant, ..BATCH };
+    let [greedy, small] = ["greedy", "small"].map(|name| Some(Holder::Tenant(Arc::from(name))));
+    let rank = |holder| Rank { holder, ..BATCH };
     let mut waiting: Vec<_> = (0..30)
         .map(|_| Box::pin(quota.admit(ONE, rank(&greedy), minute())))
         .collect();
@@ -314,7 +317,7 @@ async fn calls_that_come_back_after_a_rejection_take_turns() {
         let (quota, order) = (Arc::clone(&quota), Arc::clone(&order));
         async move {
             let mut call = Call::for_tests();
-            call.tenant = Some(Arc::from(name));
+            call.holder = Some(Holder::Tenant(Arc::from(name)));
             let admitted = crate::upstream::pacing::admitted(&quota, &call).await;
             order.lock().push(name);
             // Its reservation is kept.

@@ -113,10 +113,10 @@ impl State {
     /// Takes a call out of its queue that has its turn.
     pub(super) fn take_turn(&mut self, id: u64, rank: Rank<'_>, cost: Cost) -> Option<TakenTurn> {
         let part = self.meter.part(cost);
-        self.queue(rank.priority).admitted(rank.tenant, id, part)
+        self.queue(rank.priority).admitted(rank.holder, id, part)
     }
 
-    /// Lets a turn cost its tenant what the call has used.
+    /// Lets a turn cost its holder what the call has used.
     pub(super) fn settle_turn(&mut self, turn: &TakenTurn, priority: Priority, used: Cost) {
         let part = self.meter.part(used);
         self.queue(priority).settle(turn, part);

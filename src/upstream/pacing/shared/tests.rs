@@ -379,7 +379,7 @@ async fn admitted(quota: &Arc<Quota>) -> Result<QuotaReservation, UpstreamError>
     let shared = quota.shared().unwrap();
     let rank = Rank {
         priority: Priority::Batch,
-        tenant: &None,
+        holder: &None,
         weight: 1,
     };
     let admitted = admit(quota, shared, ONE, rank, deadline, shape).await;
