@@ -12,13 +12,13 @@ use crate::claude::request::{Content, InputBlock, InputMessage, Role};
 const TAG: &str = "document";
 
 /// Opens the data, on a line of its own.
-pub const OPEN: &str = "<document>";
+const OPEN: &str = "<document>";
 
 /// Closes the data, on a line of its own.
-pub const CLOSE: &str = "</document>";
+const CLOSE: &str = "</document>";
 
 /// The text between its delimiters.
-pub fn delimited(text: &str) -> String {
+fn delimited(text: &str) -> String {
     let mut wrapped = String::with_capacity(OPEN.len() + text.len() + CLOSE.len() + 2);
     wrapped.push_str(OPEN);
     wrapped.push('\n');
@@ -28,18 +28,26 @@ pub fn delimited(text: &str) -> String {
     wrapped
 }
 
-/// The user message about a text: first the text, then the instructions, the order that
-/// works best for long texts.
-pub fn message(text: &str, instructions: String) -> InputMessage {
-    let block = |text| InputBlock::Text {
+/// The block of a document that is this text.
+pub fn of_text(text: &str) -> InputBlock {
+    text_block(delimited(text))
+}
+
+/// The user message about a document: first the document, then the instructions, the order
+/// that works best for long ones.
+pub fn message(document: InputBlock, instructions: String) -> InputMessage {
+    InputMessage {
+        role: Role::User,
+        content: Content::Blocks(vec![document, text_block(instructions)]),
+        extra: None,
+    }
+}
+
+fn text_block(text: String) -> InputBlock {
+    InputBlock::Text {
         text,
         cache_control: None,
         citations: None,
-    };
-    InputMessage {
-        role: Role::User,
-        content: Content::Blocks(vec![block(delimited(text)), block(instructions)]),
-        extra: None,
     }
 }
 

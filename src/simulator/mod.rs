@@ -20,7 +20,8 @@
 //!   understood, translated or reasoned about, and a summary is written in the
 //!   language of its document.
 //! - Tokens are estimated, at about four characters each. Pictures count as
-//!   1,600 tokens and documents that are not text as 3,000. What the API adds to a prompt
+//!   1,600 tokens and documents that are not text as 3,000. A PDF is not read: its text is
+//!   one sentence that says how many bytes it has. What the API adds to a prompt
 //!   for the schema of an answer is not counted: its documentation does not state how
 //!   much that is.
 //! - All fields and blocks that the official SDK knows are accepted, and most of

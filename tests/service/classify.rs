@@ -1,6 +1,7 @@
 //! Classify, on real text.
 
 use crate::{
+    sample_requests::PDF,
     sample_texts::{INCIDENT_REPORT, ORIGIN_OF_SPECIES, SUPPORT_MAIL, assert_is_data, injections},
     support::{World, soon, wrong_fields},
 };
@@ -56,6 +57,14 @@ pub fn samples() -> Vec<(&'static str, v1::ClassifyRequest)> {
         ("classify-single-or-none", with(false, true)),
         ("classify-multi", with(true, false)),
         ("classify-everything", everything),
+        (
+            "classify-pdf",
+            v1::ClassifyRequest {
+                text: String::new(),
+                pdf: PDF.into(),
+                ..base()
+            },
+        ),
     ]
 }
 

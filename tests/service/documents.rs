@@ -308,7 +308,7 @@ async fn the_labels_of_a_document_are_those_of_its_parts() {
 
     let events = classified(&world, classify(false, false), Vec::new(), &text).await;
     let finished = labels_of(&events);
-    let total = finished.total.unwrap();
+    let total = finished.total.clone().unwrap();
     let labels = finished.classification.clone().unwrap();
     assert_eq!(labels.labels, ["trains"]);
     assert_ne!(labels.reason, "");

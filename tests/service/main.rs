@@ -46,6 +46,7 @@ mod odd_answers;
 mod one_caller;
 mod overload;
 mod passthrough;
+mod pdfs;
 mod prompt_costs;
 mod raw_grpc;
 mod response_cache;

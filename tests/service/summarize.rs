@@ -1,9 +1,11 @@
 //! Summarize and SummarizeStream, on real text.
 
 use crate::{
+    sample_requests::PDF,
     sample_texts::{INCIDENT_REPORT, ORIGIN_OF_SPECIES, SUPPORT_MAIL, assert_is_data, injections},
     support::{Grpc, World, reason, soon, within, wrong_fields},
 };
+use bytes::Bytes;
 use claude_grpc::{
     models::{Day, KnownModel, catalogue},
     proto::v1::{self, summarize_request::Length, summarize_stream_response::Event},
@@ -52,6 +54,14 @@ pub fn samples() -> Vec<(&'static str, v1::SummarizeRequest)> {
                 language: "pt-BR".to_owned(),
                 max_tokens: Some(700),
                 title: "an incident report".to_owned(),
+                pdf: Bytes::new(),
+            },
+        ),
+        (
+            "summarize-pdf",
+            v1::SummarizeRequest {
+                pdf: PDF.into(),
+                ..v1::SummarizeRequest::default()
             },
         ),
     ]
@@ -298,6 +308,7 @@ async fn every_bad_setting_is_named_at_once() {
         language: "x".repeat(65),
         max_tokens: Some(0),
         title: "é".repeat(1001),
+        pdf: Bytes::new(),
     };
     let fields = [
         "text",

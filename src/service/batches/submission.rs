@@ -158,7 +158,7 @@ impl BatchBuilder {
             }
             ItemRequest::Classify(mut request) => {
                 wrong.continue_under(path.field("classify").to_string());
-                let asked = rpcs.classify_upstream(&mut request, wrong);
+                let (asked, _) = rpcs.classify_upstream(&mut request, wrong);
                 let label_set = self.label_set(&request);
                 (asked, ItemKind::Classify { label_set })
             }

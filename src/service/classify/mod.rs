@@ -7,8 +7,9 @@ mod prompt;
 mod schema;
 
 use super::{
-    Rpcs, ServiceConfig, answer, call,
+    Rpcs, ServiceConfig, answer, call, document,
     generate::max_tokens,
+    given_document::{DocumentField, GivenDocument},
     kept_responses::FoundResponse,
     model,
     prompt_cache::{self, shared_system},
@@ -28,9 +29,6 @@ use crate::{
 use classification::{Breach, Classification};
 pub(super) use schema::LabelChoice;
 use tonic::{Request, Response, Status};
-
-/// The largest field of a request, named when the request is too large.
-const PAYLOAD: &str = "text";
 
 const MAX_TASK: usize = 1000;
 
@@ -58,7 +56,7 @@ impl Rpcs {
         let max_age = call::cache_max_age(&request, self.config.classify.cache_max_age)?;
         let mut request = request.into_inner();
         let mut wrong = Violations::default();
-        let mut upstream = self.classify_upstream(&mut request, &mut wrong);
+        let (mut upstream, field) = self.classify_upstream(&mut request, &mut wrong);
         wrong.into_result()?;
         let keep_as = match self.kept(&upstream, &options, max_age).await {
             FoundResponse::Kept(response) => return Ok(Response::new(response)),
@@ -69,30 +67,30 @@ impl Rpcs {
             options,
             labels: request,
         };
-        let response = classifier.classified(&mut upstream, PAYLOAD).await?;
+        let response = classifier.classified(&mut upstream, field.name).await?;
         if let Some(keep_as) = keep_as {
             keep_as.keep(&response).await;
         }
         Ok(Response::new(response))
     }
 
-    /// Checks a request and maps it to a request of the API.
+    /// Checks a request and maps it to a request of the API, and returns the field that its
+    /// document was in.
     pub(super) fn classify_upstream(
         &self,
         request: &mut v1::ClassifyRequest,
         wrong: &mut Violations,
-    ) -> MessagesRequest {
-        text::required(&request.text, Path::root("text"), wrong);
-        // The text is held only once from here on.
-        let message = prompt::message(&std::mem::take(&mut request.text));
-        MessagesRequest {
-            messages: vec![message],
+    ) -> (MessagesRequest, DocumentField) {
+        let document = GivenDocument::take(&mut request.text, &mut request.pdf, wrong);
+        let upstream = MessagesRequest {
+            messages: vec![prompt::message(document.block)],
             ..classify_base(request, &self.config, wrong)
-        }
+        };
+        (upstream, document.field)
     }
 }
 
-/// Checks a request but for its text, and maps it to a request of the API without a
+/// Checks a request but for its document, and maps it to a request of the API without a
 /// message.
 pub(super) fn classify_base(
     request: &mut v1::ClassifyRequest,
@@ -144,7 +142,7 @@ pub(super) struct Classifier {
     pub client: Client,
     /// The options of each call.
     pub options: CallOptions,
-    /// The labels and what else is wanted, without a text.
+    /// The labels and what else is wanted, without a document.
     pub labels: v1::ClassifyRequest,
 }
 
@@ -202,7 +200,7 @@ impl Classifier {
     /// A request about this text, like `base`.
     pub fn request(base: &MessagesRequest, text: &str) -> MessagesRequest {
         MessagesRequest {
-            messages: vec![prompt::message(text)],
+            messages: vec![prompt::message(document::of_text(text))],
             ..base.clone()
         }
     }

@@ -65,7 +65,8 @@ impl DocumentService for Rpcs {
         if start.plan_only {
             let tokens = PartTokens::read(&mut input, requests.sizes).await?;
             tokens.summarized(&requests, &mut totals);
-            let event = Some(Event::Plan(totals.plan(input.received())));
+            let plan = totals.plan_for(requests.model(), input.received());
+            let event = Some(Event::Plan(plan));
             return Ok(only(v1::SummarizeDocumentResponse { event }));
         }
         let summarizer = DocumentSummarizer {
@@ -98,7 +99,8 @@ impl DocumentService for Rpcs {
         if start.plan_only {
             let tokens = PartTokens::read(&mut input, requests.sizes).await?;
             tokens.classified(&requests, &mut totals);
-            let event = Some(ClassifyEvent::Plan(totals.plan(input.received())));
+            let plan = totals.plan_for(requests.model(), input.received());
+            let event = Some(ClassifyEvent::Plan(plan));
             return Ok(only(v1::ClassifyDocumentResponse { event }));
         }
         let classifier = Classifier {

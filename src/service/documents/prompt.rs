@@ -45,7 +45,7 @@ impl PartPrompt {
             instructions.push_str(&self.focus);
         }
         instructions.push_str("\nWrite in the language of the document.");
-        document::message(text, instructions)
+        document::message(document::of_text(text), instructions)
     }
 }
 

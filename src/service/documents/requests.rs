@@ -4,6 +4,7 @@ use super::{
     super::{
         ServiceConfig,
         classify::{self, Classifier},
+        document,
         summarize::{CheckedSettings, SummaryRequest},
     },
     prompt::{PartPrompt, joined},
@@ -40,9 +41,7 @@ impl SummaryRequests {
         memory: usize,
         wrong: &mut Violations,
     ) -> Self {
-        if !settings.text.is_empty() {
-            wrong.add("text", "must be empty: the document comes in chunks");
-        }
+        check_is_without_document(&settings.text, &settings.pdf, wrong);
         let CheckedSettings { base, wanted } = CheckedSettings::read(settings, config, wrong);
         let documents = &config.documents;
         let max_tokens = base.max_tokens.unwrap_or_default();
@@ -61,7 +60,7 @@ impl SummaryRequests {
 
     /// Summarizes the whole document.
     pub fn of_whole(&self, text: &str) -> MessagesRequest {
-        self.request(self.wanted.message(text), 0)
+        self.request(self.wanted.message(document::of_text(text)), 0)
     }
 
     /// Summarizes a part.
@@ -138,9 +137,7 @@ impl ClassifyRequests {
         memory: usize,
         wrong: &mut Violations,
     ) -> Self {
-        if !settings.text.is_empty() {
-            wrong.add("text", "must be empty: the document comes in chunks");
-        }
+        check_is_without_document(&settings.text, &settings.pdf, wrong);
         let base = classify::classify_base(settings, config, wrong);
         let max_tokens = base.max_tokens.unwrap_or_default();
         let part_tokens = u64::from(config.documents.part_tokens);
@@ -173,5 +170,18 @@ impl ClassifyRequests {
     /// Id of the model.
     pub fn model(&self) -> &str {
         &self.base.model
+    }
+}
+
+/// Adds violations for what comes in chunks, as text.
+fn check_is_without_document(text: &str, pdf: &[u8], wrong: &mut Violations) {
+    if !text.is_empty() {
+        wrong.add("text", "must be empty: the document comes in chunks");
+    }
+    if !pdf.is_empty() {
+        wrong.add(
+            "pdf",
+            "must be empty: the document comes in chunks of text; send a PDF with Summarize or Classify",
+        );
     }
 }

@@ -87,7 +87,15 @@ impl DocumentTotals {
         v1::DocumentPlan {
             bytes: answer::saturating(bytes),
             dollars: self.dollars,
-            ..self.plan
+            ..self.plan.clone()
+        }
+    }
+
+    /// The counts of what is planned, with this model.
+    pub fn plan_for(&self, model: &str, bytes: u64) -> v1::DocumentPlan {
+        v1::DocumentPlan {
+            model: model.to_owned(),
+            ..self.plan(bytes)
         }
     }
 

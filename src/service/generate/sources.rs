@@ -11,6 +11,7 @@ use crate::{
         request::{Citations, Content, DocumentSource, ImageSource, InputBlock},
     },
     proto::v1::{self, document_block::Source as DocSource, image_block::Source as PictureSource},
+    service::pdf,
     status::Path,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -71,19 +72,7 @@ impl ContentMapper<'_> {
     /// Maps a document.
     pub fn document(&mut self, document: v1::DocumentBlock, path: Path<'_>) -> Option<InputBlock> {
         let source = match document.source {
-            Some(DocSource::Pdf(bytes)) => {
-                if !bytes.starts_with(b"%PDF-") {
-                    self.wrong.add(
-                        path.field("pdf"),
-                        "must be a PDF file, beginning with %PDF-",
-                    );
-                    return None;
-                }
-                DocumentSource::Base64 {
-                    media_type: "application/pdf".to_owned(),
-                    data: BASE64.encode(&bytes),
-                }
-            }
+            Some(DocSource::Pdf(bytes)) => pdf::source(&bytes, path.field("pdf"), self.wrong)?,
             Some(DocSource::Text(data)) => {
                 self.required(&data, path.field("text"));
                 DocumentSource::Text {

@@ -4,8 +4,11 @@ mod prompt;
 mod stream;
 
 use super::{
-    Rpcs, ServiceConfig, answer, call, generate::max_tokens, kept_responses::FoundResponse, model,
-    text,
+    Rpcs, ServiceConfig, answer, call,
+    generate::max_tokens,
+    given_document::{DocumentField, GivenDocument},
+    kept_responses::FoundResponse,
+    model, text,
 };
 use crate::{
     claude::{
@@ -20,12 +23,6 @@ use crate::{
 use futures::{Stream, StreamExt};
 pub(super) use prompt::{SummaryRequest, TOKENS_PER_WORD};
 use tonic::{Request, Response, Status};
-
-/// The largest field of a request, named when the request is too large.
-const PAYLOAD: &str = "text";
-
-/// The same field of a request that wraps a SummarizeRequest.
-const WRAPPED_PAYLOAD: &str = "request.text";
 
 /// Tokens for thinking in addition to the summary, when checking for a length
 /// that the configured `max_tokens` would truncate.
@@ -56,7 +53,7 @@ impl Rpcs {
             .claude
             .message(checked.upstream, options)
             .await
-            .map_err(|failed| status::upstream_failed(&failed, PAYLOAD))?;
+            .map_err(|failed| status::upstream_failed(&failed, checked.field.name))?;
         let response = response(answered.value, answered.origin, checked.characters);
         if let Some(keep_as) = keep_as {
             keep_as.keep(&response).await;
@@ -83,11 +80,12 @@ impl Rpcs {
         let checked = CheckedSummary::read(request, &self.config, &mut wrong);
         wrong.into_result()?;
 
+        let field = checked.field.wrapped;
         let answered = self
             .claude
             .stream(checked.upstream, options)
             .await
-            .map_err(|failed| status::upstream_failed(&failed, WRAPPED_PAYLOAD))?;
+            .map_err(|failed| status::upstream_failed(&failed, field))?;
         let attempts = answered.attempts;
         let mut translator = stream::SummaryTranslator::new(answered.origin, checked.characters);
         let events = answered.value.filter_map(move |event| {
@@ -95,7 +93,7 @@ impl Rpcs {
                 Ok(event) => translator.translate(event).map(Ok),
                 Err(error) => Some(Err(status::upstream_failed(
                     &Failed { error, attempts },
-                    WRAPPED_PAYLOAD,
+                    field,
                 ))),
             };
             std::future::ready(outcome)
@@ -108,8 +106,10 @@ impl Rpcs {
 pub(super) struct CheckedSummary {
     /// What the API is asked.
     pub upstream: MessagesRequest,
-    /// Length of the text in characters.
+    /// Length of the text in characters; 0 for a PDF.
     pub characters: usize,
+    /// The field of the document.
+    pub field: DocumentField,
 }
 
 /// The settings of a request that were validated.
@@ -127,21 +127,21 @@ impl CheckedSummary {
         config: &ServiceConfig,
         wrong: &mut Violations,
     ) -> Self {
-        text::required(&request.text, Path::root("text"), wrong);
-        let text = std::mem::take(&mut request.text);
+        let document = GivenDocument::take(&mut request.text, &mut request.pdf, wrong);
         let CheckedSettings { base, wanted } = CheckedSettings::read(request, config, wrong);
         CheckedSummary {
             upstream: MessagesRequest {
-                messages: vec![wanted.message(&text)],
+                messages: vec![wanted.message(document.block)],
                 ..base
             },
-            characters: text.chars().count(),
+            characters: document.characters,
+            field: document.field,
         }
     }
 }
 
 impl CheckedSettings {
-    /// Validates a request, but for its text.
+    /// Validates a request, but for its document.
     pub fn read(
         mut request: v1::SummarizeRequest,
         config: &ServiceConfig,
@@ -176,7 +176,7 @@ impl CheckedSettings {
     }
 }
 
-/// The response, for a text of this length.
+/// The response, for a text of this length; 0 for a PDF.
 pub(super) fn response(
     message: Message,
     origin: AnswerOrigin,

@@ -50,6 +50,10 @@ impl Prompt {
                         source: DocumentSource::Content { content },
                         ..
                     } => push_content(&mut documents, content),
+                    InputBlock::Document {
+                        source: DocumentSource::Base64 { data, .. },
+                        ..
+                    } => push(&mut documents, &described(data)),
                     InputBlock::SearchResult { content, .. } => push_texts(&mut documents, content),
                     InputBlock::ToolResult { content, .. } => match content {
                         Some(content) => push_content(&mut results, content),
@@ -84,6 +88,13 @@ fn last_user_turn(messages: &[InputMessage]) -> impl Iterator<Item = &InputMessa
     messages[start..end]
         .iter()
         .filter(|it| it.role == Role::User)
+}
+
+/// What is said of a PDF, which is not read.
+fn described(base64: &str) -> String {
+    let padding = base64.bytes().rev().take_while(|it| *it == b'=').count();
+    let bytes = base64.len() / 4 * 3 - padding;
+    format!("The document is a PDF of {bytes} bytes.")
 }
 
 /// What stands in `<document>` tags, and what stands around them.
