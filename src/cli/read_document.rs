@@ -1,4 +1,5 @@
-//! `claude-grpc read-document`: the text of a document, in a process of its own.
+//! `claude-grpc read-document`: the text of a document, or a PDF that goes as a document, in a
+//! process of its own.
 //!
 //! Documents may be hostile, and what reads them comes from others. The client commands
 //! start this process for each document that is not plain text. Before it reads a byte, it
@@ -6,7 +7,7 @@
 //! it ends at most this process.
 
 use super::exit::{Exit, Failure};
-use crate::kinds::{self, Reading};
+use crate::kinds::{self, PdfForm, Reading};
 use rustix::{
     process::{Resource, Rlimit, setrlimit},
     stdio::dup2_stdout,
@@ -37,19 +38,22 @@ pub struct Args {
     /// File name of the document, for its extension.
     #[arg(long, default_value = "")]
     name: String,
+    /// What to write of a PDF.
+    #[arg(long, default_value = "text")]
+    pdf: PdfForm,
 }
 
 /// What became of a document: a line of JSON on standard error.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ReadOutcome {
-    /// Its text is on standard output.
+    /// Its text is on standard output, or all of it, if it is sent as a document.
     Read(Reading),
     /// It cannot be read, for this reason.
     Unreadable(String),
 }
 
-/// Reads the document on standard input, and writes its text to standard output.
+/// Reads the document on standard input, and writes what is sent of it to standard output.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -65,7 +69,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let reading = thread::Builder::new().stack_size(STACK).spawn(move || {
         let mut input = BufReader::with_capacity(BUFFER, input);
         let mut output = BufWriter::with_capacity(BUFFER, output);
-        kinds::read(&mut input, &args.name, &mut output)
+        kinds::read(&mut input, &args.name, args.pdf, &mut output)
     });
     let Ok(read) = reading.map_err(failed)?.join() else {
         return Err(Failure::Reported(Exit::Failed));

@@ -135,6 +135,15 @@ impl<'a> TextSink<'a> {
         self.output.write_all(text.as_bytes())
     }
 
+    /// Writes all of a document that is not text, and nothing else.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn push_whole(&mut self, document: &[u8]) -> io::Result<()> {
+        self.has_text = true;
+        self.output.write_all(document)
+    }
+
     /// Completes the text.
     ///
     /// # Errors

@@ -26,8 +26,8 @@ pub fn read(members: &mut Members, layout: &mut Layout) -> Result<Reading, Unrea
     layout.end()?;
     Ok(Reading {
         kind: "docx".to_owned(),
-        encoding: None,
         notes: notes(images, &[]),
+        ..Reading::default()
     })
 }
 

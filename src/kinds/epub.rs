@@ -44,8 +44,8 @@ pub fn read(members: &mut Members, layout: &mut Layout) -> Result<Reading, Unrea
     }
     Ok(Reading {
         kind: "epub".to_owned(),
-        encoding: None,
         notes: notes(images, &[(missing, "chapters that are not in the file")]),
+        ..Reading::default()
     })
 }
 

@@ -17,6 +17,7 @@ mod odt;
 mod office;
 mod packed;
 mod pdf;
+mod pdf_form;
 mod plain;
 mod reading;
 mod roff;
@@ -24,6 +25,7 @@ mod xml;
 
 pub use bounds::{MAX_TEXT, UnreadableDocument};
 pub use detect::{HEAD, Kind, kind_of};
+pub use pdf_form::{MAX_DOCUMENT_BYTES, PdfForm, SentAs};
 pub use plain::Utf8Check;
 pub use reading::Reading;
 
@@ -34,7 +36,8 @@ use std::io::{BufRead, Cursor, Read, Write};
 /// How deep documents may be packed in each other: a mail in a `.gz` in a `.zst`.
 const MAX_NESTING: u32 = 3;
 
-/// Reads a document with this file name, and writes its text.
+/// Reads a document with this file name, and writes its text, or all of a PDF that goes as a
+/// document.
 ///
 /// # Errors
 /// When it is of a kind that cannot be read, is damaged, or exceeds a bound. What was
@@ -42,10 +45,11 @@ const MAX_NESTING: u32 = 3;
 pub fn read(
     input: &mut dyn BufRead,
     name: &str,
+    pdf: PdfForm,
     output: &mut dyn Write,
 ) -> Result<Reading, UnreadableDocument> {
     let mut sink = TextSink::new(output);
-    let reading = read_packed(input, name, &mut sink, 0)?;
+    let reading = read_packed(input, name, pdf, &mut sink, 0)?;
     sink.end()?;
     Ok(reading)
 }
@@ -53,6 +57,7 @@ pub fn read(
 fn read_packed(
     input: &mut dyn BufRead,
     name: &str,
+    form: PdfForm,
     sink: &mut TextSink,
     nesting: u32,
 ) -> Result<Reading, UnreadableDocument> {
@@ -68,19 +73,31 @@ fn read_packed(
         )),
         Kind::Gzip => {
             let mut unpacked = packed::gzip(&mut input);
-            return read_packed(&mut unpacked, packed::inner_name(name), sink, nesting + 1)
-                .map_err(|error| error.of(title));
+            return read_packed(
+                &mut unpacked,
+                packed::inner_name(name),
+                form,
+                sink,
+                nesting + 1,
+            )
+            .map_err(|error| error.of(title));
         }
         Kind::Zstd => {
             let mut unpacked = packed::zstd(&mut input)?;
-            return read_packed(&mut unpacked, packed::inner_name(name), sink, nesting + 1)
-                .map_err(|error| error.of(title));
+            return read_packed(
+                &mut unpacked,
+                packed::inner_name(name),
+                form,
+                sink,
+                nesting + 1,
+            )
+            .map_err(|error| error.of(title));
         }
         Kind::Text | Kind::Markdown => plain::read(&mut input, sink),
         Kind::Html => html::read(&mut input, &mut Layout::new(sink)),
         Kind::Man => roff::read(&mut input, &mut Layout::new(sink)),
         Kind::Mail => mail::read(&bounds::whole(&mut input)?, &mut Layout::new(sink)),
-        Kind::Pdf => pdf::read(&bounds::whole(&mut input)?, sink),
+        Kind::Pdf => pdf::read(&bounds::whole(&mut input)?, form, sink),
         Kind::Zip => office::read(bounds::whole(&mut input)?, &mut Layout::new(sink)),
     };
     let mut reading = read.map_err(|error| error.of(title))?;

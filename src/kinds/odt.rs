@@ -89,7 +89,7 @@ pub fn read(members: &mut Members, layout: &mut Layout) -> Result<Reading, Unrea
     layout.end()?;
     Ok(Reading {
         kind: "odt".to_owned(),
-        encoding: None,
         notes: notes(images, &[(comments, "comments")]),
+        ..Reading::default()
     })
 }

@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod archives;
+mod attached;
 mod hostile;
+mod pdf_documents;
 mod pdfs;
 mod reading;
 mod real;

@@ -1,6 +1,9 @@
 //! PDFs that are made for tests.
 
 use flate2::{Compress, Compression, FlushCompress};
+use pdf_extract::{
+    Document, EncryptionState, EncryptionVersion, Object, Permissions, StringFormat,
+};
 
 /// A PDF of these objects, of which the first is the catalogue.
 pub fn pdf(objects: &[Vec<u8>]) -> Vec<u8> {
@@ -46,6 +49,62 @@ pub fn text(text: &str) -> Vec<u8> {
         "",
         format!("BT /F 12 Tf 50 700 Td ({text}) Tj ET").as_bytes(),
     )
+}
+
+/// A PDF with a page for each of these texts.
+pub fn pages(texts: &[&str]) -> Vec<u8> {
+    pdf(&objects_of(texts))
+}
+
+/// A PDF of one page that says this, and has this many bytes that no page shows.
+pub fn padded(text: &str, bytes: usize) -> Vec<u8> {
+    let mut objects = objects_of(&[text]);
+    objects.push(stream("", &vec![b'x'; bytes]));
+    pdf(&objects)
+}
+
+fn objects_of(texts: &[&str]) -> Vec<Vec<u8>> {
+    let number = |page: usize| 4 + 2 * page;
+    let kids: Vec<_> = (0..texts.len())
+        .map(|page| format!("{} 0 R", number(page)))
+        .collect();
+    let (kids, count) = (kids.join(" "), texts.len());
+    let mut objects = vec![
+        b"<</Type /Catalog /Pages 2 0 R>>".to_vec(),
+        format!("<</Type /Pages /Kids [{kids}] /Count {count} /MediaBox [0 0 600 800]>>").into(),
+        b"<</Type /Font /Subtype /Type1 /BaseFont /Helvetica>>".to_vec(),
+    ];
+    for (page, text) in texts.iter().enumerate() {
+        let contents = number(page) + 1;
+        objects.push(
+            format!(
+                "<</Type /Page /Parent 2 0 R /Contents {contents} 0 R \
+                 /Resources <</Font <</F 3 0 R>>>>>>"
+            )
+            .into(),
+        );
+        let content = format!("BT /F 12 Tf 50 700 Td ({text}) Tj ET");
+        objects.push(stream("", content.as_bytes()));
+    }
+    objects
+}
+
+/// A PDF, encrypted for who has this password.
+pub fn encrypted(bytes: &[u8], user_password: &str) -> Vec<u8> {
+    let mut document = Document::load_mem(bytes).unwrap();
+    let id = Object::String(b"0123456789abcdef".to_vec(), StringFormat::Literal);
+    document.trailer.set("ID", vec![id.clone(), id]);
+    let version = EncryptionVersion::V1 {
+        document: &document,
+        owner_password: "owner",
+        user_password,
+        permissions: Permissions::all(),
+    };
+    let state = EncryptionState::try_from(version).unwrap();
+    document.encrypt(&state).unwrap();
+    let mut bytes = Vec::new();
+    document.save_to(&mut bytes).unwrap();
+    bytes
 }
 
 pub fn page_tree_loop() -> Vec<u8> {

@@ -5,11 +5,13 @@ use super::{
     input::Source,
     json::Json,
     model_use::ModelUse,
+    pdf_flag::PdfFlag,
     run::{Question, RunFlags},
     short_document::ShortDocument,
 };
 use crate::{
     cli::exit::{Failure, one_line},
+    kinds::PdfForm,
     proto::v1::{
         CacheTtl, ClassifyDocumentRequest, ClassifyDocumentStart, ClassifyRequest,
         ClassifyResponse, Label, batch_item, classify_document_request::Content,
@@ -62,6 +64,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     fail_on: Vec<String>,
     #[command(flatten)]
+    pdf: PdfFlag,
+    #[command(flatten)]
     connection: ConnectionFlags,
 }
 
@@ -94,6 +98,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             ..ClassifyRequest::default()
         },
         fail_on: args.fail_on,
+        pdf: args.pdf,
     };
     args.run.run()?.ask(&args.connection, &choice).await
 }
@@ -103,6 +108,7 @@ struct Choice {
     /// The request without its document.
     settings: ClassifyRequest,
     fail_on: Vec<String>,
+    pdf: PdfFlag,
 }
 
 // === impl Choice ===
@@ -110,8 +116,10 @@ struct Choice {
 impl Choice {
     /// The request about a document.
     fn request(&self, document: ShortDocument) -> ClassifyRequest {
+        let (text, pdf) = document.into_fields();
         ClassifyRequest {
-            text: document.into_text(),
+            text,
+            pdf,
             ..self.settings.clone()
         }
     }
@@ -125,7 +133,12 @@ impl Question for Choice {
     const SEPARATOR: &str = "";
 
     fn options(&self) -> Vec<u8> {
-        [b"Classify\0", &self.settings.encode_to_vec()[..]].concat()
+        let settings = self.settings.encode_to_vec();
+        [&self.pdf.options()[..], b"Classify\0", &settings].concat()
+    }
+
+    fn pdf(&self) -> PdfForm {
+        self.pdf.form()
     }
 
     async fn ask(

@@ -2,12 +2,11 @@
 //! long for that.
 
 use super::{
-    connection::Connection,
-    document_rpc::{DocumentEvent, DocumentRpc},
     input::{self, Source},
+    long_document::{CHUNK, LongDocument},
     model_use::ModelUse,
     parts_file::KeptParts,
-    reader::{self, DocumentReader, LONGEST_MESSAGE, ReadText},
+    reader::{self, DocumentReader, LONGEST_MESSAGE, ReadContent},
     short_document::ShortDocument,
     spool::DocumentBody,
     stdin,
@@ -15,32 +14,14 @@ use super::{
 use crate::{
     cli::exit::{Exit, Failure},
     kinds::{HEAD, Kind, Reading, UnreadableDocument, Utf8Check, kind_of},
-    proto::v1::DocumentPlan,
 };
-use async_stream::stream;
 use bytes::Bytes;
-use futures::{Stream, StreamExt};
-use prost::Message;
 use sha2::{Digest, Sha256};
 use std::{
-    cell::RefCell,
     fs::File,
     io::{self, Read, Seek},
-    os::unix::fs::FileExt,
-    sync::Arc,
-    time::Duration,
 };
 use tokio::task::spawn_blocking;
-use tonic::Status;
-
-/// Size of a chunk, in bytes.
-const CHUNK: usize = 256 * 1024;
-
-/// Maximum size of the parts that are sent back, in bytes: what the service takes.
-const MAX_FINISHED: usize = 16 * 1024 * 1024;
-
-/// The shortest deadline of a call about a long document: it has many calls to the API.
-const LONG_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A document that a command asks about.
 #[derive(Debug)]
@@ -49,17 +30,6 @@ pub enum DocumentContent {
     Short(ShortDocument),
     /// A text in a file.
     Long(LongDocument),
-}
-
-/// A text in a file that is sent in chunks.
-#[derive(Debug)]
-pub struct LongDocument {
-    file: Arc<File>,
-    sha256: Bytes,
-    /// The parts that are done, from which the next call goes on.
-    parts: KeptParts,
-    /// What calls that failed have used for parts.
-    spent: RefCell<Vec<ModelUse>>,
 }
 
 // === impl DocumentContent ===
@@ -78,34 +48,14 @@ impl DocumentContent {
         }
     }
 
-    /// All of its text.
+    /// What goes in one message, however long it is.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn text(self) -> Result<String, Failure> {
-        let document = match self {
-            DocumentContent::Short(document) => return Ok(document.into_text()),
-            DocumentContent::Long(document) => document,
-        };
-        let file = Arc::clone(&document.file);
-        let read = spawn_blocking(move || {
-            let mut text = String::new();
-            (&*file).rewind()?;
-            (&*file).read_to_string(&mut text)?;
-            Ok::<_, io::Error>(text)
-        });
-        match read.await {
-            Ok(Ok(text)) => Ok(text),
-            Ok(Err(error)) => Err(Failure::usage(format!("failed to read: {error}"))),
-            Err(_) => Err(Failure::new(Exit::Failed, "reading was cancelled")),
-        }
-    }
-
-    /// SHA-256 of its text.
-    pub fn sha256(&self) -> Bytes {
+    pub async fn in_one_message(self) -> Result<ShortDocument, Failure> {
         match self {
-            DocumentContent::Short(ShortDocument::Text(text)) => sha256_of(text.as_bytes()),
-            DocumentContent::Long(document) => document.sha256(),
+            DocumentContent::Short(document) => Ok(document),
+            DocumentContent::Long(document) => document.text().await.map(ShortDocument::Text),
         }
     }
 
@@ -113,7 +63,7 @@ impl DocumentContent {
     pub fn take_spent(&self) -> Vec<ModelUse> {
         match self {
             DocumentContent::Short(_) => Vec::new(),
-            DocumentContent::Long(document) => document.spent.take(),
+            DocumentContent::Long(document) => document.take_spent(),
         }
     }
 
@@ -121,42 +71,8 @@ impl DocumentContent {
     pub fn finished_parts(&self) -> usize {
         match self {
             DocumentContent::Short(_) => 0,
-            DocumentContent::Long(document) => document.parts.count(),
+            DocumentContent::Long(document) => document.finished_parts(),
         }
-    }
-
-    /// What the calls about it would take. `start` is the first message, and asks for the
-    /// plan only.
-    ///
-    /// # Errors
-    /// When the call fails.
-    pub async fn plan<R: DocumentRpc>(
-        &self,
-        connection: &Connection,
-        start: R,
-    ) -> Result<DocumentPlan, Status> {
-        let messages = match self {
-            DocumentContent::Short(ShortDocument::Text(text)) => {
-                let chunks = text.as_bytes().chunks(CHUNK);
-                let chunks = chunks.map(|chunk| R::chunk(Bytes::copy_from_slice(chunk)));
-                let all: Vec<R> = std::iter::once(start).chain(chunks).collect();
-                futures::stream::iter(all).left_stream()
-            }
-            DocumentContent::Long(document) => {
-                messages(start, Vec::new(), Arc::clone(&document.file)).right_stream()
-            }
-        };
-        let connection = connection.with_timeout_of_at_least(LONG_TIMEOUT);
-        let planned = connection.call(R::METHOD, messages, async |_, request| {
-            let mut events = R::call(connection.documents(), request).await?.into_inner();
-            while let Some(event) = events.message().await? {
-                if let DocumentEvent::Plan(plan) = R::event(event) {
-                    return Ok(plan);
-                }
-            }
-            Err(Status::data_loss("the stream ended before the plan"))
-        });
-        planned.await
     }
 }
 
@@ -225,7 +141,7 @@ impl Unchecked {
         Unchecked::new(name.to_owned(), seen, DocumentBody::Bytes(bytes))
     }
 
-    /// The document as text, and what it was. What is done of a long one is kept in
+    /// What is sent of the document, and what it was. What is done of a long one is kept in
     /// `parts`.
     ///
     /// # Errors
@@ -244,14 +160,11 @@ impl Unchecked {
                 DocumentBody::Bytes(bytes) => reader::in_file(bytes).await?,
             };
             let read = reader.read(file, &self.name, kind).await?;
-            let content = match read.text {
-                ReadText::Text(text) => DocumentContent::Short(ShortDocument::Text(text)),
-                ReadText::File { file, sha256 } => DocumentContent::Long(LongDocument {
-                    file: Arc::new(file),
-                    sha256,
-                    parts: parts(),
-                    spent: RefCell::default(),
-                }),
+            let content = match read.content {
+                ReadContent::Short(document) => DocumentContent::Short(document),
+                ReadContent::Long { file, sha256 } => {
+                    DocumentContent::Long(LongDocument::new(file, sha256, parts()))
+                }
             };
             return Ok((content, read.reading));
         }
@@ -259,17 +172,14 @@ impl Unchecked {
             DocumentBody::Bytes(bytes) => {
                 DocumentContent::Short(ShortDocument::Text(input::text(bytes)?))
             }
-            DocumentBody::File(file) => DocumentContent::Long(LongDocument {
-                file: Arc::new(file),
-                sha256: self.sha256,
-                parts: parts(),
-                spent: RefCell::default(),
-            }),
+            DocumentBody::File(file) => {
+                DocumentContent::Long(LongDocument::new(file, self.sha256, parts()))
+            }
         };
         let reading = Reading {
             kind: kind.name().to_owned(),
             encoding: Some("UTF-8".to_owned()),
-            notes: Vec::new(),
+            ..Reading::default()
         };
         Ok((content, reading))
     }
@@ -306,95 +216,6 @@ impl Seen {
             seen.length += piece.len() as u64;
         }
     }
-}
-
-// === impl LongDocument ===
-
-impl LongDocument {
-    /// SHA-256 of the text.
-    pub fn sha256(&self) -> Bytes {
-        self.sha256.clone()
-    }
-
-    /// The answer about it. A call that fails leaves what it has finished to the next one.
-    /// `start` is the first message.
-    ///
-    /// # Errors
-    /// When the call fails, or the file has changed.
-    pub async fn asked<R: DocumentRpc>(
-        &self,
-        connection: &Connection,
-        start: R,
-    ) -> Result<R::Answer, Status> {
-        let finished = self.parts.all::<R::Part>();
-        let messages = messages(start, finished, Arc::clone(&self.file));
-        let connection = connection.with_timeout_of_at_least(LONG_TIMEOUT);
-        let mut used = Vec::new();
-        let answered = connection.call(R::METHOD, messages, async |_, request| {
-            let mut events = R::call(connection.documents(), request).await?.into_inner();
-            while let Some(event) = events.message().await? {
-                match R::event(event) {
-                    DocumentEvent::PartFinished(part) => {
-                        used.push(R::used(&part));
-                        let kept = self.parts.add(&part);
-                        kept.map_err(|error| Status::internal(error.to_string()))?;
-                    }
-                    DocumentEvent::Finished(answer) => return Ok(answer),
-                    DocumentEvent::Plan(_) | DocumentEvent::Other => {}
-                }
-            }
-            Err(Status::data_loss("the stream ended before the answer"))
-        });
-        let answered = answered.await;
-        if answered.is_err() {
-            self.spent.borrow_mut().append(&mut used);
-        }
-        answered
-    }
-}
-
-/// The messages about a file. If it cannot be read to its end, they end early, and the
-/// service finds that its digest is another one.
-fn messages<R: DocumentRpc>(
-    start: R,
-    finished: Vec<R::Part>,
-    file: Arc<File>,
-) -> impl Stream<Item = R> + Send + 'static {
-    stream! {
-        yield start;
-        let mut size = 0;
-        for part in finished {
-            size += part.encoded_len();
-            if size > MAX_FINISHED {
-                break;
-            }
-            yield R::finished_part(part);
-        }
-        let mut offset = 0;
-        loop {
-            let file = Arc::clone(&file);
-            // A call that failed may still be reading: each has its own position.
-            let read = spawn_blocking(move || chunk_at(&file, offset)).await;
-            match read {
-                Ok(Ok(chunk)) if !chunk.is_empty() => {
-                    offset += chunk.len() as u64;
-                    yield R::chunk(chunk.into());
-                }
-                _ => return,
-            }
-        }
-    }
-}
-
-fn chunk_at(file: &File, offset: u64) -> io::Result<Vec<u8>> {
-    let mut chunk = vec![0; CHUNK];
-    let length = file.read_at(&mut chunk, offset)?;
-    chunk.truncate(length);
-    Ok(chunk)
-}
-
-fn sha256_of(bytes: &[u8]) -> Bytes {
-    digest(Sha256::new_with_prefix(bytes))
 }
 
 fn digest(sha256: Sha256) -> Bytes {

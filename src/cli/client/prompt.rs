@@ -4,7 +4,9 @@ use super::{
     document::Unchecked,
     input::{Source, text as utf8_text},
     parts_file::KeptParts,
+    pdf_flag::PdfFlag,
     reader::DocumentReader,
+    short_document::ShortDocument,
     stdin,
     template::{Template, TemplateFlags},
 };
@@ -39,6 +41,8 @@ pub struct PromptArgs {
     #[arg(long = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
+    pdf: PdfFlag,
+    #[command(flatten)]
     template: TemplateFlags,
 }
 
@@ -66,9 +70,10 @@ impl PromptArgs {
                 "the prompt must not be empty: give it as an argument or on standard input",
             ));
         }
+        let reader = DocumentReader::new(self.pdf.form());
         let mut content = Vec::with_capacity(sources.len() + 1);
         for source in &sources {
-            content.push(attachment(source).await?);
+            content.push(attachment(source, &reader).await?);
         }
         content.push(block(Block::Text(text_block(prompt))));
         let system = match self.system_file {
@@ -153,7 +158,7 @@ async fn system_of(path: PathBuf) -> Result<String, Failure> {
     text_in(&Source::File(path)).await
 }
 
-async fn attachment(source: &Source) -> Result<ContentBlock, Failure> {
+async fn attachment(source: &Source, reader: &DocumentReader) -> Result<ContentBlock, Failure> {
     let about = |failure| source.failure(failure);
     let bytes = source.bytes().await.map_err(about)?;
     let name = match source {
@@ -167,10 +172,10 @@ async fn attachment(source: &Source) -> Result<ContentBlock, Failure> {
             ..ImageBlock::default()
         })));
     }
-    let document = if bytes.starts_with(b"%PDF-") {
-        document_block::Source::Pdf(Bytes::from(bytes))
-    } else {
-        document_block::Source::Text(text_of(bytes, &title).await.map_err(about)?)
+    let document = document(bytes, &title, reader).await.map_err(about)?;
+    let document = match document {
+        ShortDocument::Text(text) => document_block::Source::Text(text),
+        ShortDocument::Pdf(pdf) => document_block::Source::Pdf(pdf),
     };
     Ok(block(Block::Document(DocumentBlock {
         source: Some(document),
@@ -179,16 +184,19 @@ async fn attachment(source: &Source) -> Result<ContentBlock, Failure> {
     })))
 }
 
-/// The text of an attachment: UTF-8 as it is, also of a page of HTML, and else what can be
-/// read of it.
-async fn text_of(bytes: Vec<u8>, name: &str) -> Result<String, Failure> {
-    if std::str::from_utf8(&bytes).is_ok() {
-        return utf8_text(bytes);
+/// What is sent of an attachment: UTF-8 as it is, also of a page of HTML, and else a PDF or
+/// what can be read of it.
+async fn document(
+    bytes: Vec<u8>,
+    name: &str,
+    reader: &DocumentReader,
+) -> Result<ShortDocument, Failure> {
+    if !bytes.starts_with(b"%PDF-") && std::str::from_utf8(&bytes).is_ok() {
+        return utf8_text(bytes).map(ShortDocument::Text);
     }
     let document = Unchecked::of_bytes(bytes, name);
-    let reader = DocumentReader::default();
-    let (content, _) = document.checked(&reader, KeptParts::default).await?;
-    content.text().await
+    let (content, _) = document.checked(reader, KeptParts::default).await?;
+    content.in_one_message().await
 }
 
 /// Whether the first bytes are those of an image format that the API accepts.

@@ -1,18 +1,19 @@
-//! Reads documents that are not plain text, each in a process of its own.
+//! Reads documents that are not plain text, each in a process of its own, and PDFs.
 
+use super::short_document::ShortDocument;
 use crate::{
     cli::{
         exit::{Exit, Failure},
         read_document::{MAX_MEMORY, MAX_SECONDS, ReadOutcome},
     },
-    kinds::{Kind, MAX_TEXT, Reading, UnreadableDocument},
+    kinds::{Kind, MAX_DOCUMENT_BYTES, MAX_TEXT, PdfForm, Reading, SentAs, UnreadableDocument},
 };
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::{
     env,
     fs::File,
-    io::{self, Seek, Write},
+    io::{self, Read, Seek, Write},
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
@@ -49,36 +50,48 @@ const SIGXCPU: i32 = 24;
 #[derive(Debug)]
 pub struct DocumentReader {
     processes: Semaphore,
+    /// What is sent of a PDF.
+    pdf: PdfForm,
 }
 
 /// A document that was read.
 #[derive(Debug)]
 pub struct ReadDocument {
-    pub text: ReadText,
+    pub content: ReadContent,
     pub reading: Reading,
 }
 
-/// The text of a document.
+/// What is sent of a document.
 #[derive(Debug)]
-pub enum ReadText {
-    /// In memory.
-    Text(String),
-    /// In a file without a name, and its SHA-256.
-    File { file: File, sha256: Bytes },
+pub enum ReadContent {
+    /// What goes in one message.
+    Short(ShortDocument),
+    /// A text in a file without a name, and its SHA-256.
+    Long { file: File, sha256: Bytes },
 }
 
-impl Default for DocumentReader {
-    fn default() -> Self {
-        let processors = available_parallelism().map_or(1, usize::from);
-        DocumentReader {
-            processes: Semaphore::new(processors),
-        }
-    }
+/// What a process has written.
+enum Written {
+    Memory(Vec<u8>),
+    /// In a file without a name, and its SHA-256.
+    File {
+        file: File,
+        sha256: Bytes,
+    },
 }
 
 // === impl DocumentReader ===
 
 impl DocumentReader {
+    /// Makes one that sends this of a PDF.
+    pub fn new(pdf: PdfForm) -> Self {
+        let processors = available_parallelism().map_or(1, usize::from);
+        DocumentReader {
+            processes: Semaphore::new(processors),
+            pdf,
+        }
+    }
+
     /// Reads a document of this file name and kind from the beginning of `file`.
     ///
     /// # Errors
@@ -96,6 +109,7 @@ impl DocumentReader {
         let mut process = Command::new(program())
             .arg("read-document")
             .arg(format!("--name={name}"))
+            .arg(format!("--pdf={}", self.pdf.name()))
             // It needs none, and some are secret.
             .env_clear()
             .stdin(file)
@@ -114,12 +128,18 @@ impl DocumentReader {
                 MAX_TIME.as_secs()
             )));
         };
-        let (text, said, status) = finished.map_err(failed)?;
+        let (written, said, status) = finished.map_err(failed)?;
         match outcome(&said) {
-            Some(ReadOutcome::Read(reading)) if status.success() => Ok(ReadDocument {
-                text: text.ok_or_else(|| unreadable("its text is not UTF-8"))?,
-                reading,
-            }),
+            Some(ReadOutcome::Read(reading)) if status.success() => {
+                let content = match reading.sent_as {
+                    Some(SentAs::Document) => written.into_pdf().map_err(failed)?,
+                    Some(SentAs::Text) | None => written.into_text(),
+                };
+                Ok(ReadDocument {
+                    content: content.ok_or_else(|| unreadable("its text is not UTF-8"))?,
+                    reading,
+                })
+            }
             Some(ReadOutcome::Unreadable(reason)) => Err(Failure::usage(reason)),
             _ => Err(unreadable(&why(status, &said))),
         }
@@ -156,10 +176,41 @@ fn program() -> PathBuf {
     }
 }
 
-/// The text that a process writes: in a file if it is long. `None` if it is not UTF-8.
-async fn collected(output: Option<impl AsyncRead + Unpin>) -> io::Result<Option<ReadText>> {
+// === impl Written ===
+
+impl Written {
+    /// As a text; `None` if it is not UTF-8.
+    fn into_text(self) -> Option<ReadContent> {
+        match self {
+            Written::Memory(bytes) => {
+                let text = String::from_utf8(bytes).ok()?;
+                Some(ReadContent::Short(ShortDocument::Text(text)))
+            }
+            Written::File { file, sha256 } => Some(ReadContent::Long { file, sha256 }),
+        }
+    }
+
+    /// As a PDF that goes in one message; `None` if it cannot.
+    fn into_pdf(self) -> io::Result<Option<ReadContent>> {
+        let bytes = match self {
+            Written::Memory(bytes) => bytes,
+            Written::File { mut file, .. } => {
+                let mut bytes = Vec::new();
+                file.rewind()?;
+                file.take(MAX_DOCUMENT_BYTES as u64 + 1)
+                    .read_to_end(&mut bytes)?;
+                bytes
+            }
+        };
+        let is_short = bytes.len() <= MAX_DOCUMENT_BYTES;
+        Ok(is_short.then(|| ReadContent::Short(ShortDocument::Pdf(Bytes::from(bytes)))))
+    }
+}
+
+/// What a process writes: in a file if it is long.
+async fn collected(output: Option<impl AsyncRead + Unpin>) -> io::Result<Written> {
     let Some(mut output) = output else {
-        return Ok(None);
+        return Ok(Written::Memory(Vec::new()));
     };
     let (mut text, mut file) = (Vec::new(), None);
     let (mut sha256, mut length) = (Sha256::new(), 0);
@@ -187,11 +238,11 @@ async fn collected(output: Option<impl AsyncRead + Unpin>) -> io::Result<Option<
         }
     }
     Ok(match file {
-        None => String::from_utf8(text).ok().map(ReadText::Text),
-        Some(file) => Some(ReadText::File {
+        None => Written::Memory(text),
+        Some(file) => Written::File {
             file,
             sha256: Bytes::copy_from_slice(&sha256.finalize()),
-        }),
+        },
     })
 }
 

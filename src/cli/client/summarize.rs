@@ -9,12 +9,14 @@ use super::{
     json::Json,
     model_use::ModelUse,
     parts_file::KeptParts,
+    pdf_flag::PdfFlag,
     reader::DocumentReader,
     run::{Question, RunFlags},
     short_document::ShortDocument,
 };
 use crate::{
     cli::{exit::Failure, output},
+    kinds::PdfForm,
     proto::v1::{
         CacheTtl, SummarizeDocumentRequest, SummarizeDocumentStart, SummarizeRequest,
         SummarizeResponse, SummarizeStreamRequest, SummarizeStreamResponse, SummaryFormat,
@@ -77,6 +79,8 @@ struct Form {
     /// Maximum number of output tokens, thinking included.
     #[arg(long, value_name = "NUMBER")]
     max_tokens: Option<i32>,
+    #[command(flatten)]
+    pdf: PdfFlag,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -104,7 +108,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         && run.is_text()
         && *source != Source::Stdin
         && io::stdout().is_terminal()
-        && let Some(document) = short_document(source).await?
+        && let Some(document) = short_document(source, args.form.pdf).await?
     {
         let connection = args.connection.connect().await?;
         let streamed = stream(&connection, document, &args.form).await;
@@ -114,10 +118,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// A document, unless it is long.
-async fn short_document(source: &Source) -> Result<Option<ShortDocument>, Failure> {
+async fn short_document(source: &Source, pdf: PdfFlag) -> Result<Option<ShortDocument>, Failure> {
     let read = async {
         let document = DocumentContent::read(source).await?;
-        let reader = DocumentReader::default();
+        let reader = DocumentReader::new(pdf.form());
         document.checked(&reader, KeptParts::default).await
     };
     match read.await.map_err(|failure| source.failure(failure))? {
@@ -177,8 +181,12 @@ impl Question for Form {
     const SEPARATOR: &str = "\n";
 
     fn options(&self) -> Vec<u8> {
-        let request = self.settings();
-        [b"Summarize\0", &request.encode_to_vec()[..]].concat()
+        let settings = self.settings().encode_to_vec();
+        [&self.pdf.options()[..], b"Summarize\0", &settings].concat()
+    }
+
+    fn pdf(&self) -> PdfForm {
+        self.pdf.form()
     }
 
     async fn ask(
@@ -254,8 +262,10 @@ impl Question for Form {
 impl Form {
     /// The request about a document.
     fn request(&self, document: ShortDocument) -> SummarizeRequest {
+        let (text, pdf) = document.into_fields();
         SummarizeRequest {
-            text: document.into_text(),
+            text,
+            pdf,
             ..self.settings()
         }
     }

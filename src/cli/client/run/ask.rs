@@ -13,6 +13,7 @@ use crate::{
         client::{
             connection::Connection,
             document::{DocumentContent, Unchecked},
+            document_plan,
             inputs::Input,
             json::Json,
             model_use::ModelUse,
@@ -120,7 +121,7 @@ impl<'a, Q: Question> Asker<'a, Q> {
             has_names: false,
             price_factor: 1.0,
             options: digest_of(&question.options()),
-            reader: DocumentReader::default(),
+            reader: DocumentReader::new(question.pdf()),
             json: Json::new(),
             prices: PriceTable::new(&[], Day::today()),
             dollars: Cell::new(0.0),
@@ -220,8 +221,8 @@ impl<'a, Q: Question> Asker<'a, Q> {
             return Ok(Some(0.0));
         };
         let plan = async || {
-            let start = self.question.start(document.sha256(), true);
-            document.plan(self.connection, start).await
+            let start = |sha256| self.question.start(sha256, true);
+            document_plan::plan(document, self.connection, start).await
         };
         let plan = repeated(self.retry_for, &self.stop, plan).await?;
         let dollars = plan.dollars.unwrap_or(0.0) * self.price_factor;

@@ -10,8 +10,9 @@ use super::{
 use crate::{
     cli::{
         client::{
-            connection::Connection, document::DocumentContent, failure::failed, input::Source,
-            inputs::Input, parts_file::KeptParts, reader::DocumentReader,
+            connection::Connection, document::DocumentContent, document_plan::plan,
+            failure::failed, input::Source, inputs::Input, parts_file::KeptParts,
+            reader::DocumentReader,
         },
         exit::{Exit, Failure},
         output,
@@ -90,7 +91,7 @@ impl<Q: Question> Estimate<'_, Q> {
     /// When a document cannot be read, or a call fails, after all were tried.
     pub async fn print(&self, inputs: &[Input], results: &Results) -> Result<(), Failure> {
         let options = digest_of(&self.question.options());
-        let reader = DocumentReader::default();
+        let reader = DocumentReader::new(self.question.pdf());
         let planned: Vec<_> = inputs
             .iter()
             .map(|input| {
@@ -134,11 +135,8 @@ impl<Q: Question> Estimate<'_, Q> {
             return Ok(None);
         }
         let (document, _) = document.checked(reader, KeptParts::default).await?;
-        let sha256 = document.sha256();
-        let plan = async || {
-            let start = self.question.start(sha256.clone(), true);
-            document.plan(self.connection, start).await
-        };
+        let start = |sha256| self.question.start(sha256, true);
+        let plan = async || plan(&document, self.connection, start).await;
         let plan = repeated(self.retry_for, &RunStop::default(), plan).await;
         let mut plan = Plan::from(plan.map_err(|status| failed(&status))?);
         plan.dollars = plan.dollars.map(|dollars| dollars * self.price_factor);

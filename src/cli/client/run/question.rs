@@ -8,6 +8,7 @@ use crate::{
         },
         exit::Failure,
     },
+    kinds::PdfForm,
     proto::v1::{CacheTtl, batch_item, stream_batch_results_response},
 };
 use bytes::Bytes;
@@ -27,6 +28,9 @@ pub trait Question {
 
     /// All that changes an answer but the document, in bytes that are the same in each run.
     fn options(&self) -> Vec<u8>;
+
+    /// What is sent of a PDF.
+    fn pdf(&self) -> PdfForm;
 
     /// Asks about a document that goes in one message.
     async fn ask(
