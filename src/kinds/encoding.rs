@@ -1,313 +1,84 @@
-//! Decodes text of any encoding to UTF-8, as it is read.
+//! Which encoding a text has.
 //!
 //! A byte order mark decides, or what the document says of itself, or else its first bytes
 //! that are not ASCII, with some context: UTF-8 if nearly all of them are, or what the
 //! detector of Firefox finds.
 
-use super::bounds::UnreadableDocument;
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
-use std::io::{self, Read};
-
-/// How much is decoded at once, in bytes.
-const BLOCK: usize = 256 * 1024;
-
-/// In a text, at most one byte in this many is a control character.
-const BYTES_PER_CONTROL: usize = 20;
-
-/// A text of at most this many bytes is too short to judge.
-const TOO_SHORT: usize = 16;
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 /// In UTF-8, at most one character in this many may be in another encoding.
 const CHARACTERS_PER_STRAY: usize = 10;
 
-/// A reader that decodes.
-pub struct Decoded<R> {
-    input: R,
-    mode: Mode,
-    /// What the document says of its encoding.
-    declared: Option<&'static Encoding>,
-    raw: Vec<u8>,
-    text: String,
-    position: usize,
-    is_started: bool,
-    is_ended: bool,
-    decoded: u64,
-    /// Bytes that are not of the encoding.
-    stray: u64,
-    controls: u64,
-}
-
-enum Mode {
-    /// All of it was ASCII so far.
-    Ascii,
+/// The encoding of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextEncoding {
     Utf8,
-    Utf32 {
-        is_little_endian: bool,
-    },
-    Other {
-        encoding: &'static Encoding,
-        decoder: Box<Decoder>,
-    },
+    Utf32 { is_little_endian: bool },
+    Other(&'static Encoding),
 }
 
-// === impl Decoded ===
+// === impl TextEncoding ===
 
-impl<R: Read> Decoded<R> {
-    /// Decodes `input`. `declared` is what it says of its encoding, unless its bytes say
-    /// something else.
-    pub fn new(input: R, declared: Option<&'static Encoding>) -> Self {
-        Decoded {
-            input,
-            mode: Mode::Ascii,
-            declared: declared.map(|it| if it.is_ascii_compatible() { it } else { UTF_8 }),
-            raw: Vec::new(),
-            text: String::new(),
-            position: 0,
-            is_started: false,
-            is_ended: false,
-            decoded: 0,
-            stray: 0,
-            controls: 0,
+impl TextEncoding {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            TextEncoding::Utf8 => UTF_8.name(),
+            TextEncoding::Utf32 { is_little_endian } if is_little_endian => "UTF-32LE",
+            TextEncoding::Utf32 { .. } => "UTF-32BE",
+            TextEncoding::Other(encoding) => encoding.name(),
         }
     }
 
-    /// The name of the encoding, once all is read.
-    pub fn encoding(&self) -> &'static str {
-        match &self.mode {
-            Mode::Ascii | Mode::Utf8 => UTF_8.name(),
-            Mode::Utf32 { is_little_endian } if *is_little_endian => "UTF-32LE",
-            Mode::Utf32 { .. } => "UTF-32BE",
-            Mode::Other { encoding, .. } => encoding.name(),
-        }
-    }
-
-    /// What may be wrong, once all is read.
-    pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        match (&self.mode, self.stray) {
-            (_, 0) => {}
-            (Mode::Utf8, stray) => notes.push(format!(
-                "{stray} bytes that are not UTF-8 were read as {}",
-                WINDOWS_1252.name()
-            )),
-            (_, stray) => notes.push(format!(
-                "{stray} characters that are not {} were replaced",
-                self.encoding()
-            )),
-        }
-        if self.controls > 0 {
-            notes.push(format!(
-                "{} control characters were left out",
-                self.controls
-            ));
-        }
-        notes
-    }
-
-    /// Reads all of it.
-    ///
-    /// # Errors
-    /// When it cannot be read, or is not text.
-    pub fn read_text(&mut self) -> io::Result<String> {
-        let mut text = String::new();
-        while self.fill()? {
-            text.push_str(&self.text);
-        }
-        Ok(text)
-    }
-
-    /// Decodes the next block into `text`; `false` at the end.
-    fn fill(&mut self) -> io::Result<bool> {
-        self.text.clear();
-        self.position = 0;
-        while self.text.is_empty() {
-            if self.is_ended {
-                return Ok(false);
-            }
-            self.read_block()?;
-            if !self.is_started {
-                self.is_started = true;
-                self.start();
-            }
-            if matches!(self.mode, Mode::Ascii) && !is_plain_ascii(&self.raw) {
-                // Context for the detector.
-                self.read_block()?;
-                self.choose();
-            }
-            self.decode();
-            self.drop_controls()?;
-        }
-        Ok(true)
-    }
-
-    /// Adds a block to the raw bytes.
-    fn read_block(&mut self) -> io::Result<()> {
-        let mut block = self.input.by_ref().take(BLOCK as u64);
-        if block.read_to_end(&mut self.raw)? < BLOCK {
-            self.is_ended = true;
-        }
-        Ok(())
-    }
-
-    /// Sees to a byte order mark, and to encodings whose units are wide.
-    fn start(&mut self) {
-        if let Some((wide, mark)) = wide_encoding(&self.raw) {
-            self.raw.drain(..mark);
-            self.mode = wide;
-        } else if self.raw.starts_with(b"\xef\xbb\xbf") {
-            self.raw.drain(..3);
-            self.mode = Mode::Utf8;
-        }
-    }
-
-    /// Chooses the encoding of bytes that are not ASCII.
-    fn choose(&mut self) {
-        let (characters, stray) = count_utf8(&self.raw, self.is_ended);
+    /// Chooses that of bytes that are not ASCII, which are all if the text `is_ended`.
+    /// `declared` is what the document says of its encoding.
+    pub fn of(bytes: &[u8], declared: Option<&'static Encoding>, is_ended: bool) -> Self {
+        let (characters, stray) = count_utf8(bytes, is_ended);
         let is_utf8 = stray * CHARACTERS_PER_STRAY <= characters && characters > 0;
-        let encoding = match self.declared {
+        let encoding = match declared {
             Some(declared) if declared != UTF_8 => declared,
             _ if is_utf8 => UTF_8,
             _ => {
                 let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
-                detector.feed(&self.raw, self.is_ended);
+                detector.feed(bytes, is_ended);
                 detector.guess(None, Utf8Detection::Deny)
             }
         };
-        self.mode = if encoding == UTF_8 {
-            Mode::Utf8
+        if encoding == UTF_8 {
+            TextEncoding::Utf8
         } else {
-            other(encoding)
-        };
-    }
-
-    /// Decodes the raw bytes, and keeps an incomplete character of their end.
-    fn decode(&mut self) {
-        let before = self.text.len();
-        let mut rest = 0;
-        match &mut self.mode {
-            Mode::Ascii => self.text.push_str(&String::from_utf8_lossy(&self.raw)),
-            Mode::Utf8 => {
-                rest = if self.is_ended {
-                    0
-                } else {
-                    incomplete(&self.raw)
-                };
-                let complete = &self.raw[..self.raw.len() - rest];
-                for chunk in complete.utf8_chunks() {
-                    self.text.push_str(chunk.valid());
-                    self.stray += chunk.invalid().len() as u64;
-                    self.text
-                        .push_str(&WINDOWS_1252.decode_without_bom_handling(chunk.invalid()).0);
-                }
-            }
-            Mode::Utf32 { is_little_endian } => {
-                rest = self.raw.len() % 4;
-                for unit in self.raw.chunks_exact(4) {
-                    let unit: [u8; 4] = unit.try_into().expect("it has 4 bytes");
-                    let code = if *is_little_endian {
-                        u32::from_le_bytes(unit)
-                    } else {
-                        u32::from_be_bytes(unit)
-                    };
-                    let character = char::from_u32(code);
-                    self.stray += u64::from(character.is_none());
-                    self.text
-                        .push(character.unwrap_or(char::REPLACEMENT_CHARACTER));
-                }
-            }
-            Mode::Other { decoder, .. } => {
-                let mut from = 0;
-                loop {
-                    let length = decoder.max_utf8_buffer_length(self.raw.len() - from);
-                    self.text.reserve(length.unwrap_or(4 * self.raw.len()));
-                    let raw = &self.raw[from..];
-                    let (result, read, _) =
-                        decoder.decode_to_string(raw, &mut self.text, self.is_ended);
-                    from += read;
-                    if result == encoding_rs::CoderResult::InputEmpty {
-                        break;
-                    }
-                }
-                let new = &self.text[before..];
-                self.stray +=
-                    memchr::memmem::find_iter(new.as_bytes(), "\u{fffd}".as_bytes()).count() as u64;
-            }
-        }
-        self.decoded += (self.text.len() - before) as u64;
-        self.raw.drain(..self.raw.len() - rest);
-        if self.is_ended {
-            self.raw.clear();
+            TextEncoding::Other(encoding)
         }
     }
 
-    /// Drops control characters, which no text has many of.
-    fn drop_controls(&mut self) -> io::Result<()> {
-        let controls = self.text.bytes().filter(|it| is_control(*it)).count();
-        if controls > 0 {
-            self.controls += controls as u64;
-            self.text
-                .retain(|it| !it.is_ascii() || !is_control(it as u8));
-        }
-        let length = usize::try_from(self.decoded).unwrap_or(usize::MAX);
-        let strange = (self.controls + self.replaced()) as usize;
-        let block = self.text.len() + controls;
-        let is_binary = controls * BYTES_PER_CONTROL > block
-            || strange.saturating_mul(BYTES_PER_CONTROL) > length;
-        if is_binary && length > TOO_SHORT {
-            return Err(UnreadableDocument::new("it is binary", "").into());
-        }
-        Ok(())
-    }
-
-    /// How many characters are not known.
-    fn replaced(&self) -> u64 {
-        match self.mode {
-            Mode::Ascii | Mode::Utf8 => 0,
-            _ => self.stray,
-        }
-    }
-}
-
-impl<R: Read> Read for Decoded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.position == self.text.len() && !self.fill()? {
-            return Ok(0);
-        }
-        let left = &self.text.as_bytes()[self.position..];
-        let length = left.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&left[..length]);
-        self.position += length;
-        Ok(length)
-    }
-}
-
-fn other(encoding: &'static Encoding) -> Mode {
-    Mode::Other {
-        encoding,
-        decoder: Box::new(encoding.new_decoder_without_bom_handling()),
+    /// That of a text with a byte order mark, or whose units have several bytes, and the length
+    /// of the mark.
+    pub fn marked_or_wide(head: &[u8]) -> Option<(Self, usize)> {
+        let is_marked = head.starts_with(b"\xef\xbb\xbf");
+        wide(head).or_else(|| is_marked.then_some((TextEncoding::Utf8, 3)))
     }
 }
 
 /// Whether the units of a text have several bytes.
 pub fn is_wide(head: &[u8]) -> bool {
-    wide_encoding(head).is_some()
+    wide(head).is_some()
 }
 
 /// The encoding of a text whose units have several bytes, and the length of its mark.
-fn wide_encoding(head: &[u8]) -> Option<(Mode, usize)> {
-    let little = |is_little_endian| Mode::Utf32 { is_little_endian };
+fn wide(head: &[u8]) -> Option<(TextEncoding, usize)> {
+    let utf32 = |is_little_endian| TextEncoding::Utf32 { is_little_endian };
     if head.starts_with(b"\xff\xfe\0\0") {
-        return Some((little(true), 4));
+        return Some((utf32(true), 4));
     }
     if head.starts_with(b"\0\0\xfe\xff") {
-        return Some((little(false), 4));
+        return Some((utf32(false), 4));
     }
     if head.starts_with(b"\xff\xfe") {
-        return Some((other(UTF_16LE), 2));
+        return Some((TextEncoding::Other(UTF_16LE), 2));
     }
     if head.starts_with(b"\xfe\xff") {
-        return Some((other(UTF_16BE), 2));
+        return Some((TextEncoding::Other(UTF_16BE), 2));
     }
     // Without a mark, the zeros of ASCII characters tell.
     let head = &head[..head.len().min(4096)];
@@ -328,16 +99,16 @@ fn wide_encoding(head: &[u8]) -> Option<(Mode, usize)> {
         ascii.filter(|it| matches!(**it, 9..=13 | 32..=126)).count() * 10 > units * 4
     };
     if odd * 10 > units * 4 && even * 10 < units && is_text(0) {
-        return Some((other(UTF_16LE), 0));
+        return Some((TextEncoding::Other(UTF_16LE), 0));
     }
     if even * 10 > units * 4 && odd * 10 < units && is_text(1) {
-        return Some((other(UTF_16BE), 0));
+        return Some((TextEncoding::Other(UTF_16BE), 0));
     }
     None
 }
 
 /// Whether bytes are ASCII, and not an escape of ISO-2022-JP.
-fn is_plain_ascii(bytes: &[u8]) -> bool {
+pub fn is_plain_ascii(bytes: &[u8]) -> bool {
     let mut escapes = memchr::memchr_iter(0x1b, bytes);
     bytes.is_ascii() && escapes.all(|at| !matches!(bytes.get(at + 1), Some(b'$' | b'(')))
 }
@@ -365,114 +136,5 @@ pub fn incomplete(bytes: &[u8]) -> usize {
                 starts && std::str::from_utf8(end).is_err_and(|it| it.error_len().is_none())
             })
             .unwrap_or(0),
-    }
-}
-
-/// Whether a byte is a control character that texts do not have. Terminals have escapes,
-/// and manual pages backspaces.
-fn is_control(byte: u8) -> bool {
-    matches!(byte, 0..=6 | 14..=26 | 28..=31 | 127)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// The text, the encoding and the notes.
-    fn decoded(bytes: &[u8]) -> (String, &'static str, Vec<String>) {
-        let mut decoded = Decoded::new(bytes, None);
-        let text = decoded.read_text().unwrap();
-        (text, decoded.encoding(), decoded.notes())
-    }
-
-    fn utf16(text: &str) -> Vec<u8> {
-        text.encode_utf16().flat_map(u16::to_le_bytes).collect()
-    }
-
-    #[test]
-    fn encodings_are_detected() {
-        let russian = "Съешь же ещё этих мягких французских булок, да выпей чаю.";
-        let japanese = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。";
-        let french = "Voix ambiguë d’un cœur qui, au zéphyr, préfère les jattes de kiwis.";
-        for (text, name) in [
-            (russian, "windows-1251"),
-            (russian, "KOI8-U"),
-            (japanese, "Shift_JIS"),
-            (japanese, "EUC-JP"),
-            (japanese, "ISO-2022-JP"),
-            (french, "windows-1252"),
-        ] {
-            let encoding = Encoding::for_label(name.as_bytes()).unwrap();
-            let (bytes, ..) = encoding.encode(text);
-            assert_eq!(decoded(&bytes), (text.to_owned(), name, vec![]));
-        }
-        assert_eq!(
-            decoded(russian.as_bytes()),
-            (russian.to_owned(), "UTF-8", vec![])
-        );
-    }
-
-    #[test]
-    fn wide_encodings_are_read_with_and_without_a_mark() {
-        let text = "Hello, world: größer";
-        let bare = utf16(text);
-        let marked = [b"\xff\xfe".to_vec(), bare.clone()].concat();
-        assert_eq!(decoded(&bare), (text.to_owned(), "UTF-16LE", vec![]));
-        assert_eq!(decoded(&marked), (text.to_owned(), "UTF-16LE", vec![]));
-        let mut wide = b"\0\0\xfe\xff".to_vec();
-        wide.extend(text.chars().flat_map(|it| (it as u32).to_be_bytes()));
-        assert_eq!(decoded(&wide), (text.to_owned(), "UTF-32BE", vec![]));
-    }
-
-    #[test]
-    fn lone_surrogates_are_replaced() {
-        let bytes = [
-            utf16("This is a text with one"),
-            vec![0, 0xd8],
-            utf16(" of them"),
-        ]
-        .concat();
-        let (text, _, notes) = decoded(&bytes);
-        assert_eq!(text, "This is a text with one\u{fffd} of them");
-        assert_eq!(notes, ["1 characters that are not UTF-16LE were replaced"]);
-    }
-
-    #[test]
-    fn a_stray_name_in_utf8_is_read() {
-        let mut bytes = "Änderungen für alle, größer und schöner. "
-            .repeat(10)
-            .into_bytes();
-        bytes.extend(b"Andr\xe9");
-        let (text, encoding, notes) = decoded(&bytes);
-        assert!(text.ends_with("André"));
-        assert_eq!(encoding, "UTF-8");
-        assert_eq!(
-            notes,
-            ["1 bytes that are not UTF-8 were read as windows-1252"]
-        );
-    }
-
-    #[test]
-    fn what_is_binary_is_refused() {
-        let bytes: Vec<u8> = (0..4000u32).map(|it| ((it * 7919) >> 3) as u8).collect();
-        let error = Decoded::new(&bytes[..], None).read_text().unwrap_err();
-        assert_eq!(error.to_string(), "failed to read it: it is binary");
-    }
-
-    proptest! {
-        #[test]
-        fn utf8_is_itself_in_any_blocks(text in "[^\\p{Cc}\u{feff}]{20,60}") {
-            let long = text.repeat(1 + BLOCK / text.len());
-            let (read, encoding, notes) = decoded(long.as_bytes());
-            prop_assert!(read == long);
-            prop_assert_eq!(encoding, "UTF-8");
-            prop_assert!(notes.is_empty());
-        }
-
-        #[test]
-        fn nothing_panics(bytes: Vec<u8>) {
-            let _ = Decoded::new(&bytes[..], None).read_text();
-        }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Of the tokens as they come: no tree is built, so that nesting costs nothing.
 
-use super::{bounds::UnreadableDocument, encoding::Decoded, layout::Layout, reading::Reading};
+use super::{bounds::UnreadableDocument, decoded::Decoded, layout::Layout, reading::Reading};
 use encoding_rs::Encoding;
 use html5gum::{DefaultEmitter, IoReader, StartTag, State, Token, Tokenizer};
 use std::io::{self, Cursor, Read};

@@ -1,8 +1,6 @@
 //! A mail: who wrote to whom and when, its subject and its text. Attachments are named.
 
-use super::{
-    bounds::UnreadableDocument, encoding::Decoded, html, layout::Layout, reading::Reading,
-};
+use super::{bounds::UnreadableDocument, decoded::Decoded, html, layout::Layout, reading::Reading};
 use base64::engine::DecodePaddingMode;
 use base64::{Engine, alphabet, engine::GeneralPurpose, engine::GeneralPurposeConfig};
 use encoding_rs::Encoding;

@@ -5,6 +5,7 @@
 //! command line calls [`read`] in a process of its own, whose memory and time are limited.
 
 mod bounds;
+mod decoded;
 mod detect;
 mod docx;
 mod encoding;

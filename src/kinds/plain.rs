@@ -2,7 +2,8 @@
 
 use super::{
     bounds::{TextSink, UnreadableDocument},
-    encoding::{Decoded, incomplete},
+    decoded::Decoded,
+    encoding::incomplete,
     reading::Reading,
 };
 use std::io::Read;
