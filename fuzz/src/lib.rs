@@ -5,6 +5,7 @@
 pub mod clients_file;
 pub mod config;
 pub mod key_file;
+pub mod kinds;
 pub mod quoted;
 pub mod signature_header;
 pub mod sse;
@@ -13,10 +14,11 @@ pub mod sse;
 pub type Check = fn(&[u8]);
 
 /// Every target, by its name.
-pub const TARGETS: [(&str, Check); 5] = [
+pub const TARGETS: [(&str, Check); 6] = [
     ("clients_file", clients_file::check),
     ("config", config::check),
     ("key_file", key_file::check),
+    ("kinds", kinds::check),
     ("signature_header", signature_header::check),
     ("sse", sse::check),
 ];
