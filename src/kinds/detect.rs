@@ -112,7 +112,7 @@ impl Kind {
     /// What would help if it cannot be read.
     pub fn advice(self) -> &'static str {
         match self {
-            Kind::Pdf => "convert it to text with `pdftotext`",
+            Kind::Pdf => "convert it to text with `pdftotext`, or send it with `--pdf document`",
             Kind::Html => "convert it to text with `w3m -dump`",
             Kind::Man => "convert it to text with `man -l`",
             _ => "convert it to text",

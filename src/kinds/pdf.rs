@@ -14,7 +14,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-const ADVICE: &str = "convert it to text with `pdftotext`";
+const ADVICE: &str = "convert it to text with `pdftotext`, or send it with `--pdf document`";
+
+/// What helps if it must go as a document and cannot.
+const AS_TEXT: &str = "send its text with `--pdf text`";
 
 const DECRYPT: &str = "remove its password with `qpdf --decrypt`";
 
@@ -52,7 +55,7 @@ pub fn read(
 fn document(bytes: &[u8], sink: &mut TextSink) -> Result<Reading, UnreadableDocument> {
     if let Some(why) = shape_obstacle(bytes) {
         let reason = format!("it cannot go as a document: {why}");
-        return Err(UnreadableDocument::new(reason, ADVICE));
+        return Err(UnreadableDocument::new(reason, AS_TEXT));
     }
     match OpenedPdf::open(bytes) {
         Ok(pdf) if pdf.is_encrypted => Err(UnreadableDocument::new(
@@ -201,7 +204,7 @@ impl OpenedPdf {
             return Err(NotOpened::Damaged.into());
         }
         if !sink.has_text() {
-            let advice = "its pages may be images: recognize their text with `ocrmypdf`";
+            let advice = "its pages may be images: recognize their text with `ocrmypdf`, or send it with `--pdf document`";
             return Err(UnreadableDocument::new("it has no text", advice));
         }
         if failed > 0 {

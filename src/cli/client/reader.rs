@@ -136,7 +136,8 @@ impl DocumentReader {
                     Some(SentAs::Text) | None => written.into_text(),
                 };
                 Ok(ReadDocument {
-                    content: content.ok_or_else(|| unreadable("its text is not UTF-8"))?,
+                    content: content
+                        .ok_or_else(|| unreadable("what was read of it is not valid"))?,
                     reading,
                 })
             }

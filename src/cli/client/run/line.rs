@@ -29,7 +29,7 @@ pub struct ResultLine {
     /// SHA-256 of its content, in hexadecimal digits; absent if it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// SHA-256 of the request without its text.
+    /// SHA-256 of the request without its document, and of what is sent of a PDF.
     pub options: String,
     /// What was read, and what was left out; absent if it could not be read.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
