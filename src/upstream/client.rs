@@ -91,7 +91,7 @@ impl CallOptions {
     /// Whose share it takes: the tenant's, or else the peer's.
     pub fn holder(&self) -> Option<Holder> {
         let tenant = self.tenant.clone().map(Holder::Tenant);
-        tenant.or(self.peer.map(Holder::Peer))
+        tenant.or_else(|| self.peer.map(Holder::Peer))
     }
 }
 
