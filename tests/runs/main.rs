@@ -8,5 +8,6 @@ mod batched;
 mod interrupted;
 mod limited;
 mod long;
+mod machine;
 mod measured;
 mod world;
