@@ -7,6 +7,7 @@ use std::{
     fs,
     io::Write,
     process::{Child, Command, Stdio},
+    thread,
     time::Duration,
 };
 use tokio::time::{sleep, timeout};
@@ -211,8 +212,10 @@ async fn a_document_that_would_cost_too_much_is_not_begun() {
 fn written_by(world: &World, program: &str, arguments: &[&str]) -> Stdio {
     let mut command = Command::new(program);
     command.args(arguments).arg(world.path("long.txt"));
-    let child = command.stdout(Stdio::piped()).spawn().unwrap();
-    child.stdout.unwrap().into()
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let output = child.stdout.take().unwrap();
+    thread::spawn(move || child.wait());
+    output.into()
 }
 
 #[tokio::test(flavor = "multi_thread")]
