@@ -47,6 +47,15 @@ const MAX_LOCAL_RESETS: usize = 1024;
 /// more than four times this size closes the connection.
 const MAX_HEAD_BYTES: u32 = 128 * 1024;
 
+/// What a caller may send of a stream before it is read, in bytes. A document is not read
+/// while its parts are at work.
+const STREAM_WINDOW: u32 = 128 * 1024;
+
+/// What a caller may send on a connection before it is read, in bytes: room for sixteen
+/// documents that are not read, the default of `service.documents.max_documents`, and 1 MiB
+/// for all other calls, which would wait for the documents otherwise.
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW + 1024 * 1024;
+
 /// How connections are served.
 #[derive(Clone)]
 pub struct Connections {
@@ -195,6 +204,8 @@ fn builder(config: &ServerConfig, streams: OpenStreams) -> Builder<OpenStreams> 
     builder
         .http2()
         .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(config.max_concurrent_streams)
         .keep_alive_interval(config.keepalive_interval)
         .keep_alive_timeout(config.keepalive_timeout)

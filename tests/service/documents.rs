@@ -1,19 +1,27 @@
 //! SummarizeDocument: any length, in bounded memory, without a part that is lacking or
 //! paid twice.
 
-use crate::support::{HttpClient, Setup, World, http_client};
+use crate::support::{HttpClient, Setup, World, http_client, soon};
 use claude_grpc::{
     proto::v1::{
         self, SummarizeDocumentRequest, SummarizeDocumentResponse, SummarizeDocumentStart,
         SummarizedPart, classify_document_request::Content as ToClassify,
         classify_document_response::Event as Classified,
-        document_service_client::DocumentServiceClient, summarize_document_request::Content,
-        summarize_document_response::Event,
+        claude_service_client::ClaudeServiceClient, document_service_client::DocumentServiceClient,
+        summarize_document_request::Content, summarize_document_response::Event,
     },
     simulator::Behaviour,
 };
 use futures::{Stream, StreamExt, stream};
-use tonic::{Code, Status};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::sleep;
+use tonic::{Code, Status, transport::Channel};
 
 /// A model with a window of 200,000 tokens, and one price.
 const MODEL: &str = "claude-haiku-4-5";
@@ -373,5 +381,57 @@ async fn a_document_holds_a_quarter_of_the_memory_of_messages() {
             .total
             .unwrap();
         assert!(total.parts > 20, "{total:?}");
+    }
+}
+
+/// What a document's sender may send ahead is not read until parts are done, and must leave
+/// room to the other calls of its connection.
+#[tokio::test]
+async fn other_calls_of_a_connection_do_not_wait_for_a_document() {
+    const DOCUMENTS: usize = 12;
+    let world = World::with(small_parts).await;
+    world.simulator.always(Some(Behaviour::Hang));
+    let url = format!("http://{}", world.address);
+    let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
+    let text = document(2_000_000);
+    let taken = Arc::new(AtomicUsize::new(0));
+    let mut documents = Vec::new();
+    for _ in 0..DOCUMENTS {
+        let taken = Arc::clone(&taken);
+        let messages = messages(start(), Vec::new(), &text).inspect(move |_| {
+            taken.fetch_add(1, Ordering::Relaxed);
+        });
+        let mut client = DocumentServiceClient::new(channel.clone());
+        documents.push(tokio::spawn(async move {
+            let mut events = client.summarize_document(messages).await?.into_inner();
+            while events.message().await?.is_some() {}
+            Ok::<_, Status>(())
+        }));
+    }
+    let in_flight = (8 * DOCUMENTS) as u64;
+    soon(
+        world
+            .simulator
+            .until(|counts| counts.in_flight >= in_flight),
+    )
+    .await;
+    // All that fits has been sent.
+    let sent = async {
+        let mut last = 0;
+        while last != taken.load(Ordering::Relaxed) {
+            last = taken.load(Ordering::Relaxed);
+            sleep(Duration::from_millis(200)).await;
+        }
+    };
+    soon(sent).await;
+    world.simulator.always(None);
+    let request = v1::SummarizeRequest {
+        text: document(100_000),
+        ..v1::SummarizeRequest::default()
+    };
+    let mut client = ClaudeServiceClient::new(channel);
+    soon(client.summarize(request)).await.unwrap();
+    for document in documents {
+        document.abort();
     }
 }
