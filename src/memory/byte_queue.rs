@@ -18,7 +18,7 @@
 //! Messages that wait hold what has arrived of them, so they could wait for each other
 //! for ever. One of them must leave then (`make_room`).
 
-use super::held_bytes::{Age, HeldBytes, Outcome, Waiter};
+use super::held_bytes::{Age, HeldBytes, WaitOutcome, WaitingMessage};
 use crate::call::Holder;
 use std::{
     collections::HashMap,
@@ -141,12 +141,12 @@ impl ByteQueue {
         let waits_for_none = self.waiting == 0;
         let free = self.free;
         let of_holder = self.of(&place.holder);
-        let waiter = Waiter {
+        let waiter = WaitingMessage {
             bytes,
             held: place.held,
             is_whole: place.whole.is_some(),
             waker: waker.clone(),
-            outcome: Outcome::Waits,
+            outcome: WaitOutcome::Waits,
         };
         if (waits_for_none || waiter.is_small())
             && of_holder.may_have(&waiter, free)
@@ -167,13 +167,13 @@ impl ByteQueue {
     fn outcome(&mut self, place: &mut Place, waker: &Waker) -> Option<Poll<Result<(), NoRoom>>> {
         let of_holder = self.of(&place.holder);
         let waiter = of_holder.waiters.get_mut(&place.age)?;
-        if waiter.outcome == Outcome::Waits {
+        if waiter.outcome == WaitOutcome::Waits {
             waiter.waker.clone_from(waker);
             return Some(Poll::Pending);
         }
         let waiter = of_holder.waiters.remove(&place.age)?;
         self.waiting -= 1;
-        if waiter.outcome == Outcome::MustLeave {
+        if waiter.outcome == WaitOutcome::MustLeave {
             place.must_leave = true;
             return Some(Poll::Ready(Err(NoRoom::Busy)));
         }
@@ -226,7 +226,7 @@ impl ByteQueue {
         of_holder.whole -= place.whole.unwrap_or(0);
         let waiter = of_holder.waiters.remove(&place.age);
         let outcome = waiter.as_ref().map(|it| it.outcome);
-        let is_granted = outcome == Some(Outcome::Granted);
+        let is_granted = outcome == Some(WaitOutcome::Granted);
         let held = place.held + waiter.filter(|_| is_granted).map_or(0, |it| it.bytes);
         of_holder.held -= held;
         if of_holder.messages == 0 {
@@ -235,7 +235,7 @@ impl ByteQueue {
         self.free += held;
         self.waiting -= usize::from(outcome.is_some());
         self.granted -= usize::from(is_granted);
-        let must_leave = place.must_leave || outcome == Some(Outcome::MustLeave);
+        let must_leave = place.must_leave || outcome == Some(WaitOutcome::MustLeave);
         self.leaving -= usize::from(must_leave);
         place.must_leave = false;
     }
@@ -255,7 +255,7 @@ impl ByteQueue {
             let waiter = of_holder.waiters.get_mut(&age);
             let waiter = waiter.expect("it waits");
             let bytes = waiter.bytes;
-            waiter.resolve(Outcome::Granted);
+            waiter.resolve(WaitOutcome::Granted);
             of_holder.held += bytes;
             self.free -= bytes;
             self.granted += 1;
@@ -272,7 +272,7 @@ impl ByteQueue {
 
     /// The first one that waits, of those that are looked for and that do not exceed the
     /// share of their holder.
-    fn first(&self, is_looked_for: impl Fn(&Waiter) -> bool) -> Option<Turn<'_>> {
+    fn first(&self, is_looked_for: impl Fn(&WaitingMessage) -> bool) -> Option<Turn<'_>> {
         let oldest = self.holders.iter().filter_map(|(holder, of_holder)| {
             let (age, waiter) = of_holder.waits().find(|it| is_looked_for(it.1))?;
             let may_have = of_holder.may_have(waiter, self.free);
@@ -292,7 +292,7 @@ impl ByteQueue {
         let leaves = self.blocks_itself().or_else(|| self.blocks_others());
         let waiter = leaves.and_then(|holder| self.of(&holder).youngest());
         if let Some(waiter) = waiter {
-            waiter.resolve(Outcome::MustLeave);
+            waiter.resolve(WaitOutcome::MustLeave);
             self.leaving += 1;
         }
     }
@@ -329,4 +329,4 @@ impl ByteQueue {
 }
 
 /// A message that waits, and its holder.
-type Turn<'a> = (&'a Option<Holder>, Age, &'a Waiter);
+type Turn<'a> = (&'a Option<Holder>, Age, &'a WaitingMessage);

@@ -31,12 +31,12 @@ pub struct HeldBytes {
     /// further bytes.
     pub whole: usize,
     /// By age, so in order of arrival.
-    pub waiters: BTreeMap<Age, Waiter>,
+    pub waiters: BTreeMap<Age, WaitingMessage>,
 }
 
 /// A message that waits.
 #[derive(Debug)]
-pub struct Waiter {
+pub struct WaitingMessage {
     /// What it waits for.
     pub bytes: usize,
     /// What it holds already.
@@ -46,12 +46,12 @@ pub struct Waiter {
     /// How to wake it.
     pub waker: Waker,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: WaitOutcome,
 }
 
 /// What became of a message that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum WaitOutcome {
     /// It is not its turn.
     Waits,
     /// It has what it waits for, and does not know it yet.
@@ -82,18 +82,18 @@ impl HeldBytes {
 
     /// Whether a message may have what it waits for, when so many bytes are free: the
     /// others must not hold more than the share of the holder.
-    pub fn may_have(&self, waiter: &Waiter, free: usize) -> bool {
+    pub fn may_have(&self, waiter: &WaitingMessage, free: usize) -> bool {
         let others = self.held - waiter.held;
         others <= self.share(waiter, free) || !self.is_known
     }
 
     /// The same, once the whole messages of the holder have ended.
-    pub fn may_have_later(&self, waiter: &Waiter, free: usize) -> bool {
+    pub fn may_have_later(&self, waiter: &WaitingMessage, free: usize) -> bool {
         let others = (self.held - waiter.held).saturating_sub(self.whole);
         others <= self.share(waiter, free + self.whole) || !self.is_known
     }
 
-    fn share(&self, waiter: &Waiter, free: usize) -> usize {
+    fn share(&self, waiter: &WaitingMessage, free: usize) -> usize {
         // What was paid for is not lost for others of the same holder.
         if waiter.is_whole {
             return usize::MAX;
@@ -109,30 +109,30 @@ impl HeldBytes {
     }
 
     /// Those that wait, the oldest first.
-    pub fn waits(&self) -> impl DoubleEndedIterator<Item = (Age, &Waiter)> {
+    pub fn waits(&self) -> impl DoubleEndedIterator<Item = (Age, &WaitingMessage)> {
         let waiters = self.waiters.iter().map(|(age, waiter)| (*age, waiter));
-        waiters.filter(|(_, waiter)| waiter.outcome == Outcome::Waits)
+        waiters.filter(|(_, waiter)| waiter.outcome == WaitOutcome::Waits)
     }
 
     /// The youngest large message that waits, or else the youngest.
-    pub fn youngest(&mut self) -> Option<&mut Waiter> {
+    pub fn youngest(&mut self) -> Option<&mut WaitingMessage> {
         let waits = self.waiters.iter_mut();
-        let waits = waits.filter(|(_, waiter)| waiter.outcome == Outcome::Waits);
+        let waits = waits.filter(|(_, waiter)| waiter.outcome == WaitOutcome::Waits);
         let youngest = waits.max_by_key(|(age, waiter)| (!waiter.is_small(), **age));
         youngest.map(|(_, waiter)| waiter)
     }
 }
 
-// === impl Waiter ===
+// === impl WaitingMessage ===
 
-impl Waiter {
+impl WaitingMessage {
     /// Whether it does not wait behind larger ones.
     pub fn is_small(&self) -> bool {
         self.held + self.bytes <= SMALL
     }
 
     /// Says what became of it.
-    pub fn resolve(&mut self, outcome: Outcome) {
+    pub fn resolve(&mut self, outcome: WaitOutcome) {
         self.outcome = outcome;
         self.waker.wake_by_ref();
     }

@@ -42,7 +42,7 @@ use std::{
     time::{Duration, Instant},
 };
 use submit::{KnownDocuments, Submitter};
-use wait::{Waited, Waiter};
+use wait::{BatchWaiter, Waited};
 
 /// Documents that are read at once.
 const AT_ONCE: usize = 4;
@@ -124,7 +124,7 @@ impl<'a, Q: Question> BatchRun<'a, Q> {
                 if mem::take(&mut is_cold) {
                     let time = wait_for.map_or(MAX_WARMING, |time| time.min(MAX_WARMING));
                     let end = Some(Instant::now() + time);
-                    let mut waiter = Waiter::new(&calls, stop, submitted.batch, end);
+                    let mut waiter = BatchWaiter::new(&calls, stop, submitted.batch, end);
                     while let Waited::Not(count) = waiter.next().await? {
                         yield Outcome::InBatches(count);
                     }
@@ -138,7 +138,7 @@ impl<'a, Q: Question> BatchRun<'a, Q> {
             }
 
             let end = wait_for.map(|time| Instant::now() + time);
-            let mut waiter = Waiter::new(&calls, stop, submitter.submitted(), end);
+            let mut waiter = BatchWaiter::new(&calls, stop, submitter.submitted(), end);
             loop {
                 match waiter.next().await? {
                     Waited::Ended(ended) => {

@@ -24,7 +24,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Waits for batches to end.
-pub struct Waiter<'a> {
+pub struct BatchWaiter<'a> {
     calls: &'a BatchCalls,
     stop: &'a RunStop,
     /// Until when; `None` for as long as it takes.
@@ -54,9 +54,9 @@ pub enum Waited {
     Over(BatchCount),
 }
 
-// === impl Waiter ===
+// === impl BatchWaiter ===
 
-impl<'a> Waiter<'a> {
+impl<'a> BatchWaiter<'a> {
     /// Waits for these until then, or until the run stops.
     pub fn new(
         calls: &'a BatchCalls,
@@ -64,7 +64,7 @@ impl<'a> Waiter<'a> {
         batches: Vec<OpenBatch>,
         end: Option<Instant>,
     ) -> Self {
-        Waiter {
+        BatchWaiter {
             calls,
             stop,
             end,
