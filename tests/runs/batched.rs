@@ -97,7 +97,7 @@ fn tokens(line: &Value) -> Tokens {
 
 /// At most 20 % of what a client pays that marks nothing and calls each time; `DOCUMENTS`
 /// sets another number. Of 1,000 documents, one writes the labels for an hour, and 999 read
-/// them: 9.3 %.
+/// them: 9.1 %.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_reads_its_labels_from_the_prompt_cache() {
     let documents = std::env::var("DOCUMENTS").map_or(40, |number| number.parse().unwrap());
