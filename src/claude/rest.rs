@@ -98,7 +98,7 @@ impl Rest {
         (!rest.is_empty()).then(|| Box::new(rest))
     }
 
-    /// The unknown fields beside the message with which a stream begins.
+    /// The unknown fields next to the message with which a stream begins.
     pub(super) fn beside_message(event: &Object<'_>) -> Option<Box<Rest>> {
         let mut rest = Rest::default();
         add(&mut rest.message, event, &["type", "message"]);

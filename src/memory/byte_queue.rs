@@ -6,8 +6,8 @@
 //! its calls take: with many messages, it gets eight ninths. A single message may take all
 //! that there is. This is the dynamic threshold of shared buffers (Choudhury, Hahne,
 //! 1998), as for calls and permits. Small messages may take more: 16 times. So what is
-//! left beside large ones serves small ones of the same holder too, behind a proxy for
-//! example. A message that has arrived as a whole is at work: what it needs in addition,
+//! left next to large ones serves small ones of the same holder too, such as those
+//! behind a proxy. A message that has arrived as a whole is at work: what it needs in addition,
 //! as a document does for its summaries, is bounded by what is free alone.
 //!
 //! While messages wait, the holder that holds least by its weight is next, and within a

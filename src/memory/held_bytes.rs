@@ -80,8 +80,8 @@ impl HeldBytes {
         self.held / self.weight
     }
 
-    /// Whether a message may have what it waits for, when so many bytes are free: the
-    /// others must not hold more than the share of the holder.
+    /// Whether a message may have what it waits for while this many bytes are free: the
+    /// other messages of its holder must not hold more than the share.
     pub fn may_have(&self, waiter: &WaitingMessage, free: usize) -> bool {
         let others = self.held - waiter.held;
         others <= self.share(waiter, free) || !self.is_known

@@ -19,7 +19,7 @@ use futures::{Stream, stream};
 use sha2::{Digest, Sha256};
 use tonic::Status;
 
-/// The text whose plan has what a call about a PDF takes beside the PDF.
+/// The text whose plan has what a call about a PDF takes in addition to the PDF.
 const STAND_IN: &str = "PDF";
 
 /// What the calls about a document would take. `start` makes the first message, which asks for
@@ -37,9 +37,9 @@ pub async fn plan<R: DocumentRpc>(
             planned(connection, stream::iter(whole(text, start))).await
         }
         DocumentContent::Short(ShortDocument::Pdf(pdf)) => {
-            let beside = planned(connection, stream::iter(whole(STAND_IN, start))).await?;
-            let tokens = tokens_of(pdf, &beside.model, connection).await?;
-            Ok(with_pdf(beside, pdf.len(), tokens))
+            let prompt = planned(connection, stream::iter(whole(STAND_IN, start))).await?;
+            let tokens = tokens_of(pdf, &prompt.model, connection).await?;
+            Ok(with_pdf(prompt, pdf.len(), tokens))
         }
         DocumentContent::Long(document) => {
             planned(connection, document.for_plan(start(document.sha256()))).await

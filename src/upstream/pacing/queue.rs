@@ -1,9 +1,8 @@
 //! Waiting calls of one priority, in the order of their turns.
 //!
 //! Holders, which are tenants or peers, take turns by start-time fair queueing (Goyal,
-//! Vin, Cheng, 1996). The
-//! first call of a holder has a start in virtual time, and that with the smallest
-//! start goes first. It moves the start of its holder's next call by its cost, as a
+//! Vin, Cheng, 1996). The first call of a holder has a start in virtual time, and that
+//! with the smallest start goes first. It moves the start of its holder's next call by its cost, as a
 //! part of the API's limits, divided by the weight of the holder. So one that makes
 //! many or large calls holds up its own. A call that used less than was reserved for
 //! it moves that start back, so that shares are those of actual use. One that did not

@@ -55,7 +55,7 @@ pub struct Asker<'a, Q> {
     /// What the answers have cost so far, in US dollars.
     dollars: Cell<f64>,
     /// What the answers that are awaited will cost by their plans, in US dollars.
-    planned: Cell<f64>,
+    reserved: Cell<f64>,
 }
 
 /// A document at its turn.
@@ -125,7 +125,7 @@ impl<'a, Q: Question> Asker<'a, Q> {
             json: Json::new(),
             prices: PriceTable::new(&[], Day::today()),
             dollars: Cell::new(0.0),
-            planned: Cell::new(0.0),
+            reserved: Cell::new(0.0),
         }
     }
 
@@ -144,16 +144,16 @@ impl<'a, Q: Question> Asker<'a, Q> {
             Ok(document) => document,
             Err(failure) => return Outcome::failed(line, failure),
         };
-        let mut planned = 0.0;
+        let mut reserved = 0.0;
         if matches!(document, DocumentContent::Long(_)) {
-            match self.planned(&document).await {
-                Ok(Some(dollars)) => planned = dollars,
+            match self.reserve(&document).await {
+                Ok(Some(dollars)) => reserved = dollars,
                 Ok(None) => return Outcome::NotAsked,
                 Err(status) => return Outcome::unanswered(line, &status),
             }
         }
         let answer = self.answer(&document, &mut line).await;
-        self.planned.set(self.planned.get() - planned);
+        self.reserved.set(self.reserved.get() - reserved);
         let spent = document.take_spent();
         match answer {
             Ok(answer) => self.answered(line, &answer, spent),
@@ -211,12 +211,12 @@ impl<'a, Q: Question> Asker<'a, Q> {
         Ok(content)
     }
 
-    /// What the answer about a document will cost, in US dollars; `None` if the run may not
-    /// cost that much. It is asked for where the run has a limit.
+    /// Reserves what the answer about a document will cost by its plan, in US dollars; `None`
+    /// if the run may not cost that much. Without a limit, there is no plan.
     ///
     /// # Errors
     /// When the call fails.
-    pub async fn planned(&self, document: &DocumentContent) -> Result<Option<f64>, Status> {
+    pub async fn reserve(&self, document: &DocumentContent) -> Result<Option<f64>, Status> {
         let Some(most) = self.max_cost else {
             return Ok(Some(0.0));
         };
@@ -224,11 +224,11 @@ impl<'a, Q: Question> Asker<'a, Q> {
         let plan = async || plan(document, self.connection, start).await;
         let plan = repeated(self.retry_for, &self.stop, plan).await?;
         let dollars = plan.dollars.unwrap_or(0.0) * self.price_factor;
-        let planned = self.planned.get() + dollars;
-        if self.dollars.get() + planned > most {
+        let reserved = self.reserved.get() + dollars;
+        if self.dollars.get() + reserved > most {
             return Ok(None);
         }
-        self.planned.set(planned);
+        self.reserved.set(reserved);
         Ok(Some(dollars))
     }
 

@@ -5,21 +5,21 @@ use crate::{
         connection::Connection,
         run::{repeat::repeated, stop::RunStop},
     },
-    proto::v1::{
-        Batch, BatchItem, BatchItemError, DeleteBatchRequest, GetBatchRequest,
-        StreamBatchResultsRequest, StreamBatchResultsResponse, SubmitBatchRequest,
-        batch_service_client::BatchServiceClient,
+    proto::{
+        ERROR_DOMAIN,
+        v1::{
+            Batch, BatchItem, BatchItemError, DeleteBatchRequest, GetBatchRequest,
+            StreamBatchResultsRequest, StreamBatchResultsResponse, SubmitBatchRequest,
+            batch_service_client::BatchServiceClient,
+        },
     },
 };
 use std::time::Duration;
 use tonic::{Code, Status, transport::Channel};
 use tonic_types::{ErrorDetails, StatusExt};
 
-/// The domain of the reasons in errors.
-pub const ERROR_DOMAIN: &str = "claude-grpc";
-
-/// The shortest deadline of a call: a submission is uploaded twice, and results are read
-/// from the API.
+/// The shortest deadline of a call: the service passes a submission on to the API, and reads
+/// results from there.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Calls about batches.

@@ -154,6 +154,7 @@ impl<'a, Q: Question> BatchRun<'a, Q> {
                     }
                 }
             }
+            submitter.end()?;
         }
     }
 }
@@ -186,7 +187,7 @@ impl<Q: Question> Asker<'_, Q> {
             Err(failure) => return Prepared::Done(Outcome::failed(line, failure)),
         };
         match self
-            .planned(&DocumentContent::Short(document.clone()))
+            .reserve(&DocumentContent::Short(document.clone()))
             .await
         {
             Ok(Some(_)) => {}

@@ -1,13 +1,13 @@
 //! Submits batches, each under an id by which the service knows it again.
 
 use super::{
-    calls::{BatchCalls, ERROR_DOMAIN},
+    calls::BatchCalls,
     file::{BatchedDocument, BatchesFile, OpenBatch},
     pack::Pack,
 };
 use crate::{
     cli::{client::failure::failed, exit::Failure},
-    proto::v1::batch_item::Request,
+    proto::{ERROR_DOMAIN, v1::batch_item::Request},
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -132,14 +132,21 @@ impl<'a> Submitter<'a> {
         batches.cloned().collect()
     }
 
-    /// Forgets and deletes a batch whose results are in the output file, and removes the
-    /// file with the last one.
+    /// Forgets and deletes a batch whose results are in the output file.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub async fn forget(&mut self, batch: &OpenBatch) -> Result<(), Failure> {
         written(self.file.collected(&batch.request_id))?;
         self.calls.delete(batch.id()).await;
+        Ok(())
+    }
+
+    /// Ends the run: removes the file if no batch is left in it.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn end(self) -> Result<(), Failure> {
         written(self.file.remove_if_empty())
     }
 
