@@ -72,27 +72,14 @@ fn read_packed(
             format!("it is compressed more than {MAX_NESTING} times"),
             "decompress it first",
         )),
-        Kind::Gzip => {
-            let mut unpacked = packed::gzip(&mut input);
-            return read_packed(
-                &mut unpacked,
-                packed::inner_name(name),
-                form,
-                sink,
-                nesting + 1,
-            )
-            .map_err(|error| error.of(title));
-        }
-        Kind::Zstd => {
-            let mut unpacked = packed::zstd(&mut input)?;
-            return read_packed(
-                &mut unpacked,
-                packed::inner_name(name),
-                form,
-                sink,
-                nesting + 1,
-            )
-            .map_err(|error| error.of(title));
+        Kind::Gzip | Kind::Zstd => {
+            let mut unpacked: Box<dyn BufRead + '_> = match kind {
+                Kind::Gzip => Box::new(packed::gzip(&mut input)),
+                _ => Box::new(packed::zstd(&mut input)?),
+            };
+            let inner = packed::inner_name(name);
+            return read_packed(&mut unpacked, inner, form, sink, nesting + 1)
+                .map_err(|error| error.of(title));
         }
         Kind::Text | Kind::Markdown => plain::read(&mut input, sink),
         Kind::Html => html::read(&mut input, &mut Layout::new(sink)),

@@ -206,14 +206,7 @@ async fn no_batch_is_lost_or_submitted_twice_when_either_side_is_killed() {
     let mut run = resumed(&world);
     for _ in 0..kills {
         sleep(Duration::from_millis(dice.random_range(0..1500))).await;
-        if dice.random() {
-            world.stop("KILL").await;
-            world.start().await;
-        } else {
-            signal(&run, "KILL");
-            ended(&mut run).await;
-            run = resumed(&world);
-        }
+        world.kill_either(&mut dice, &mut run, resumed).await;
     }
     assert_eq!(ended(&mut run).await, Some(0));
     let results = world.results(OUTPUT);

@@ -32,14 +32,7 @@ async fn nothing_is_lost_and_nothing_paid_twice_when_either_side_is_killed() {
         let lines = (kill + 1) * documents / (kills + 2);
         world.until_lines(OUTPUT, lines).await;
         sleep(Duration::from_micros(dice.random_range(0..20_000))).await;
-        if dice.random() {
-            world.stop("KILL").await;
-            world.start().await;
-        } else {
-            signal(&run, "KILL");
-            ended(&mut run).await;
-            run = resumed(&world);
-        }
+        world.kill_either(&mut dice, &mut run, resumed).await;
     }
     assert_eq!(ended(&mut run).await, Some(0));
 

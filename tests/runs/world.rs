@@ -2,6 +2,7 @@
 //! request.
 
 use claude_grpc::simulator::{Behaviour, Handle, Simulator, SimulatorConfig};
+use rand::{Rng, rngs::StdRng};
 use serde_json::Value;
 use std::{
     collections::{HashMap, HashSet},
@@ -108,6 +109,23 @@ impl World {
         let mut service = self.service.take().unwrap();
         signal(&service, name);
         ended(&mut service).await;
+    }
+
+    /// Kills the service, which starts again, or the client, which goes on as `resumed`.
+    pub async fn kill_either(
+        &mut self,
+        dice: &mut StdRng,
+        run: &mut Child,
+        resumed: impl Fn(&World) -> Child,
+    ) {
+        if dice.random() {
+            self.stop("KILL").await;
+            self.start().await;
+        } else {
+            signal(run, "KILL");
+            ended(run).await;
+            *run = resumed(self);
+        }
     }
 
     /// A command about the documents, in their folder.

@@ -13,6 +13,7 @@ pub mod generate;
 mod input;
 mod inputs;
 mod json;
+mod kept_lines;
 mod long_document;
 mod model_use;
 pub mod models;

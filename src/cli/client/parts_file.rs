@@ -1,15 +1,14 @@
 //! The parts of long documents that are done, in a file next to the output file: a run
 //! that goes on does not pay for them again.
 
+use super::kept_lines::KeptLines;
 use data_encoding::BASE64;
 use prost::Message;
 use serde::{Deserialize, Serialize};
 use std::{
     cell::RefCell,
     collections::HashMap,
-    ffi::OsString,
-    fs::{self, File, OpenOptions},
-    io::{self, BufRead, BufReader, Seek, Write},
+    io,
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -17,8 +16,7 @@ use std::{
 /// The parts of all long documents of a run that are done.
 #[derive(Debug)]
 pub struct PartsFile {
-    path: PathBuf,
-    file: File,
+    lines: KeptLines,
     /// What an earlier run has kept, by document.
     earlier: HashMap<PartsOf, Vec<Vec<u8>>>,
 }
@@ -54,9 +52,7 @@ struct PartLine {
 impl PartsFile {
     /// The file of a run with this output file.
     pub fn path(output: &Path) -> PathBuf {
-        let mut path = OsString::from(output);
-        path.push(".parts");
-        PathBuf::from(path)
+        KeptLines::path(output, ".parts")
     }
 
     /// Opens the file, and reads what an earlier run has kept. A last line that was cut
@@ -65,26 +61,14 @@ impl PartsFile {
     /// # Errors
     /// When it cannot be read or written, or has other lines.
     pub fn open(path: PathBuf) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        let file = options.read(true).append(true).create(true).open(&path)?;
         let mut earlier = HashMap::<PartsOf, Vec<Vec<u8>>>::new();
-        let mut lines = BufReader::new(&file);
-        let (mut line, mut length) = (Vec::new(), 0);
-        while lines.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
-            let read: PartLine = serde_json::from_slice(&line)?;
-            let part = BASE64.decode(read.part.as_bytes());
+        let lines = KeptLines::open(path, |line: PartLine| {
+            let part = BASE64.decode(line.part.as_bytes());
             let part = part.map_err(io::Error::other)?;
-            earlier.entry(read.of).or_default().push(part);
-            length += line.len() as u64;
-            line.clear();
-        }
-        file.set_len(length)?;
-        (&file).seek(io::SeekFrom::End(0))?;
-        Ok(PartsFile {
-            path,
-            file,
-            earlier,
-        })
+            earlier.entry(line.of).or_default().push(part);
+            Ok(())
+        })?;
+        Ok(PartsFile { lines, earlier })
     }
 
     /// Removes the file of a run that needs it no more.
@@ -92,7 +76,7 @@ impl PartsFile {
     /// # Errors
     /// When it cannot be removed.
     pub fn remove(&self) -> io::Result<()> {
-        fs::remove_file(&self.path)
+        self.lines.remove()
     }
 
     fn append(&mut self, of: &PartsOf, part: &[u8]) -> io::Result<()> {
@@ -100,9 +84,7 @@ impl PartsFile {
             of: of.clone(),
             part: BASE64.encode(part),
         };
-        let mut json = serde_json::to_vec(&line)?;
-        json.push(b'\n');
-        self.file.write_all(&json)
+        self.lines.append(&line)
     }
 }
 
@@ -152,6 +134,7 @@ impl KeptParts {
 mod tests {
     use super::*;
     use crate::proto::v1::SummarizedPart;
+    use std::fs;
 
     fn part(number: i64) -> SummarizedPart {
         SummarizedPart {

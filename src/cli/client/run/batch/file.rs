@@ -5,20 +5,17 @@
 //! submitted again with the same `request_id`, for which the service returns the batch that
 //! it has, if it has one.
 
-use crate::kinds::Reading;
+use crate::{cli::client::kept_lines::KeptLines, kinds::Reading};
 use serde::{Deserialize, Serialize};
 use std::{
-    ffi::OsString,
-    fs::{self, File, OpenOptions},
-    io::{self, BufRead, BufReader, Seek, Write},
+    io,
     path::{Path, PathBuf},
 };
 
 /// The batches of a run that have not been collected.
 #[derive(Debug)]
 pub struct BatchesFile {
-    path: PathBuf,
-    file: File,
+    lines: KeptLines,
     open: Vec<OpenBatch>,
 }
 
@@ -100,9 +97,7 @@ impl BatchedDocument {
 impl BatchesFile {
     /// The file of a run with this output file.
     pub fn path(output: &Path) -> PathBuf {
-        let mut path = OsString::from(output);
-        path.push(".batches");
-        PathBuf::from(path)
+        KeptLines::path(output, ".batches")
     }
 
     /// Opens the file, and reads what an earlier run has left. A last line that was cut
@@ -111,19 +106,12 @@ impl BatchesFile {
     /// # Errors
     /// When it cannot be read or written, or has other lines.
     pub fn open(path: PathBuf) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        let file = options.read(true).append(true).create(true).open(&path)?;
         let mut open = Vec::new();
-        let mut lines = BufReader::new(&file);
-        let (mut line, mut length) = (Vec::new(), 0);
-        while lines.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
-            apply(serde_json::from_slice(&line)?, &mut open);
-            length += line.len() as u64;
-            line.clear();
-        }
-        file.set_len(length)?;
-        (&file).seek(io::SeekFrom::End(0))?;
-        Ok(BatchesFile { path, file, open })
+        let lines = KeptLines::open(path, |event| {
+            apply(event, &mut open);
+            Ok(())
+        })?;
+        Ok(BatchesFile { lines, open })
     }
 
     /// The batches that have not been collected, the oldest first.
@@ -170,15 +158,13 @@ impl BatchesFile {
     /// When it cannot be removed.
     pub fn remove_if_empty(&self) -> io::Result<()> {
         if self.open.is_empty() {
-            fs::remove_file(&self.path)?;
+            self.lines.remove()?;
         }
         Ok(())
     }
 
     fn append(&mut self, event: BatchEvent) -> io::Result<()> {
-        let mut json = serde_json::to_vec(&event)?;
-        json.push(b'\n');
-        self.file.write_all(&json)?;
+        self.lines.append(&event)?;
         apply(event, &mut self.open);
         Ok(())
     }
@@ -209,6 +195,7 @@ fn apply(event: BatchEvent, open: &mut Vec<OpenBatch>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn batch(request_id: &str) -> OpenBatch {
         OpenBatch {
