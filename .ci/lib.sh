@@ -10,6 +10,7 @@
 #   python_tools REQUIREMENT…    installs Python packages once, in a virtual
 #                            environment named after the first; sets $venv
 #   install_protoc           protoc in $protoc/bin, Go's plugins in $go_plugins
+#   install_moto             moto, a server that stands in for AWS KMS; sets $MOTO to its Python
 #   install_crate NAME VERSION   the program of a crate, built once
 #   deployment SCRIPT        runs tests/deployment/SCRIPT and records what it skips
 #   start_service [ARG…]     the first command of README on a free port; sets $address
@@ -141,6 +142,11 @@ install_protoc() {
     [ ! -x "$go_plugins/protoc-gen-go-grpc" ] || return 0
     GOBIN=$go_plugins GOFLAGS='' go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
     GOBIN=$go_plugins GOFLAGS='' go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
+}
+
+install_moto() {
+    python_tools 'moto[server]==5.2.5' boto3==1.44.8
+    export MOTO=$venv/bin/python
 }
 
 # deployment SCRIPT: runs tests/deployment/SCRIPT and records what it skips.

@@ -3,16 +3,9 @@
 # directory as the others, which has everything but the SDKs of the clouds.
 # shellcheck shell=bash
 
-install_moto() {
-    python_tools 'moto[server]==5.2.5' boto3==1.44.8
-    moto=$venv
-}
-
 kms() {
-    PYTHON=$moto/bin/python AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test \
+    PYTHON=$MOTO AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test \
         cargo test --features clouds --test secrets -- --ignored kms
-    # For the overlay that requires it.
-    export MOTO=$moto/bin/python
 }
 
 install_libraries_of_clouds() {

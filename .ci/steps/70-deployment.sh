@@ -9,11 +9,17 @@ static_binary() {
     ls -l "$STATIC_BINARY"
 }
 
+# One overlay has its key in AWS KMS.
+manifests() {
+    install_moto
+    deployment manifests
+}
+
 cargo build
 step "static binary" static_binary
 step "image" deployment image
 step "Debian package" deployment deb
 step "systemd units" deployment systemd
-step "Kubernetes manifests" deployment manifests
+step "Kubernetes manifests" manifests
 # With the release binary, to measure the restart and not a debug build.
 CLAUDE_GRPC=$STATIC_BINARY step "rolling restart" deployment rolling-restart
