@@ -9,7 +9,7 @@ use super::{
     body::{DeadlineBody, StreamLimits},
     drain::Drain,
     ended_tasks::EndedTasks,
-    messages::{GatheredBody, MessageCount},
+    messages::{DecompressionTurns, GatheredBody, MessageCount},
     outgoing::Held,
     peers::{Peer, PeerCall},
     tenant_calls::share,
@@ -45,6 +45,8 @@ pub struct Admission {
     pub max_deadline: Duration,
     /// The memory of the messages of all calls.
     pub messages: MessageBudget,
+    /// Who decompresses a large message.
+    pub turns: DecompressionTurns,
     /// Maximum size of a message, in bytes.
     pub max_message_bytes: usize,
     /// Maximum time for which the reader of a stream may take nothing.
@@ -189,7 +191,15 @@ impl Admission {
             true => MessageCount::Stream,
             false => MessageCount::One,
         };
-        let body = GatheredBody::new(body, &parts.headers, count, bytes, max_bytes, longest_wait);
+        let body = GatheredBody::new(
+            body,
+            &parts.headers,
+            count,
+            bytes,
+            max_bytes,
+            longest_wait,
+            self.turns.clone(),
+        );
         Request::from_parts(parts, body)
     }
 }

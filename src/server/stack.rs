@@ -3,9 +3,10 @@
 use super::{
     admission::Admission, authenticate::Authenticate, call_limits::LimitCalls,
     config::ServerConfig, drain::Drain, ended_tasks::EndedTasks, error_details::AddErrorDetails,
-    health::HealthServices, metadata_limit::LimitMetadata, only_grpc::OnlyGrpc,
-    public_calls::LimitPublicCalls, reflection, request_body::RequestBody, router::Router,
-    services::Services, signed_calls::ForbidSignedRetries, unread::UnreadResponses, web,
+    health::HealthServices, messages::DecompressionTurns, metadata_limit::LimitMetadata,
+    only_grpc::OnlyGrpc, public_calls::LimitPublicCalls, reflection, request_body::RequestBody,
+    router::Router, services::Services, signed_calls::ForbidSignedRetries, unread::UnreadResponses,
+    web,
 };
 use crate::{
     access::Access, layer::rule, memory::MessageBudget, service::Rpcs, telemetry::Telemetry,
@@ -56,6 +57,7 @@ impl InboundStacks {
         let ended_tasks = EndedTasks::default();
         let unread = UnreadResponses::new(config.stall_timeout, ended_tasks.clone());
         let watches = Arc::new(Semaphore::new(config.max_watches));
+        let turns = DecompressionTurns::on_half_of_the_processors();
         let build = |refused| {
             let admission = Admission {
                 drain: drain.clone(),
@@ -63,6 +65,7 @@ impl InboundStacks {
                 max_calls: config.max_calls,
                 max_deadline: config.max_deadline,
                 messages: messages.clone(),
+                turns: turns.clone(),
                 max_message_bytes: config.max_message_bytes,
                 stall_timeout: config.stall_timeout,
                 unread: unread.clone(),

@@ -27,8 +27,8 @@ pub use batches::{
 pub use documents::{complete_part, failed_item, in_part, items_cannot_be_signed, retry_delay};
 pub use files::{file_failed, files_disabled};
 pub use server::{
-    deadline_exceeded, detailed, draining, invalid_timeout, malformed_message, message_too_large,
-    metadata_too_large, out_of_message_memory, overloaded, overloaded_by_peer,
+    deadline_exceeded, detailed, draining, invalid_timeout, malformed_message, message_too_dense,
+    message_too_large, metadata_too_large, out_of_message_memory, overloaded, overloaded_by_peer,
     overloaded_by_tenant, panicked, reader_stalled, request_stalled, service_unknown,
     too_many_pending_calls, too_many_watches, too_many_watches_of_peer,
 };

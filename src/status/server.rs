@@ -103,6 +103,17 @@ pub fn message_too_large(max_bytes: usize) -> Status {
     )
 }
 
+/// The message decompresses to far more than was sent.
+pub fn message_too_dense(max_ratio: usize) -> Status {
+    plain(
+        Reason::MessageTooLarge,
+        format!(
+            "the message must not decompress to more than {max_ratio} times its size: send it \
+             uncompressed"
+        ),
+    )
+}
+
 /// The metadata, as HTTP/2 counts it, exceeds the limit.
 pub fn metadata_too_large(bytes: usize, max_bytes: usize) -> Status {
     let text = format!(

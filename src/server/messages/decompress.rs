@@ -15,7 +15,7 @@ const MAX_WINDOW_LOG: u32 = 23;
 
 /// How many times larger than sent a message may be. Text is compressed about
 /// tenfold.
-const MAX_RATIO: usize = 200;
+pub const MAX_RATIO: usize = 200;
 
 /// What a message may decompress to at any ratio, in bytes.
 const FREE_OF_RATIO: usize = 1024 * 1024;
@@ -25,13 +25,17 @@ pub struct Decompression {
     decoder: Box<dyn Read + Send>,
     yielded: usize,
     longest: usize,
+    /// By the ratio, in bytes.
+    longest_for_its_size: usize,
 }
 
 /// Why a message cannot be decompressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undecompressed {
-    /// It is larger than it may be; or it is over 200 times larger than sent.
+    /// It is larger than a message may be.
     TooLarge,
+    /// It is over [`MAX_RATIO`] times larger than sent.
+    TooDense,
     /// It is not in the encoding of the header, or in one that is not known.
     Malformed,
 }
@@ -63,14 +67,20 @@ impl Decompression {
         Ok(Decompression {
             decoder,
             yielded: 0,
-            longest: longest.min(size.saturating_mul(MAX_RATIO).max(FREE_OF_RATIO)),
+            longest,
+            longest_for_its_size: size.saturating_mul(MAX_RATIO).max(FREE_OF_RATIO),
         })
+    }
+
+    /// How much it has yielded, in bytes.
+    pub fn yielded(&self) -> usize {
+        self.yielded
     }
 
     /// The next piece; `None` at the end.
     ///
     /// # Errors
-    /// When the message is too large or malformed.
+    /// When the message is too large, too dense or malformed.
     pub fn next(&mut self) -> Result<Option<Bytes>, Undecompressed> {
         let mut piece = Vec::new();
         let read = (&mut self.decoder).take(PIECE as u64);
@@ -80,6 +90,9 @@ impl Decompression {
         self.yielded += piece.len();
         if self.yielded > self.longest {
             return Err(Undecompressed::TooLarge);
+        }
+        if self.yielded > self.longest_for_its_size {
+            return Err(Undecompressed::TooDense);
         }
         Ok((!piece.is_empty()).then(|| piece.into()))
     }
@@ -175,7 +188,7 @@ mod tests {
             ("zstd", zstd),
         ] {
             let read = decompressed(encoding, &bomb, usize::MAX);
-            assert_eq!(read, Err(Undecompressed::TooLarge), "{encoding}");
+            assert_eq!(read, Err(Undecompressed::TooDense), "{encoding}");
             let small = decompressed(encoding, &bomb[..bomb.len().min(64)], usize::MAX);
             assert!(small.is_err());
         }

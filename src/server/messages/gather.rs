@@ -2,7 +2,8 @@
 
 use super::{
     chunks::Chunks,
-    decompress::{Decompression, Undecompressed},
+    decompress::{Decompression, MAX_RATIO, Undecompressed},
+    decompression_turns::{DecompressionTurn, DecompressionTurns},
 };
 use crate::{
     memory::{MessageBytes, NoRoom},
@@ -60,12 +61,13 @@ struct Message {
     /// Arrived for this message or decompressed, and not yet drawn from the budget.
     undrawn: Option<Bytes>,
     waiting: Option<Pin<Box<Sleep>>>,
+    turns: DecompressionTurns,
     state: State,
 }
 
 enum State {
     Gathers,
-    Decompresses(Decompression),
+    Decompresses(Decompression, DecompressionTurn),
     Yields,
     Over,
 }
@@ -80,6 +82,7 @@ impl<B> GatheredBody<B> {
         bytes: Arc<MessageBytes>,
         max_bytes: usize,
         longest_wait: Duration,
+        turns: DecompressionTurns,
     ) -> Self {
         let is_encoded = headers.contains_key("grpc-encoding");
         GatheredBody {
@@ -94,6 +97,7 @@ impl<B> GatheredBody<B> {
                 arrived: Bytes::new(),
                 undrawn: None,
                 waiting: None,
+                turns,
                 state: State::Gathers,
             },
         }
@@ -132,7 +136,7 @@ where
                         message.arrived = data;
                     }
                 }
-                State::Decompresses(_) => ready!(message.poll_decompressed(cx))?,
+                State::Decompresses(..) => ready!(message.poll_decompressed(cx))?,
                 State::Yields => match message.gathered.pop_front() {
                     Some(chunk) => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
                     None => message.next(),
@@ -184,6 +188,10 @@ impl Message {
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(self.no_room(error))),
             Poll::Pending => {
+                // Others may go on, and end, meanwhile.
+                if let State::Decompresses(_, turn) = &mut self.state {
+                    turn.leave();
+                }
                 let longest = self.longest_wait;
                 let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(longest)));
                 ready!(waiting.as_mut().poll(cx));
@@ -240,7 +248,8 @@ impl Message {
                 let mut compressed = std::mem::take(&mut self.gathered);
                 compressed.advance(HEADER);
                 let begun = Decompression::begin(&headers, compressed, self.max_bytes);
-                State::Decompresses(begun.map_err(|error| self.undecompressed(error))?)
+                let begun = begun.map_err(|error| self.undecompressed(error))?;
+                State::Decompresses(begun, self.turns.turn())
             }
             // Without an encoding the library rejects the flag.
             _ => self.whole(),
@@ -261,9 +270,10 @@ impl Message {
 
     fn poll_decompressed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         for _ in 0..PIECES_A_TURN {
-            let State::Decompresses(decompression) = &mut self.state else {
+            let State::Decompresses(decompression, turn) = &mut self.state else {
                 return Poll::Ready(Ok(()));
             };
+            ready!(turn.poll_taken(cx, decompression.yielded()));
             match decompression.next() {
                 Ok(Some(piece)) => {
                     self.undrawn = Some(piece);
@@ -296,6 +306,7 @@ impl Message {
     fn undecompressed(&self, error: Undecompressed) -> Status {
         match error {
             Undecompressed::TooLarge => status::message_too_large(self.max_bytes),
+            Undecompressed::TooDense => status::message_too_dense(MAX_RATIO),
             Undecompressed::Malformed => status::malformed_message(),
         }
     }

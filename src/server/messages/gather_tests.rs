@@ -1,6 +1,8 @@
 use super::*;
 use crate::memory::MessageBudget;
-use std::convert::Infallible;
+use futures::poll;
+use http::HeaderValue;
+use std::{convert::Infallible, future::poll_fn, io::Write};
 
 fn framed(content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len()).unwrap().to_be_bytes();
@@ -28,6 +30,7 @@ fn body(
         bytes,
         100,
         longest_wait,
+        DecompressionTurns::on_half_of_the_processors(),
     ))
 }
 
@@ -97,4 +100,72 @@ async fn a_message_of_a_stream_that_is_cut_off_or_too_large_fails() {
         .unwrap();
     // The library says that it is cut off.
     assert_eq!(collected.to_bytes(), cut);
+}
+
+/// A body with one message of this many bytes, compressed.
+fn compressed(
+    length: usize,
+    turns: &DecompressionTurns,
+    budget: &MessageBudget,
+) -> Pin<Box<impl http_body::Body<Data = Bytes, Error = Status> + Send + use<>>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let text: Vec<u8> = (b'a'..=b'z').cycle().take(length).collect();
+    encoder.write_all(&text).unwrap();
+    let mut sent = framed(&encoder.finish().unwrap());
+    sent[0] = 1;
+    let frame = Ok::<_, Infallible>(Frame::data(Bytes::from(sent)));
+    let headers = HeaderMap::from_iter([(
+        http::HeaderName::from_static("grpc-encoding"),
+        HeaderValue::from_static("gzip"),
+    )]);
+    Box::pin(GatheredBody::new(
+        StreamBody::new(stream::iter([frame])),
+        &headers,
+        MessageCount::One,
+        Arc::new(budget.message(None, 1)),
+        length,
+        Duration::from_secs(60),
+        turns.clone(),
+    ))
+}
+
+const LARGE: usize = 4 << 20;
+
+#[tokio::test]
+async fn large_messages_are_decompressed_one_after_another() {
+    let budget = MessageBudget::new(100 * LARGE, Duration::from_secs(60));
+    let turns = DecompressionTurns::one();
+    let mut first = compressed(LARGE, &turns, &budget);
+    assert!(poll!(first.frame()).is_pending());
+    let of_first = budget.in_use();
+    let mut second = compressed(LARGE, &turns, &budget);
+    for _ in 0..100 {
+        assert!(poll!(second.frame()).is_pending());
+    }
+    // It has begun, and waits.
+    let of_second = budget.in_use() - of_first;
+    assert!((1..LARGE / 8).contains(&of_second), "{of_second}");
+    drop(first);
+    let second = second.collect().await.unwrap().to_bytes();
+    assert_eq!(second.len(), HEADER + LARGE);
+}
+
+#[tokio::test]
+async fn a_message_that_waits_for_memory_leaves_its_turn() {
+    let budget = MessageBudget::new(LARGE, Duration::from_secs(60));
+    let turns = DecompressionTurns::one();
+    let other = budget.message(None, 1);
+    other.draw(LARGE / 2).await.unwrap();
+    let mut first = compressed(LARGE / 4 * 3, &turns, &budget);
+    while budget.waiting() == 0 {
+        assert!(poll!(first.frame()).is_pending());
+    }
+    let mut turn = turns.turn();
+    poll_fn(|cx| turn.poll_taken(cx, LARGE)).await;
+    drop(other);
+    assert!(poll!(first.frame()).is_pending());
+    assert_eq!(budget.waiting(), 0);
+    turn.leave();
+    let first = first.collect().await.unwrap().to_bytes();
+    assert_eq!(first.len(), HEADER + LARGE / 4 * 3);
 }

@@ -9,6 +9,8 @@
 
 mod chunks;
 mod decompress;
+mod decompression_turns;
 mod gather;
 
+pub use decompression_turns::DecompressionTurns;
 pub use gather::{GatheredBody, MessageCount, first_gathered_message, gathered_message};

@@ -245,19 +245,24 @@ impl Attacker {
         Ok((response, stream))
     }
 
-    /// A whole call, until its status is there.
+    /// A whole call, until its status is there. Returns whether it could begin: not
+    /// when its connection has ended.
     pub async fn call(
         &self,
         sender: &SendRequest<Bytes>,
         path: &str,
         headers: &[(&str, &str)],
         body: Bytes,
-    ) {
+    ) -> bool {
         match self.begin(sender, path, headers, body).await {
-            Err(error) => self.note(ended_by(&error)),
+            Err(error) => {
+                self.note(ended_by(&error));
+                false
+            }
             Ok((response, mut stream)) => {
                 let _ = stream.send_data(Bytes::new(), true);
                 self.end(response).await;
+                true
             }
         }
     }

@@ -49,15 +49,15 @@ fn calls_without_a_pause() {
     let message = framed(&ask("hello").encode_to_vec());
     withstands(Variant::default(), async |attacker: Attacker| {
         let connections = (0..4).map(|_| async {
-            let Some(sender) = attacker.http2(65_535).await else {
-                return;
-            };
-            let callers = (0..250).map(|_| async {
-                while attacker.goes_on() {
-                    attacker.call(&sender, GENERATE, &[], message.clone()).await;
-                }
-            });
-            join_all(callers).await;
+            while attacker.goes_on() {
+                let Some(sender) = attacker.http2(65_535).await else {
+                    continue;
+                };
+                let call = || attacker.call(&sender, GENERATE, &[], message.clone());
+                let callers =
+                    (0..250).map(|_| async { while attacker.goes_on() && call().await {} });
+                join_all(callers).await;
+            }
         });
         join_all(connections).await;
     });
