@@ -98,6 +98,9 @@ impl From<io::Error> for UnreadableDocument {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 UnreadableDocument::new("it is truncated", "")
             }
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                UnreadableDocument::new("it takes too much memory", "split it")
+            }
             Err(error) => UnreadableDocument::new(error.to_string(), ""),
         }
     }

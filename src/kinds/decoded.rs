@@ -2,7 +2,7 @@
 
 use super::{
     bounds::UnreadableDocument,
-    encoding::{TextEncoding, incomplete, is_plain_ascii},
+    encoding::{TextEncoding, incomplete, is_control, is_plain_ascii},
 };
 use encoding_rs::{Decoder, Encoding, UTF_8, WINDOWS_1252};
 use std::io::{self, Read};
@@ -267,12 +267,6 @@ impl Mode {
     }
 }
 
-/// Whether a byte is a control character that texts do not have. Terminals have escapes,
-/// and manual pages backspaces.
-fn is_control(byte: u8) -> bool {
-    matches!(byte, 0..=6 | 14..=26 | 28..=31 | 127)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,6 +316,18 @@ mod tests {
         let mut wide = b"\0\0\xfe\xff".to_vec();
         wide.extend(text.chars().flat_map(|it| (it as u32).to_be_bytes()));
         assert_eq!(decoded(&wide), (text.to_owned(), "UTF-32BE", vec![]));
+    }
+
+    #[test]
+    fn what_is_declared_counts_unless_it_is_surely_utf8() {
+        let gbk = Encoding::for_label(b"gb2312");
+        let text = "代开各地增值税发票";
+        let (bytes, ..) = encoding_rs::GBK.encode(text);
+        for bytes in [&bytes[..], text.as_bytes()] {
+            assert_eq!(Decoded::new(bytes, gbk).read_text().unwrap(), text);
+        }
+        let short = Decoded::new("é".as_bytes(), Some(WINDOWS_1252)).read_text();
+        assert_eq!(short.unwrap(), "Ã©");
     }
 
     #[test]

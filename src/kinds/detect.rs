@@ -1,7 +1,7 @@
 //! What a document is: its first bytes decide, and its extension only between kinds of text.
 
 use super::bounds::UnreadableDocument;
-use super::encoding::is_wide;
+use super::encoding::{is_control, is_wide};
 
 /// How many of the first bytes decide.
 pub const HEAD: usize = 8192;
@@ -30,7 +30,7 @@ pub enum Kind {
 }
 
 /// What a file that cannot be read begins with, what it is, and what would help.
-const UNREADABLE: [(usize, &[u8], &str, &str); 28] = [
+const UNREADABLE: [(usize, &[u8], &str, &str); 32] = [
     (0, b"\x7fELF", "a program", ""),
     (0, b"MZ", "a program", ""),
     (0, b"\xca\xfe\xba\xbe", "a program", ""),
@@ -45,6 +45,10 @@ const UNREADABLE: [(usize, &[u8], &str, &str); 28] = [
     (0, b"OggS", "audio or video", "transcribe it"),
     (0, b"ID3", "audio or video", "transcribe it"),
     (0, b"fLaC", "audio or video", "transcribe it"),
+    (8, b"WAVE", "audio or video", "transcribe it"),
+    (8, b"AVI ", "audio or video", "transcribe it"),
+    (8, b"AIFF", "audio or video", "transcribe it"),
+    (0, b".snd\0", "audio or video", "transcribe it"),
     (0, b"\xfd7zXZ\0", "xz", "decompress it with `xz -d`"),
     (0, b"BZh", "bzip2", "decompress it with `bzip2 -d`"),
     (0, b"LZIP", "lzip", "decompress it with `lzip -d`"),
@@ -131,9 +135,10 @@ impl Kind {
 /// When it is known to be something that cannot be read.
 pub fn kind_of(head: &[u8], name: &str) -> Result<Kind, UnreadableDocument> {
     for (offset, magic, what, advice) in UNREADABLE {
-        // A text may begin with "MZ".
-        let is_binary = magic.len() > 3 || magic[0] > 0x7f || head.contains(&0);
-        if head.get(offset..).is_some_and(|it| it.starts_with(magic)) && is_binary {
+        let is_there = head
+            .get(offset..)
+            .is_some_and(|rest| rest.starts_with(magic));
+        if is_there && (!is_of_words(magic) || head.iter().any(|it| is_control(*it))) {
             return Err(UnreadableDocument::new(format!("it is {what}"), advice));
         }
     }
@@ -166,6 +171,12 @@ pub fn kind_of(head: &[u8], name: &str) -> Result<Kind, UnreadableDocument> {
         return Err(UnreadableDocument::new("it is binary", ""));
     }
     Ok(kind_of_text(head, name))
+}
+
+/// Whether a text may have this where a file that is not text has it, such as "GIF89a is old".
+fn is_of_words(magic: &[u8]) -> bool {
+    let mut bytes = magic.iter();
+    bytes.all(|it| it.is_ascii_alphanumeric() || matches!(it, b' ' | b'&'))
 }
 
 /// Which kind of text it is.
@@ -315,6 +326,8 @@ mod tests {
             (b"Hello", "a.1", Kind::Text),
             (b"Hello", "a.8", Kind::Text),
             (b"MZ is how programs begin", "a.txt", Kind::Text),
+            (b"GIF89a is an old format", "a.txt", Kind::Text),
+            (b"How the WEBP format works", "a.txt", Kind::Text),
             (b"\xff\xfeH\0e\0", "a.txt", Kind::Text),
             (b"", "a.txt", Kind::Text),
         ] {
@@ -330,6 +343,15 @@ mod tests {
                 "failed to read it: it is a program",
             ),
             (b"a\0b\0\0\0c", "failed to read it: it is binary"),
+            (
+                b"RIFF\x24\x08\0\0WAVEfmt ",
+                "failed to read it: it is audio or video; transcribe it",
+            ),
+            (
+                b"RIFF\x24\x08\0\0WEBPVP8 ",
+                "failed to read it: it is an image; attach it with `generate --file`, or \
+                 recognize its text",
+            ),
             (
                 b"\xfd7zXZ\0",
                 "failed to read it: it is xz; decompress it with `xz -d`",

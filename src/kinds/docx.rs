@@ -8,19 +8,42 @@ use super::{
     xml::{self, XmlEvent},
 };
 
-/// What follows the text.
-const NOTES: [&str; 2] = ["word/footnotes.xml", "word/endnotes.xml"];
+/// The parts that follow the text, by their types.
+const NOTES: [&str; 2] = ["footnotes", "endnotes"];
 
-/// Reads a docx.
+/// Where the parts of a docx are.
+const FOLDER: &str = "word";
+
+/// The part that has the text, if the archive is a docx. Its name is that of Word, or any
+/// other, such as `word/document2.xml`.
+pub fn main_part(members: &mut Members) -> Option<String> {
+    let usual = format!("{FOLDER}/document.xml");
+    if members.has(&usual) {
+        return Some(usual);
+    }
+    let named = related(members, "_rels/.rels", "", "officeDocument")?;
+    let is_word = named.starts_with(&format!("{FOLDER}/"));
+    (is_word && members.has(&named)).then_some(named)
+}
+
+/// Reads a docx whose text is in this part.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn read(members: &mut Members, layout: &mut Layout) -> Result<Reading, UnreadableDocument> {
-    let mut images = part(members, "word/document.xml", layout)?;
-    for name in NOTES {
-        if members.has(name) {
+pub fn read(
+    members: &mut Members,
+    main: &str,
+    layout: &mut Layout,
+) -> Result<Reading, UnreadableDocument> {
+    let mut images = part(members, main, layout)?;
+    let (folder, file) = main.rsplit_once('/').unwrap_or(("", main));
+    let relations = format!("{folder}/_rels/{file}.rels");
+    for kind in NOTES {
+        let name = related(members, &relations, folder, kind);
+        let name = name.unwrap_or_else(|| format!("{folder}/{kind}.xml"));
+        if members.has(&name) {
             layout.paragraph();
-            images += part(members, name, layout)?;
+            images += part(members, &name, layout)?;
         }
     }
     layout.end()?;
@@ -28,6 +51,29 @@ pub fn read(members: &mut Members, layout: &mut Layout) -> Result<Reading, Unrea
         kind: "docx".to_owned(),
         notes: notes(images, &[]),
         ..Reading::default()
+    })
+}
+
+/// The part of a type that relations name, relative to a folder of the archive.
+fn related(members: &mut Members, relations: &str, folder: &str, kind: &str) -> Option<String> {
+    let mut name = None;
+    let read = members.with(relations, |member| {
+        xml::read(member, |event| {
+            if let XmlEvent::Start("Relationship", attributes) = event
+                && let Some(of) = attributes.get("Type")
+                && of.rsplit('/').next() == Some(kind)
+            {
+                name = name.take().or_else(|| attributes.get("Target"));
+            }
+            Ok(())
+        })
+    });
+    read.ok()?;
+    let name = name?;
+    Some(match name.strip_prefix('/') {
+        Some(absolute) => absolute.to_owned(),
+        None if folder.is_empty() => name,
+        None => format!("{folder}/{name}"),
     })
 }
 

@@ -10,6 +10,10 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 /// In UTF-8, at most one character in this many may be in another encoding.
 const CHARACTERS_PER_STRAY: usize = 10;
 
+/// Bytes that are at least this many characters of UTF-8, and nothing else, are UTF-8,
+/// whatever a document says of itself: hardly any text of another encoding looks so.
+const SURELY_UTF8: usize = 3;
+
 /// The encoding of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextEncoding {
@@ -36,8 +40,9 @@ impl TextEncoding {
     pub fn of(bytes: &[u8], declared: Option<&'static Encoding>, is_ended: bool) -> Self {
         let (characters, stray) = count_utf8(bytes, is_ended);
         let is_utf8 = stray * CHARACTERS_PER_STRAY <= characters && characters > 0;
+        let is_surely_utf8 = stray == 0 && characters >= SURELY_UTF8;
         let encoding = match declared {
-            Some(declared) if declared != UTF_8 => declared,
+            Some(declared) if declared != UTF_8 && !is_surely_utf8 => declared,
             _ if is_utf8 => UTF_8,
             _ => {
                 let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
@@ -105,6 +110,12 @@ fn wide(head: &[u8]) -> Option<(TextEncoding, usize)> {
         return Some((TextEncoding::Other(UTF_16BE), 0));
     }
     None
+}
+
+/// Whether a byte is a control character that texts do not have. Terminals have escapes,
+/// and manual pages backspaces.
+pub fn is_control(byte: u8) -> bool {
+    matches!(byte, 0..=6 | 14..=26 | 28..=31 | 127)
 }
 
 /// Whether bytes are ASCII, and not an escape of ISO-2022-JP.

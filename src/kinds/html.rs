@@ -3,13 +3,16 @@
 //!
 //! Of the tokens as they come: no tree is built, so that nesting costs nothing.
 
-use super::{bounds::UnreadableDocument, decoded::Decoded, layout::Layout, reading::Reading};
+use super::{
+    bounds::UnreadableDocument,
+    declared::{self, DECLARATION},
+    decoded::Decoded,
+    layout::Layout,
+    reading::Reading,
+};
 use encoding_rs::Encoding;
 use html5gum::{DefaultEmitter, IoReader, StartTag, State, Token, Tokenizer};
 use std::io::{self, Cursor, Read};
-
-/// How far the encoding is looked for, in bytes; as browsers do.
-const DECLARATION: u64 = 1024;
 
 /// Maximum depth of indentation of lists.
 const DEEPEST_LIST: usize = 32;
@@ -21,7 +24,7 @@ const DEEPEST_LIST: usize = 32;
 pub fn read(input: &mut dyn Read, layout: &mut Layout) -> Result<Reading, UnreadableDocument> {
     let mut head = Vec::new();
     input.take(DECLARATION).read_to_end(&mut head)?;
-    let declared = declared(&head);
+    let declared = declared::of_page(&head);
     let is_xml = head.trim_ascii_start().starts_with(b"<?xml");
     read_encoded(
         &mut Cursor::new(head).chain(input),
@@ -80,19 +83,6 @@ pub fn read_encoded(
         notes,
         ..Reading::default()
     })
-}
-
-/// The encoding that a page declares, in its XML declaration or in `meta`.
-fn declared(head: &[u8]) -> Option<&'static Encoding> {
-    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
-    let xml = head
-        .starts_with("<?xml")
-        .then(|| head.split("?>").next()?.split_once("encoding="))
-        .flatten();
-    let (_, label) = xml.or_else(|| head.split_once("charset="))?;
-    let label = label.trim_start_matches(['"', '\'', ' ']);
-    let end = label.find(['"', '\'', ' ', ';', '>', '/'])?;
-    Encoding::for_label(&label.as_bytes()[..end])
 }
 
 /// How the content of an element is read.

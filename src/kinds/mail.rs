@@ -1,6 +1,9 @@
 //! A mail: who wrote to whom and when, its subject and its text. Attachments are named.
 
-use super::{bounds::UnreadableDocument, decoded::Decoded, html, layout::Layout, reading::Reading};
+use super::{
+    bounds::UnreadableDocument, decoded::Decoded, encoding::is_wide, html, layout::Layout,
+    reading::Reading,
+};
 use base64::engine::DecodePaddingMode;
 use base64::{Engine, alphabet, engine::GeneralPurpose, engine::GeneralPurposeConfig};
 use encoding_rs::Encoding;
@@ -31,6 +34,13 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 /// # Errors
 /// When it is damaged, exceeds a bound, or has others after it.
 pub fn read(bytes: &[u8], layout: &mut Layout) -> Result<Reading, UnreadableDocument> {
+    let narrow;
+    let bytes = if is_wide(bytes) {
+        narrow = Decoded::new(bytes, None).read_text()?;
+        narrow.as_bytes()
+    } else {
+        bytes
+    };
     let bytes = without_envelope(bytes)?;
     let mut text = MailText {
         layout,
@@ -121,7 +131,7 @@ impl MailText<'_, '_, '_> {
             let reason = format!("it has more than {MAX_PARTS} parts");
             return Err(UnreadableDocument::new(reason, ""));
         }
-        let kind = part.ctype.mimetype.as_str();
+        let kind = kind(part);
         let disposition = part.get_content_disposition();
         let name = disposition
             .params
@@ -136,8 +146,8 @@ impl MailText<'_, '_, '_> {
             _ if kind.starts_with("multipart/") && !part.subparts.is_empty() => {
                 part.subparts.iter().try_for_each(|it| self.part(it, depth))
             }
-            "text/plain" | "text/html" if !is_attached => self.text(part),
-            "message/rfc822" if depth < DEEPEST => {
+            _ if kind.starts_with("text/") && !is_attached => self.text(part),
+            "message/rfc822" | "message/global" | "message/news" if depth < DEEPEST => {
                 let body = decoded(part)?;
                 self.layout.paragraph();
                 self.mail(&parsed(&body)?, depth + 1)
@@ -171,15 +181,23 @@ impl MailText<'_, '_, '_> {
     }
 }
 
-/// The plain text of alternatives, or the last one, which is the richest.
+/// The type of a part. One that is no type is plain text, as of mails from before MIME.
+fn kind<'a>(part: &'a ParsedMail) -> &'a str {
+    let kind = part.ctype.mimetype.as_str();
+    if kind.contains('/') {
+        kind
+    } else {
+        "text/plain"
+    }
+}
+
+/// The plain text of alternatives, or the last one, which is the richest, or any text.
 fn preferred<'a, 'm>(parts: &'a [ParsedMail<'m>]) -> Option<&'a ParsedMail<'m>> {
-    let plain = parts.iter().find(|it| it.ctype.mimetype == "text/plain");
-    plain.or_else(|| {
-        let mut readable = parts.iter().rev();
-        readable.find(|it| {
-            it.ctype.mimetype == "text/html" || it.ctype.mimetype.starts_with("multipart/")
-        })
-    })
+    let is_rich = |it: &&ParsedMail| kind(it) == "text/html" || kind(it).starts_with("multipart/");
+    let plain = parts.iter().find(|it| kind(it) == "text/plain");
+    plain
+        .or_else(|| parts.iter().rev().find(is_rich))
+        .or_else(|| parts.iter().find(|it| kind(it).starts_with("text/")))
 }
 
 /// The bytes of a part, also if they are not quite as they should be encoded.
@@ -240,6 +258,37 @@ mod tests {
             "From: Jürgen <a@example.com>\nTo: b@example.com\nSubject: Lunch\n\nGrüße\n"
         );
         assert_eq!(notes, ["attachments were left out: menu.pdf"]);
+    }
+
+    #[test]
+    fn any_text_that_is_not_attached_is_kept() {
+        let (text, notes) = text_of(
+            "Subject: x\nContent-Type: multipart/mixed; boundary=x\n\n--x\n\
+             Content-Type: text\n\nNo type\n--x\nContent-Type: text/x-patch\n\n+a\n--x\n\
+             Content-Type: message/news\n\nSubject: y\n\nNews\n--x\n\
+             Content-Type: multipart/alternative; boundary=y\n\n--y\n\
+             Content-Type: text/calendar\n\nMeeting\n--y--\n--x\n\
+             Content-Type: text/csv\nContent-Disposition: attachment; filename=a.csv\n\n1\n\
+             --x--\n",
+        )
+        .unwrap();
+        assert_eq!(
+            text,
+            "Subject: x\n\nNo type\n\n+a\n\nSubject: y\n\nNews\n\nMeeting\n"
+        );
+        assert_eq!(notes, ["attachments were left out: a.csv"]);
+    }
+
+    #[test]
+    fn a_mail_in_utf16_is_read() {
+        let mail = "From: a@b\nSubject: größer\n\nHello\n";
+        let bytes: Vec<u8> = mail.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for mark in [&b""[..], b"\xff\xfe"] {
+            let mut text = Vec::new();
+            let mut sink = TextSink::new(&mut text);
+            read(&[mark, &bytes].concat(), &mut Layout::new(&mut sink)).unwrap();
+            assert_eq!(String::from_utf8(text).unwrap(), mail);
+        }
     }
 
     #[test]

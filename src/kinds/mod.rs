@@ -5,6 +5,7 @@
 //! command line calls [`read`] in a process of its own, whose memory and time are limited.
 
 mod bounds;
+mod declared;
 mod decoded;
 mod detect;
 mod docx;
@@ -19,6 +20,7 @@ mod office;
 mod packed;
 mod pdf;
 mod pdf_form;
+mod pdf_page;
 mod plain;
 mod reading;
 mod roff;
@@ -67,27 +69,30 @@ fn read_packed(
     let kind = kind_of(&head, name)?;
     let mut input = Cursor::new(head).chain(input);
     let title = kind.title();
-    let read = match kind {
-        Kind::Gzip | Kind::Zstd if nesting == MAX_NESTING => Err(UnreadableDocument::new(
-            format!("it is compressed more than {MAX_NESTING} times"),
-            "decompress it first",
-        )),
-        Kind::Gzip | Kind::Zstd => {
-            let mut unpacked: Box<dyn BufRead + '_> = match kind {
-                Kind::Gzip => Box::new(packed::gzip(&mut input)),
-                _ => Box::new(packed::zstd(&mut input)?),
-            };
-            let inner = packed::inner_name(name);
-            return read_packed(&mut unpacked, inner, form, sink, nesting + 1)
-                .map_err(|error| error.of(title));
-        }
-        Kind::Text | Kind::Markdown => plain::read(&mut input, sink),
-        Kind::Html => html::read(&mut input, &mut Layout::new(sink)),
-        Kind::Man => roff::read(&mut input, &mut Layout::new(sink)),
-        Kind::Mail => mail::read(&bounds::whole(&mut input)?, &mut Layout::new(sink)),
-        Kind::Pdf => pdf::read(&bounds::whole(&mut input)?, form, sink),
-        Kind::Zip => office::read(bounds::whole(&mut input)?, &mut Layout::new(sink)),
-    };
+    let read =
+        match kind {
+            Kind::Gzip | Kind::Zstd if nesting == MAX_NESTING => Err(UnreadableDocument::new(
+                format!("it is compressed more than {MAX_NESTING} times"),
+                "decompress it first",
+            )),
+            Kind::Gzip | Kind::Zstd => {
+                let mut unpacked: Box<dyn BufRead + '_> = match kind {
+                    Kind::Gzip => Box::new(packed::gzip(&mut input)),
+                    _ => Box::new(packed::zstd(&mut input)?),
+                };
+                let inner = packed::inner_name(name);
+                return read_packed(&mut unpacked, inner, form, sink, nesting + 1)
+                    .map_err(|error| error.of(title));
+            }
+            Kind::Text | Kind::Markdown => plain::read(&mut input, sink),
+            Kind::Html => html::read(&mut input, &mut Layout::new(sink)),
+            Kind::Man => roff::read(&mut input, &mut Layout::new(sink)),
+            Kind::Mail => bounds::whole(&mut input)
+                .and_then(|bytes| mail::read(&bytes, &mut Layout::new(sink))),
+            Kind::Pdf => bounds::whole(&mut input).and_then(|bytes| pdf::read(&bytes, form, sink)),
+            Kind::Zip => bounds::whole(&mut input)
+                .and_then(|bytes| office::read(bytes, &mut Layout::new(sink))),
+        };
     let mut reading = read.map_err(|error| error.of(title))?;
     if reading.kind.is_empty() {
         kind.name().clone_into(&mut reading.kind);

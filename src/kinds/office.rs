@@ -17,8 +17,8 @@ pub fn read(bytes: Vec<u8>, layout: &mut Layout) -> Result<Reading, UnreadableDo
     let mut members = Members::new(bytes)?;
     let kind = members.text("mimetype").unwrap_or_default();
     let kind = kind.trim();
-    if members.has("word/document.xml") {
-        return docx::read(&mut members, layout).map_err(|error| error.of("docx"));
+    if let Some(main) = docx::main_part(&mut members) {
+        return docx::read(&mut members, &main, layout).map_err(|error| error.of("docx"));
     }
     if kind.starts_with("application/vnd.oasis.opendocument.text") {
         return odt::read(&mut members, layout).map_err(|error| error.of("odt"));
@@ -73,6 +73,35 @@ mod tests {
         assert_eq!(text, "# Title\n\nOne & two\n\n- Point\n\na | b\n");
         assert_eq!(reading.kind, "docx");
         assert_eq!(reading.notes, ["1 images were left out"]);
+    }
+
+    #[test]
+    fn a_docx_has_its_text_where_its_relations_say() {
+        let relations = |kind, target| {
+            format!(
+                "<Relationships><Relationship Type='a/{kind}' Target='{target}'/></Relationships>"
+            )
+        };
+        let part = |text| format!("<w:p xmlns:w='w'><w:r><w:t>{text}</w:t></w:r></w:p>");
+        let (text, reading) = text_of(&[
+            (
+                "_rels/.rels",
+                &*relations("officeDocument", "/word/document2.xml"),
+            ),
+            ("word/document2.xml", &*part("Text")),
+            (
+                "word/_rels/document2.xml.rels",
+                &*relations("footnotes", "footnotes2.xml"),
+            ),
+            ("word/footnotes2.xml", &*part("Note")),
+            ("word/endnotes.xml", &*part("End")),
+        ])
+        .unwrap();
+        assert_eq!(text, "Text\n\nNote\n\nEnd\n");
+        assert_eq!(reading.kind, "docx");
+        let other = relations("officeDocument", "ppt/presentation.xml");
+        let error = text_of(&[("_rels/.rels", &*other), ("ppt/presentation.xml", "<x/>")]);
+        assert!(error.unwrap_err().contains("a presentation"));
     }
 
     #[test]

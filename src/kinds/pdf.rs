@@ -6,11 +6,12 @@
 use super::{
     bounds::{TextSink, UnreadableDocument},
     pdf_form::{DocumentTokens, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_PAGES, PdfForm, SentAs},
+    pdf_page::{PageText, is_understood},
     reading::Reading,
 };
-use pdf_extract::{ConvertToFmt, Document, PlainTextOutput, output_doc_page};
+use pdf_extract::{Document, ObjectId};
 use std::{
-    fmt::{self, Write},
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -23,9 +24,6 @@ const DECRYPT: &str = "remove its password with `qpdf --decrypt`";
 
 /// How a PDF begins that goes as a document.
 const HEADER: &[u8] = b"%PDF-";
-
-/// Maximum size of the text of a page, in bytes.
-const MAX_PAGE: usize = 16 * 1024 * 1024;
 
 /// Reads a PDF: writes all of it, if it goes as a document, or else its text.
 ///
@@ -94,7 +92,7 @@ fn written(
 struct OpenedPdf {
     document: Document,
     /// The numbers of its pages.
-    pages: Vec<u32>,
+    pages: BTreeMap<u32, ObjectId>,
     is_encrypted: bool,
 }
 
@@ -138,7 +136,7 @@ impl OpenedPdf {
         }
         Ok(OpenedPdf {
             document,
-            pages: pages.into_keys().collect(),
+            pages,
             is_encrypted,
         })
     }
@@ -164,18 +162,8 @@ impl OpenedPdf {
         tokens.are_few()
             && self
                 .pages
-                .iter()
-                .all(|page| tokens.add(&self.page(*page).0))
-    }
-
-    /// The text of a page, and whether all of it could be read.
-    fn page(&self, page: u32) -> (String, bool) {
-        let mut text = PageText::default();
-        let written = catch_unwind(AssertUnwindSafe(|| {
-            let mut output = PlainTextOutput::new(&mut text);
-            output_doc_page(&self.document, &mut output, page)
-        }));
-        (text.text, matches!(written, Ok(Ok(()))))
+                .keys()
+                .all(|page| tokens.add(&PageText::of(&self.document, *page).text))
     }
 
     fn document(&self, bytes: &[u8], sink: &mut TextSink) -> Result<Reading, UnreadableDocument> {
@@ -188,11 +176,13 @@ impl OpenedPdf {
         mut notes: Vec<String>,
         sink: &mut TextSink,
     ) -> Result<Reading, UnreadableDocument> {
-        let mut failed = 0;
-        for page in &self.pages {
-            let (text, is_complete) = self.page(*page);
-            failed += usize::from(!is_complete);
-            let text = text.trim();
+        let (mut failed, mut partial, mut unknown) = (0, 0, 0);
+        for (number, id) in &self.pages {
+            let page = PageText::of(&self.document, *number);
+            failed += usize::from(!page.is_whole);
+            partial += usize::from(!page.is_whole || !is_understood(&self.document, *id));
+            unknown += page.unknown;
+            let text = page.text.trim();
             if !text.is_empty() {
                 // A page begins with a form feed, as `pdftotext` writes them.
                 sink.push(if sink.has_text() { "\u{c}" } else { "" })?;
@@ -203,14 +193,26 @@ impl OpenedPdf {
         if failed == self.pages.len() {
             return Err(NotOpened::Damaged.into());
         }
+        if !sink.has_text() && unknown > 0 {
+            let reason = "its fonts do not say which characters they show";
+            return Err(UnreadableDocument::new(reason, ADVICE));
+        }
+        if !sink.has_text() && partial > 0 {
+            return Err(NotOpened::Damaged.into());
+        }
         if !sink.has_text() {
             let advice = "its pages may be images: recognize their text with `ocrmypdf`, or send it with `--pdf document`";
             return Err(UnreadableDocument::new("it has no text", advice));
         }
-        if failed > 0 {
+        if partial > 0 {
             notes.push(format!(
-                "{failed} of {} pages could not be read completely",
+                "{partial} of {} pages could not be read completely",
                 self.pages.len()
+            ));
+        }
+        if unknown > 0 {
+            notes.push(format!(
+                "{unknown} characters that their fonts do not name were left out"
             ));
         }
         Ok(Reading {
@@ -219,40 +221,5 @@ impl OpenedPdf {
             notes,
             ..Reading::default()
         })
-    }
-}
-
-/// The text of a page, with ligatures as letters.
-#[derive(Default)]
-struct PageText {
-    text: String,
-}
-
-impl Write for PageText {
-    fn write_str(&mut self, piece: &str) -> fmt::Result {
-        if self.text.len() > MAX_PAGE {
-            return Err(fmt::Error);
-        }
-        for character in piece.chars() {
-            match character {
-                '\u{fb00}' => self.text.push_str("ff"),
-                '\u{fb01}' => self.text.push_str("fi"),
-                '\u{fb02}' => self.text.push_str("fl"),
-                '\u{fb03}' => self.text.push_str("ffi"),
-                '\u{fb04}' => self.text.push_str("ffl"),
-                '\u{ad}' => self.text.push('-'),
-                it if it.is_control() && it != '\n' && it != '\t' => {}
-                it => self.text.push(it),
-            }
-        }
-        Ok(())
-    }
-}
-
-impl ConvertToFmt for &mut PageText {
-    type Writer = Self;
-
-    fn convert(self) -> Self {
-        self
     }
 }

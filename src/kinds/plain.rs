@@ -2,18 +2,22 @@
 
 use super::{
     bounds::{TextSink, UnreadableDocument},
+    declared::{self, DECLARATION},
     decoded::Decoded,
     encoding::incomplete,
     reading::Reading,
 };
-use std::io::Read;
+use std::io::{Cursor, Read};
 
 /// Reads text of any encoding.
 ///
 /// # Errors
 /// When it cannot be read, or is not text.
 pub fn read(input: &mut dyn Read, sink: &mut TextSink) -> Result<Reading, UnreadableDocument> {
-    let mut decoded = Decoded::new(input, None);
+    let mut head = Vec::new();
+    input.take(DECLARATION).read_to_end(&mut head)?;
+    let declared = declared::of_text(&head);
+    let mut decoded = Decoded::new(Cursor::new(head).chain(input), declared);
     let mut buffer = vec![0; 64 * 1024];
     let mut rest = 0;
     loop {

@@ -14,8 +14,13 @@ mod mdoc_line;
 mod page;
 mod table;
 
-use super::{bounds::UnreadableDocument, decoded::Decoded, layout::Layout, reading::Reading};
-use encoding_rs::Encoding;
+use super::{
+    bounds::UnreadableDocument,
+    declared::{self, DECLARATION},
+    decoded::Decoded,
+    layout::Layout,
+    reading::Reading,
+};
 use page::Page;
 use std::io::{BufRead, BufReader, Cursor, Read};
 
@@ -28,8 +33,8 @@ const MAX_LINE: u64 = 1024 * 1024;
 /// When it cannot be read, is not text, or exceeds a bound.
 pub fn read(input: &mut dyn Read, layout: &mut Layout) -> Result<Reading, UnreadableDocument> {
     let mut head = Vec::new();
-    input.take(256).read_to_end(&mut head)?;
-    let declared = declared(&head);
+    input.take(DECLARATION).read_to_end(&mut head)?;
+    let declared = declared::of_text(&head);
     let mut decoded = Decoded::new(Cursor::new(head).chain(input), declared);
     let mut lines = BufReader::new(&mut decoded);
     let mut page = Page::new(layout);
@@ -48,15 +53,6 @@ pub fn read(input: &mut dyn Read, layout: &mut Layout) -> Result<Reading, Unread
         notes: [decoded.notes(), notes].concat(),
         ..Reading::default()
     })
-}
-
-/// What the first line says of the encoding, for Emacs and groff.
-fn declared(head: &[u8]) -> Option<&'static Encoding> {
-    let head = String::from_utf8_lossy(head);
-    let (_, label) = head.lines().next()?.split_once("coding:")?;
-    let label = label.trim_start();
-    let end = label.find([' ', ';']).unwrap_or(label.len());
-    Encoding::for_label(&label.as_bytes()[..end])
 }
 
 #[cfg(test)]
