@@ -3,7 +3,7 @@
 
 use parking_lot::Mutex;
 use std::{net::IpAddr, sync::Arc, time::Duration};
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 /// Who shares responses, usage and turns; `None` without access control.
 pub type Tenant = Option<Arc<str>>;
@@ -25,7 +25,11 @@ pub struct PeerNetwork(pub IpAddr);
 /// The items of a stream that are in flight: while there are some, its caller may wait for
 /// their results, and need send nothing.
 #[derive(Debug, Clone, Default)]
-pub struct ItemsInFlight(Arc<Mutex<ItemCount>>);
+pub struct ItemsInFlight {
+    count: Arc<Mutex<ItemCount>>,
+    /// One that waits for the end of an item is notified.
+    ended: Arc<Notify>,
+}
 
 #[derive(Debug, Default)]
 struct ItemCount {
@@ -41,14 +45,24 @@ pub struct ItemInFlight(ItemsInFlight);
 impl ItemsInFlight {
     /// Counts one more.
     pub fn begin(&self) -> ItemInFlight {
-        self.0.lock().in_flight += 1;
+        self.count.lock().in_flight += 1;
         ItemInFlight(self.clone())
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count.lock().in_flight
+    }
+
+    /// Waits until one has ended since this returned last. For one caller at a time.
+    pub async fn one_ended(&self) {
+        self.ended.notified().await;
     }
 
     /// Until when the caller may send nothing, if it may do so for this time when none is in
     /// flight; `None` if that has passed.
     pub fn quiet_until(&self, patience: Duration) -> Option<Instant> {
-        let count = self.0.lock();
+        let count = self.count.lock();
         let now = Instant::now();
         if count.in_flight > 0 {
             return Some(now + patience);
@@ -60,11 +74,13 @@ impl ItemsInFlight {
 
 impl Drop for ItemInFlight {
     fn drop(&mut self) {
-        let mut count = self.0.0.lock();
+        let mut count = self.0.count.lock();
         count.in_flight -= 1;
         if count.in_flight == 0 {
             count.idle_since = Some(Instant::now());
         }
+        drop(count);
+        self.0.ended.notify_one();
     }
 }
 

@@ -1,5 +1,10 @@
 //! The code generated from `proto/` and `health/`, and the descriptors for reflection.
 
+mod decoded_size;
+mod message_types;
+
+pub use decoded_size::DecodedSize;
+
 /// Messages, client and server of the package `claude.v1`.
 #[allow(missing_docs, clippy::all, clippy::unwrap_used)]
 pub mod v1 {

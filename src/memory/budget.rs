@@ -94,6 +94,16 @@ impl MessageBytes {
         }
     }
 
+    /// The size of the budget, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.budget.capacity()
+    }
+
+    /// How long it waits for room at most.
+    pub fn longest_wait(&self) -> Duration {
+        self.budget.longest_wait()
+    }
+
     /// Draws further bytes for this message, waiting for room. After `Pending`,
     /// the call must be repeated with the same number.
     ///

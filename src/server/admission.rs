@@ -21,7 +21,8 @@ use crate::{
     call::{Deadline, Holder},
     layer::{Next, Rule},
     memory::{MessageBudget, MessageBytes},
-    proto, status,
+    proto::{self, DecodedSize},
+    status,
     telemetry::CallRecord,
 };
 use bytes::Bytes;
@@ -183,21 +184,24 @@ impl Admission {
         request: Request<B>,
         bytes: Arc<MessageBytes>,
     ) -> Request<GatheredBody<B>> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let max_bytes = self.max_message_bytes.min(self.messages.capacity());
-        let longest_wait = self.messages.longest_wait();
         let is_stream = proto::method(parts.uri.path()).is_some_and(proto::is_client_stream);
         let count = match is_stream {
             true => MessageCount::Stream,
             false => MessageCount::One,
         };
+        let decoded_size = DecodedSize::of_requests(parts.uri.path());
+        if is_stream {
+            parts.extensions.insert(decoded_size.clone());
+        }
         let body = GatheredBody::new(
             body,
             &parts.headers,
             count,
             bytes,
+            decoded_size,
             max_bytes,
-            longest_wait,
             self.turns.clone(),
         );
         Request::from_parts(parts, body)

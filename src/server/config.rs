@@ -22,13 +22,14 @@ pub struct ServerConfig {
     /// least 1. The Claude API accepts 32 MiB of JSON, in which Base64 makes
     /// images and PDFs a third larger.
     pub max_message_bytes: usize,
-    /// Maximum number of bytes of all messages in flight, after decompression,
-    /// from their first byte to the end of their answer; at least 1. A message
-    /// that does not fit waits, up to `bytes_timeout`. So does one whose tenant, or
-    /// peer without access control, has its share: its other messages hold more than
-    /// 8 times its weight as many bytes as stay free, or 16 times for a message of up
-    /// to 64 KiB. Unset, it is an eighth of the limit of the memory cgroup, or of the
-    /// memory of the machine: a message costs several times its size.
+    /// Maximum number of bytes of all messages in flight, after decompression and with
+    /// what their elements take once they are decoded, from their first byte to the
+    /// end of their answer; at least 1. A message that does not fit waits, up to
+    /// `bytes_timeout`. So does one whose tenant, or peer without access control, has
+    /// its share: its other messages hold more than 8 times its weight as many bytes as
+    /// stay free, or 16 times for a message of up to 64 KiB. Unset, it is an eighth of
+    /// the limit of the memory cgroup, or of the memory of the machine: a message costs
+    /// several times its size.
     pub max_bytes_in_flight: Option<usize>,
     /// Maximum time that a message waits for others to make room. Then the call
     /// is shed with `UNAVAILABLE`. Must be greater than 0.

@@ -28,9 +28,10 @@ pub use documents::{complete_part, failed_item, in_part, items_cannot_be_signed,
 pub use files::{file_failed, files_disabled};
 pub use server::{
     deadline_exceeded, detailed, draining, invalid_timeout, malformed_message, message_too_dense,
-    message_too_large, metadata_too_large, out_of_message_memory, overloaded, overloaded_by_peer,
-    overloaded_by_tenant, panicked, reader_stalled, request_stalled, service_unknown,
-    too_many_pending_calls, too_many_watches, too_many_watches_of_peer,
+    message_too_large, message_too_large_decoded, metadata_too_large, out_of_message_memory,
+    overloaded, overloaded_by_peer, overloaded_by_tenant, panicked, reader_stalled,
+    request_stalled, service_unknown, too_many_pending_calls, too_many_watches,
+    too_many_watches_of_peer,
 };
 pub use upstream::upstream_failed;
 pub use violations::{Path, Violations};

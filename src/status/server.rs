@@ -114,6 +114,15 @@ pub fn message_too_dense(max_ratio: usize) -> Status {
     )
 }
 
+/// The message is not too large as sent, but once it is decoded.
+pub fn message_too_large_decoded() -> Status {
+    plain(
+        Reason::MessageTooLarge,
+        "the message has so many elements that it takes more memory than \
+         server.max_bytes_in_flight once it is decoded",
+    )
+}
+
 /// The metadata, as HTTP/2 counts it, exceeds the limit.
 pub fn metadata_too_large(bytes: usize, max_bytes: usize) -> Status {
     let text = format!(

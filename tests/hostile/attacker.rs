@@ -48,6 +48,10 @@ pub const PADDED: u8 = 0x8;
 pub const CHECK: &str = "/grpc.health.v1.Health/Check";
 pub const WATCH: &str = "/grpc.health.v1.Health/Watch";
 pub const GENERATE: &str = "/claude.v1.ClaudeService/Generate";
+pub const CLASSIFY: &str = "/claude.v1.ClaudeService/Classify";
+pub const PROCESS_ITEMS: &str = "/claude.v1.ClaudeService/ProcessItems";
+pub const SUBMIT_BATCH: &str = "/claude.v1.BatchService/SubmitBatch";
+pub const SUMMARIZE_DOCUMENT: &str = "/claude.v1.DocumentService/SummarizeDocument";
 pub const GENERATE_STREAM: &str = "/claude.v1.ClaudeService/GenerateStream";
 
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {

@@ -370,3 +370,16 @@ async fn every_bad_field_is_named_at_once() {
 fn labels_of(count: usize) -> Vec<v1::Label> {
     labels().into_iter().take(count).collect()
 }
+
+/// What is made of each would take far more than the label.
+#[tokio::test]
+async fn labels_beyond_the_maximum_are_not_looked_at() {
+    let world = World::start().await;
+    let mut request = question("A text.");
+    request.labels = (0..300)
+        .map(|it| label(&format!("label {it}"), ""))
+        .collect();
+    request.labels[250].name.clear();
+    let status = classify(&world, request).await.unwrap_err();
+    assert_eq!(wrong_fields(&status), ["labels"]);
+}

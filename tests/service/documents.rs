@@ -435,3 +435,20 @@ async fn other_calls_of_a_connection_do_not_wait_for_a_document() {
         document.abort();
     }
 }
+
+/// A part of some bytes is kept as a struct of hundreds.
+#[tokio::test]
+async fn finished_parts_hold_more_than_their_bytes() {
+    let world = World::with(|setup| setup.server.max_bytes_in_flight = Some(1024 * 1024)).await;
+    let part = |number: u32| SummarizedPart {
+        key: number.to_be_bytes().to_vec().into(),
+        ..SummarizedPart::default()
+    };
+    let parts = (0..10_000).map(part).collect();
+    let mut client = client(&world);
+    let answer = client.summarize_document(messages(start(), parts, "text"));
+    let status = soon(answer).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    assert!(status.message().contains("server.max_bytes_in_flight"));
+    assert_eq!(world.messages.in_use(), 0);
+}

@@ -256,3 +256,46 @@ async fn what_is_no_item_ends_the_stream_behind_the_results() {
         assert!(error.message().contains(problem), "{error:?}");
     }
 }
+
+/// An item holds what it takes once it is decoded, for as long as the work on it lasts.
+#[tokio::test]
+async fn an_item_holds_what_its_elements_take() {
+    let world = World::with(|setup| {
+        setup.simulator.time_to_first_token = Duration::from_secs(600);
+    })
+    .await;
+    let mut request = ask("hello");
+    request.stop_sequences = vec!["x".to_owned(); 1_000];
+    let (sender, receiver) = mpsc::channel(10);
+    let first = item(1, Request::Generate(request));
+    sender.send(first).await.unwrap();
+    let mut grpc = world.grpc.clone();
+    let call = tokio::spawn(async move { grpc.process_items(ReceiverStream::new(receiver)).await });
+    // The next one is asked for, so that this one holds nothing as a message.
+    world.simulator.until(|counts| counts.requests > 0).await;
+    let held = world.messages.in_use();
+    assert!(
+        held >= 1_000 * size_of::<String>() + 16 * 1024,
+        "{held}: the elements, and what each item takes"
+    );
+    call.abort();
+}
+
+/// What a small item takes is many times its bytes: so few of them are in flight that they
+/// fit the memory, and the others are not read.
+#[tokio::test]
+async fn items_wait_for_room_while_others_are_in_flight() {
+    let world = World::with(|setup| {
+        setup.server.max_bytes_in_flight = Some(100 * 1024);
+        setup.server.bytes_timeout = Duration::from_millis(10);
+        setup.simulator.time_to_first_token = Duration::from_millis(100);
+        setup.service.summarize.coalesce = false;
+    })
+    .await;
+    let items = (0..30).map(|number| item(number, summarize(format!("text {number}."))));
+    let results = process(&world, stream::iter(items)).await;
+    let results: Vec<_> = results.map(Result::unwrap).collect().await;
+    let failed = |it: &ProcessItemsResponse| matches!(it.result, Some(Outcome::Error(_)));
+    assert_eq!(results.len(), 30);
+    assert!(!results.iter().any(failed), "{results:?}");
+}

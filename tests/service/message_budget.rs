@@ -1,10 +1,11 @@
 //! The memory that messages may hold (`server.max_bytes_in_flight`).
 
 use crate::{
-    raw_grpc::{GENERATE, framed},
+    raw_grpc::{GENERATE, framed, post},
     support::{Setup, World, ask, http_client, reason, soon},
 };
 use bytes::Bytes;
+use claude_grpc::proto::v1::GenerateRequest;
 use futures::{StreamExt, future::join_all, stream};
 use http::Request;
 use http_body::Frame;
@@ -25,9 +26,13 @@ fn budget_of(bytes: usize, timeout: Duration) -> impl FnOnce(&mut Setup) {
 
 /// As a client that follows `RetryInfo`.
 async fn answered(world: &World, bytes: usize) -> u32 {
+    answered_as(world, &ask(&"x".repeat(bytes))).await
+}
+
+async fn answered_as(world: &World, request: &GenerateRequest) -> u32 {
     let mut grpc = world.grpc.clone();
     for shed in 0..1_000 {
-        let status = match grpc.generate(ask(&"x".repeat(bytes))).await {
+        let status = match grpc.generate(request.clone()).await {
             Ok(_) => return shed,
             Err(status) => status,
         };
@@ -118,6 +123,47 @@ async fn a_message_larger_than_the_budget_is_too_large() {
     let large = world.grpc.generate(ask(&"x".repeat(2 * MIB)));
     let status = soon(large).await.unwrap_err();
     assert_eq!(reason(&status), "MESSAGE_TOO_LARGE", "{status:?}");
+}
+
+/// An element of two bytes is decoded as a struct of hundreds.
+#[tokio::test]
+async fn a_message_of_many_elements_is_rejected_before_it_is_decoded() {
+    let world = World::with(budget_of(4 * MIB, Duration::from_secs(10))).await;
+    const CLASSIFY: &str = "/claude.v1.ClaudeService/Classify";
+    const SUBMIT_BATCH: &str = "/claude.v1.BatchService/SubmitBatch";
+    for (path, field) in [
+        (GENERATE, 2),
+        (GENERATE, 3),
+        (GENERATE, 5),
+        (GENERATE, 6),
+        (CLASSIFY, 2),
+        (SUBMIT_BATCH, 2),
+    ] {
+        let elements = [field << 3 | 2, 0].repeat(MIB / 4);
+        let answer = post(&world, path, &[], framed(&elements)).await;
+        let status = answer.status();
+        assert_eq!(reason(&status), "MESSAGE_TOO_LARGE", "{path} {field}");
+        assert!(status.message().contains("server.max_bytes_in_flight"));
+    }
+    assert_eq!(world.messages.in_use(), 0);
+}
+
+#[tokio::test]
+async fn what_a_message_takes_once_decoded_waits_for_room() {
+    let world = World::with(budget_of(MIB, Duration::from_millis(50))).await;
+    let held = begin(&world, 900_000, 700_000).await;
+    let arrived = async {
+        while world.messages.in_use() < 700_000 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    soon(arrived).await;
+    let mut request = ask("hello");
+    request.stop_sequences = vec!["x".to_owned(); 10_000];
+    let refused = soon(world.grpc.clone().generate(request.clone())).await;
+    assert_eq!(reason(&refused.unwrap_err()), "OVERLOADED");
+    held.abort();
+    soon(answered_as(&world, &request)).await;
 }
 
 #[tokio::test]

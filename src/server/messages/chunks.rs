@@ -69,6 +69,16 @@ impl Chunks {
         Some(first)
     }
 
+    /// The bytes behind the first `skipped`, in order.
+    pub fn slices_from(&self, skipped: usize) -> impl Iterator<Item = &[u8]> {
+        let slices = self.full.iter().map(AsRef::as_ref).chain([&self.last[..]]);
+        slices.scan(skipped, |left, slice: &[u8]| {
+            let dropped = slice.len().min(*left);
+            *left -= dropped;
+            Some(&slice[dropped..])
+        })
+    }
+
     /// Takes the first chunk.
     pub fn pop_front(&mut self) -> Option<Bytes> {
         if self.full.is_empty() {
@@ -146,6 +156,8 @@ mod tests {
             }
             let all = pieces.concat();
             prop_assert_eq!(chunks.len(), all.len());
+            let slices: Vec<&[u8]> = chunks.slices_from(skipped).collect();
+            prop_assert_eq!(slices.concat(), &all[skipped.min(all.len())..]);
             prop_assert_eq!(chunks.first::<5>().map(Vec::from), all.get(..5).map(Vec::from));
             chunks.advance(skipped);
             let rest = &all[skipped.min(all.len())..];

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     memory::{MessageBytes, NoRoom},
+    proto::DecodedSize,
     status,
 };
 use bytes::{BufMut, Bytes, BytesMut};
@@ -19,7 +20,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 use tokio::time::{Sleep, sleep};
 use tonic::{Status, body::Body, codegen::StdError};
@@ -53,8 +53,8 @@ struct Message {
     count: MessageCount,
     headers: Option<HeaderMap>,
     bytes: Arc<MessageBytes>,
+    decoded_size: DecodedSize,
     max_bytes: usize,
-    longest_wait: Duration,
     gathered: Chunks,
     /// Arrived, and not yet looked at.
     arrived: Bytes,
@@ -68,20 +68,23 @@ struct Message {
 enum State {
     Gathers,
     Decompresses(Decompression, DecompressionTurn),
+    /// Draws what the message takes once it is decoded.
+    Measured(usize),
     Yields,
     Over,
 }
 
 impl<B> GatheredBody<B> {
     /// Gathers messages of at most `max_bytes` each, as sent and decompressed. Their
-    /// encoding is in these headers. The first one draws `bytes`.
+    /// encoding is in these headers. The first one draws `bytes`, and each one also what
+    /// it takes once it is decoded.
     pub fn new(
         body: B,
         headers: &HeaderMap,
         count: MessageCount,
         bytes: Arc<MessageBytes>,
+        decoded_size: DecodedSize,
         max_bytes: usize,
-        longest_wait: Duration,
         turns: DecompressionTurns,
     ) -> Self {
         let is_encoded = headers.contains_key("grpc-encoding");
@@ -91,8 +94,8 @@ impl<B> GatheredBody<B> {
                 count,
                 headers: is_encoded.then(|| headers.clone()),
                 bytes,
+                decoded_size,
                 max_bytes,
-                longest_wait,
                 gathered: Chunks::default(),
                 arrived: Bytes::new(),
                 undrawn: None,
@@ -137,6 +140,15 @@ where
                     }
                 }
                 State::Decompresses(..) => ready!(message.poll_decompressed(cx))?,
+                State::Measured(bytes) => {
+                    let bytes = *bytes;
+                    ready!(message.poll_draw(cx, bytes)).map_err(|error| match error {
+                        NoRoom::TooLarge => status::message_too_large_decoded(),
+                        NoRoom::Busy => status::out_of_message_memory(),
+                    })?;
+                    message.bytes.whole();
+                    message.state = State::Yields;
+                }
                 State::Yields => match message.gathered.pop_front() {
                     Some(chunk) => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
                     None => message.next(),
@@ -174,30 +186,32 @@ impl Message {
         let Some(piece) = &self.undrawn else {
             return Poll::Ready(Ok(()));
         };
-        match self.bytes.poll_draw(cx, piece.len()) {
-            Poll::Ready(Ok(())) => {
-                self.waiting = None;
-                let piece = self.undrawn.take().unwrap_or_default();
-                Poll::Ready(match self.state {
-                    State::Gathers => self.gather(piece),
-                    _ => {
-                        self.gathered.extend(&piece);
-                        Ok(())
-                    }
-                })
+        let length = piece.len();
+        ready!(self.poll_draw(cx, length)).map_err(|error| self.no_room(error))?;
+        let piece = self.undrawn.take().unwrap_or_default();
+        Poll::Ready(match self.state {
+            State::Gathers => self.gather(piece),
+            _ => {
+                self.gathered.extend(&piece);
+                Ok(())
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.no_room(error))),
-            Poll::Pending => {
-                // Others may go on, and end, meanwhile.
-                if let State::Decompresses(_, turn) = &mut self.state {
-                    turn.leave();
-                }
-                let longest = self.longest_wait;
-                let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(longest)));
-                ready!(waiting.as_mut().poll(cx));
-                Poll::Ready(Err(self.no_room(NoRoom::Busy)))
-            }
+        })
+    }
+
+    /// Draws bytes, and waits for room as long as a message may.
+    fn poll_draw(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<Result<(), NoRoom>> {
+        if let Poll::Ready(drawn) = self.bytes.poll_draw(cx, bytes) {
+            self.waiting = None;
+            return Poll::Ready(drawn);
         }
+        // Others may go on, and end, meanwhile.
+        if let State::Decompresses(_, turn) = &mut self.state {
+            turn.leave();
+        }
+        let longest = self.bytes.longest_wait();
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(longest)));
+        ready!(waiting.as_mut().poll(cx));
+        Poll::Ready(Err(NoRoom::Busy))
     }
 
     fn no_room(&self, error: NoRoom) -> Status {
@@ -291,8 +305,8 @@ impl Message {
     }
 
     fn whole(&self) -> State {
-        self.bytes.whole();
-        State::Yields
+        let content = self.gathered.slices_from(HEADER);
+        State::Measured(self.decoded_size.measure(content, self.bytes.capacity()))
     }
 
     fn with_header(&mut self) {

@@ -2,7 +2,7 @@ use super::*;
 use crate::memory::MessageBudget;
 use futures::poll;
 use http::HeaderValue;
-use std::{convert::Infallible, future::poll_fn, io::Write};
+use std::{convert::Infallible, future::poll_fn, io::Write, time::Duration};
 
 fn framed(content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len()).unwrap().to_be_bytes();
@@ -22,14 +22,13 @@ fn body(
         .collect();
     let body = StreamBody::new(stream::iter(pieces));
     let bytes = Arc::new(budget.message(None, 1));
-    let longest_wait = Duration::from_secs(1);
     Box::pin(GatheredBody::new(
         body,
         &HeaderMap::new(),
         count,
         bytes,
+        DecodedSize::of_requests("of nothing that is known"),
         100,
-        longest_wait,
         DecompressionTurns::on_half_of_the_processors(),
     ))
 }
@@ -123,8 +122,8 @@ fn compressed(
         &headers,
         MessageCount::One,
         Arc::new(budget.message(None, 1)),
+        DecodedSize::of_requests("of nothing that is known"),
         length,
-        Duration::from_secs(60),
         turns.clone(),
     ))
 }

@@ -8,7 +8,8 @@ use crate::{
 };
 use std::collections::HashMap;
 
-const MAX_LABELS: usize = 200;
+/// Those beyond are not looked at.
+pub const MAX_LABELS: usize = 200;
 const MAX_NAME: usize = 100;
 const MAX_DESCRIPTION: usize = 2000;
 const MAX_EXAMPLES: usize = 20;
@@ -24,7 +25,8 @@ pub fn check(labels: &[v1::Label], one_is_enough: bool, wrong: &mut Violations) 
             format!("must contain {fewest} to {MAX_LABELS} labels"),
         );
     }
-    let mut looks = HashMap::with_capacity(labels.len().min(MAX_LABELS));
+    let labels = &labels[..labels.len().min(MAX_LABELS)];
+    let mut looks = HashMap::with_capacity(labels.len());
     for (index, label) in labels.iter().enumerate() {
         check_label(label, path.item(index), wrong);
         let name = path.item(index);

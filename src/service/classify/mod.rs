@@ -104,6 +104,8 @@ pub(super) fn classify_base(
         request.multi_label || request.allow_none,
         wrong,
     );
+    // Too many are rejected: what is made of them would take far more than they do.
+    request.labels.truncate(labels::MAX_LABELS);
     let model = model::choose(
         std::mem::take(&mut request.model),
         &config.model,

@@ -4,9 +4,12 @@
 use crate::{
     documents::NotUtf8,
     memory::{MessageBytes, NoRoom},
-    proto::v1::{
-        self, classify_document_request::Content as ToClassify,
-        summarize_document_request::Content as ToSummarize,
+    proto::{
+        DecodedSize,
+        v1::{
+            self, classify_document_request::Content as ToClassify,
+            summarize_document_request::Content as ToSummarize,
+        },
     },
     status::{self, Violations},
 };
@@ -18,6 +21,13 @@ use tonic::{Status, Streaming};
 
 /// Maximum size of all parts that were finished before, in bytes.
 const MAX_FINISHED: usize = 16 * 1024 * 1024;
+
+/// Finished parts may take this part of the memory of messages in addition to their bytes:
+/// a quarter.
+const SHARE_OF_FINISHED: usize = 4;
+
+/// How many times its size an entry of a map takes at most, with the room for others.
+const ENTRY_COST: usize = 3;
 
 /// A message about a document.
 pub trait DocumentMessage {
@@ -55,6 +65,8 @@ pub struct DocumentInput<M> {
     characters: usize,
     /// What the document holds.
     memory: MessageBytes,
+    /// What the message that was read last takes in addition to its bytes.
+    decoded_size: Option<DecodedSize>,
 }
 
 // === impl DocumentMessage ===
@@ -103,6 +115,7 @@ impl<M: DocumentMessage> DocumentInput<M> {
     pub async fn begin(
         mut messages: Streaming<M>,
         memory: MessageBytes,
+        decoded_size: Option<DecodedSize>,
     ) -> Result<(M::Start, Self), Status> {
         let content = messages.message().await?.and_then(M::content);
         let Some(DocumentPiece::Start(start)) = content else {
@@ -116,6 +129,7 @@ impl<M: DocumentMessage> DocumentInput<M> {
             received: 0,
             characters: 0,
             memory,
+            decoded_size,
         };
         Ok((start, input))
     }
@@ -130,7 +144,8 @@ impl<M: DocumentMessage> DocumentInput<M> {
     /// # Errors
     /// When there are too many, or the stream fails.
     pub async fn finished_parts(&mut self) -> Result<FinishedParts<M::Part>, Status> {
-        let (mut finished, mut size) = (FinishedParts::new(), 0);
+        let (mut finished, mut size, mut kept) = (FinishedParts::new(), 0, 0);
+        let most_kept = self.memory.capacity() / SHARE_OF_FINISHED;
         while let Some(message) = self.messages.message().await? {
             match message.content() {
                 Some(DocumentPiece::FinishedPart(part)) => {
@@ -140,7 +155,14 @@ impl<M: DocumentMessage> DocumentInput<M> {
                         let problem = format!("must have at most {MAX_FINISHED} bytes together");
                         return Err(violation("finished_part", problem));
                     }
-                    self.hold(bytes).await?;
+                    let decoded = self.decoded_size.as_ref().map_or(0, DecodedSize::last);
+                    let decoded = decoded + size_of::<(Bytes, M::Part)>() * ENTRY_COST;
+                    kept += decoded;
+                    if kept > most_kept {
+                        let problem = "must not be so many: see server.max_bytes_in_flight";
+                        return Err(violation("finished_part", problem));
+                    }
+                    self.hold(bytes + decoded).await?;
                     finished.insert(M::key(&part).clone(), part);
                 }
                 other => {

@@ -19,9 +19,12 @@ mod totals;
 use super::{Events, Rpcs, call, classify::Classifier};
 use crate::{
     access::SignedCall,
-    proto::v1::{
-        self, classify_document_response::Event as ClassifyEvent,
-        document_service_server::DocumentService, summarize_document_response::Event,
+    proto::{
+        DecodedSize,
+        v1::{
+            self, classify_document_response::Event as ClassifyEvent,
+            document_service_server::DocumentService, summarize_document_response::Event,
+        },
     },
     status::{self, Violations},
     upstream::{CallOptions, KeyChoice, RoutedRpc},
@@ -55,7 +58,8 @@ impl DocumentService for Rpcs {
     ) -> Result<Response<Self::SummarizeDocumentStream>, Status> {
         let call = self.document_call(&request, RoutedRpc::Summarize)?;
         let memory = call::memory(request.extensions(), &self.memory);
-        let (start, mut input) = DocumentInput::begin(request.into_inner(), memory).await?;
+        let size = request.extensions().get::<DecodedSize>().cloned();
+        let (start, mut input) = DocumentInput::begin(request.into_inner(), memory, size).await?;
         let (mut wrong, settings) = settings(start.settings);
         let requests = SummaryRequests::read(settings, &self.config, call.memory, &mut wrong);
         let most = call.checked(start.parallel, &start.sha256, wrong)?;
@@ -90,7 +94,8 @@ impl DocumentService for Rpcs {
     ) -> Result<Response<Self::ClassifyDocumentStream>, Status> {
         let call = self.document_call(&request, RoutedRpc::Classify)?;
         let memory = call::memory(request.extensions(), &self.memory);
-        let (start, mut input) = DocumentInput::begin(request.into_inner(), memory).await?;
+        let size = request.extensions().get::<DecodedSize>().cloned();
+        let (start, mut input) = DocumentInput::begin(request.into_inner(), memory, size).await?;
         let (mut wrong, mut settings) = settings(start.settings);
         let requests = ClassifyRequests::read(&mut settings, &self.config, call.memory, &mut wrong);
         let most = call.checked(start.parallel, &start.sha256, wrong)?;

@@ -11,7 +11,10 @@ use crate::{
     access::{SignedCall, limits::ItemLimits},
     call::ItemsInFlight,
     memory::{MessageBytes, NoRoom},
-    proto::v1::{self, process_items_request::Content},
+    proto::{
+        DecodedSize,
+        v1::{self, process_items_request::Content},
+    },
     status::{self, Violations},
 };
 use async_stream::stream;
@@ -20,6 +23,13 @@ use item::ItemCalls;
 use prost::Message;
 use std::sync::{Arc, OnceLock};
 use tonic::{Request, Status, Streaming};
+
+/// What an item in flight holds in addition to its message, in bytes: about half of what a
+/// small call takes, since messages may have only a part of the memory.
+const ITEM: usize = 16 * 1024;
+
+/// What an entry of the metadata takes, of which each item has a copy, in bytes.
+const METADATA_ENTRY: usize = 128;
 
 /// The result of an item, or the end of the stream.
 type ItemResult = Result<v1::ProcessItemsResponse, Status>;
@@ -30,6 +40,10 @@ struct Items {
     messages: Streaming<v1::ProcessItemsRequest>,
     /// Holds nothing: each item does, of the same share.
     memory: MessageBytes,
+    /// What each holds in addition to its message, in bytes.
+    overhead: usize,
+    /// What the item that was read last takes in addition to its bytes.
+    decoded_size: Option<DecodedSize>,
     /// Calls the RPC of an item.
     calls: Arc<ItemCalls>,
     in_flight: ItemsInFlight,
@@ -48,6 +62,7 @@ impl Rpcs {
         let (metadata, extensions, mut messages) = request.into_parts();
         let in_flight = extensions.get::<ItemsInFlight>().cloned();
         let memory = call::memory(&extensions, &self.memory);
+        let decoded_size = extensions.get::<DecodedSize>().cloned();
         let calls = ItemCalls {
             rpcs: self.clone(),
             limits: extensions.get::<ItemLimits>().cloned(),
@@ -66,6 +81,8 @@ impl Rpcs {
             rpcs: self.clone(),
             messages,
             memory,
+            overhead: ITEM + calls.metadata.len() * METADATA_ENTRY,
+            decoded_size,
             calls: Arc::new(calls),
             in_flight: in_flight.unwrap_or_default(),
             ended: Arc::clone(&ended),
@@ -115,11 +132,24 @@ impl Items {
                     },
                 };
                 let counted = self.in_flight.begin();
-                let held = self.memory.of_same_holder();
-                let drawn = held.draw(item.encoded_len()).await;
-                held.whole();
+                let decoded = self.decoded_size.as_ref().map_or(0, DecodedSize::last);
+                let (held, drawn) = self.room(item.encoded_len() + decoded + self.overhead).await;
                 yield self.work(item, drawn, (held, counted));
             }
+        }
+    }
+
+    /// The memory of an item. It waits for as long as others of the stream are in flight.
+    async fn room(&self, bytes: usize) -> (MessageBytes, Result<(), NoRoom>) {
+        loop {
+            let held = self.memory.of_same_holder();
+            let drawn = held.draw(bytes).await;
+            if drawn != Err(NoRoom::Busy) || self.in_flight.count() == 1 {
+                held.whole();
+                return (held, drawn);
+            }
+            drop(held);
+            self.in_flight.one_ended().await;
         }
     }
 

@@ -2,14 +2,18 @@
 
 use super::{
     attacker::Attacker,
-    measure::{withstands, withstands_bytes},
+    measure::{TEN_MB, withstands, withstands_bytes},
     process::Variant,
 };
 use crate::{
-    attacker::{CHECK, GENERATE, WATCH},
+    attacker::{CHECK, CLASSIFY, GENERATE, SUBMIT_BATCH, SUMMARIZE_DOCUMENT, WATCH},
     support::ask,
 };
 use bytes::Bytes;
+use claude_grpc::proto::v1::{
+    SummarizeDocumentRequest, SummarizeDocumentStart, SummarizeRequest, SummarizedPart,
+    summarize_document_request::Content,
+};
 use futures::future::join_all;
 use prost::Message as _;
 use std::io::Write;
@@ -178,4 +182,104 @@ fn large_texts_without_credentials() {
             join_all(calls).await;
         }
     });
+}
+
+/// The fields of which a message may have many, by the paths of their methods.
+const LISTS: [(&str, u8); 6] = [
+    (GENERATE, 2),
+    (GENERATE, 3),
+    (GENERATE, 5),
+    (GENERATE, 6),
+    (CLASSIFY, 2),
+    (SUBMIT_BATCH, 2),
+];
+
+/// Elements of two bytes, each of which would be decoded as a struct of hundreds.
+#[test]
+#[ignore = "an attack on a pod"]
+fn elements_of_two_bytes() {
+    withstands(Variant::default(), async |attacker: Attacker| {
+        let Some(sender) = attacker.http2(65_535).await else {
+            return;
+        };
+        for (path, field) in LISTS {
+            let elements = framed(false, &[field << 3 | 2, 0].repeat(400_000));
+            attacker.call(&sender, path, &[], elements).await;
+        }
+    });
+}
+
+/// The same, compressed as far as a small message may be.
+#[test]
+#[ignore = "an attack on a pod"]
+fn elements_of_two_bytes_compressed() {
+    let messages = LISTS.map(|(path, field)| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        let elements = [field << 3 | 2, 0].repeat(500_000);
+        encoder.write_all(&elements).unwrap();
+        (path, framed(true, &encoder.finish().unwrap()))
+    });
+    withstands(Variant::default(), async |attacker: Attacker| {
+        let Some(sender) = attacker.http2(65_535).await else {
+            return;
+        };
+        let headers = [("grpc-encoding", "gzip")];
+        let calls = messages.iter().cycle().take(60);
+        let calls =
+            calls.map(|(path, message)| attacker.call(&sender, path, &headers, message.clone()));
+        join_all(calls).await;
+    });
+}
+
+/// A schema of many values, which is decoded to be checked.
+#[test]
+#[ignore = "an attack on a pod"]
+fn schemas_of_many_values() {
+    let mut request = ask("hello");
+    request.output_schema_json = format!("{{\"x\":[0{}]}}", ",0".repeat(600_000));
+    let message = framed(false, &request.encode_to_vec());
+    withstands(Variant::default(), async |attacker: Attacker| {
+        let Some(sender) = attacker.http2(65_535).await else {
+            return;
+        };
+        let calls = (0..4).map(|_| attacker.call(&sender, GENERATE, &[], message.clone()));
+        join_all(calls).await;
+    });
+}
+
+/// Parts of a document that an earlier call has finished, of some bytes each, by a client
+/// within its limits.
+#[test]
+#[ignore = "an attack on a pod"]
+fn finished_parts_of_some_bytes() {
+    let start = Content::Start(SummarizeDocumentStart {
+        settings: Some(SummarizeRequest::default()),
+        ..SummarizeDocumentStart::default()
+    });
+    let parts = (0..500_000_u32).map(|number| {
+        Content::FinishedPart(SummarizedPart {
+            key: number.to_be_bytes().to_vec().into(),
+            ..SummarizedPart::default()
+        })
+    });
+    let messages: Vec<u8> = std::iter::once(start)
+        .chain(parts)
+        .flat_map(|content| {
+            let content = Some(content);
+            framed(false, &SummarizeDocumentRequest { content }.encode_to_vec())
+        })
+        .collect();
+    let messages = Bytes::from(messages);
+    withstands_bytes(
+        2 * TEN_MB,
+        Variant::default(),
+        async |attacker: Attacker| {
+            let Some(sender) = attacker.http2(65_535).await else {
+                return;
+            };
+            attacker
+                .call(&sender, SUMMARIZE_DOCUMENT, &[], messages.clone())
+                .await;
+        },
+    );
 }

@@ -3,12 +3,15 @@
 use super::{attacker::Attacker, measure::withstands, process::Variant};
 use crate::{
     attacker::{
-        DATA, END_HEADERS, END_STREAM, GENERATE, GENERATE_STREAM, HEADERS, SETTINGS, begun, frame,
-        request_headers, streams,
+        DATA, END_HEADERS, END_STREAM, GENERATE, GENERATE_STREAM, HEADERS, PROCESS_ITEMS, SETTINGS,
+        begun, frame, request_headers, streams,
     },
     support::{ask, streamed},
 };
 use bytes::Bytes;
+use claude_grpc::proto::v1::{
+    Item, ProcessItemsRequest, item::Request as ItemRequest, process_items_request::Content,
+};
 use futures::future::join_all;
 use prost::Message as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -40,6 +43,34 @@ fn streams_without_a_window() {
 #[ignore = "an attack on a pod"]
 fn answers_without_a_window() {
     calls_without_a_window(GENERATE, &ask("hello").encode_to_vec());
+}
+
+/// A hundred streams a connection, whose items are many more than the calls that may run.
+/// Each has a copy of the metadata of its stream.
+#[test]
+#[ignore = "an attack on a pod"]
+fn items_whose_results_nothing_reads() {
+    let item = Content::Item(Item {
+        request: Some(ItemRequest::Generate(ask("hello"))),
+        ..Item::default()
+    });
+    let item = ProcessItemsRequest {
+        content: Some(item),
+    };
+    let items = Bytes::from(framed(&item.encode_to_vec()).repeat(40));
+    let names: Vec<String> = (0..200).map(|number| format!("x-{number}")).collect();
+    let metadata: Vec<_> = names.iter().map(|name| (name.as_str(), "text")).collect();
+    withstands(Variant::default(), async |attacker: Attacker| {
+        let connections = (0..2).map(|_| async {
+            let Some(sender) = attacker.http2(0).await else {
+                return;
+            };
+            let calls =
+                (0..100).map(|_| attacker.call(&sender, PROCESS_ITEMS, &metadata, items.clone()));
+            join_all(calls).await;
+        });
+        join_all(connections).await;
+    });
 }
 
 /// As many calls as the connections take, each within the limits.
