@@ -1109,6 +1109,7 @@ fn a_client_is_added_rotated_and_revoked_while_the_service_runs() {
         refused.reason().starts_with("UNAUTHENTICATED: "),
         "{refused:?}"
     );
+    assert!(refused.reason().contains("--key-file"), "{refused:?}");
 
     let rotated = clients(&["rotate", "team-a"]);
     service.signal("HUP");

@@ -2,6 +2,7 @@
 
 use super::{backoff::backoff, failure::failed};
 use crate::{
+    certificates::certificates,
     cli::exit::{Exit, Failure, with_causes},
     config::Environment,
     dns,
@@ -14,6 +15,8 @@ use crate::{
 };
 use humantime::format_duration;
 use std::{
+    error::Error,
+    io,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -22,7 +25,7 @@ use tonic::{
     Extensions, Request, Response, Status,
     codec::CompressionEncoding::{Gzip, Zstd},
     metadata::{Ascii, MetadataMap, MetadataValue},
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri},
 };
 use tracing::{Instrument, Span};
 use zeroize::Zeroizing;
@@ -96,15 +99,22 @@ impl ConnectionFlags {
             .and_then(|endpoint| {
                 endpoint.user_agent(concat!("claude-grpc/", env!("CARGO_PKG_VERSION")))
             })
-            .map_err(|_| Failure::usage(format!("--addr: invalid URL {:?}", self.addr)))?
+            .ok()
+            .filter(|endpoint| is_address(endpoint.uri()))
+            .ok_or_else(|| {
+                let address = &self.addr;
+                Failure::usage(format!(
+                    "--addr: must be HOST:PORT, http://HOST:PORT or https://HOST:PORT: {address:?}"
+                ))
+            })?
             .initial_stream_window_size(STREAM_WINDOW)
             .connect_timeout(CONNECT_TIMEOUT.min(self.timeout))
             .tcp_nodelay(true);
         let endpoint = self.with_tls(endpoint)?;
         let channel = endpoint.connect_with_connector(dns::connector()).await;
         let channel = channel.map_err(|error| {
-            let why = with_causes(&error);
-            let reason = format!("failed to connect to {}: {why}", self.addr);
+            let (why, help) = (with_causes(&error), tls_help(&error).unwrap_or_default());
+            let reason = format!("failed to connect to {}: {why}{help}", self.addr);
             Failure::new(Exit::Unreachable, reason)
         })?;
         Ok(Connection {
@@ -152,8 +162,13 @@ impl ConnectionFlags {
             return Ok(endpoint);
         }
         let tls = match &self.ca_file {
-            Some(path) => ClientTlsConfig::new()
-                .ca_certificate(Certificate::from_pem(readable(read_text(path))?.as_bytes())),
+            Some(path) => {
+                // The transport would trust nobody, and not say why.
+                certificates(path)
+                    .map_err(|error| Failure::usage(format!("--ca-file: {error}")))?;
+                let pem = readable(read_text(path))?;
+                ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem.as_bytes()))
+            }
             None => ClientTlsConfig::new().with_native_roots(),
         };
         let unusable = |error| Failure::usage(format!("--ca-file: {}", with_causes(&error)));
@@ -180,6 +195,40 @@ impl ConnectionFlags {
         key.set_sensitive(true);
         Ok(Some(key))
     }
+}
+
+/// Whether an address is one that calls can be made to. A client key must not go unencrypted
+/// where the scheme promises something else, and not to another port than the named one.
+fn is_address(uri: &Uri) -> bool {
+    let Some(authority) = uri.authority() else {
+        return false;
+    };
+    let named = authority.as_str().rsplit('@').next().unwrap_or_default();
+    let has_port = named.len() > authority.host().len();
+    matches!(uri.scheme_str(), Some("http" | "https"))
+        && !authority.host().is_empty()
+        && (!has_port || authority.port_u16().is_some())
+}
+
+/// What helps against a TLS handshake that failed in this way.
+fn tls_help(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(|it| it.get_ref());
+        let inner = inner.and_then(|it| it.downcast_ref::<rustls::Error>());
+        match inner.or_else(|| error.downcast_ref()) {
+            Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
+                return Some(": --ca-file must name the CA of the service");
+            }
+            Some(rustls::Error::InvalidMessage(_)) => {
+                return Some(": is it a port without TLS, http://?");
+            }
+            _ => cause = error.source(),
+        }
+    }
+    None
 }
 
 fn readable(read: Result<Zeroizing<String>, SecretError>) -> Result<Zeroizing<String>, Failure> {
@@ -298,4 +347,27 @@ fn deadline(text: &str) -> Result<Duration, String> {
         return Err("must be between 1ms and 1day".to_owned());
     }
     Ok(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_scheme_that_is_known_and_a_port_that_there_is() {
+        for (text, is_valid) in [
+            ("http://localhost", true),
+            ("https://user@localhost:1", true),
+            ("HTTPS://[::1]:50051/", true),
+            ("http://[::1]", true),
+            ("grpcs://localhost:1", false),
+            ("ftp://localhost", false),
+            ("http://localhost:99999", false),
+            ("http://:50051", false),
+            ("localhost", false),
+        ] {
+            let uri: Uri = text.parse().unwrap_or_default();
+            assert_eq!(is_address(&uri), is_valid, "{text}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use crate::{
     reason::Reason,
 };
 use humantime::format_duration;
-use std::{fmt::Write, time::Duration};
+use std::{error::Error, fmt::Write, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -32,6 +32,12 @@ pub fn failed(status: &Status) -> Failure {
         let delay = Duration::from_millis(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
         let _ = write!(line, "; retry in {}", format_duration(delay));
     }
+    if let Some(cause) = root_cause(status) {
+        let _ = write!(line, ": {cause}");
+    }
+    if let Some(help) = help(status) {
+        let _ = write!(line, ": {help}");
+    }
     if let Some(request) = details.request_info() {
         let _ = write!(line, " (request id {})", request.request_id);
     }
@@ -41,6 +47,27 @@ pub fn failed(status: &Status) -> Failure {
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         failed(&status)
+    }
+}
+
+/// Why the transport has ended a call, of which the status says only that it did.
+fn root_cause(status: &Status) -> Option<String> {
+    let mut cause = status.source()?;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    Some(cause.to_string()).filter(|cause| !status.message().contains(cause))
+}
+
+/// What helps against a failure that has one cause for the most part.
+fn help(status: &Status) -> Option<&'static str> {
+    match (status.code(), status.message()) {
+        (Code::Unauthenticated, _) => Some("--key-file must name the file of the client key"),
+        // What listens there does not speak HTTP/2, or not without TLS.
+        (Code::Internal, "h2 protocol error: http2 error") | (Code::Unknown, "transport error") => {
+            Some("--addr must be that of the service, with https:// if it has TLS")
+        }
+        _ => None,
     }
 }
 
