@@ -6,6 +6,8 @@
 
 #[path = "cli/completions.rs"]
 mod completions;
+#[path = "cli/documents.rs"]
+mod documents;
 #[path = "cli/prompt.rs"]
 mod prompt;
 #[path = "cli/templates.rs"]

@@ -3,7 +3,11 @@
 use crate::world::{LABELS, World, ended, signal};
 use claude_grpc::simulator::Behaviour;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use std::{process::Child, time::Duration};
+use std::{
+    io::Write,
+    process::{Child, Stdio},
+    time::Duration,
+};
 use tokio::time::sleep;
 
 const OUTPUT: &str = "out.jsonl";
@@ -92,6 +96,19 @@ async fn an_interrupt_lets_calls_finish_and_the_rest_is_asked_later() {
     assert_eq!(world.results(OUTPUT).len(), 200);
     let asked = world.asked();
     assert!(asked.values().all(|times| *times == 1), "{asked:?}");
+}
+
+/// Nobody may ever end what comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_does_not_wait_for_standard_input() {
+    let world = World::new(0, Duration::ZERO).await;
+    let mut command = world.command(&["summarize"]);
+    let mut run = command.stdin(Stdio::piped()).spawn().unwrap();
+    // More than a pipe holds: it is read once all of it is written.
+    let text = [b'x'; 256 * 1024];
+    run.stdin.as_mut().unwrap().write_all(&text).unwrap();
+    signal(&run, "INT");
+    assert_eq!(ended(&mut run).await, Some(130));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -242,7 +242,7 @@ fn rows(answer: &ClassifyResponse, file: Option<&str>, include_reason: bool) -> 
 }
 
 async fn labels_in(path: PathBuf) -> Result<Vec<Label>, Failure> {
-    let source = Source::File(path);
+    let source = Source::of_flag("--labels-file", path)?;
     let text = source.text().await;
     let text = text.map_err(|failure| source.failure(failure))?;
     let lines = text.lines().enumerate();

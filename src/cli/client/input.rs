@@ -2,11 +2,20 @@
 
 use super::stdin;
 use crate::cli::exit::{Exit, Failure};
-use std::{fmt::Write, fs, os::unix::ffi::OsStrExt, path::PathBuf};
+use std::{
+    borrow::Cow,
+    fmt::Write,
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
 use tokio::task::spawn_blocking;
 
 /// The byte order mark, which some editors put in front of a text.
 const MARK: char = '\u{feff}';
+
+/// The paths of standard input.
+const STDIN: [&str; 4] = ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
 
 /// An input of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +28,7 @@ pub enum Source {
 
 impl From<PathBuf> for Source {
     fn from(path: PathBuf) -> Self {
-        if path.as_os_str() == "-" {
+        if is_stdin(&path) {
             Source::Stdin
         } else {
             Source::File(path)
@@ -28,6 +37,20 @@ impl From<PathBuf> for Source {
 }
 
 impl Source {
+    /// The file that a flag names, which must not be standard input: a prompt or a document
+    /// may be there.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] when it is.
+    pub fn of_flag(flag: &str, path: PathBuf) -> Result<Self, Failure> {
+        match Source::from(path) {
+            Source::Stdin => Err(Failure::usage(format!(
+                "{flag}: must be a file, not standard input (-)"
+            ))),
+            file @ Source::File(_) => Ok(file),
+        }
+    }
+
     /// The name to print, as on the command line. Bytes that are not UTF-8 are `\xff`, so
     /// that two files have two names.
     pub fn name(&self) -> String {
@@ -86,6 +109,30 @@ impl Source {
     }
 }
 
+/// Whether a path is that of standard input.
+pub fn is_stdin(path: &Path) -> bool {
+    STDIN.iter().any(|name| path.as_os_str() == *name)
+}
+
+/// A name in a text for people or for `cut`: a control character, such as a line break, is
+/// `\x0a`. It would be another line, another column, or a command to the terminal.
+pub fn printable(name: &str) -> Cow<'_, str> {
+    if !name.contains(char::is_control) {
+        return Cow::Borrowed(name);
+    }
+    let mut printable = String::new();
+    for letter in name.chars() {
+        if letter.is_control() {
+            for byte in letter.to_string().bytes() {
+                let _ = write!(printable, "\\x{byte:02x}");
+            }
+        } else {
+            printable.push(letter);
+        }
+    }
+    Cow::Owned(printable)
+}
+
 /// Converts bytes to text. A byte order mark is dropped.
 ///
 /// # Errors
@@ -100,4 +147,16 @@ pub fn text(bytes: Vec<u8>) -> Result<String, Failure> {
         text.drain(..MARK.len_utf8());
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_column_of_one_line() {
+        assert_eq!(printable("a b.txt"), "a b.txt");
+        let names = "a\tb\nc\u{1b}[2J\u{9b}d";
+        assert_eq!(printable(names), r"a\x09b\x0ac\x1b[2J\xc2\x9bd");
+    }
 }

@@ -1,17 +1,24 @@
 //! The documents of a command: files, folders, globs and lists of files.
 
-use super::input::{self, Source};
+use super::{
+    glob::Glob,
+    input::{Source, is_stdin},
+    written::WrittenFiles,
+};
 use crate::cli::exit::Failure;
-use globset::{GlobBuilder, GlobMatcher};
 use ignore::{DirEntry, WalkBuilder};
 use std::{
     collections::HashSet,
+    error::Error,
+    ffi::OsString,
     fs,
+    os::unix::{ffi::OsStringExt, fs::FileTypeExt},
     path::{Path, PathBuf, absolute},
+    sync::Arc,
 };
 
-/// What makes a path a glob.
-const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
+/// The byte order mark, which some editors put in front of a list.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Which documents a command reads.
 #[derive(Debug, Clone, clap::Args)]
@@ -20,7 +27,8 @@ pub struct InputFlags {
     /// none for standard input.
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// File with more paths, one per line, or separated by NUL; `-` for standard input.
+    /// File with more paths, one per line, or separated by NUL; `-` for standard input. They
+    /// are not globs.
     #[arg(long, value_name = "FILE")]
     files_from: Option<PathBuf>,
     /// Skip what `.gitignore` and `.ignore` files name, in folders and globs.
@@ -44,32 +52,44 @@ pub struct Input {
 
 impl InputFlags {
     /// All documents, in the order of the command line; those of a folder or a glob in the
-    /// order of their paths. A path that is named twice is one document. `outputs` are the
-    /// files and folders that the command itself writes: folders and globs skip them.
+    /// order of their paths. A path that is named twice is one document. What the command
+    /// itself writes is none.
     ///
     /// # Errors
-    /// When a list or a glob cannot be read, a folder or a glob has no files, or standard
-    /// input is named twice.
-    pub fn all(&self, outputs: &[PathBuf]) -> Result<Vec<Input>, Failure> {
+    /// When a list or a glob cannot be read, a folder or a glob has no files, standard
+    /// input is named twice, or only what the command writes is named.
+    pub fn all(&self, written: WrittenFiles) -> Result<Vec<Input>, Failure> {
+        let list = self.files_from.as_deref().map(listed).transpose()?;
         let mut paths = self.paths.clone();
-        if let Some(list) = &self.files_from {
-            paths.extend(listed(list)?);
-        } else if paths.is_empty() {
+        if list.is_none() && paths.is_empty() {
             paths.push(PathBuf::from("-"));
         }
-        let from_stdin = paths.iter().chain(&self.files_from);
+        let list = list.unwrap_or_default();
+        let from_stdin = paths.iter().chain(&list).chain(&self.files_from);
         if from_stdin.filter(|path| is_stdin(path)).count() > 1 {
             return Err(Failure::usage(
                 "standard input (-) must not be given more than once",
             ));
         }
-        let outputs = outputs.iter().filter_map(|path| absolute(path).ok());
         let mut found = Found {
-            outputs: outputs.collect(),
+            written: Arc::new(written),
             ..Found::default()
         };
         for path in paths {
+            // A name with wildcards is a name if there is such a file.
+            let glob = Glob::of(&path).filter(|_| !path.exists());
+            match glob.transpose()? {
+                Some(glob) => self.add_matches(&path, &glob, &mut found)?,
+                None => self.add(path, &mut found)?,
+            }
+        }
+        for path in list {
             self.add(path, &mut found)?;
+        }
+        if found.inputs.is_empty() && found.has_written {
+            return Err(Failure::usage(
+                "the documents must not be what the command writes",
+            ));
         }
         Ok(found.inputs)
     }
@@ -77,60 +97,46 @@ impl InputFlags {
     fn add(&self, path: PathBuf, found: &mut Found) -> Result<(), Failure> {
         if is_stdin(&path) {
             found.inputs.push(Input::from(Source::Stdin));
-            return Ok(());
-        }
-        let glob = Glob::of(&path).filter(|_| !path.exists());
-        if !path.is_dir() && glob.is_none() {
+        } else if !path.is_dir() {
             found.push(path);
-            return Ok(());
-        }
-        let (folder, glob) = match glob.transpose()? {
-            Some(glob) => (glob.folder(&path), Some(glob)),
-            None => (path.clone(), None),
-        };
-        if !self.walk(&folder, glob.as_ref(), found) {
-            let what = if glob.is_some() {
-                "matches no file"
-            } else {
-                "has no files"
-            };
-            return Err(Failure::usage(format!("{}: {what}", path.display())));
+        } else if !self.walk(&path, None, found) {
+            return Err(failure(&path, "has no files"));
         }
         Ok(())
     }
 
+    fn add_matches(&self, path: &Path, glob: &Glob, found: &mut Found) -> Result<(), Failure> {
+        let folder = glob.folder();
+        if folder.is_dir() && self.walk(folder, Some(glob), found) {
+            return Ok(());
+        }
+        Err(failure(path, "matches no file"))
+    }
+
     /// Adds the files below a folder that match, and says whether there are any.
     fn walk(&self, folder: &Path, glob: Option<&Glob>, found: &mut Found) -> bool {
-        let outputs = found.outputs.clone();
-        let is_output = move |entry: &DirEntry| {
-            absolute(entry.path()).is_ok_and(|path| outputs.contains(&path))
-        };
+        let written = Arc::clone(&found.written);
+        let is_read = move |entry: &DirEntry| entry.depth() == 0 || !written.have(entry.path());
         let mut walk = WalkBuilder::new(folder);
         walk.standard_filters(self.respect_ignore_files)
             .hidden(!self.hidden)
             .require_git(false)
-            .filter_entry(move |entry| !is_output(entry))
+            .max_depth(glob.and_then(Glob::depth))
+            .filter_entry(is_read)
             .sort_by_file_path(Path::cmp);
         let mut any = false;
         for entry in walk.build() {
             match entry {
                 Ok(entry) => {
-                    // What the current folder has is named without it.
-                    let path = entry
-                        .path()
-                        .strip_prefix("./")
-                        .unwrap_or_else(|_| entry.path());
-                    if is_document(&entry) && glob.is_none_or(|glob| glob.0.is_match(path)) {
+                    let path = named(entry.path());
+                    if is_document(&entry) && glob.is_none_or(|glob| glob.matches(path)) {
                         any = true;
                         found.push(path.to_owned());
                     }
                 }
                 Err(error) => {
                     any = true;
-                    found.inputs.push(Input {
-                        source: Source::File(folder.to_owned()),
-                        problem: Some(error.to_string()),
-                    });
+                    found.push_unread(folder, &error);
                 }
             }
         }
@@ -138,11 +144,19 @@ impl InputFlags {
     }
 }
 
+/// The name of what a folder has: without the folder if that is the current one.
+fn named(path: &Path) -> &Path {
+    path.strip_prefix("./").unwrap_or(path)
+}
+
 /// Whether an entry of a folder is a file, or a link to one. Others, such as sockets, are
 /// no documents; links to folders could lead back.
 fn is_document(entry: &DirEntry) -> bool {
     match entry.file_type() {
-        Some(kind) if kind.is_symlink() => !entry.path().is_dir(),
+        // A link that leads nowhere is a document that cannot be read.
+        Some(kind) if kind.is_symlink() => {
+            fs::metadata(entry.path()).map_or(true, |metadata| metadata.is_file())
+        }
         Some(kind) => kind.is_file(),
         None => false,
     }
@@ -161,19 +175,44 @@ impl From<Source> for Input {
 #[derive(Default)]
 struct Found {
     inputs: Vec<Input>,
+    /// Their paths, however they are spelled.
     paths: HashSet<PathBuf>,
-    outputs: Vec<PathBuf>,
+    written: Arc<WrittenFiles>,
+    /// Whether anything is named that the command writes.
+    has_written: bool,
 }
 
 impl Found {
     fn push(&mut self, path: PathBuf) {
-        // Reading a pipe or a device could wait for ever.
+        if self.written.have(&path) {
+            self.has_written = true;
+            return;
+        }
+        // A pipe is read as standard input is. Reading a device could wait for ever.
         let problem = match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() => None,
+            Ok(metadata) if metadata.is_file() || metadata.file_type().is_fifo() => None,
             Ok(_) => Some("must be a file or a folder".to_owned()),
             Err(error) => Some(format!("failed to read: {error}")),
         };
-        if self.paths.insert(path.clone()) {
+        self.push_with(path, problem);
+    }
+
+    /// Adds what could not be read of a folder.
+    fn push_unread(&mut self, folder: &Path, error: &ignore::Error) {
+        let path = named(path_of(error).unwrap_or(folder)).to_owned();
+        let why = match error.io_error() {
+            // The one of the system, without what the walk has put around it.
+            Some(error) => error
+                .source()
+                .map_or_else(|| error.to_string(), ToString::to_string),
+            None => error.to_string(),
+        };
+        self.push_with(path, Some(format!("failed to read: {why}")));
+    }
+
+    fn push_with(&mut self, path: PathBuf, problem: Option<String>) {
+        let spelled = absolute(&path).unwrap_or_else(|_| path.clone());
+        if self.paths.insert(spelled) {
             self.inputs.push(Input {
                 source: Source::File(path),
                 problem,
@@ -182,50 +221,38 @@ impl Found {
     }
 }
 
-/// A path with wildcards. `*` does not match `/`, `**` does.
-struct Glob(GlobMatcher);
-
-impl Glob {
-    /// The glob that a path is; `None` for a path without wildcards.
-    fn of(path: &Path) -> Option<Result<Glob, Failure>> {
-        let text = path.to_str()?;
-        text.contains(WILDCARDS).then(|| {
-            let text = text.strip_prefix("./").unwrap_or(text);
-            let glob = GlobBuilder::new(text).literal_separator(true).build();
-            let glob = glob.map_err(|error| Failure::usage(error.to_string()))?;
-            Ok(Glob(glob.compile_matcher()))
-        })
-    }
-
-    /// The folder that all matches are below.
-    fn folder(&self, path: &Path) -> PathBuf {
-        let fixed = path
-            .components()
-            .take_while(|part| !part.as_os_str().to_string_lossy().contains(WILDCARDS));
-        let folder: PathBuf = fixed.collect();
-        if folder.as_os_str().is_empty() {
-            return PathBuf::from(".");
+/// The path that an error of a walk is about.
+fn path_of(error: &ignore::Error) -> Option<&Path> {
+    match error {
+        ignore::Error::WithPath { path, .. } => Some(path),
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => {
+            path_of(err)
         }
-        folder
+        _ => None,
     }
 }
 
-fn is_stdin(path: &Path) -> bool {
-    path.as_os_str() == "-"
+fn failure(path: &Path, why: &str) -> Failure {
+    Failure::usage(format!("{}: {why}", path.display()))
 }
 
-/// The paths in a list.
+/// The paths in a list, which need not be UTF-8.
 fn listed(list: &Path) -> Result<Vec<PathBuf>, Failure> {
     let source = Source::from(list.to_owned());
-    let text = source.read().and_then(input::text);
-    let text = text.map_err(|failure| source.failure(failure))?;
-    let separator = if text.contains('\0') { '\0' } else { '\n' };
-    let paths = text
-        .split(separator)
-        .map(|line| line.trim_end_matches('\r'));
+    let bytes = source.read().map_err(|failure| source.failure(failure))?;
+    let bytes = bytes.strip_prefix(MARK).unwrap_or(&bytes);
+    let has_nuls = bytes.contains(&0);
+    let path = |line: &[u8]| {
+        let line = match line.strip_suffix(b"\r") {
+            Some(line) if !has_nuls => line,
+            _ => line,
+        };
+        PathBuf::from(OsString::from_vec(line.to_owned()))
+    };
+    let paths = bytes.split(|byte| *byte == if has_nuls { 0 } else { b'\n' });
     Ok(paths
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from)
+        .map(path)
+        .filter(|path| !path.as_os_str().is_empty())
         .collect())
 }
 
@@ -247,7 +274,8 @@ mod tests {
             .iter()
             .map(|it| it.replace("DIR", folder.to_str().unwrap()));
         let command = Command::parse_from(std::iter::once("test".to_owned()).chain(arguments));
-        let inputs = command.inputs.all(&[folder.join("out.jsonl")])?;
+        let written = WrittenFiles::of([folder.join("sub/../out.jsonl")]);
+        let inputs = command.inputs.all(written)?;
         let prefix = format!("{}/", folder.display());
         let name = |input: &Input| {
             let name = input.source.name();
@@ -304,6 +332,12 @@ mod tests {
         assert_eq!(glob("DIR/**/c.*").unwrap(), ["sub/c.md"]);
         assert_eq!(glob("DIR/x[1].md").unwrap(), ["x[1].md"]);
         assert_eq!(glob("DIR/{a,b}.md").unwrap(), ["a.md", "b.md"]);
+        assert_eq!(
+            glob("DIR//sub/.//*.md").unwrap(),
+            ["sub/c.md", "sub/link.md"]
+        );
+        let gone = glob("DIR/gone/*.md").unwrap_err();
+        assert!(format!("{gone:?}").contains("matches no file"), "{gone:?}");
         assert!(glob("DIR/*.pdf").is_err());
         assert!(glob("DIR/[.md").is_err());
     }
@@ -318,6 +352,10 @@ mod tests {
             ["sub/d.txt", "a.md", "b.md", "x[1].md", "(gone)"]
         );
         assert_eq!(named(&["DIR/sub/socket"]).unwrap(), ["(sub/socket)"]);
+        let spelled = ["DIR/a.md", "DIR/./a.md", "DIR//a.md"];
+        assert_eq!(named(&spelled).unwrap(), ["a.md"]);
+        assert!(named(&["DIR/out.jsonl"]).is_err(), "what is written");
+        assert_eq!(named(&["DIR/out.jsonl", "DIR/a.md"]).unwrap(), ["a.md"]);
         assert_eq!(named(&[]).unwrap(), ["-"]);
         assert!(named(&["-", "-"]).is_err());
         fs::create_dir(folder.path().join("empty")).unwrap();
@@ -329,10 +367,10 @@ mod tests {
         let folder = folder();
         let (lines, nuls) = (folder.path().join("lines"), folder.path().join("nuls"));
         fs::write(&lines, "/1 2\r\n\n/3\n").unwrap();
-        fs::write(&nuls, "/1\n2\0/3\0").unwrap();
+        fs::write(&nuls, b"/1\n2\0/[a-z]\0/\xff\0").unwrap();
         let from = |list: &Path| names(folder.path(), &["--files-from", list.to_str().unwrap()]);
         assert_eq!(from(&lines).unwrap(), ["(/1 2)", "(/3)"]);
-        assert_eq!(from(&nuls).unwrap(), ["(/1\n2)", "(/3)"]);
+        assert_eq!(from(&nuls).unwrap(), ["(/1\n2)", "(/[a-z])", "(/\\xff)"]);
         assert!(from(Path::new("/gone")).is_err());
     }
 }

@@ -10,6 +10,7 @@ mod document_rpc;
 mod effort;
 mod failure;
 pub mod generate;
+mod glob;
 mod input;
 mod inputs;
 mod json;
@@ -30,5 +31,6 @@ pub mod summarize;
 mod template;
 pub mod templates;
 mod traced;
+mod written;
 
 pub use traced::traced;

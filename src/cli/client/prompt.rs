@@ -150,12 +150,7 @@ fn joined(text: &str, prompt: &str) -> String {
 }
 
 async fn system_of(path: PathBuf) -> Result<String, Failure> {
-    if path.as_os_str() == "-" {
-        return Err(Failure::usage(
-            "--system-file: must be a file, not standard input (-)",
-        ));
-    }
-    text_in(&Source::File(path)).await
+    text_in(&Source::of_flag("--system-file", path)?).await
 }
 
 async fn attachment(source: &Source, reader: &DocumentReader) -> Result<ContentBlock, Failure> {
@@ -174,6 +169,9 @@ async fn attachment(source: &Source, reader: &DocumentReader) -> Result<ContentB
     }
     let document = document(bytes, &title, reader).await.map_err(about)?;
     let document = match document {
+        ShortDocument::Text(text) if text.trim().is_empty() => {
+            return Err(about(Failure::usage("must not be empty")));
+        }
         ShortDocument::Text(text) => document_block::Source::Text(text),
         ShortDocument::Pdf(pdf) => document_block::Source::Pdf(pdf),
     };

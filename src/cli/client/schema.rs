@@ -11,12 +11,7 @@ use std::path::PathBuf;
 /// [`Exit::Usage`](crate::cli::exit::Exit::Usage) when the file cannot be read or is
 /// not JSON.
 pub async fn read(path: PathBuf) -> Result<String, Failure> {
-    if path.as_os_str() == "-" {
-        return Err(Failure::usage(
-            "--schema: must be a file, not standard input (-)",
-        ));
-    }
-    let source = Source::File(path);
+    let source = Source::of_flag("--schema", path)?;
     let text = source.text().await;
     text.and_then(checked)
         .map_err(|failure| source.failure(failure))

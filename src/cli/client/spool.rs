@@ -3,6 +3,7 @@
 
 use super::reader::LONGEST_MESSAGE;
 use std::{
+    env,
     fs::File,
     io::{self, Read, Seek, Write},
 };
@@ -31,7 +32,11 @@ impl DocumentBody {
         if bytes.len() as u64 <= LONGEST_MESSAGE {
             return Ok(DocumentBody::Bytes(bytes));
         }
-        let mut file = tempfile::tempfile()?;
+        let mut file = tempfile::tempfile().map_err(|error| {
+            let folder = env::temp_dir();
+            let reason = format!("a temporary file in {}: {error}", folder.display());
+            io::Error::new(error.kind(), reason)
+        })?;
         file.write_all(&bytes)?;
         drop(bytes);
         io::copy(&mut input, &mut file)?;

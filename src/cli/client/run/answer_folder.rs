@@ -6,14 +6,22 @@ use crate::cli::{
 };
 use std::{
     collections::HashMap,
-    ffi::OsString,
+    ffi::OsStr,
     fs, io,
+    os::unix::ffi::OsStrExt,
     path::{Component, Path, PathBuf, absolute},
 };
+
+/// The longest name of a file on Linux, in bytes.
+const LONGEST_NAME: usize = 255;
+
+/// What the name of a file ends with while it is written.
+const NEW: &[u8] = b".new";
 
 /// A folder with a file for each answer.
 #[derive(Debug)]
 pub struct AnswerFolder {
+    folder: PathBuf,
     /// The file for the answer about each document, by its name.
     files: HashMap<String, PathBuf>,
 }
@@ -25,7 +33,8 @@ impl AnswerFolder {
     /// yet.
     ///
     /// # Errors
-    /// When two documents would have the same file.
+    /// When two documents would have the same file, or one the folder of another one's, or
+    /// the name of a file would be too long.
     pub fn new(folder: &Path, extension: &str, inputs: &[Input]) -> Result<Self, Failure> {
         let mut files = HashMap::new();
         let mut documents = HashMap::new();
@@ -33,6 +42,13 @@ impl AnswerFolder {
             let mut file = folder.join(below(source)).into_os_string();
             file.push(extension);
             let file = PathBuf::from(file);
+            if file.file_name().unwrap_or_default().len() > LONGEST_NAME {
+                return Err(Failure::usage(format!(
+                    "--output-dir: {}: the name of its answer would be longer than \
+                     {LONGEST_NAME} bytes",
+                    source.name()
+                )));
+            }
             if let Some(other) = documents.insert(file.clone(), source) {
                 return Err(Failure::usage(format!(
                     "--output-dir: {} and {} would both be answered in {}",
@@ -43,7 +59,32 @@ impl AnswerFolder {
             }
             files.insert(source.name(), file);
         }
-        Ok(AnswerFolder { files })
+        for (file, source) in &documents {
+            let above = file.ancestors().skip(1);
+            if let Some(other) = above.filter_map(|folder| documents.get(folder)).next() {
+                return Err(Failure::usage(format!(
+                    "--output-dir: the answer about {} would be in the place of the folder of \
+                     that about {}",
+                    other.name(),
+                    source.name()
+                )));
+            }
+        }
+        Ok(AnswerFolder {
+            folder: folder.to_owned(),
+            files,
+        })
+    }
+
+    /// Creates the folder, before an answer is paid that it cannot keep.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn create(&self) -> Result<(), Failure> {
+        fs::create_dir_all(&self.folder).map_err(|error| {
+            let folder = self.folder.display();
+            Failure::usage(format!("--output-dir: failed to create {folder}: {error}"))
+        })
     }
 
     /// Writes the answer about a document. A reader finds the whole answer, an earlier one,
@@ -55,7 +96,9 @@ impl AnswerFolder {
         let Some(file) = self.files.get(document) else {
             return Ok(());
         };
-        let failure = |error: io::Error| Failure::usage(format!("{}: {error}", file.display()));
+        let failure = |error: io::Error| {
+            Failure::usage(format!("{}: failed to write: {error}", file.display()))
+        };
         write_at_once(file, answer).map_err(failure)
     }
 }
@@ -64,8 +107,9 @@ fn write_at_once(file: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
-    let mut new = OsString::from(file);
-    new.push(".new");
+    let name = file.file_name().unwrap_or_default().as_bytes();
+    let kept = name.len().min(LONGEST_NAME - NEW.len());
+    let new = file.with_file_name(OsStr::from_bytes(&[&name[..kept], NEW].concat()));
     fs::write(&new, text)?;
     fs::rename(&new, file)
 }
@@ -132,5 +176,23 @@ mod tests {
             panic!("{failure:?}");
         };
         assert!(reasons[0].contains("out/etc/motd.txt"), "{reasons:?}");
+    }
+
+    /// Each would end the run when answers are paid, also when it is resumed.
+    #[test]
+    fn a_file_that_cannot_be_written_is_refused_beforehand() {
+        let folder = tempfile::tempdir().unwrap();
+        let longest = "x".repeat(LONGEST_NAME - ".txt".len());
+        let answers = AnswerFolder::new(folder.path(), ".txt", &inputs(&[&longest])).unwrap();
+        answers.write(&longest, "answer").unwrap();
+        let too_long = longest + "x";
+        for names in [&[&*too_long][..], &["a", "a.txt/b"]] {
+            let refused = AnswerFolder::new(folder.path(), ".txt", &inputs(names));
+            assert!(refused.is_err(), "{names:?}");
+        }
+        fs::write(folder.path().join("file"), "").unwrap();
+        let below = folder.path().join("file/folder");
+        let answers = AnswerFolder::new(&below, ".txt", &inputs(&["a"])).unwrap();
+        assert!(answers.create().is_err());
     }
 }

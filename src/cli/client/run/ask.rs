@@ -14,6 +14,7 @@ use crate::{
             connection::Connection,
             document::{DocumentContent, Unchecked},
             document_plan::plan,
+            input::printable,
             inputs::Input,
             json::Json,
             model_use::ModelUse,
@@ -176,7 +177,13 @@ impl<'a, Q: Question> Asker<'a, Q> {
             let failure = Failure::usage(problem.clone());
             return Opened::Done(Outcome::failed(line, failure));
         }
-        let document = match DocumentContent::read(&input.source).await {
+        let read = tokio::select! {
+            biased;
+            // What is read may never end, as a pipe that nobody writes.
+            () = self.stop.begun.cancelled() => return Opened::Done(Outcome::NotAsked),
+            read = DocumentContent::read(&input.source) => read,
+        };
+        let document = match read {
             Ok(document) => document,
             Err(failure) => return Opened::Done(Outcome::failed(line, failure)),
         };
@@ -292,9 +299,9 @@ impl<'a, Q: Question> Asker<'a, Q> {
             line.status = ResultStatus::Incomplete;
             line.error = Some(ResultError::of(failure));
         }
-        let name = self.has_names.then_some(line.file.as_str());
+        let name = self.has_names.then(|| printable(&line.file));
         let answer = AnswerSummary {
-            text: self.question.text(name, answer),
+            text: self.question.text(name.as_deref(), answer),
             fails: self.question.fails(self.question.labels(answer)),
         };
         Outcome::New {

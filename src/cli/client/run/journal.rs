@@ -125,7 +125,7 @@ impl Journal {
             length += line.len() as u64;
             let Some(earlier) = EarlierLine::read(line) else {
                 return Err(io::Error::other(format!(
-                    "line {number} is not of a run of this version"
+                    "line {number} is not of a run of this version: remove it, or name another file"
                 )));
             };
             let before = self.earlier.insert(earlier.file.clone(), earlier);
@@ -243,12 +243,20 @@ mod tests {
 
         let mut text = fs::read(&path).unwrap();
         text.truncate(text.len() - 9);
-        fs::write(&path, text).unwrap();
+        fs::write(&path, &text).unwrap();
         let journal = Journal::resume(&path).unwrap();
         assert!(journal.earlier()["a"].answers("1", "options"));
         assert!(!journal.earlier()["a"].answers("2", "options"));
         assert!(!journal.earlier()["a"].answers("1", "others"));
         assert!(!journal.earlier().contains_key("b"));
+        assert_eq!(files(&path), ["a"]);
+
+        // What some file systems have at the end after a loss of power.
+        drop(journal);
+        let mut text = fs::read(&path).unwrap();
+        text.extend([0; 100]);
+        fs::write(&path, text).unwrap();
+        Journal::resume(&path).unwrap();
         assert_eq!(files(&path), ["a"]);
     }
 

@@ -174,7 +174,8 @@ impl EarlierLine {
 
     /// Whether this may be the beginning of a line that was cut.
     pub fn is_cut(line: &[u8]) -> bool {
-        line.starts_with(BEGINNING) || BEGINNING.starts_with(line)
+        let is_blank = line.iter().all(|byte| *byte == 0);
+        is_blank || line.starts_with(BEGINNING) || BEGINNING.starts_with(line)
     }
 
     /// Whether it answers this content with these options.

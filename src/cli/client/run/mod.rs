@@ -103,8 +103,7 @@ impl RunFlags {
     /// # Errors
     /// When there are none, or standard input is named twice.
     pub fn run(&self) -> Result<Run<'_>, Failure> {
-        let written = self.results.written();
-        let inputs = self.inputs.all(&written)?;
+        let inputs = self.inputs.all(self.results.written()?)?;
         Ok(Run {
             flags: self,
             inputs,
@@ -186,6 +185,7 @@ impl Run<'_> {
             };
             return estimate.print(&inputs, &results).await;
         }
+        results.create_folder()?;
         let stop = RunStop::on_signals()?;
         let mut asker = Asker::new(question, &connection, stop.clone());
         asker.retry_for = flags.retry_for;

@@ -8,7 +8,7 @@ use super::{
     line::{EarlierLine, ResultLine},
 };
 use crate::cli::{
-    client::{inputs::Input, parts_file::PartsFile},
+    client::{input::is_stdin, inputs::Input, parts_file::PartsFile, written::WrittenFiles},
     exit::Failure,
     output,
 };
@@ -61,11 +61,20 @@ impl ResultFlags {
     }
 
     /// What the run writes, which is none of its documents.
-    pub fn written(&self) -> Vec<PathBuf> {
+    ///
+    /// # Errors
+    /// When the output file is named as standard output is elsewhere.
+    pub fn written(&self) -> Result<WrittenFiles, Failure> {
+        if self.output.as_deref().is_some_and(is_stdin) {
+            return Err(Failure::usage(
+                "--output: must be a file; --json without it prints the lines",
+            ));
+        }
         let parts = self.output.as_deref().map(PartsFile::path);
         let folder = self.output_dir.clone();
         let all = [self.output.clone(), parts, self.batches(), folder];
-        all.into_iter().flatten().collect()
+        let written = WrittenFiles::of(all.into_iter().flatten());
+        Ok(written.and_standard_streams())
     }
 
     /// The path of the file with the batches, if there is an output file.
@@ -121,6 +130,14 @@ impl Results {
     /// What an earlier run has written about a document.
     pub fn earlier(&self, file: &str) -> Option<&EarlierLine> {
         self.journal.as_ref()?.earlier().get(file)
+    }
+
+    /// Creates the folder of the answers, if they go to one.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn create_folder(&self) -> Result<(), Failure> {
+        self.folder.as_ref().map_or(Ok(()), AnswerFolder::create)
     }
 
     /// Writes what became of a document; `text` is its answer as text.
