@@ -22,7 +22,9 @@ pub fn of_text(head: &[u8]) -> Option<&'static Encoding> {
     let in_lines = || {
         let mut lines = head.lines().take(LINES);
         lines.find_map(|line| {
-            let (_, label) = line.split_once("coding:").or(line.split_once("coding="))?;
+            let (_, label) = line
+                .split_once("coding:")
+                .or_else(|| line.split_once("coding="))?;
             Some(label)
         })
     };

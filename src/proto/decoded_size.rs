@@ -22,7 +22,8 @@ const MAX_DEPTH: usize = 100;
 #[derive(Debug, Clone)]
 pub struct DecodedSize {
     request: Option<usize>,
-    last: Arc<AtomicUsize>,
+    /// Of a stream only.
+    last: Option<Arc<AtomicUsize>>,
 }
 
 /// What a message takes in addition to its bytes.
@@ -51,11 +52,19 @@ struct WireReader<'a, I> {
 // === impl DecodedSize ===
 
 impl DecodedSize {
-    /// Of the messages that the method with this path is asked with.
-    pub fn of_requests(path: &str) -> Self {
+    /// Of the message that the method with this path is asked with.
+    pub fn of_request(path: &str) -> Self {
         DecodedSize {
             request: TYPES.request(path),
-            last: Arc::default(),
+            last: None,
+        }
+    }
+
+    /// Of the messages of a stream.
+    pub fn of_stream(path: &str) -> Self {
+        DecodedSize {
+            last: Some(Arc::default()),
+            ..DecodedSize::of_request(path)
         }
     }
 
@@ -69,13 +78,15 @@ impl DecodedSize {
             position: 0,
         };
         let taken = self.request.map_or(0, |it| reader.taken(it, limit));
-        self.last.store(taken, Relaxed);
+        if let Some(last) = &self.last {
+            last.store(taken, Relaxed);
+        }
         taken
     }
 
-    /// What the message took that was read last, in addition to its bytes.
+    /// What the message of a stream took that was read last, in addition to its bytes.
     pub fn last(&self) -> usize {
-        self.last.load(Relaxed)
+        self.last.as_ref().map_or(0, |it| it.load(Relaxed))
     }
 }
 

@@ -12,7 +12,7 @@ const SUBMIT_BATCH: &str = "/claude.v1.BatchService/SubmitBatch";
 const PROCESS_ITEMS: &str = "/claude.v1.ClaudeService/ProcessItems";
 
 fn measured(path: &str, message: &[u8], piece: usize) -> usize {
-    DecodedSize::of_requests(path).measure(message.chunks(piece), usize::MAX)
+    DecodedSize::of_request(path).measure(message.chunks(piece), usize::MAX)
 }
 
 /// What a list of this number of elements of this size takes at least.
@@ -102,7 +102,7 @@ fn values_of_json_that_is_decoded_are_limited() {
     };
     for request in [of_schema, of_tool] {
         let message = request.encode_to_vec();
-        let size = DecodedSize::of_requests(GENERATE);
+        let size = DecodedSize::of_request(GENERATE);
         let measured = |limit| size.measure(message.chunks(10), limit);
         assert!(measured(1_000 * JSON_VALUE) > 1_000 * JSON_VALUE);
         assert!(measured(1_010 * JSON_VALUE) < 4_096);
@@ -114,7 +114,7 @@ fn reading_ends_at_the_limit() {
     let mut read = 0;
     let message = [2 << 3 | 2, 0].repeat(1_000_000);
     let chunks = message.chunks(1_000).inspect(|_| read += 1);
-    let taken = DecodedSize::of_requests(SUBMIT_BATCH).measure(chunks, 1_000_000);
+    let taken = DecodedSize::of_request(SUBMIT_BATCH).measure(chunks, 1_000_000);
     assert!(taken > 1_000_000);
     assert!(read < 10, "{read}");
 }

@@ -14,8 +14,11 @@ const TEXT: usize = 24;
 /// Bytes of a `Bytes`.
 const BYTES: usize = 32;
 
-/// Bytes of a number, with what tells whether it is there.
-const NUMBER: usize = 16;
+/// Bytes of a boolean, of a number of 32 bits or an enum, and of one of 64 bits, each with
+/// what tells whether it is there.
+const BOOLEAN: usize = 2;
+const SHORT: usize = 8;
+const LONG: usize = 16;
 
 /// Bytes that tell which field of several is there.
 const CHOICE: usize = 8;
@@ -190,6 +193,9 @@ fn value_bytes(
             Some(at) => struct_bytes(messages[*at], names, messages) + CHOICE,
             None => BYTES,
         },
-        _ => NUMBER,
+        Type::Bool => BOOLEAN,
+        Type::Enum | Type::Int32 | Type::Uint32 | Type::Sint32 => SHORT,
+        Type::Fixed32 | Type::Sfixed32 | Type::Float => SHORT,
+        _ => LONG,
     }
 }

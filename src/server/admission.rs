@@ -186,12 +186,12 @@ impl Admission {
     ) -> Request<GatheredBody<B>> {
         let (mut parts, body) = request.into_parts();
         let max_bytes = self.max_message_bytes.min(self.messages.capacity());
-        let is_stream = proto::method(parts.uri.path()).is_some_and(proto::is_client_stream);
-        let count = match is_stream {
-            true => MessageCount::Stream,
-            false => MessageCount::One,
+        let path = parts.uri.path();
+        let is_stream = proto::method(path).is_some_and(proto::is_client_stream);
+        let (count, decoded_size) = match is_stream {
+            true => (MessageCount::Stream, DecodedSize::of_stream(path)),
+            false => (MessageCount::One, DecodedSize::of_request(path)),
         };
-        let decoded_size = DecodedSize::of_requests(parts.uri.path());
         if is_stream {
             parts.extensions.insert(decoded_size.clone());
         }

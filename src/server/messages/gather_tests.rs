@@ -27,7 +27,7 @@ fn body(
         &HeaderMap::new(),
         count,
         bytes,
-        DecodedSize::of_requests("of nothing that is known"),
+        DecodedSize::of_request("of nothing that is known"),
         100,
         DecompressionTurns::on_half_of_the_processors(),
     ))
@@ -122,7 +122,7 @@ fn compressed(
         &headers,
         MessageCount::One,
         Arc::new(budget.message(None, 1)),
-        DecodedSize::of_requests("of nothing that is known"),
+        DecodedSize::of_request("of nothing that is known"),
         length,
         turns.clone(),
     ))
