@@ -37,6 +37,10 @@ pub struct InputFlags {
     /// Read hidden files and folders too, in folders and globs.
     #[arg(long)]
     hidden: bool,
+    /// Read links to files elsewhere too: out of a folder or a glob, or in a list, out of
+    /// the current folder. Where others may write, a link can name any file of this machine.
+    #[arg(long)]
+    follow_links: bool,
 }
 
 /// A document of a command.
@@ -84,7 +88,10 @@ impl InputFlags {
             }
         }
         for path in list {
-            self.add(path, &mut found)?;
+            match self.is_left_out(&path, Path::new(".")) {
+                true => found.push_link(path),
+                false => self.add(path, &mut found)?,
+            }
         }
         if found.inputs.is_empty() && found.has_written {
             return Err(Failure::usage(
@@ -92,6 +99,11 @@ impl InputFlags {
             ));
         }
         Ok(found.inputs)
+    }
+
+    /// Whether a path that nobody has named is a link that must not be followed.
+    fn is_left_out(&self, path: &Path, folder: &Path) -> bool {
+        !self.follow_links && leads_out(path, folder)
     }
 
     fn add(&self, path: PathBuf, found: &mut Found) -> Result<(), Failure> {
@@ -129,9 +141,13 @@ impl InputFlags {
             match entry {
                 Ok(entry) => {
                     let path = named(entry.path());
-                    if is_document(&entry) && glob.is_none_or(|glob| glob.matches(path)) {
-                        any = true;
-                        found.push(path.to_owned());
+                    if !is_document(&entry) || glob.is_some_and(|glob| !glob.matches(path)) {
+                        continue;
+                    }
+                    any = true;
+                    match self.is_left_out(entry.path(), folder) {
+                        true => found.push_link(path.to_owned()),
+                        false => found.push(path.to_owned()),
                     }
                 }
                 Err(error) => {
@@ -142,6 +158,13 @@ impl InputFlags {
         }
         any
     }
+}
+
+/// Whether a path is a link to something that is not below a folder.
+fn leads_out(path: &Path, folder: &Path) -> bool {
+    let is_elsewhere =
+        |target: PathBuf| fs::canonicalize(folder).is_ok_and(|folder| !target.starts_with(folder));
+    path.is_symlink() && fs::canonicalize(path).is_ok_and(is_elsewhere)
 }
 
 /// The name of what a folder has: without the folder if that is the current one.
@@ -195,6 +218,12 @@ impl Found {
             Err(error) => Some(format!("failed to read: {error}")),
         };
         self.push_with(path, problem);
+    }
+
+    /// Adds a link that leads out of the folder.
+    fn push_link(&mut self, path: PathBuf) {
+        let problem = "is a link out of the folder, which --follow-links would read";
+        self.push_with(path, Some(problem.to_owned()));
     }
 
     /// Adds what could not be read of a folder.
@@ -319,9 +348,44 @@ mod tests {
         assert_eq!(named[..5], all);
         assert_eq!(named[5..], ["(sub/z)", "x[1].md"]);
         let kept = names(folder.path(), &["--respect-ignore-files", "DIR/sub"]).unwrap();
-        assert_eq!(kept, ["sub/c.md", "sub/link.md", "(sub/z)"]);
+        assert_eq!(kept, ["sub/c.md", "(sub/link.md)", "(sub/z)"]);
         let hidden = names(folder.path(), &["--hidden", "DIR"]).unwrap();
         assert_eq!(hidden[..2], [".git/config", ".gitignore"]);
+    }
+
+    #[test]
+    fn a_link_that_leads_out_of_the_folder_is_not_read() {
+        let folder = folder();
+        let sub = |flags: &[&str]| {
+            let walked = names(folder.path(), &[flags, &["DIR/sub"]].concat()).unwrap();
+            let matched = names(folder.path(), &[flags, &["DIR/sub/*.md"]].concat()).unwrap();
+            (walked[2].clone(), matched[1].clone())
+        };
+        let read = ("sub/link.md".to_owned(), "sub/link.md".to_owned());
+        let not_read = ("(sub/link.md)".to_owned(), "(sub/link.md)".to_owned());
+        assert_eq!(sub(&[]), not_read);
+        assert_eq!(sub(&["--follow-links"]), read);
+        let list = folder.path().join("list");
+        fs::write(
+            &list,
+            folder
+                .path()
+                .join("sub/link.md")
+                .as_os_str()
+                .as_encoded_bytes(),
+        )
+        .unwrap();
+        let listed = |flags: &[&str]| {
+            let list = ["--files-from", list.to_str().unwrap()];
+            names(folder.path(), &[flags, &list].concat()).unwrap()
+        };
+        assert_eq!(listed(&[]), ["(sub/link.md)"]);
+        assert_eq!(listed(&["--follow-links"]), ["sub/link.md"]);
+        // What is named is read.
+        assert_eq!(
+            names(folder.path(), &["DIR/sub/link.md"]).unwrap(),
+            ["sub/link.md"]
+        );
     }
 
     #[test]
@@ -334,7 +398,7 @@ mod tests {
         assert_eq!(glob("DIR/{a,b}.md").unwrap(), ["a.md", "b.md"]);
         assert_eq!(
             glob("DIR//sub/.//*.md").unwrap(),
-            ["sub/c.md", "sub/link.md"]
+            ["sub/c.md", "(sub/link.md)"]
         );
         let gone = glob("DIR/gone/*.md").unwrap_err();
         assert!(format!("{gone:?}").contains("matches no file"), "{gone:?}");
