@@ -140,6 +140,30 @@ async fn each_answer_has_a_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn answers_of_an_earlier_run_have_their_files_too() {
+    let world = World::new(10, Duration::ZERO).await;
+    let output = ["documents", "--output", "out.jsonl"];
+    assert!(world.run(&classify(&output)).await.status.success());
+    let resumed = [&output[..], &["--resume", "--output-dir"]].concat();
+    for (folder, shape) in [("text", &[][..]), ("json", &["--json"])] {
+        let arguments = classify(&[&resumed[..], &[folder], shape].concat());
+        assert!(world.run(&arguments).await.status.success());
+    }
+    assert!(world.asked().values().all(|times| *times == 1));
+    let fresh = classify(&["documents", "--output-dir", "fresh"]);
+    assert!(world.run(&fresh).await.status.success());
+    for file in world.results("out.jsonl").keys() {
+        let read = |path: String| fs::read_to_string(world.path(&path)).unwrap();
+        assert_eq!(
+            read(format!("text/{file}.txt")),
+            read(format!("fresh/{file}.txt"))
+        );
+        let answer: Value = serde_json::from_str(&read(format!("json/{file}.json"))).unwrap();
+        assert_eq!(answer, world.results("out.jsonl")[file]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_runs_do_not_write_the_same_file() {
     let world = World::new(20, Duration::from_millis(200)).await;
     let arguments = classify(&["documents", "--output", "out.jsonl", "--jobs", "2"]);

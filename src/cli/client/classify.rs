@@ -201,6 +201,10 @@ impl Question for Choice {
         json.value("ClassifyResponse", answer)
     }
 
+    fn answer(&self, json: &Json, mapping: &Value) -> Option<ClassifyResponse> {
+        json.read("ClassifyResponse", mapping)
+    }
+
     fn text(&self, file: Option<&str>, answer: &ClassifyResponse) -> String {
         rows(answer, file, self.settings.include_reason)
             .into_iter()

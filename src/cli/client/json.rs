@@ -5,7 +5,7 @@
 
 use crate::proto::DESCRIPTORS;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_json::{Map, Value};
 
 const OPTIONS: SerializeOptions = SerializeOptions::new()
@@ -42,14 +42,22 @@ impl Json {
 
     /// A message of the type `name` in the package `claude.v1`.
     pub fn value(&self, name: &str, message: &impl Message) -> Value {
-        let descriptor = self
-            .pool
-            .get_message_by_name(&format!("claude.v1.{name}"))
-            .expect("commands print messages of the package");
-        DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
+        DynamicMessage::decode(self.descriptor(name), message.encode_to_vec().as_slice())
             .expect("a message is what its descriptor says")
             .serialize_with_options(serde_json::value::Serializer, &OPTIONS)
             .expect("a message without Any can be JSON")
+    }
+
+    /// The message of the type `name` whose [value](Self::value) this is; `None` if it is
+    /// none.
+    pub fn read<M: Message + Default>(&self, name: &str, value: &Value) -> Option<M> {
+        let message = DynamicMessage::deserialize(self.descriptor(name), value);
+        message.ok()?.transcode_to().ok()
+    }
+
+    fn descriptor(&self, name: &str) -> MessageDescriptor {
+        let descriptor = self.pool.get_message_by_name(&format!("claude.v1.{name}"));
+        descriptor.expect("commands print messages of the package")
     }
 }
 
@@ -78,5 +86,12 @@ mod tests {
         assert_eq!(value["stopReason"], "STOP_REASON_END_TURN");
         assert_eq!(value["usage"]["inputTokens"], 12);
         assert_eq!(value["requestId"], "");
+        let value = Json::new().value("SummarizeResponse", &response);
+        assert_eq!(
+            Json::new().read("SummarizeResponse", &value),
+            Some(response)
+        );
+        let other = Json::new().read::<v1::ClassifyResponse>("ClassifyResponse", &value);
+        assert_eq!(other, None);
     }
 }

@@ -246,6 +246,10 @@ impl Question for Form {
         json.value("SummarizeResponse", answer)
     }
 
+    fn answer(&self, json: &Json, mapping: &Value) -> Option<SummarizeResponse> {
+        json.read("SummarizeResponse", mapping)
+    }
+
     fn text(&self, file: Option<&str>, answer: &SummarizeResponse) -> String {
         let summary = answer.summary.trim_end();
         match file {

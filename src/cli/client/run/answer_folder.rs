@@ -87,6 +87,12 @@ impl AnswerFolder {
         })
     }
 
+    /// Whether the answer about a document is not there.
+    pub fn lacks(&self, document: &str) -> bool {
+        let file = self.files.get(document);
+        file.is_some_and(|file| !file.exists())
+    }
+
     /// Writes the answer about a document. A reader finds the whole answer, an earlier one,
     /// or none.
     ///

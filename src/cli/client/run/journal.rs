@@ -67,6 +67,22 @@ impl Journal {
         &self.earlier
     }
 
+    /// Hands out each line, without its line break.
+    ///
+    /// # Errors
+    /// When the file cannot be read, and what `handle` fails with.
+    pub fn each_line(
+        &self,
+        mut handle: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let unread = |error| failure(&self.path, &error);
+        let mut lines = Lines::of(&self.file).map_err(unread)?;
+        while let Some((_, line)) = lines.next().map_err(unread)? {
+            handle(line.trim_ascii_end())?;
+        }
+        Ok(())
+    }
+
     /// Appends a line, in one write: it is there as a whole unless the system itself ends.
     ///
     /// # Errors

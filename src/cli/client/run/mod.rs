@@ -26,6 +26,7 @@ use super::{
     connection::ConnectionFlags,
     input::Source,
     inputs::{Input, InputFlags},
+    json::Json,
 };
 use crate::{
     cli::exit::{Exit, Failure},
@@ -38,7 +39,8 @@ use futures::{Stream, StreamExt, stream};
 use line::EarlierLine;
 use progress::Progress;
 use results::{ResultFlags, Results};
-use std::{fmt::Display, path::PathBuf, time::Duration};
+use serde_json::Value;
+use std::{cell::LazyCell, fmt::Display, path::PathBuf, time::Duration};
 use stop::RunStop;
 use totals::Totals;
 
@@ -210,7 +212,9 @@ impl Run<'_> {
             }
             None => answers(&asker, asked, flags).map(Ok).boxed_local(),
         };
-        let collected = collect(outcomes, inputs.len(), results);
+        let json = LazyCell::new(Json::new);
+        let text = |response: &Value| Some(question.text(None, &question.answer(&json, response)?));
+        let collected = collect(outcomes, inputs.len(), results, text);
         tokio::select! {
             biased;
             () = stop.now.cancelled() => Err(Failure::Reported(Exit::Interrupted)),
@@ -234,18 +238,22 @@ fn answers<'a, Q: Question>(
     }
 }
 
-/// Writes what becomes of each document.
+/// Writes what becomes of each document. `text` is the response of an earlier run as text.
 async fn collect(
     outcomes: impl Stream<Item = Result<Outcome, Failure>>,
     documents: usize,
     mut results: Results,
+    text: impl Fn(&Value) -> Option<String>,
 ) -> Result<Totals, Failure> {
     let mut outcomes = std::pin::pin!(outcomes);
     let mut totals = Totals::default();
     let mut progress = Progress::new(documents);
     while let Some(outcome) = outcomes.next().await {
         match outcome? {
-            Outcome::Earlier { line, fails } => totals.add_earlier(&line, fails),
+            Outcome::Earlier { line, fails } => {
+                results.keep(&line);
+                totals.add_earlier(&line, fails);
+            }
             Outcome::NotAsked => totals.add_not_asked(),
             Outcome::InBatches(count) => totals.set_in_batches(count),
             Outcome::New { line, answer, used } => {
@@ -261,6 +269,7 @@ async fn collect(
         }
         progress.show(&totals);
     }
+    results.write_kept(text)?;
     results.end(totals.has_all())?;
     progress.end(&totals);
     Ok(totals)

@@ -68,6 +68,9 @@ pub trait Question {
     /// An answer in its JSON mapping.
     fn json(&self, json: &Json, answer: &Self::Answer) -> Value;
 
+    /// The answer with this JSON mapping; `None` if it is one to something else.
+    fn answer(&self, json: &Json, mapping: &Value) -> Option<Self::Answer>;
+
     /// An answer as text, in whole lines; `file` is the name of its document where there are
     /// several.
     fn text(&self, file: Option<&str>, answer: &Self::Answer) -> String;

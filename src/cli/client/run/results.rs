@@ -12,7 +12,9 @@ use crate::cli::{
     exit::Failure,
     output,
 };
-use std::{cell::RefCell, path::PathBuf, rc::Rc};
+use serde::Deserialize;
+use serde_json::Value;
+use std::{cell::RefCell, collections::HashSet, path::PathBuf, rc::Rc};
 
 /// Flags for where the results of a run go.
 #[derive(Debug, Clone, clap::Args)]
@@ -42,8 +44,17 @@ pub struct Results {
     is_first: bool,
     journal: Option<Journal>,
     folder: Option<AnswerFolder>,
+    /// Documents with an answer in the journal, and none in the folder.
+    not_in_folder: HashSet<String>,
     /// What is kept of long documents while the journal has no answer about them.
     parts: Option<Rc<RefCell<PartsFile>>>,
+}
+
+/// What is read of a line whose answer goes to the folder.
+#[derive(Deserialize)]
+struct KeptLine {
+    file: String,
+    response: Value,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +129,7 @@ impl ResultFlags {
             separator,
             is_first: true,
             folder: folder.transpose()?,
+            not_in_folder: HashSet::new(),
             journal,
             parts,
         })
@@ -165,6 +177,39 @@ impl Results {
             }
             (Shape::Text, None) => Ok(()),
         }
+    }
+
+    /// Keeps what an earlier run has written about a document.
+    pub fn keep(&mut self, line: &EarlierLine) {
+        if self.folder.as_ref().is_some_and(|it| it.lacks(&line.file)) {
+            self.not_in_folder.insert(line.file.clone());
+        }
+    }
+
+    /// Writes the answers that were [kept](Self::keep) to the folder, if it is another one
+    /// than that of the earlier run. `text` is a response as text.
+    ///
+    /// # Errors
+    /// When the output file cannot be read, or an answer cannot be written.
+    pub fn write_kept(&self, text: impl Fn(&Value) -> Option<String>) -> Result<(), Failure> {
+        let (Some(folder), Some(journal)) = (&self.folder, &self.journal) else {
+            return Ok(());
+        };
+        if self.not_in_folder.is_empty() {
+            return Ok(());
+        }
+        journal.each_line(|line| {
+            let Ok(KeptLine { file, response }) = serde_json::from_slice(line) else {
+                return Ok(());
+            };
+            let Some(text) = text(&response).filter(|_| self.not_in_folder.contains(&file)) else {
+                return Ok(());
+            };
+            match self.shape {
+                Shape::Json => folder.write(&file, &format!("{}\n", String::from_utf8_lossy(line))),
+                Shape::Text => folder.write(&file, &format!("{}\n", text.trim_end())),
+            }
+        })
     }
 
     /// What is kept of long documents, if there is an output file.
