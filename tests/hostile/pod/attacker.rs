@@ -204,11 +204,13 @@ impl Attacker {
     }
 
     /// HTTP/2 with streams that do what they like, and the window of each stream
-    /// for what comes back.
+    /// for what comes back. That of the connection is large: its library would close one
+    /// on which many small frames wait.
     pub async fn http2(&self, window: u32) -> Option<SendRequest<Bytes>> {
         let io = self.connect().await.ok()?;
         let mut builder = h2::client::Builder::new();
         builder.initial_window_size(window);
+        builder.initial_connection_window_size(16 << 20);
         let Ok((sender, connection)) = builder.handshake(io).await else {
             self.note("closed");
             return None;
