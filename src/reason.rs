@@ -102,8 +102,8 @@ reasons! {
         "The request exceeds the 32 MiB of JSON that the Claude API accepts. Shorten the field that `BadRequest` names.";
     MessageTooLarge "MESSAGE_TOO_LARGE": ResourceExhausted, Retry::No, Some("size"), Usage,
         "The gRPC message exceeds `server.max_message_bytes`, as sent or after decompression, or it \
-         decompresses to over 1 MiB and over 200 times its size, or it has so many elements, such as \
-         items or labels, that it takes more than `server.max_bytes_in_flight` once it is decoded.";
+         decompresses to over 1 MiB and over 200 times its size, or it takes more than \
+         `server.max_bytes_in_flight` once its elements, such as items or labels, are decoded.";
     MetadataTooLarge "METADATA_TOO_LARGE": ResourceExhausted, Retry::No, Some("size"), Usage,
         "The metadata exceeds 16 KiB. Each entry counts with its name, its value and 32 bytes. `maxBytes` in the metadata is the limit.";
     MalformedMessage "MALFORMED_MESSAGE": Internal, Retry::No, None, Failed,

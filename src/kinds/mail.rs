@@ -181,7 +181,7 @@ impl MailText<'_, '_, '_> {
     }
 }
 
-/// The type of a part. One that is no type is plain text, as of mails from before MIME.
+/// The type of a part. One that is not a type is plain text, as of mails from before MIME.
 fn kind<'a>(part: &'a ParsedMail) -> &'a str {
     let kind = part.ctype.mimetype.as_str();
     if kind.contains('/') {

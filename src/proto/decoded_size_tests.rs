@@ -85,7 +85,7 @@ fn texts_take_no_more_than_their_bytes() {
     assert_eq!(measured("/grpc.health.v1.Health/Check", &message, 4_096), 0);
 }
 
-/// They are not held, but a message may have only so many.
+/// They are not held, but a message has a maximum of them.
 #[test]
 fn values_of_json_that_is_decoded_are_limited() {
     let json = format!("{{\"x\":[0{}]}}", ",0".repeat(999));

@@ -118,8 +118,8 @@ pub fn message_too_dense(max_ratio: usize) -> Status {
 pub fn message_too_large_decoded() -> Status {
     plain(
         Reason::MessageTooLarge,
-        "the message has so many elements that it takes more memory than \
-         server.max_bytes_in_flight once it is decoded",
+        "the message must not take more than server.max_bytes_in_flight once its elements are \
+         decoded",
     )
 }
 

@@ -1,6 +1,6 @@
 //! Manual pages: the requests of roff that they use, and the macros `man` and `mdoc`.
 //!
-//! Written here, since no crate reads them. It is no typesetter: what a page says counts, not
+//! Written here, since no crate reads them. It is not a typesetter: what a page says counts, not
 //! where. Other files (`.so`) are never read, and macros of the page are expanded within
 //! bounds.
 

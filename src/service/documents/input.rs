@@ -159,7 +159,8 @@ impl<M: DocumentMessage> DocumentInput<M> {
                     let decoded = decoded + size_of::<(Bytes, M::Part)>() * ENTRY_COST;
                     kept += decoded;
                     if kept > most_kept {
-                        let problem = "must not be so many: see server.max_bytes_in_flight";
+                        let problem =
+                            "must not take more than a quarter of server.max_bytes_in_flight";
                         return Err(violation("finished_part", problem));
                     }
                     self.hold(bytes + decoded).await?;
