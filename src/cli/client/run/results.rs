@@ -202,13 +202,16 @@ impl Results {
             let Ok(KeptLine { file, response }) = serde_json::from_slice(line) else {
                 return Ok(());
             };
-            let Some(text) = text(&response).filter(|_| self.not_in_folder.contains(&file)) else {
+            if !self.not_in_folder.contains(&file) {
                 return Ok(());
-            };
-            match self.shape {
-                Shape::Json => folder.write(&file, &format!("{}\n", String::from_utf8_lossy(line))),
-                Shape::Text => folder.write(&file, &format!("{}\n", text.trim_end())),
             }
+            let answer = match self.shape {
+                Shape::Json => Some(String::from_utf8_lossy(line).into_owned()),
+                Shape::Text => text(&response),
+            };
+            answer.map_or(Ok(()), |answer| {
+                folder.write(&file, &format!("{}\n", answer.trim_end()))
+            })
         })
     }
 
